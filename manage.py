@@ -1,0 +1,19 @@
+#!/usr/bin/env python
+"""Django's command line; the simulator alone runs without the service's settings."""
+
+import os
+import sys
+
+from django.core.management import execute_from_command_line
+
+
+def main() -> None:
+    """Choose the settings module and hand over to Django."""
+    simulator = sys.argv[1:2] == ["mistral_simulator"]
+    settings = "aisuru_mistral.simulator.settings" if simulator else "aisuru_mistral.settings"
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", settings)  # noqa: TID251 - chosen before env.py can be read
+    execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()
