@@ -1,0 +1,293 @@
+"""The one place that reads the environment; it refuses values that would start a broken service.
+
+A variable is looked up in the process environment, then as ``NAME_FILE`` (a file holding the
+value), then in ``DATA_DIR/run.env`` and ``DATA_DIR/secrets.env``, which the launcher writes, so that
+``manage.py`` works beside a running ``make up``. A refusal is one line: which variable, what is
+wrong, how to make a good one.
+"""
+
+import base64
+import binascii
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+ROOT = Path(__file__).resolve().parent.parent
+KEYRING_KEY_BYTES = 32
+SECRET_KEY_LENGTH = 50
+_KNOWN_SECRETS = ("changeme", "change-me", "secret", "django-insecure", "password", "example")
+_LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+_MAKE_SECRET = "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(64))'"
+_MAKE_KEYRING = (
+    "make one with: python3 -c 'import base64, os; "
+    'print("k1:" + base64.b64encode(os.urandom(32)).decode())\''
+)
+
+
+class ConfigurationError(Exception):
+    """A variable that is missing, malformed or unsafe; its text is the line to show."""
+
+    def __init__(self, name: str, problem: str, remedy: str) -> None:
+        super().__init__(f"{name}: {problem}; {remedy}")
+        self.name = name
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """Read ``KEY=VALUE`` lines; a missing file is an empty one.
+
+    Raises:
+        ConfigurationError: a line without ``=``, or a file that cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        remedy = "check its owner, mode and encoding"
+        raise ConfigurationError(str(path), f"cannot be read ({error})", remedy) from error
+    values: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        name, separator, value = line.partition("=")
+        if not separator:
+            raise ConfigurationError(str(path), f"line {number} has no '='", "write KEY=VALUE")
+        values[name.strip()] = value.strip()
+    return values
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Typed settings; every property raises ConfigurationError on a value it cannot accept.
+
+    Attributes:
+        variables: the process environment, or a stand-in for it.
+    """
+
+    variables: Mapping[str, str]
+
+    @cached_property
+    def data_dir(self) -> Path:
+        """Where the launcher keeps the database, secrets and logs (``DATA_DIR``)."""
+        return Path(self.variables.get("DATA_DIR") or ROOT / "var").expanduser().resolve()
+
+    @cached_property
+    def _files(self) -> dict[str, str]:
+        secrets = read_env_file(self.data_dir / "secrets.env")
+        return secrets | read_env_file(self.data_dir / "run.env")
+
+    def text(self, name: str, default: str | None = None) -> str | None:
+        """Look a variable up in all its sources; empty counts as absent."""
+        if value := self.variables.get(name):
+            return value
+        if path := self.variables.get(f"{name}_FILE"):
+            try:
+                value = Path(path).read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                remedy = "point it at a readable text file"
+                raise ConfigurationError(f"{name}_FILE", f"{error}", remedy) from error
+            if not value:
+                raise ConfigurationError(f"{name}_FILE", "is empty", "put the value in it")
+            return value
+        return self._files.get(name) or default
+
+    def _required(self, name: str, remedy: str) -> str:
+        value = self.text(name)
+        if value is None:
+            raise ConfigurationError(name, "is not set", remedy)
+        return value
+
+    def _url(self, name: str, value: str, schemes: tuple[str, ...], example: str) -> str:
+        try:
+            parts = urlsplit(value)
+            parts.port  # noqa: B018 - raises ValueError on a port that is no port
+        except ValueError as error:
+            raise ConfigurationError(name, f"is no address ({error})", f"like {example}") from error
+        if parts.scheme not in schemes or not (parts.netloc or parts.query):
+            allowed = "/".join(schemes)
+            raise ConfigurationError(name, f"must be a {allowed} address", f"like {example}")
+        return value.rstrip("/")
+
+    def _flag(self, name: str, *, default: bool) -> bool:
+        value = self.text(name)
+        if value is None:
+            return default
+        if value.lower() in {"1", "true", "yes", "on"}:
+            return True
+        if value.lower() in {"0", "false", "no", "off"}:
+            return False
+        raise ConfigurationError(name, f"is neither yes nor no ({value!r})", "use true or false")
+
+    def _integer(self, name: str, default: int, low: int, high: int) -> int:
+        value = self.text(name)
+        if value is None:
+            return default
+        if not value.isascii() or not value.isdecimal() or not low <= int(value) <= high:
+            raise ConfigurationError(name, f"is no number from {low} to {high}", f"like {default}")
+        return int(value)
+
+    @cached_property
+    def secret_key(self) -> str:
+        """Signs cursors and derives fingerprints (``SECRET_KEY``, at least 50 characters)."""
+        value = self._required("SECRET_KEY", _MAKE_SECRET)
+        if any(known in value.lower() for known in _KNOWN_SECRETS) or len(set(value)) < 12:  # noqa: PLR2004 - too regular to be random
+            raise ConfigurationError("SECRET_KEY", "is a well-known or guessable value", _MAKE_SECRET)
+        if len(value) < SECRET_KEY_LENGTH:
+            problem = f"is shorter than {SECRET_KEY_LENGTH} characters"
+            raise ConfigurationError("SECRET_KEY", problem, _MAKE_SECRET)
+        return value
+
+    @cached_property
+    def encryption_keyring(self) -> tuple[tuple[str, bytes], ...]:
+        """Master keys, newest first (``ENCRYPTION_KEYRING`` = ``id:base64-32-bytes[,id:…]``)."""
+        name = "ENCRYPTION_KEYRING"
+        entries: list[tuple[str, bytes]] = []
+        for entry in self._required(name, _MAKE_KEYRING).split(","):
+            key_id, separator, encoded = entry.strip().partition(":")
+            if not separator or not key_id.isascii() or not key_id.isalnum() or len(key_id) > 32:  # noqa: PLR2004
+                problem = "has an entry that is not id:base64 (id: up to 32 letters and digits)"
+                raise ConfigurationError(name, problem, _MAKE_KEYRING)
+            try:
+                key = base64.b64decode(encoded, validate=True)
+            except (binascii.Error, ValueError):
+                problem = f"entry {key_id!r} is not base64"
+                raise ConfigurationError(name, problem, _MAKE_KEYRING) from None
+            if len(key) != KEYRING_KEY_BYTES:
+                problem = f"entry {key_id!r} is not {KEYRING_KEY_BYTES} bytes long"
+                raise ConfigurationError(name, problem, _MAKE_KEYRING)
+            if len(set(key)) < 8:  # noqa: PLR2004 - 32 random bytes never repeat this much
+                problem = f"entry {key_id!r} is not random"
+                raise ConfigurationError(name, problem, _MAKE_KEYRING)
+            entries.append((key_id, key))
+        if len({key_id for key_id, _ in entries}) != len(entries):
+            raise ConfigurationError(name, "names one id twice", "give every entry its own id")
+        return tuple(entries)
+
+    @cached_property
+    def database_url(self) -> str:
+        """PostgreSQL as the unprivileged application login (``DATABASE_URL``)."""
+        remedy = "start the service with `make up`, or set postgresql://user:password@host/name"
+        value = self._required("DATABASE_URL", remedy)
+        example = "postgresql://user:password@host:5432/name"
+        return self._url("DATABASE_URL", value, ("postgresql", "postgres"), example)
+
+    @cached_property
+    def celery_broker_url(self) -> str:
+        """Celery's broker (``CELERY_BROKER_URL``); by default pgmq in the same PostgreSQL."""
+        value = self.text("CELERY_BROKER_URL")
+        if value is None:
+            return "pgmq" + self.database_url[self.database_url.index("://") :]
+        schemes = ("pgmq", "redis", "rediss", "amqp", "amqps")
+        return self._url("CELERY_BROKER_URL", value, schemes, "redis://host:6379/0")
+
+    @cached_property
+    def mistral_api_url(self) -> str:
+        """Mistral's API without ``/v1`` (``MISTRAL_API_URL``)."""
+        value = self.text("MISTRAL_API_URL", "https://api.mistral.ai")
+        address = self._url(
+            "MISTRAL_API_URL", str(value), ("https", "http"), "https://api.mistral.ai"
+        )
+        if address.endswith("/v1"):
+            raise ConfigurationError("MISTRAL_API_URL", "ends in /v1", "leave /v1 out")
+        return address
+
+    @cached_property
+    def public_url(self) -> str:
+        """The address AIsuru uses to reach the gateway (``PUBLIC_URL``)."""
+        value = self.text("PUBLIC_URL", f"http://127.0.0.1:{self.port}")
+        return self._url("PUBLIC_URL", str(value), ("https", "http"), "https://models.example.com")
+
+    @cached_property
+    def allowed_hosts(self) -> list[str]:
+        """Host names the service answers to (``ALLOWED_HOSTS``, comma separated)."""
+        own = urlsplit(self.public_url).hostname or ""
+        value = self.text("ALLOWED_HOSTS")
+        listed = [host.strip() for host in value.split(",") if host.strip()] if value else []
+        return sorted({*listed, own, "127.0.0.1", "localhost", "[::1]"})
+
+    @cached_property
+    def debug(self) -> bool:
+        """Django's debug pages (``DEBUG``); never in production."""
+        return self._flag("DEBUG", default=False)
+
+    @cached_property
+    def port(self) -> int:
+        """TCP port of the web process (``PORT``)."""
+        return self._integer("PORT", 8000, 1, 65535)
+
+    @cached_property
+    def web_concurrency(self) -> int:
+        """Web processes (``WEB_CONCURRENCY``)."""
+        return self._integer("WEB_CONCURRENCY", 1, 1, 64)
+
+    @cached_property
+    def log_level(self) -> str:
+        """Least level that is logged (``LOG_LEVEL``)."""
+        value = str(self.text("LOG_LEVEL", "INFO")).upper()
+        if value not in _LOG_LEVELS:
+            raise ConfigurationError("LOG_LEVEL", f"is unknown ({value!r})", " ".join(_LOG_LEVELS))
+        return value
+
+    @cached_property
+    def metrics_token(self) -> str | None:
+        """Bearer token that opens ``/metrics`` beyond loopback (``METRICS_TOKEN``)."""
+        return self.text("METRICS_TOKEN")
+
+
+def load() -> Environment:
+    """Read the process environment."""
+    return Environment(os.environ)  # noqa: TID251 - this is the one place
+
+
+def django_database(url: str) -> dict[str, Any]:
+    """Turn a PostgreSQL address (``?host=/socket/dir`` allowed) into Django's settings."""
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query))
+    host = query.pop("host", parts.hostname or "")
+    return {
+        "NAME": unquote(parts.path.lstrip("/")),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": host,
+        "PORT": str(parts.port or ""),
+        "OPTIONS": dict(query),
+    }
+
+
+def celery_settings(broker_url: str) -> dict[str, Any]:
+    """Choose Celery's broker options: one queue, late acknowledgement, no results, JSON only."""
+    options: dict[str, Any] = {}
+    if broker_url.startswith("pgmq://"):
+        options = {
+            "conn_string": "postgresql" + broker_url[len("pgmq") :],
+            "init_extension": False,
+            "use_notify": True,
+            "pool_size": 2,
+            "pool_timeout": 5,
+            "visibility_timeout": 300,
+        }
+        broker_url = "pgmq://"
+    return {
+        "broker_url": broker_url,
+        "broker_transport_options": options,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_timeout": 5,
+        "task_default_queue": "aisuru",
+        "task_ignore_result": True,
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": True,
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "task_publish_retry": False,
+        "worker_prefetch_multiplier": 1,
+        "worker_enable_remote_control": False,
+        "worker_hijack_root_logger": False,
+        "worker_redirect_stdouts": False,
+        "timezone": "UTC",
+        "task_soft_time_limit": 60,
+        "task_time_limit": 90,
+    }

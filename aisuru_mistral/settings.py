@@ -1,0 +1,118 @@
+"""Django settings: everything that differs between deployments comes from env.py."""
+
+from typing import Any
+
+from aisuru_mistral import env, logging
+from tenants.common.secrets import Secret
+
+try:
+    ENV = env.load()
+    SECRET_KEY = ENV.secret_key
+    ENCRYPTION_KEYRING = tuple((key_id, Secret(key)) for key_id, key in ENV.encryption_keyring)
+    DATABASE_URL = ENV.database_url
+    BROKER_URL = ENV.celery_broker_url
+    MISTRAL_API_URL = ENV.mistral_api_url
+    PUBLIC_URL = ENV.public_url
+    ALLOWED_HOSTS = ENV.allowed_hosts
+    DEBUG = ENV.debug
+    METRICS_TOKEN = ENV.metrics_token
+    LOG_LEVEL = ENV.log_level
+except env.ConfigurationError as refusal:
+    raise SystemExit(f"aisuru-mistral does not start: {refusal}") from None
+
+BASE_DIR = env.ROOT
+ROOT_URLCONF = "aisuru_mistral.urls"
+ASGI_APPLICATION = "aisuru_mistral.asgi.application"
+
+INSTALLED_APPS = [
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "tenants.organizations",
+    "tenants.keys",
+    "tenants.registry",
+    "tenants.spend",
+    "tenants.access",
+    "tenants.api",
+    "aisuru_mistral.simulator",
+]
+
+MIDDLEWARE = [
+    "tenants.access.requests.RequestIdMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {"context_processors": []},
+    }
+]
+
+STATIC_URL = "/static/"
+
+# ── Database ─────────────────────────────────────────────────────────────────────────────────────
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": {
+        "ENGINE": "django.db.backends.postgresql",
+        **env.django_database(DATABASE_URL),
+        "CONN_HEALTH_CHECKS": True,
+    }
+}
+DATABASES["default"]["OPTIONS"] |= {
+    "application_name": "aisuru-mistral",
+    "connect_timeout": 5,
+    "pool": {"min_size": 1, "max_size": 12, "timeout": 5, "max_lifetime": 3600},
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# ── People's languages and time ──────────────────────────────────────────────────────────────────
+LANGUAGE_CODE = "it"
+LANGUAGES = [("it", "Italiano"), ("en", "English")]
+LOCALE_PATHS = [BASE_DIR / "tenants" / "locale"]
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+# ── Requests ─────────────────────────────────────────────────────────────────────────────────────
+APPEND_SLASH = False
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "no-referrer"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["tenants.access.authentication.TokenAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["tenants.access.permissions.DenyAll"],
+    "DEFAULT_PARSER_CLASSES": ["tenants.access.requests.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "tenants.access.errors.problem_response",
+    "UNAUTHENTICATED_USER": None,
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "aisuru-mistral",
+    "DESCRIPTION": "Keys, models, spend and limits of organizations that bring their own Mistral account.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
+}
+
+# ── Work in the background ───────────────────────────────────────────────────────────────────────
+CELERY = env.celery_settings(BROKER_URL)
+
+LOGGING_CONFIG = None
+logging.configure(LOG_LEVEL)
