@@ -1,0 +1,212 @@
+"""Migration operations that put a table behind the wall, or beside it as reference data.
+
+``TenantTable`` enables row-level security, keeps rows of one tenant together with composite foreign
+keys, and grants the application's role no more than the verbs named. ``ReferenceTable`` is for data
+that all tenants share. Both are reversible. The owner of the tables is not subject to the policies:
+only migrations and the few SECURITY DEFINER functions run as the owner.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.migrations.operations.base import Operation, OperationCategory
+from django.db.migrations.state import ProjectState
+
+APPLICATION_ROLE = "aim_app"
+_CONTEXT = "NULLIF(current_setting('aim.organization', true), '')::uuid"
+_READ_WRITE = "SELECT, INSERT, UPDATE, DELETE"
+
+
+class _TableOperation(Operation):
+    """SQL for one existing table; changes no model state."""
+
+    category = OperationCategory.SQL
+    reversible = True
+    reduces_to_sql = True
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        """Leave the models as they are."""
+
+    def _run(self, editor: BaseDatabaseSchemaEditor, statements: list[str]) -> None:
+        for statement in statements:
+            editor.execute(statement, params=None)
+
+
+class TenantTable(_TableOperation):
+    """Put a table behind row-level security.
+
+    Args:
+        table: its name; it has a column ``organization_id`` (or ``column``).
+        parents: foreign-key column → parent table; the pair (organization_id, column) must exist
+            there, so that no row can point into another tenant, whatever the application does.
+        grants: what the application may do.
+        column: the column that names the organization.
+        platform_reads: the directory of organizations may be listed in platform scope.
+    """
+
+    def __init__(
+        self,
+        table: str,
+        *,
+        parents: Mapping[str, str] | None = None,
+        grants: str = _READ_WRITE,
+        column: str = "organization_id",
+        platform_reads: bool = False,
+    ) -> None:
+        self.table = table
+        self.parents = dict(parents or {})
+        self.grants = grants
+        self.column = column
+        self.platform_reads = platform_reads
+
+    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
+        """Describe the operation for a squashed migration."""
+        arguments = {
+            "parents": self.parents,
+            "grants": self.grants,
+            "column": self.column,
+            "platform_reads": self.platform_reads,
+        }
+        return type(self).__name__, [self.table], arguments
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        """Enable row-level security, tie the row to its tenant's parents, grant."""
+        table, own = self.table, f"{self.column} = {_CONTEXT}"
+        seen = f"({own} OR current_setting('aim.platform', true) = 'on')"
+        reads = seen if self.platform_reads else own
+        statements = [
+            f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
+            f"CREATE POLICY tenant ON {table} USING ({reads}) WITH CHECK ({reads})",
+            f"GRANT {self.grants} ON {table} TO {APPLICATION_ROLE}",
+        ]
+        if self.column == "organization_id":
+            statements.append(
+                f"CREATE UNIQUE INDEX {table}_tenant_uniq ON {table} (organization_id, id)"
+            )
+        for column, parent in self.parents.items():
+            statements.append(
+                f"ALTER TABLE {table} ADD CONSTRAINT {table}_{column}_tenant_fk"
+                f" FOREIGN KEY (organization_id, {column})"
+                f" REFERENCES {parent} (organization_id, id) DEFERRABLE INITIALLY DEFERRED"
+            )
+        self._run(schema_editor, statements)
+
+    def database_backwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        """Take the wall down again; the table itself goes with its own operation."""
+        statements = [
+            f"ALTER TABLE {self.table} DROP CONSTRAINT {self.table}_{column}_tenant_fk"
+            for column in self.parents
+        ]
+        if self.column == "organization_id":
+            statements.append(f"DROP INDEX {self.table}_tenant_uniq")
+        statements += [
+            f"REVOKE ALL ON {self.table} FROM {APPLICATION_ROLE}",
+            f"DROP POLICY tenant ON {self.table}",
+            f"ALTER TABLE {self.table} DISABLE ROW LEVEL SECURITY",
+        ]
+        self._run(schema_editor, statements)
+
+    def describe(self) -> str:
+        """Say it in the migration's log."""
+        return f"Put {self.table} behind row-level security"
+
+
+class ReferenceTable(_TableOperation):
+    """Let the application use a table that belongs to no tenant.
+
+    Args:
+        table: its name.
+        grants: what the application may do.
+    """
+
+    def __init__(self, table: str, *, grants: str = "SELECT") -> None:
+        self.table = table
+        self.grants = grants
+
+    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
+        """Describe the operation for a squashed migration."""
+        return type(self).__name__, [self.table], {"grants": self.grants}
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        """Grant."""
+        self._run(schema_editor, [f"GRANT {self.grants} ON {self.table} TO {APPLICATION_ROLE}"])
+
+    def database_backwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        """Revoke."""
+        self._run(schema_editor, [f"REVOKE ALL ON {self.table} FROM {APPLICATION_ROLE}"])
+
+    def describe(self) -> str:
+        """Say it in the migration's log."""
+        return f"Let the application use {self.table}"
+
+
+class DefinerFunction(_TableOperation):
+    """Create a SECURITY DEFINER function that the application may call.
+
+    Args:
+        signature: name and argument types, as in ``f(uuid, text)``; names it for GRANT and DROP.
+        sql: the whole CREATE FUNCTION statement, SECURITY DEFINER and search_path included.
+    """
+
+    def __init__(self, signature: str, sql: str) -> None:
+        self.signature = signature
+        self.sql = sql
+
+    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
+        """Describe the operation for a squashed migration."""
+        return type(self).__name__, [self.signature, self.sql], {}
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        """Create it, and let nobody but the application call it."""
+        statements = [
+            self.sql,
+            f"REVOKE ALL ON FUNCTION {self.signature} FROM PUBLIC",
+            f"GRANT EXECUTE ON FUNCTION {self.signature} TO {APPLICATION_ROLE}",
+        ]
+        self._run(schema_editor, statements)
+
+    def database_backwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        """Drop it."""
+        self._run(schema_editor, [f"DROP FUNCTION {self.signature}"])
+
+    def describe(self) -> str:
+        """Say it in the migration's log."""
+        return f"Create the definer function {self.signature}"
+

@@ -1,0 +1,69 @@
+"""Whose rows a transaction may see: the only place that sets PostgreSQL's tenant context.
+
+Row-level security compares each row's ``organization_id`` with the setting ``aim.organization``.
+The setting is local to a transaction: no context, no rows, and nothing to forget to reset. There is
+no way to see two tenants at once; platform-wide work walks organizations one at a time.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from uuid import UUID
+
+from django.db import connection, transaction
+
+_current: ContextVar[UUID | None] = ContextVar("organization", default=None)
+
+
+class ScopeError(RuntimeError):
+    """A programming error: a transaction where none may be, or one tenant inside another."""
+
+
+@contextmanager
+def tenant(organization_id: UUID) -> Iterator[None]:
+    """Open one durable transaction that sees the rows of one organization.
+
+    Raises:
+        ScopeError: another scope is open already; scopes do not nest.
+    """
+    assert_no_transaction()
+    token = _current.set(organization_id)
+    try:
+        with transaction.atomic(durable=True):
+            _set("aim.organization", str(organization_id))
+            yield
+    finally:
+        _current.reset(token)
+
+
+@contextmanager
+def platform() -> Iterator[None]:
+    """Open one durable transaction that sees the directory of organizations and no tenant rows.
+
+    Raises:
+        ScopeError: another scope is open already; scopes do not nest.
+    """
+    assert_no_transaction()
+    with transaction.atomic(durable=True):
+        _set("aim.platform", "on")
+        yield
+
+
+def current() -> UUID | None:
+    """Return the organization of the open scope, or None outside of one."""
+    return _current.get()
+
+
+def assert_no_transaction() -> None:
+    """Refuse to go on while a database transaction is open: HTTP and scopes both wait outside.
+
+    Raises:
+        ScopeError: a transaction is open on this thread's connection.
+    """
+    if connection.in_atomic_block:
+        raise ScopeError("a database transaction is open here")
+
+
+def _set(name: str, value: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config(%s, %s, true)", [name, value])
