@@ -1,0 +1,51 @@
+# Everything a person or CI runs here. `make` alone lists it. Nothing needs root, Docker, Redis or a system PostgreSQL.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test check openapi bench lock clean
+
+MAKEFLAGS += --no-print-directory
+python := .venv/bin/python
+# Commands that need settings but no deployment.
+manage := DJANGO_SETTINGS_MODULE=tests.settings $(python) manage.py
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  make up and make demo take PORT (8000), DATA_DIR (var), DATABASE_URL and the rest of .env.example"
+
+setup: ## .venv with the locked packages (instant when nothing changed)
+	@aisuru_mistral/launcher/setup.sh
+
+demo: setup ## everything on http://127.0.0.1:8000 with a simulated Mistral and two tenants, and the story told
+	@exec $(python) -m aisuru_mistral.launcher demo --follow-parent
+
+up: setup ## the same service against the real Mistral, without sample data
+	@exec $(python) -m aisuru_mistral.launcher up --follow-parent
+
+test: setup ## the whole test suite (PYTEST="-k name" narrows it)
+	$(python) -m pytest $(PYTEST)
+
+check: setup ## formatting, lint, types, import contracts, migrations, schema drift
+	$(python) -m ruff format --check .
+	$(python) -m ruff check .
+	$(python) -m mypy .
+	.venv/bin/lint-imports
+	$(manage) makemigrations --check --dry-run
+	$(manage) spectacular --validate | diff -u docs/openapi.yaml - || { \
+	    echo "docs/openapi.yaml differs from the code: run 'make openapi' and commit it"; exit 1; }
+
+openapi: setup ## writes docs/openapi.yaml from the code
+	$(manage) spectacular --validate --file docs/openapi.yaml
+
+bench: setup ## the benchmarks, against a bare pass-through measured in the same run
+	$(python) -m bench
+
+compile := .venv/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --python-version 3.12
+lock: setup ## newest versions of everything into the hashed locks
+	@eval "$$($(python) -P aisuru_mistral/launcher/pip_settings.py)"; set -e; \
+	$(compile) requirements/base.in -o requirements/base.txt; \
+	$(compile) requirements/dev.in -c requirements/base.txt -o requirements/dev.txt; \
+	echo uv | $(compile) --no-annotate - -c requirements/dev.txt -o requirements/uv.txt
+
+clean: ## removes .venv and caches; never the data in DATA_DIR
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage
+	find . -name __pycache__ -type d -not -path './var/*' -prune -exec rm -rf {} +
