@@ -25,6 +25,7 @@ ROOT_URLCONF = "aisuru_mistral.urls"
 ASGI_APPLICATION = "aisuru_mistral.asgi.application"
 
 INSTALLED_APPS = [
+    "django.contrib.postgres",
     "django.contrib.staticfiles",
     "rest_framework",
     "drf_spectacular",
@@ -35,11 +36,9 @@ INSTALLED_APPS = [
     "tenants.spend",
     "tenants.access",
     "tenants.api",
-    "aisuru_mistral.simulator",
 ]
 
 MIDDLEWARE = [
-    "tenants.access.requests.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",

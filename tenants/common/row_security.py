@@ -43,6 +43,8 @@ class TenantTable(_TableOperation):
         grants: what the application may do.
         column: the column that names the organization.
         platform_reads: the directory of organizations may be listed in platform scope.
+        locatable: create ``<table>_tenant(uuid)``, which tells the organization of a row to a
+            caller who may act for any (see ``scope.organization_of``).
     """
 
     def __init__(
@@ -53,12 +55,14 @@ class TenantTable(_TableOperation):
         grants: str = _READ_WRITE,
         column: str = "organization_id",
         platform_reads: bool = False,
+        locatable: bool = False,
     ) -> None:
         self.table = table
         self.parents = dict(parents or {})
         self.grants = grants
         self.column = column
         self.platform_reads = platform_reads
+        self.locatable = locatable
 
     def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
         """Describe the operation for a squashed migration."""
@@ -67,6 +71,7 @@ class TenantTable(_TableOperation):
             "grants": self.grants,
             "column": self.column,
             "platform_reads": self.platform_reads,
+            "locatable": self.locatable,
         }
         return type(self).__name__, [self.table], arguments
 
@@ -90,6 +95,14 @@ class TenantTable(_TableOperation):
             statements.append(
                 f"CREATE UNIQUE INDEX {table}_tenant_uniq ON {table} (organization_id, id)"
             )
+        if self.locatable:
+            statements += [
+                f"CREATE FUNCTION {table}_tenant(row_id uuid) RETURNS uuid LANGUAGE sql STABLE"
+                " SECURITY DEFINER SET search_path = public, pg_temp"
+                f" AS 'SELECT {self.column} FROM {table} WHERE id = row_id'",
+                f"REVOKE ALL ON FUNCTION {table}_tenant(uuid) FROM PUBLIC",
+                f"GRANT EXECUTE ON FUNCTION {table}_tenant(uuid) TO {APPLICATION_ROLE}",
+            ]
         for column, parent in self.parents.items():
             statements.append(
                 f"ALTER TABLE {table} ADD CONSTRAINT {table}_{column}_tenant_fk"
@@ -110,6 +123,8 @@ class TenantTable(_TableOperation):
             f"ALTER TABLE {self.table} DROP CONSTRAINT {self.table}_{column}_tenant_fk"
             for column in self.parents
         ]
+        if self.locatable:
+            statements.append(f"DROP FUNCTION {self.table}_tenant(uuid)")
         if self.column == "organization_id":
             statements.append(f"DROP INDEX {self.table}_tenant_uniq")
         statements += [

@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.db.models import Model
 
 _current: ContextVar[UUID | None] = ContextVar("organization", default=None)
 
@@ -47,6 +48,17 @@ def platform() -> Iterator[None]:
     with transaction.atomic(durable=True):
         _set("aim.platform", "on")
         yield
+
+
+def organization_of(model: type[Model], row_id: UUID) -> UUID | None:
+    """Find whose row this is, for a caller who may act for any organization; None if nobody's.
+
+    Needs no context: it calls the definer function that ``TenantTable(locatable=True)`` made.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {model._meta.db_table}_tenant(%s)", [row_id])  # noqa: S608, SLF001 - a model's own table name
+        found: UUID | None = cursor.fetchone()[0]
+    return found
 
 
 def current() -> UUID | None:

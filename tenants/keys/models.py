@@ -1,0 +1,114 @@
+"""Mistral keys, their verdicts, and the models each key sees."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+from tenants.common.models import TenantRow
+from tenants.organizations.models import Workspace
+
+
+class KeyStatus(models.TextChoices):
+    """What a key is good for; the verdict says why."""
+
+    PENDING = "pending"
+    VALID = "valid"
+    INVALID = "invalid"
+    SUSPENDED = "suspended"
+    EXPIRED = "expired"
+    UNREACHABLE = "unreachable"
+    UNDECRYPTABLE = "undecryptable"
+    REVOKED = "revoked"
+
+
+class VerdictCode(models.TextChoices):
+    """The outcome of a check, as a person or a program is told it."""
+
+    OK = "ok"
+    KEY_MALFORMED = "key_malformed"
+    KEY_UNKNOWN = "key_unknown"
+    BILLING_INACTIVE = "billing_inactive"
+    SUBSCRIPTION_REQUIRED = "subscription_required"
+    SPENDING_LIMIT_REACHED = "spending_limit_reached"
+    RATE_LIMITED = "rate_limited"
+    MISTRAL_UNAVAILABLE = "mistral_unavailable"
+    WRONG_WORKSPACE = "wrong_workspace"
+    EXPIRED_LOCALLY = "expired_locally"
+    UNDECRYPTABLE = "undecryptable"
+
+
+class MistralKey(TenantRow):
+    """A Mistral API key: sealed, recognised by fingerprint and last four, judged by a worker."""
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="+")
+    name = models.CharField(max_length=120, blank=True)
+    last4 = models.CharField(max_length=4)
+    fingerprint = models.BinaryField(max_length=32)
+    sealed = models.BinaryField(null=True)
+    secret_version = models.PositiveIntegerField(default=1)
+    data_key_version = models.PositiveIntegerField(default=1)
+    status = models.CharField(max_length=16, choices=KeyStatus, default=KeyStatus.PENDING)
+    expires_on = models.DateField(null=True, blank=True)
+    created_by = models.CharField(max_length=254)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    verdict_code = models.CharField(max_length=32, choices=VerdictCode, blank=True)
+    checked_at = models.DateTimeField(null=True, blank=True)
+    evidence = models.JSONField(default=dict)
+    identity = models.JSONField(null=True, blank=True)
+
+    next_check_at = models.DateTimeField(null=True, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    claimed_until = models.DateTimeField(null=True, blank=True)
+    claim = models.UUIDField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "workspace", "fingerprint"],
+                condition=models.Q(revoked_at=None),
+                name="key_once_per_workspace_uniq",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(status=KeyStatus.REVOKED, sealed=None)
+                | (~models.Q(status=KeyStatus.REVOKED) & models.Q(sealed__isnull=False)),
+                name="key_shredded_when_revoked",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["organization", "workspace", "-id"], name="key_list_idx"),
+            models.Index(fields=["fingerprint"], name="key_fingerprint_idx"),
+            models.Index(
+                fields=["organization", "next_check_at"],
+                condition=models.Q(next_check_at__isnull=False),
+                name="key_due_idx",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"…{self.last4}"
+
+
+class SeenModel(TenantRow):
+    """A model that a key listed when it was last checked; aliases are rows of their own."""
+
+    key = models.ForeignKey(MistralKey, on_delete=models.CASCADE, related_name="seen_models")
+    mistral_id = models.CharField(max_length=200)
+    name = models.CharField(max_length=200)
+    aliases = ArrayField(models.CharField(max_length=200), default=list)
+    kind = models.CharField(max_length=16, default="base")
+    root = models.CharField(max_length=200, blank=True)
+    context_length = models.PositiveIntegerField(null=True)
+    capabilities = models.JSONField(default=dict)
+    deprecation_at = models.DateTimeField(null=True)
+    replacement = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "key", "mistral_id"], name="seen_model_uniq"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.mistral_id

@@ -1,0 +1,102 @@
+"""Organizations, their workspaces, their data keys and what was done in them."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models.functions import Lower
+
+from tenants.common.models import Row, TenantRow
+
+
+class OrganizationStatus(models.TextChoices):
+    """Whether an organization may use the service."""
+
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+
+
+class Organization(Row):
+    """A customer: the tenant that row-level security keeps apart from all others."""
+
+    name = models.CharField(max_length=120)
+    slug = models.SlugField(max_length=60, unique=True)
+    aisuru_tenant = models.CharField(max_length=253, blank=True)
+    status = models.CharField(
+        max_length=16, choices=OrganizationStatus, default=OrganizationStatus.ACTIVE
+    )
+    owner_email = models.EmailField(max_length=254)
+    locale = models.CharField(max_length=2, default="it")
+    timezone = models.CharField(max_length=64, default="Europe/Rome")
+    currency = models.CharField(max_length=3, default="EUR")
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Workspace(TenantRow):
+    """A part of an organization with keys, models and spend of its own."""
+
+    name = models.CharField(max_length=120)
+    icon = models.CharField(max_length=16, blank=True)
+    description = models.CharField(max_length=500, blank=True)
+    is_default = models.BooleanField(default=False)
+    archived_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                "organization",
+                Lower("name"),
+                condition=models.Q(archived_at=None),
+                name="workspace_name_uniq",
+            ),
+            models.UniqueConstraint(
+                fields=["organization"],
+                condition=models.Q(is_default=True),
+                name="workspace_default_uniq",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class DataKey(TenantRow):
+    """The key that seals an organization's secrets, itself wrapped by the keyring.
+
+    Destroying the wrapped bytes makes every secret of the organization unreadable for ever.
+    """
+
+    version = models.PositiveIntegerField()
+    wrapped = models.BinaryField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "version"], name="data_key_version_uniq")
+        ]
+
+    def __str__(self) -> str:
+        return f"data key {self.version}"
+
+
+class AuditEvent(TenantRow):
+    """One thing that was done: who, what, to what. Append-only, by privilege."""
+
+    actor_kind = models.CharField(max_length=16)
+    actor_id = models.CharField(max_length=64)
+    actor_name = models.CharField(max_length=254)
+    verb = models.CharField(max_length=64)
+    target_kind = models.CharField(max_length=32)
+    target_id = models.UUIDField()
+    changed = ArrayField(models.CharField(max_length=64), default=list)
+    request_id = models.CharField(max_length=64, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["organization", "target_id"], name="audit_target_idx")]
+
+    def __str__(self) -> str:
+        return f"{self.actor_name} {self.verb} {self.target_kind}"

@@ -1,0 +1,70 @@
+"""Models that a workspace may call through the gateway, and the tokens that call them."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models.functions import Lower
+
+from tenants.common.models import TenantRow
+from tenants.keys.models import MistralKey
+from tenants.organizations.models import Workspace
+
+
+class Purpose(models.TextChoices):
+    """What AIsuru uses a model for."""
+
+    QUESTION_ANSWERING = "question_answering"
+    IMPORT_EXPORT = "import_export"
+    DEEP_THOUGHT = "deep_thought"
+
+
+class RegisteredModel(TenantRow):
+    """What AIsuru calls a model: a Mistral model behind a key, with defaults and purposes."""
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="+")
+    key = models.ForeignKey(MistralKey, on_delete=models.PROTECT, related_name="registered_models")
+    name = models.CharField(max_length=120)
+    description = models.CharField(max_length=500, blank=True)
+    mistral_model = models.CharField(max_length=200)
+    context_size = models.PositiveIntegerField(null=True, blank=True)
+    timeout = models.PositiveIntegerField(null=True, blank=True)
+    purposes = ArrayField(models.CharField(max_length=32, choices=Purpose))
+    defaults = models.JSONField(default=dict)
+    external_id = models.CharField(max_length=200, blank=True)
+    visible_to_tenant = models.BooleanField(default=True)
+    use_as_default = models.BooleanField(default=False)
+    created_by = models.CharField(max_length=254)
+    retired_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                "organization",
+                Lower("name"),
+                condition=models.Q(retired_at=None),
+                name="model_name_uniq",
+            )
+        ]
+        indexes = [
+            models.Index(fields=["organization", "workspace", "-id"], name="model_list_idx"),
+            models.Index(fields=["organization", "key"], name="model_key_idx"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ModelToken(TenantRow):
+    """A token that calls one model; only its digest is kept."""
+
+    model = models.ForeignKey(RegisteredModel, on_delete=models.CASCADE, related_name="tokens")
+    digest = models.BinaryField(max_length=32, unique=True)
+    hint = models.CharField(max_length=24)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["organization", "model"], name="model_token_idx")]
+
+    def __str__(self) -> str:
+        return self.hint
