@@ -1,9 +1,9 @@
 """The one place that reads the environment; it refuses values that would start a broken service.
 
 A variable is looked up in the process environment, then as ``NAME_FILE`` (a file holding the
-value), then in ``DATA_DIR/run.env`` and ``DATA_DIR/secrets.env``, which the launcher writes, so that
-``manage.py`` works beside a running ``make up``. A refusal is one line: which variable, what is
-wrong, how to make a good one.
+value), then in ``DATA_DIR/run.env`` and ``DATA_DIR/secrets.env``, which the launcher writes, so
+that ``manage.py`` works beside a running ``make up``. A refusal is one line: which variable, what
+is wrong, how to make a good one.
 """
 
 import base64
@@ -21,8 +21,10 @@ KEYRING_KEY_BYTES = 32
 SECRET_KEY_LENGTH = 50
 _KNOWN_SECRETS = ("changeme", "change-me", "secret", "django-insecure", "password", "example")
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-_MAKE_SECRET = "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(64))'"
-_MAKE_KEYRING = (
+_HOW_TO_MAKE_SIGNING = (
+    "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(64))'"
+)
+_HOW_TO_MAKE_KEYRING = (
     "make one with: python3 -c 'import base64, os; "
     'print("k1:" + base64.b64encode(os.urandom(32)).decode())\''
 )
@@ -133,12 +135,14 @@ class Environment:
     @cached_property
     def secret_key(self) -> str:
         """Signs cursors and derives fingerprints (``SECRET_KEY``, at least 50 characters)."""
-        value = self._required("SECRET_KEY", _MAKE_SECRET)
+        value = self._required("SECRET_KEY", _HOW_TO_MAKE_SIGNING)
         if any(known in value.lower() for known in _KNOWN_SECRETS) or len(set(value)) < 12:  # noqa: PLR2004 - too regular to be random
-            raise ConfigurationError("SECRET_KEY", "is a well-known or guessable value", _MAKE_SECRET)
+            raise ConfigurationError(
+                "SECRET_KEY", "is a well-known or guessable value", _HOW_TO_MAKE_SIGNING
+            )
         if len(value) < SECRET_KEY_LENGTH:
             problem = f"is shorter than {SECRET_KEY_LENGTH} characters"
-            raise ConfigurationError("SECRET_KEY", problem, _MAKE_SECRET)
+            raise ConfigurationError("SECRET_KEY", problem, _HOW_TO_MAKE_SIGNING)
         return value
 
     @cached_property
@@ -146,22 +150,22 @@ class Environment:
         """Master keys, newest first (``ENCRYPTION_KEYRING`` = ``id:base64-32-bytes[,id:…]``)."""
         name = "ENCRYPTION_KEYRING"
         entries: list[tuple[str, bytes]] = []
-        for entry in self._required(name, _MAKE_KEYRING).split(","):
+        for entry in self._required(name, _HOW_TO_MAKE_KEYRING).split(","):
             key_id, separator, encoded = entry.strip().partition(":")
             if not separator or not key_id.isascii() or not key_id.isalnum() or len(key_id) > 32:  # noqa: PLR2004
                 problem = "has an entry that is not id:base64 (id: up to 32 letters and digits)"
-                raise ConfigurationError(name, problem, _MAKE_KEYRING)
+                raise ConfigurationError(name, problem, _HOW_TO_MAKE_KEYRING)
             try:
                 key = base64.b64decode(encoded, validate=True)
             except (binascii.Error, ValueError):
                 problem = f"entry {key_id!r} is not base64"
-                raise ConfigurationError(name, problem, _MAKE_KEYRING) from None
+                raise ConfigurationError(name, problem, _HOW_TO_MAKE_KEYRING) from None
             if len(key) != KEYRING_KEY_BYTES:
                 problem = f"entry {key_id!r} is not {KEYRING_KEY_BYTES} bytes long"
-                raise ConfigurationError(name, problem, _MAKE_KEYRING)
+                raise ConfigurationError(name, problem, _HOW_TO_MAKE_KEYRING)
             if len(set(key)) < 8:  # noqa: PLR2004 - 32 random bytes never repeat this much
                 problem = f"entry {key_id!r} is not random"
-                raise ConfigurationError(name, problem, _MAKE_KEYRING)
+                raise ConfigurationError(name, problem, _HOW_TO_MAKE_KEYRING)
             entries.append((key_id, key))
         if len({key_id for key_id, _ in entries}) != len(entries):
             raise ConfigurationError(name, "names one id twice", "give every entry its own id")

@@ -98,7 +98,9 @@ REST_FRAMEWORK = {
 
 SPECTACULAR_SETTINGS = {
     "TITLE": "aisuru-mistral",
-    "DESCRIPTION": "Keys, models, spend and limits of organizations that bring their own Mistral account.",
+    "DESCRIPTION": (
+        "Keys, models, spend and limits of organizations that bring their own Mistral account."
+    ),
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
     "SCHEMA_PATH_PREFIX": "/api/v1",

@@ -33,7 +33,7 @@ def parse_amount(text: str) -> Decimal:
 
 
 def plain(amount: Decimal, places: int = 2) -> str:
-    """Write an amount without exponent, with at least ``places`` decimals: ``0.50``, ``0.000123``."""
+    """Write an amount without exponent and with at least ``places`` decimals: ``0.50``."""
     text = format(amount.normalize(), "f")
     whole, _, fraction = text.partition(".")
     return f"{whole}.{fraction.ljust(places, '0')}" if places or fraction else whole

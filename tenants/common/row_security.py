@@ -97,9 +97,7 @@ class TenantTable(_TableOperation):
             )
         if self.locatable:
             statements += [
-                f"CREATE FUNCTION {table}_tenant(row_id uuid) RETURNS uuid LANGUAGE sql STABLE"
-                " SECURITY DEFINER SET search_path = public, pg_temp"
-                f" AS 'SELECT {self.column} FROM {table} WHERE id = row_id'",
+                self._locator(),
                 f"REVOKE ALL ON FUNCTION {table}_tenant(uuid) FROM PUBLIC",
                 f"GRANT EXECUTE ON FUNCTION {table}_tenant(uuid) TO {APPLICATION_ROLE}",
             ]
@@ -110,6 +108,13 @@ class TenantTable(_TableOperation):
                 f" REFERENCES {parent} (organization_id, id) DEFERRABLE INITIALLY DEFERRED"
             )
         self._run(schema_editor, statements)
+
+    def _locator(self) -> str:
+        return (
+            f"CREATE FUNCTION {self.table}_tenant(row_id uuid) RETURNS uuid LANGUAGE sql STABLE"
+            " SECURITY DEFINER SET search_path = public, pg_temp"
+            f" AS 'SELECT {self.column} FROM {self.table} WHERE id = row_id'"  # noqa: S608 - names from the migration itself
+        )
 
     def database_backwards(
         self,
@@ -224,4 +229,3 @@ class DefinerFunction(_TableOperation):
     def describe(self) -> str:
         """Say it in the migration's log."""
         return f"Create the definer function {self.signature}"
-

@@ -56,7 +56,7 @@ def organization_of(model: type[Model], row_id: UUID) -> UUID | None:
     Needs no context: it calls the definer function that ``TenantTable(locatable=True)`` made.
     """
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {model._meta.db_table}_tenant(%s)", [row_id])  # noqa: S608, SLF001 - a model's own table name
+        cursor.execute(f"SELECT {model._meta.db_table}_tenant(%s)", [row_id])
         found: UUID | None = cursor.fetchone()[0]
     return found
 

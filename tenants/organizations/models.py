@@ -75,7 +75,9 @@ class DataKey(TenantRow):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["organization", "version"], name="data_key_version_uniq")
+            models.UniqueConstraint(
+                fields=["organization", "version"], name="data_key_version_uniq"
+            )
         ]
 
     def __str__(self) -> str:

@@ -1,8 +1,8 @@
 """AES-256-GCM with a self-describing box; it refuses everything that was not sealed just so.
 
-A box is ``version (1) ‖ len(key id) (1) ‖ key id ‖ nonce (12) ‖ ciphertext ‖ tag (16)``. The header is
-associated data too, so no byte of a box can be changed (NIST SP 800-38D; nonces are random, which
-keeps one key safe for 2³² boxes).
+A box is ``version (1) ‖ len(key id) (1) ‖ key id ‖ nonce (12) ‖ ciphertext ‖ tag (16)``. The header
+is associated data too, so no byte of a box can be changed (NIST SP 800-38D; nonces are random,
+which keeps one key safe for 2³² boxes).
 
     OpeningError    it does not open: wrong key, wrong place, or altered; never says which
     └── UnknownKeyError    the keyring has no key of that id

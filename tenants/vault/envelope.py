@@ -1,7 +1,7 @@
 """Envelope encryption: secrets under a data key, data keys under the keyring.
 
-Both layers are bound to a *place*: who owns the box, which row and slot it sits in, and its version.
-A box copied to another row, slot, workspace or organization does not open there.
+Both layers are bound to a *place*: who owns the box, which row and slot it sits in, and its
+version. A box copied to another row, slot, workspace or organization does not open there.
 """
 
 import hashlib

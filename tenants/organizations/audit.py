@@ -1,0 +1,56 @@
+"""Who did what: one row per verb, in the verb's own transaction; it never holds values."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db.models import Model
+
+from tenants.organizations.models import AuditEvent
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who acts.
+
+    Attributes:
+        kind: ``platform`` or ``organization`` (a token), ``command`` or ``worker``.
+        id: the token's id, or the name of the command.
+        name: what people call it.
+        request_id: ties the audit row to the request's log lines; empty outside of requests.
+    """
+
+    kind: str
+    id: str
+    name: str
+    request_id: str = ""
+
+
+def record(
+    *,
+    actor: Actor,
+    organization_id: UUID,
+    verb: str,
+    target: Model,
+    changed: Sequence[str] = (),
+) -> None:
+    """Write one audit row in the open transaction.
+
+    Args:
+        actor: who acts.
+        organization_id: the tenant in whose scope this happens.
+        verb: ``noun.done``, as in ``key.registered``.
+        target: the row it happened to.
+        changed: names of the fields that changed, never their values.
+    """
+    AuditEvent.objects.create(
+        organization_id=organization_id,
+        actor_kind=actor.kind,
+        actor_id=actor.id,
+        actor_name=actor.name,
+        verb=verb,
+        target_kind=target._meta.model_name or "",
+        target_id=target.pk,
+        changed=list(changed),
+        request_id=actor.request_id,
+    )

@@ -1,0 +1,183 @@
+"""Verbs on organizations and workspaces: each is one transaction with its audit row."""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from tenants.common import scope
+from tenants.common.models import new_id
+from tenants.common.problems import Conflict
+from tenants.organizations import audit, data_keys
+from tenants.organizations.audit import Actor
+from tenants.organizations.models import Organization, Workspace
+
+_SLUG_LENGTH = 60
+_SLUG_TAIL = 6
+
+
+def create_organization(
+    *,
+    actor: Actor,
+    name: str,
+    owner_email: str,
+    slug: str | None = None,
+    aisuru_tenant: str = "",
+    locale: str = "it",
+    timezone_name: str = "Europe/Rome",
+    currency: str = "EUR",
+) -> tuple[Organization, Workspace]:
+    """Create an organization with its data key and a default workspace of the same name.
+
+    Raises:
+        Conflict: ``slug_taken``: the slug asked for is another organization's.
+    """
+    organization = Organization(
+        id=new_id(),
+        name=name,
+        aisuru_tenant=aisuru_tenant,
+        owner_email=owner_email,
+        locale=locale,
+        timezone=timezone_name,
+        currency=currency,
+    )
+    organization.slug = slug or _slug(name, organization.id)
+    try:
+        with scope.tenant(organization.id):
+            organization.save(force_insert=True)
+            data_keys.create(organization.id)
+            workspace = Workspace.objects.create(
+                organization_id=organization.id, name=name, is_default=True
+            )
+            audit.record(
+                actor=actor,
+                organization_id=organization.id,
+                verb="organization.created",
+                target=organization,
+            )
+    except IntegrityError as error:
+        if "slug" not in str(error):
+            raise
+        detail = _("Another organization already uses this slug. Choose a different one.")
+        raise Conflict("slug_taken", detail) from None
+    return organization, workspace
+
+
+def update_organization(
+    *, actor: Actor, organization: Organization, changes: Mapping[str, Any]
+) -> Organization:
+    """Change name, AIsuru tenant, locale or time zone.
+
+    The currency never changes: past costs are in it.
+    """
+    allowed = {"name", "aisuru_tenant", "locale", "timezone", "owner_email"}
+    changed = _apply(organization, changes, allowed)
+    if changed:
+        with scope.tenant(organization.id):
+            organization.save(update_fields=changed)
+            audit.record(
+                actor=actor,
+                organization_id=organization.id,
+                verb="organization.updated",
+                target=organization,
+                changed=changed,
+            )
+    return organization
+
+
+def create_workspace(
+    *, actor: Actor, organization: Organization, name: str, icon: str = "", description: str = ""
+) -> Workspace:
+    """Add a workspace.
+
+    Raises:
+        Conflict: ``name_taken``: an active workspace has this name already.
+    """
+    with _unique_workspace_name(), scope.tenant(organization.id):
+        workspace = Workspace.objects.create(
+            organization_id=organization.id, name=name, icon=icon, description=description
+        )
+        _record_workspace(actor, workspace, "workspace.created")
+    return workspace
+
+
+def update_workspace(
+    *, actor: Actor, workspace: Workspace, changes: Mapping[str, Any]
+) -> Workspace:
+    """Change name, icon or description.
+
+    Raises:
+        Conflict: ``name_taken``.
+    """
+    changed = _apply(workspace, changes, {"name", "icon", "description"})
+    if changed:
+        with _unique_workspace_name(), scope.tenant(workspace.organization_id):
+            workspace.save(update_fields=changed)
+            _record_workspace(actor, workspace, "workspace.updated", changed)
+    return workspace
+
+
+def archive_workspace(*, actor: Actor, workspace: Workspace) -> Workspace:
+    """Archive a workspace: its keys and models stop at once, its history stays.
+
+    Archiving twice changes nothing the second time.
+
+    Raises:
+        Conflict: ``default_workspace``: an organization keeps its default workspace.
+    """
+    if workspace.is_default:
+        detail = _("The default workspace cannot be archived. Archive another one, or rename it.")
+        raise Conflict("default_workspace", detail)
+    with scope.tenant(workspace.organization_id):
+        active = Workspace.objects.filter(pk=workspace.pk, archived_at=None)
+        if active.update(archived_at=timezone.now()):
+            _record_workspace(actor, workspace, "workspace.archived")
+        workspace.refresh_from_db()
+    return workspace
+
+
+def _apply(
+    row: Organization | Workspace, changes: Mapping[str, Any], allowed: set[str]
+) -> list[str]:
+    changed = sorted(
+        name for name, value in changes.items() if name in allowed and getattr(row, name) != value
+    )
+    for name in changed:
+        setattr(row, name, changes[name])
+    return changed
+
+
+def _record_workspace(
+    actor: Actor, workspace: Workspace, verb: str, changed: list[str] | None = None
+) -> None:
+    audit.record(
+        actor=actor,
+        organization_id=workspace.organization_id,
+        verb=verb,
+        target=workspace,
+        changed=changed or (),
+    )
+
+
+@contextmanager
+def _unique_workspace_name() -> Iterator[None]:
+    """Turn the database's word on a taken name into a refusal."""
+    try:
+        yield
+    except IntegrityError as error:
+        if "workspace_name_uniq" not in str(error):
+            raise
+        detail = _("An active workspace already has this name. Choose a different one.")
+        raise Conflict("name_taken", detail) from None
+
+
+def _slug(name: str, organization_id: UUID) -> str:
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    words = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[: _SLUG_LENGTH - _SLUG_TAIL - 1].strip("-")
+    return f"{words or 'org'}-{organization_id.hex[-_SLUG_TAIL:]}"
