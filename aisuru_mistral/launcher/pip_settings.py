@@ -1,7 +1,8 @@
-"""Prints pip's own configuration as shell lines for uv, which does not read it; never overrides what uv was told.
+"""Prints pip's configuration as shell lines for uv, which does not read it.
 
-Runs with the standard library alone, before anything is installed. A machine that installs through a mirror, a folder of
-wheels or a private certificate has said so to pip; this repeats it.
+It never overrides what uv was told. A machine that installs through a mirror, a folder of wheels or
+a private certificate has said so to pip; this repeats it. It runs with the standard library alone,
+before anything is installed.
 """
 
 import ast
@@ -26,8 +27,8 @@ SECTIONS_IN_RISING_ORDER = ("global", "install", ":env:")
 
 
 def pip_settings() -> dict[str, str]:
-    """Return pip's effective settings by option name: the environment wins over `install`, that over `global`."""
-    listed = subprocess.run(  # noqa: S603 - our own interpreter
+    """Return pip's effective settings: its environment wins over `install`, that over `global`."""
+    listed = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
     )
     by_section: dict[str, dict[str, str]] = {section: {} for section in SECTIONS_IN_RISING_ORDER}
@@ -44,7 +45,7 @@ def pip_settings() -> dict[str, str]:
 
 
 def shell_lines(settings: dict[str, str]) -> list[str]:
-    """Return one `export` per setting that uv knows, each yielding to a value that is already in the environment."""
+    """Return one `export` per setting that uv knows; each yields to the environment."""
     lines = []
     for option, variable in TRANSLATIONS.items():
         value = settings.get(option, "").strip()
@@ -53,7 +54,7 @@ def shell_lines(settings: dict[str, str]) -> list[str]:
         if value:
             lines.append(f'[ -n "${{{variable}-}}" ] || export {variable}={shlex.quote(value)}')
     if "extra-index-url" in settings:
-        # pip takes a package from whichever index has the wanted version; the locked hashes decide what is accepted.
+        # pip takes a package from whichever index has the version; the hashes guard what it is.
         lines.append('export UV_INDEX_STRATEGY="${UV_INDEX_STRATEGY:-unsafe-best-match}"')
     return lines
 
