@@ -6,11 +6,11 @@ import tempfile
 from pathlib import Path
 
 _KEY = base64.b64encode(bytes(range(7, 39))).decode()
-os.environ.setdefault("DATA_DIR", str(Path(tempfile.gettempdir()) / "aim-no-data-dir"))  # noqa: TID251 - before env.py
-os.environ["SECRET_KEY"] = "q7Yz-3vNf8Lw2Xk5Rb9Td1Mh6Jc4Gs0Pa_Eu7Wo3Zi5Kx2Vn8By"  # noqa: TID251
-os.environ["ENCRYPTION_KEYRING"] = f"t1:{_KEY}"  # noqa: TID251
-os.environ.setdefault("DATABASE_URL", "postgresql://app:app@127.0.0.1:9/none")  # noqa: TID251
-os.environ.setdefault("PUBLIC_URL", "http://gateway.test")  # noqa: TID251
-os.environ.setdefault("LOG_LEVEL", "WARNING")  # noqa: TID251
+os.environ.setdefault("DATA_DIR", str(Path(tempfile.gettempdir()) / "aim-no-data-dir"))
+os.environ["SECRET_KEY"] = "q7Yz-3vNf8Lw2Xk5Rb9Td1Mh6Jc4Gs0Pa_Eu7Wo3Zi5Kx2Vn8By"
+os.environ["ENCRYPTION_KEYRING"] = f"t1:{_KEY}"
+os.environ.setdefault("DATABASE_URL", "postgresql://app:app@127.0.0.1:9/none")
+os.environ.setdefault("PUBLIC_URL", "http://gateway.test")
+os.environ.setdefault("LOG_LEVEL", "WARNING")
 
 from aisuru_mistral.settings import *  # noqa: E402, F403 - the environment comes first

@@ -110,10 +110,10 @@ class TenantTable(_TableOperation):
         self._run(schema_editor, statements)
 
     def _locator(self) -> str:
-        return (
+        return (  # noqa: S608 - the names come from the migration itself
             f"CREATE FUNCTION {self.table}_tenant(row_id uuid) RETURNS uuid LANGUAGE sql STABLE"
             " SECURITY DEFINER SET search_path = public, pg_temp"
-            f" AS 'SELECT {self.column} FROM {self.table} WHERE id = row_id'"  # noqa: S608 - names from the migration itself
+            f" AS 'SELECT {self.column} FROM {self.table} WHERE id = row_id'"
         )
 
     def database_backwards(

@@ -1,0 +1,48 @@
+"""What may be imported where, and what may not be written at all."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = sorted(
+    path
+    for folder in ("aisuru_mistral", "tenants")
+    for path in (ROOT / folder).rglob("*.py")
+    if "migrations" not in path.parts
+)
+
+
+def test_the_import_contracts_hold():
+    result = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_source_file_is_short_and_explains_itself(path):
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 400
+    if text.strip():
+        assert text.lstrip("#! \n/usrbinenvpython").startswith('"""') or '"""' in text[:200]
+    assert not re.search(r"\b(TODO|FIXME|XXX)\b", text)
+
+
+def test_money_is_never_a_float():
+    for path in SOURCES:
+        if "spend" in path.parts:
+            assert not re.search(r"\bfloat\b", path.read_text(encoding="utf-8")), path
+
+
+def test_every_app_starts_with_one_migration():
+    for folder in (ROOT / "tenants").glob("*/migrations"):
+        first = sorted(path.name for path in folder.glob("0*.py"))
+        assert [name for name in first if name.startswith("0001")] == ["0001_initial.py"], folder

@@ -1,0 +1,134 @@
+"""The wall between tenants, tried with the application's own credentials on every table."""
+
+import psycopg
+import pytest
+from django.apps import apps
+from django.db import connection
+
+from tenants.common import scope
+from tests import factories
+from tests.postgres import owner_url
+
+TENANT_MODELS = sorted(
+    (
+        model
+        for model in apps.get_models()
+        if model._meta.db_table == "organizations_organization"
+        or any(field.column == "organization_id" for field in model._meta.fields)
+    ),
+    key=lambda model: model._meta.db_table,
+)
+TABLES = [model._meta.db_table for model in TENANT_MODELS]
+
+
+def rows(sql: str, *values) -> list[tuple]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        return cursor.fetchall()
+
+
+def tenant_column(table: str) -> str:
+    return "id" if table == "organizations_organization" else "organization_id"
+
+
+def test_the_application_can_neither_bypass_the_wall_nor_own_what_is_behind_it():
+    assert rows(
+        """SELECT rolsuper, rolbypassrls, rolcreaterole FROM pg_roles WHERE rolname = current_user"""
+    ) == [(False, False, False)]
+    owned = rows(
+        """SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+           WHERE nspname = 'public' AND pg_has_role(current_user, relowner, 'MEMBER')"""
+    )
+    assert owned == []
+
+
+def test_every_table_with_an_organization_is_walled():
+    found = dict(
+        rows(
+            """SELECT c.relname, c.relrowsecurity AND EXISTS
+                      (SELECT 1 FROM pg_policy WHERE polrelid = c.oid)
+               FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+               JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'organization_id'
+               WHERE nspname = 'public' AND relkind IN ('r', 'p') AND NOT relispartition"""
+        )
+    )
+    assert set(TABLES) - {"organizations_organization"} <= set(found)
+    assert [table for table, walled in found.items() if not walled] == []
+
+
+def test_the_application_has_no_grant_on_any_partition():
+    assert (
+        rows(
+            """SELECT relname FROM pg_class c WHERE relispartition
+           AND has_table_privilege(c.oid, 'SELECT, INSERT, UPDATE, DELETE')"""
+        )
+        == []
+    )
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_without_context_a_table_is_empty(table, organization):
+    assert rows(f"SELECT count(*) FROM {table}") == [(0,)]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_in_a_tenants_scope_only_its_rows_are_seen_and_the_owner_knows_there_are_others(
+    table, populated, stranger
+):
+    with psycopg.connect(owner_url()) as owner:
+        column = tenant_column(table)
+        everyones = owner.execute(
+            f"SELECT count(*) FROM {table} WHERE {column} = %s", [populated.id]
+        ).fetchone()
+    assert everyones > (0,), f"the fixture makes no row in {table}: this test would prove nothing"
+    with scope.tenant(stranger.id):
+        assert rows(f"SELECT count(*) FROM {table} WHERE {column} = %s", populated.id) == [(0,)]
+        assert rows(f"SELECT count(*) FROM {table} WHERE {column} <> %s", stranger.id) == [(0,)]
+    with scope.tenant(populated.id):
+        assert rows(f"SELECT count(*) FROM {table}") == [everyones]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_rows_of_another_tenant_can_be_neither_changed_nor_taken_over(table, populated, stranger):
+    column = tenant_column(table)
+    for statement in (
+        f"UPDATE {table} SET {column} = '{stranger.id}' WHERE {column} = '{populated.id}'",
+        f"DELETE FROM {table} WHERE {column} = '{populated.id}'",
+    ):
+        try:
+            with scope.tenant(stranger.id), connection.cursor() as cursor:
+                cursor.execute(statement)
+                assert cursor.rowcount == 0
+        except psycopg.errors.InsufficientPrivilege:
+            continue
+        except Exception as error:
+            assert isinstance(error.__cause__, psycopg.errors.InsufficientPrivilege), error
+
+
+def test_a_row_cannot_point_into_another_tenant(organization, stranger):
+    foreign = factories.default_workspace(stranger)
+    with pytest.raises(Exception, match="tenant_fk"), scope.tenant(organization.id):
+        factories.raw_key(organization, foreign)
+
+
+def test_the_directory_shows_organizations_in_platform_scope_and_nothing_of_theirs(populated):
+    with scope.platform():
+        assert rows("SELECT id FROM organizations_organization WHERE id = %s", populated.id)
+        for table in set(TABLES) - {"organizations_organization"}:
+            assert rows(f"SELECT count(*) FROM {table}") == [(0,)], table
+
+
+def test_the_context_ends_with_its_transaction(organization):
+    with scope.tenant(organization.id):
+        assert scope.current() == organization.id
+    assert scope.current() is None
+    assert rows("SELECT current_setting('aim.organization', true)") in ([("",)], [(None,)])
+
+
+def test_scopes_do_not_nest(organization, stranger):
+    with (
+        scope.tenant(organization.id),
+        pytest.raises(scope.ScopeError),
+        scope.tenant(stranger.id),
+    ):
+        pass

@@ -1,0 +1,35 @@
+"""Fixtures for all rooms. Databases are never rolled back: every test makes its own tenants."""
+
+import pytest
+
+from tests import factories
+
+
+@pytest.fixture(scope="session")
+def django_db_setup() -> None:
+    """Replace pytest-django's own: tests/postgres.py has made this worker's database."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _database(django_db_setup, django_db_blocker):
+    """Let every test use the database as the service does, with real transactions."""
+    with django_db_blocker.unblock():
+        yield
+
+
+@pytest.fixture
+def organization():
+    """Alice's organization, with a default workspace."""
+    return factories.organization()
+
+
+@pytest.fixture
+def workspace(organization):
+    """The default workspace of Alice's organization."""
+    return factories.default_workspace(organization)
+
+
+@pytest.fixture
+def stranger():
+    """Charlie's organization: whatever is not his must look as if it were not there."""
+    return factories.organization(name="Charlie & Co")

@@ -1,0 +1,95 @@
+"""pytest plugin: one throw-away PostgreSQL per run, one migrated database per worker.
+
+It runs before pytest-django reads the settings, so that the suite connects the way the service
+does: as the unprivileged application login. Databases are copies of one migrated template.
+"""
+
+import atexit
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from aisuru_mistral.launcher import provision
+from aisuru_mistral.launcher.postgres import EmbeddedPostgres
+
+ROOT = Path(__file__).resolve().parent.parent
+TEMPLATE = "aim_template"
+APP_LOGIN = "aim_test_app"
+APP_PASSWORD = "test-application-password"
+OWNER_URL = "AIM_TEST_OWNER_URL"
+
+_server: EmbeddedPostgres | None = None
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests() -> Iterator[None]:
+    """Have a database ready, and its address in the environment, before settings are read."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker is None:
+        _start()
+    os.environ["DATABASE_URL"] = _database_for(worker or "main")
+    yield
+
+
+def pytest_unconfigure() -> None:
+    """Stop the server that this process started, and forget its data."""
+    global _server  # noqa: PLW0603 - one server per run
+    if _server is not None:
+        _server.stop()
+        shutil.rmtree(_server.data_dir.parent, ignore_errors=True)
+        _server = None
+
+
+def owner_url() -> str:
+    """Address of this worker's database as its owner: migrations and tampering tests only."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    return provision.with_database(os.environ[OWNER_URL], f"test_{worker}")
+
+
+def _start() -> None:
+    global _server  # noqa: PLW0603 - one server per run
+    _server = EmbeddedPostgres(
+        Path(tempfile.mkdtemp(prefix="aim-test-")) / "postgres",
+        durable=False,
+        connections=200,
+        tell=lambda _line: None,
+    )
+    atexit.register(pytest_unconfigure)  # also when the run ends before it begins
+    _server.start()
+    os.environ[OWNER_URL] = _server.owner_url()
+    provision.provision(_server.owner_url(), TEMPLATE, APP_LOGIN, APP_PASSWORD)
+    settings = {
+        "DATABASE_URL": provision.with_database(_server.owner_url(), TEMPLATE),
+        "DJANGO_SETTINGS_MODULE": "tests.settings",
+    }
+    commands = [["migrate", "--verbosity", "0"]]
+    if (ROOT / "tenants/spend/management/commands/load_prices.py").exists():
+        commands.append(["load_prices"])
+    for command in commands:
+        subprocess.run(
+            [sys.executable, "manage.py", *command],
+            cwd=ROOT,
+            env=os.environ | settings,
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
+
+
+def _database_for(worker: str) -> str:
+    name = f"test_{worker}"
+    with psycopg.connect(os.environ[OWNER_URL], autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(1)")  # copying wants the template to itself
+        copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        connection.execute(copy.format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
+        grant = sql.SQL("GRANT CONNECT ON DATABASE {} TO {}")
+        connection.execute(grant.format(sql.Identifier(name), sql.Identifier(APP_LOGIN)))
+    url = provision.with_database(os.environ[OWNER_URL], name)
+    return provision.with_login(url, APP_LOGIN, APP_PASSWORD)
