@@ -9,7 +9,7 @@ from django.db import transaction
 log = structlog.get_logger(__name__)
 
 
-def enqueue_on_commit(task: Task, *ids: str) -> None:
+def enqueue_on_commit(task: "Task[..., None]", *ids: str) -> None:
     """Enqueue a task once the open transaction has committed.
 
     The arguments are ids as text, never a secret. A broker that does not answer is logged and
@@ -18,7 +18,7 @@ def enqueue_on_commit(task: Task, *ids: str) -> None:
     transaction.on_commit(partial(_enqueue, task, ids))
 
 
-def _enqueue(task: Task, ids: tuple[str, ...]) -> None:
+def _enqueue(task: "Task[..., None]", ids: tuple[str, ...]) -> None:
     try:
         task.apply_async(args=ids, retry=False)
     except Exception as error:  # noqa: BLE001 - each broker raises its own kind; the sweep mends it

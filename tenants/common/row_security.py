@@ -110,8 +110,8 @@ class TenantTable(_TableOperation):
         self._run(schema_editor, statements)
 
     def _locator(self) -> str:
-        return (  # noqa: S608 - the names come from the migration itself
-            f"CREATE FUNCTION {self.table}_tenant(row_id uuid) RETURNS uuid LANGUAGE sql STABLE"
+        return (
+            f"CREATE FUNCTION {self.table}_tenant(row_id uuid) RETURNS uuid LANGUAGE sql STABLE"  # noqa: S608 - the migration's own names
             " SECURITY DEFINER SET search_path = public, pg_temp"
             f" AS 'SELECT {self.column} FROM {self.table} WHERE id = row_id'"
         )

@@ -17,7 +17,7 @@ class Secret[Plain: (str, bytes)]:
     __slots__ = ("_plain",)
 
     def __init__(self, plain: Plain) -> None:
-        self._plain = plain
+        self._plain: Plain = plain
 
     def reveal(self) -> Plain:
         """Give the plaintext away: call it only where the next line puts it on the wire."""

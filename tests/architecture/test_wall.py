@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 from django.apps import apps
-from django.db import connection
+from django.db import ProgrammingError, connection
 
 from tenants.common import scope
 from tests import factories
@@ -33,7 +33,7 @@ def tenant_column(table: str) -> str:
 
 def test_the_application_can_neither_bypass_the_wall_nor_own_what_is_behind_it():
     assert rows(
-        """SELECT rolsuper, rolbypassrls, rolcreaterole FROM pg_roles WHERE rolname = current_user"""
+        "SELECT rolsuper, rolbypassrls, rolcreaterole FROM pg_roles WHERE rolname = current_user"
     ) == [(False, False, False)]
     owned = rows(
         """SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
@@ -98,11 +98,11 @@ def test_rows_of_another_tenant_can_be_neither_changed_nor_taken_over(table, pop
         try:
             with scope.tenant(stranger.id), connection.cursor() as cursor:
                 cursor.execute(statement)
-                assert cursor.rowcount == 0
-        except psycopg.errors.InsufficientPrivilege:
+                touched = cursor.rowcount
+        except ProgrammingError as error:
+            assert isinstance(error.__cause__, psycopg.errors.InsufficientPrivilege)  # noqa: PT017 - either answer is good
             continue
-        except Exception as error:
-            assert isinstance(error.__cause__, psycopg.errors.InsufficientPrivilege), error
+        assert touched == 0
 
 
 def test_a_row_cannot_point_into_another_tenant(organization, stranger):

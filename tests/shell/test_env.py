@@ -1,0 +1,111 @@
+"""The environment: good values are typed, bad ones refuse to start with one useful line."""
+
+import base64
+import subprocess
+import sys
+
+import pytest
+
+from aisuru_mistral.env import ConfigurationError, Environment, django_database
+
+GOOD_SECRET = "q7Yz-3vNf8Lw2Xk5Rb9Td1Mh6Jc4Gs0Pa_Eu7Wo3Zi5Kx2Vn8By"
+GOOD_KEY = base64.b64encode(bytes(range(32))).decode()
+
+
+@pytest.fixture
+def environment(tmp_path):
+    def make(**variables):
+        return Environment({"DATA_DIR": str(tmp_path), **variables})
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("attribute", "variables"),
+    [
+        ("secret_key", {}),
+        ("secret_key", {"SECRET_KEY": "short"}),
+        ("secret_key", {"SECRET_KEY": "changeme" * 10}),
+        ("secret_key", {"SECRET_KEY": "ab" * 40}),
+        ("encryption_keyring", {}),
+        ("encryption_keyring", {"ENCRYPTION_KEYRING": "nocolon"}),
+        ("encryption_keyring", {"ENCRYPTION_KEYRING": "k1:not base64!"}),
+        ("encryption_keyring", {"ENCRYPTION_KEYRING": "k1:c2hvcnQ="}),
+        ("encryption_keyring", {"ENCRYPTION_KEYRING": "k1:" + "A" * 43 + "="}),
+        ("encryption_keyring", {"ENCRYPTION_KEYRING": f"k1:{GOOD_KEY},k1:{GOOD_KEY}"}),
+        ("database_url", {}),
+        ("database_url", {"DATABASE_URL": "mysql://host/name"}),
+        ("database_url", {"DATABASE_URL": "postgresql://host:port/name"}),
+        ("celery_broker_url", {"CELERY_BROKER_URL": "carrier-pigeon://loft"}),
+        ("mistral_api_url", {"MISTRAL_API_URL": "https://api.mistral.ai/v1"}),
+        ("mistral_api_url", {"MISTRAL_API_URL": "api.mistral.ai"}),
+        ("public_url", {"PUBLIC_URL": "ftp://x"}),
+        ("debug", {"DEBUG": "maybe"}),
+        ("port", {"PORT": "eighty"}),
+        ("port", {"PORT": "70000"}),
+        ("web_concurrency", {"WEB_CONCURRENCY": "0"}),
+        ("log_level", {"LOG_LEVEL": "LOUD"}),
+    ],
+)
+def test_a_bad_value_is_refused_in_one_line_that_names_the_variable(
+    environment, attribute, variables
+):
+    with pytest.raises(ConfigurationError) as refusal:
+        getattr(environment(**variables), attribute)
+    text = str(refusal.value)
+    assert text.startswith(refusal.value.name)
+    assert "\n" not in text
+    assert all(value not in text for value in variables.values() if len(value) > 40)
+
+
+def test_good_values_are_typed(environment):
+    found = environment(
+        SECRET_KEY=GOOD_SECRET, ENCRYPTION_KEYRING=f"k2:{GOOD_KEY}", PORT="8123", DEBUG="yes"
+    )
+    assert found.secret_key == GOOD_SECRET
+    assert found.encryption_keyring == (("k2", bytes(range(32))),)
+    assert (found.port, found.debug) == (8123, True)
+    assert found.public_url == "http://127.0.0.1:8123"
+
+
+def test_a_secret_may_come_from_a_file(environment, tmp_path):
+    (tmp_path / "secret").write_text(GOOD_SECRET + "\n")
+    assert environment(SECRET_KEY_FILE=str(tmp_path / "secret")).secret_key == GOOD_SECRET
+
+
+def test_an_empty_or_missing_secret_file_is_refused(environment, tmp_path):
+    (tmp_path / "empty").touch()
+    for path in (tmp_path / "empty", tmp_path / "missing"):
+        with pytest.raises(ConfigurationError, match="SECRET_KEY_FILE"):
+            _ = environment(SECRET_KEY_FILE=str(path)).secret_key
+
+
+def test_the_environment_wins_over_the_launchers_files(environment, tmp_path):
+    (tmp_path / "secrets.env").write_text("PORT=1\nSECRET_KEY=x\n")
+    (tmp_path / "run.env").write_text("# written at start\n\nPORT=2\n")
+    assert environment().port == 2
+    assert environment(PORT="3").port == 3
+
+
+def test_a_broken_line_in_the_launchers_files_is_refused(environment, tmp_path):
+    (tmp_path / "run.env").write_text("PORT 2\n")
+    with pytest.raises(ConfigurationError, match="line 1"):
+        _ = environment().port
+
+
+def test_a_database_address_may_name_a_socket_folder():
+    found = django_database("postgresql://app:p%40ss@/aisuru?host=/tmp/socket")
+    assert (found["HOST"], found["NAME"], found["PASSWORD"]) == ("/tmp/socket", "aisuru", "p@ss")
+
+
+def test_the_service_does_not_start_without_its_secrets(tmp_path):
+    result = subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        env={"PATH": "/usr/bin:/bin", "DATA_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert result.stderr.startswith("aisuru-mistral does not start: SECRET_KEY: is not set; make")
+    assert len(result.stderr.strip().splitlines()) == 1
