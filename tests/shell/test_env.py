@@ -94,8 +94,8 @@ def test_a_broken_line_in_the_launchers_files_is_refused(environment, tmp_path):
 
 
 def test_a_database_address_may_name_a_socket_folder():
-    found = django_database("postgresql://app:p%40ss@/aisuru?host=/tmp/socket")
-    assert (found["HOST"], found["NAME"], found["PASSWORD"]) == ("/tmp/socket", "aisuru", "p@ss")
+    found = django_database("postgresql://app:p%40ss@/aisuru?host=/run/socket")
+    assert (found["HOST"], found["NAME"], found["PASSWORD"]) == ("/run/socket", "aisuru", "p@ss")
 
 
 def test_the_service_does_not_start_without_its_secrets(tmp_path):
