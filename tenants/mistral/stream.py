@@ -1,0 +1,274 @@
+"""The gateway's way to Mistral: one pooled asynchronous client that hands bytes on as they arrive.
+
+It does not decode, follow redirects, keep cookies or retry a POST. An error tells whether the
+request can have reached Mistral, which decides whether a call may cost money, and holds nothing of
+the request: aiohttp's own errors, which hold its headers, are never chained.
+
+The caller must not hold a database transaction; on the event loop there is none to check.
+"""
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from dataclasses import dataclass, replace
+from typing import Self
+
+import aiohttp
+from yarl import URL
+
+from tenants.common.secrets import Secret
+from tenants.mistral.address import join, service_root
+from tenants.mistral.errors import (
+    UNREADABLE,
+    UNSENDABLE_KEY,
+    KeyRefusedError,
+    MistralError,
+    WireError,
+    answer_lost,
+    never_reached,
+)
+from tenants.mistral.headers import USER_AGENT, read_correlation_id
+from tenants.mistral.masking import is_plausible_key
+from tenants.mistral.tls import trusted
+
+# aiohttp warns above this size, because a single write of so much would hold up the loop.
+_MAX_SINGLE_WRITE = 1024 * 1024
+_NOT_CONNECTED = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.ServerFingerprintMismatch,
+)
+_LOST = (aiohttp.ClientError, OSError)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolLimits:
+    """How many connections at once, and how long (seconds) an unused one is kept.
+
+    Kept shorter than a server keeps its side: a POST on a connection that the server is closing
+    fails without telling whether it was read.
+    """
+
+    connections: int = 1000
+    keepalive: float = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class PoolTimeouts:
+    """Seconds to get a connection, and seconds without a byte of the answer.
+
+    Mistral gives up after ten minutes of inactivity (docs, known limitations); so do we.
+    """
+
+    connect: float = 10.0
+    idle: float = 600.0
+
+
+class UpstreamResponse:
+    """An answer whose head has arrived."""
+
+    def __init__(self, raw: aiohttp.ClientResponse) -> None:
+        self._raw = raw
+        self.status = raw.status
+        #: Names in any case; of a repeated header the first.
+        self.headers: Mapping[str, str] = raw.headers
+
+    @property
+    def correlation_id(self) -> str | None:
+        """Mistral's id of this answer."""
+        return read_correlation_id(self.headers)
+
+    async def next_chunk(self) -> bytes:
+        """Give what has arrived, at least one byte; nothing at the end of the answer.
+
+        Raises:
+            AnswerLostError: the connection broke, or stayed silent too long.
+        """
+        try:
+            return await self._raw.content.readany()
+        except _LOST:
+            pass
+        raise answer_lost(self.status, self.correlation_id)
+
+    async def iter_chunks(self) -> AsyncIterator[bytes]:
+        """Give the chunks of the answer as `next_chunk` does, to its end."""
+        while chunk := await self.next_chunk():
+            yield chunk
+
+    async def read(self, limit: int) -> bytes:
+        """Read the whole answer of at most `limit` bytes.
+
+        Raises:
+            AnswerLostError: it did not come whole.
+            WireError: it is larger.
+        """
+        body = bytearray()
+        while chunk := await self.next_chunk():
+            body += chunk
+            if len(body) > limit:
+                failure = replace(
+                    UNREADABLE, http_status=self.status, correlation_id=self.correlation_id
+                )
+                raise WireError("body", f"at most {limit} bytes", failure)
+        return bytes(body)
+
+
+class UpstreamPool:
+    """Connections to one address, shared by all requests of an event loop.
+
+    Args:
+        base_url: `https://api.mistral.ai`, with or without `/v1`.
+        limits: how many connections.
+        timeouts: how long to wait.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        limits: PoolLimits = PoolLimits(),
+        timeouts: PoolTimeouts = PoolTimeouts(),
+    ) -> None:
+        self._root = service_root(base_url)
+        self._limits = limits
+        self._timeouts = timeouts
+        self._session: aiohttp.ClientSession | None = None
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        *,
+        key: Secret[str],
+        accept_encoding: str = "identity",
+        idle: float | None = None,
+    ) -> "Sending":
+        """Prepare a request, to be sent by `async with … as response`.
+
+        Leaving the block before the end of the answer closes the connection. Use it inside the
+        event loop that will close the pool.
+
+        Args:
+            method: HTTP method.
+            path: from `/v1` on, query included, already encoded.
+            headers: what `tenants.mistral.headers.forwarded` let through.
+            body: sent as it is.
+            key: goes into the Authorization header.
+            accept_encoding: what Mistral may compress with; nothing is decoded here.
+            idle: seconds without a byte, if other than the pool's.
+
+        Raises:
+            ValueError: a path that is none of the API's.
+        """
+        timeouts = self._timeouts if idle is None else replace(self._timeouts, idle=idle)
+        url = URL(join(self._root, path), encoded=True)
+        hygienic = {**headers, "Accept-Encoding": accept_encoding, "User-Agent": USER_AGENT}
+        return Sending(
+            self._open(),
+            method,
+            url,
+            headers=hygienic,
+            body=body,
+            key=key,
+            timeouts=timeouts,
+        )
+
+    async def close(self) -> None:
+        """Close the connections; requests still under way lose their answers."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def _open(self) -> aiohttp.ClientSession:
+        """Open the session on first use: it belongs to the loop that runs then."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                auto_decompress=False,
+                connector=aiohttp.TCPConnector(
+                    keepalive_timeout=self._limits.keepalive,
+                    limit=self._limits.connections,
+                    ssl=trusted(),
+                ),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                skip_auto_headers=("Accept", "Content-Type"),
+                trust_env=False,
+            )
+        return self._session
+
+
+class Sending:
+    """A request, sent on entering; see `UpstreamPool.send`."""
+
+    __slots__ = ("_body", "_headers", "_key", "_method", "_raw", "_session", "_timeouts", "_url")
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        method: str,
+        url: URL,
+        *,
+        headers: Mapping[str, str],
+        body: bytes,
+        key: Secret[str],
+        timeouts: PoolTimeouts,
+    ) -> None:
+        self._session = session
+        self._method = method
+        self._url = url
+        self._headers = headers
+        self._body = body
+        self._key = key
+        self._timeouts = timeouts
+        self._raw: aiohttp.ClientResponse | None = None
+
+    async def __aenter__(self) -> UpstreamResponse:
+        """Send, and wait for the head of the answer.
+
+        Raises:
+            NeverReachedError: no connection, or none free in time.
+            AnswerLostError: sent, and no answer came.
+            KeyRefusedError: no header can carry this key; nothing was sent.
+        """
+        if not is_plausible_key(self._key.reveal()):
+            raise KeyRefusedError(UNSENDABLE_KEY)
+        # Errors are built in the handlers and raised after them: aiohttp's hold the request.
+        failure: MistralError
+        try:
+            # aiohttp watches the silence after a request, but not a server that stops reading one.
+            async with asyncio.timeout(self._timeouts.connect + self._timeouts.idle):
+                self._raw = await self._request()
+        except _NOT_CONNECTED:
+            failure = never_reached()
+        except _LOST:
+            failure = answer_lost()
+        else:
+            return UpstreamResponse(self._raw)
+        raise failure
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._raw is not None:
+            self._raw.close()
+
+    def _request(self) -> Awaitable[aiohttp.ClientResponse]:
+        """Build the request here, so that no frame of an error holds the key."""
+        body: bytes | io.BytesIO = self._body
+        if len(self._body) > _MAX_SINGLE_WRITE:
+            body = io.BytesIO(self._body)
+        return self._session.request(
+            self._method,
+            self._url,
+            allow_redirects=False,
+            data=body or None,
+            headers={**self._headers, "Authorization": f"Bearer {self._key.reveal()}"},
+            timeout=aiohttp.ClientTimeout(
+                total=None, connect=self._timeouts.connect, sock_read=self._timeouts.idle
+            ),
+        )
