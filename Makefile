@@ -1,6 +1,6 @@
 # Everything a person or CI runs here. `make` alone lists it. Nothing needs root, Docker, Redis or a system PostgreSQL.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check openapi bench lock clean
+.PHONY: help setup demo up test check openapi messages bench lock clean
 
 MAKEFLAGS += --no-print-directory
 python := .venv/bin/python
@@ -35,6 +35,13 @@ check: setup ## formatting, lint, types, import contracts, migrations, schema dr
 
 openapi: setup ## writes docs/openapi.yaml from the code
 	$(manage) spectacular --validate --file docs/openapi.yaml
+
+messages := tenants/locale/it/LC_MESSAGES/django
+messages: setup ## collects the sentences for people and compiles their translations
+	.venv/bin/pybabel -q extract --no-location --sort-output --omit-header -k gettext_lazy -o $(messages).pot tenants
+	.venv/bin/pybabel -q update --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date -l it -i $(messages).pot -o $(messages).po
+	.venv/bin/pybabel -q compile -l it -i $(messages).po -o $(messages).mo
+	@rm $(messages).pot
 
 bench: setup ## the benchmarks, against a bare pass-through measured in the same run
 	$(python) -m bench
