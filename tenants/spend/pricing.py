@@ -1,0 +1,238 @@
+"""What a call costs: a pure function of quantities, dated prices and modifiers.
+
+It knows no database and no clock, and it refuses to guess: what has no price is *unpriced*, which
+is neither free nor zero. Sources: docs.mistral.ai/inference/pricing (cached input, priority,
+regional and batch factors), docs.mistral.ai/studio/conversations/advanced/prompt-caching.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from tenants.common.money import rounded
+
+#: Output tokens set aside for a request that names no ``max_tokens``, nor does its model.
+DEFAULT_OUTPUT_TOKENS = 4096
+#: Tokens that Mistral adds to a request on its own: chat template, safety and reasoning prompts.
+TEMPLATE_TOKENS = 512
+#: Context set aside for a model that does not tell its own: the longest that Mistral offers.
+LONGEST_CONTEXT = 1_048_576
+_LARGEST_QUANTITY = 2**31 - 1
+
+
+class Meter(StrEnum):
+    """What a price is for."""
+
+    INPUT = "input"
+    CACHED_INPUT = "cached_input"
+    OUTPUT = "output"
+    PAGE = "page"
+    ANNOTATED_PAGE = "annotated_page"
+    AUDIO_SECOND = "audio_second"
+    CHARACTER = "character"
+
+
+class Modifier(StrEnum):
+    """A circumstance that multiplies a whole call's cost."""
+
+    PRIORITY = "priority"
+    BATCH = "batch"
+    REGIONAL = "regional"
+
+
+#: Published factors. How batch combines with priority is not documented: they multiply here.
+FACTORS: Mapping[Modifier, Decimal] = {
+    Modifier.PRIORITY: Decimal("1.75"),
+    Modifier.BATCH: Decimal("0.5"),
+    Modifier.REGIONAL: Decimal("1.1"),
+}
+
+
+class PriceState(StrEnum):
+    """Whether a cost is known."""
+
+    PRICED = "priced"
+    FREE = "free"
+    UNPRICED = "unpriced"
+
+
+@dataclass(frozen=True, slots=True)
+class UnitPrice:
+    """The price of one meter: ``amount`` buys ``per`` units; ``free`` is a zero on purpose."""
+
+    id: int
+    amount: Decimal
+    per: int
+    free: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """Every price of one Mistral model in one currency at one instant; empty when unknown."""
+
+    mistral_model: str
+    currency: str
+    meters: Mapping[Meter, UnitPrice]
+
+
+@dataclass(frozen=True, slots=True)
+class Quantities:
+    """What a call used. ``prompt_tokens`` includes ``cached_tokens``, as in Mistral's usage object.
+
+    ``pages`` are plain pages, ``annotated_pages`` those billed with annotations instead.
+
+    Raises:
+        ValueError: a quantity is negative or beyond 2³¹ - 1, or more is cached than was sent.
+    """
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    pages: int = 0
+    annotated_pages: int = 0
+    audio_seconds: int = 0
+    characters: int = 0
+    requests: int = 1
+
+    def __post_init__(self) -> None:
+        numbers = (
+            self.prompt_tokens,
+            self.completion_tokens,
+            self.cached_tokens,
+            self.pages,
+            self.annotated_pages,
+            self.audio_seconds,
+            self.characters,
+            self.requests,
+        )
+        if min(numbers) < 0 or max(numbers) > _LARGEST_QUANTITY:
+            raise ValueError("a quantity is out of range")
+        if self.cached_tokens > self.prompt_tokens:
+            raise ValueError("more tokens are cached than were sent")
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """A cost and what it came from.
+
+    Attributes:
+        state: whether the amount is known.
+        amount: rounded to nano-units; None when unpriced.
+        currency: of the amount.
+        price_ids: the prices that were multiplied.
+        factor: the product of the modifiers.
+        missing: meters that were used and have no price.
+    """
+
+    state: PriceState
+    amount: Decimal | None
+    currency: str
+    price_ids: tuple[int, ...] = ()
+    factor: Decimal = Decimal(1)
+    missing: tuple[Meter, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What is known of a request before it is sent, each a true upper bound.
+
+    Attributes:
+        request_bytes: length of the request body in UTF-8. No token is shorter than a byte and JSON
+            never shortens text, so this bounds its tokens.
+        unbounded_input: the request has parts that bytes do not bound (images, documents, audio,
+            an agent's or a conversation's stored text): the whole context is set aside.
+        context_length: of the model; None when unknown.
+        max_tokens: the request's own output cap; None when absent.
+        default_max_tokens: the registered model's default; None when it has none.
+        generates: False for embeddings, moderation and classification, which return no tokens.
+        choices: ``n``, how many answers were asked for.
+        pages, annotated_pages, audio_seconds, characters: bounds of what is not text.
+    """
+
+    request_bytes: int
+    unbounded_input: bool = False
+    context_length: int | None = None
+    max_tokens: int | None = None
+    default_max_tokens: int | None = None
+    generates: bool = True
+    choices: int = 1
+    pages: int = 0
+    annotated_pages: int = 0
+    audio_seconds: int = 0
+    characters: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WorstCase:
+    """The most a request can use, and what that costs."""
+
+    quantities: Quantities
+    cost: Cost
+
+
+def cost(quantities: Quantities, prices: Prices, modifiers: Iterable[Modifier] = ()) -> Cost:
+    """Price a call: the sum of quantity * price / unit, times the modifiers, rounded once.
+
+    Cached tokens have their own price; without one they cost what other input costs. A meter that
+    was used and has no price makes the whole call unpriced.
+    """
+    factor = Decimal(1)
+    for modifier in set(modifiers):
+        factor *= FACTORS[modifier]
+    used = _metered(quantities, prices)
+    missing = tuple(meter for meter, quantity in used if meter not in prices.meters and quantity)
+    if missing or not prices.meters:
+        return Cost(PriceState.UNPRICED, None, prices.currency, factor=factor, missing=missing)
+    lines = [(prices.meters[meter], quantity) for meter, quantity in used if quantity]
+    total = sum((price.amount * quantity / price.per for price, quantity in lines), Decimal(0))
+    free = all(price.free for price in prices.meters.values())
+    return Cost(
+        PriceState.FREE if free else PriceState.PRICED,
+        rounded(total * factor),
+        prices.currency,
+        tuple(sorted(price.id for price, _ in lines)),
+        factor,
+    )
+
+
+def worst_case(bound: Bound, prices: Prices, modifiers: Iterable[Modifier] = ()) -> WorstCase:
+    """Price the most a request can use, so that its hold is never smaller than its bill.
+
+    Input: bytes of the body plus what Mistral's template adds, at most the context; the context
+    itself where bytes bound nothing. Output: the request's ``max_tokens``, else the model's
+    default, else ``DEFAULT_OUTPUT_TOKENS``, at most the context, for every choice asked for. A
+    request that sets no cap can exceed the last two: the difference is posted as excess.
+    """
+    context = bound.context_length or LONGEST_CONTEXT
+    text = bound.request_bytes + TEMPLATE_TOKENS
+    quantities = Quantities(
+        prompt_tokens=context if bound.unbounded_input else min(text, context),
+        completion_tokens=_output_cap(bound, context),
+        pages=bound.pages,
+        annotated_pages=bound.annotated_pages,
+        audio_seconds=bound.audio_seconds,
+        characters=bound.characters,
+    )
+    return WorstCase(quantities, cost(quantities, prices, modifiers))
+
+
+def _output_cap(bound: Bound, context: int) -> int:
+    if not bound.generates:
+        return 0
+    asked = (bound.max_tokens, bound.default_max_tokens, DEFAULT_OUTPUT_TOKENS)
+    cap = next(number for number in asked if number is not None)
+    return min(max(cap, 0), context) * bound.choices
+
+
+def _metered(quantities: Quantities, prices: Prices) -> tuple[tuple[Meter, int], ...]:
+    cached = quantities.cached_tokens if Meter.CACHED_INPUT in prices.meters else 0
+    return (
+        (Meter.INPUT, quantities.prompt_tokens - cached),
+        (Meter.CACHED_INPUT, cached),
+        (Meter.OUTPUT, quantities.completion_tokens),
+        (Meter.PAGE, quantities.pages),
+        (Meter.ANNOTATED_PAGE, quantities.annotated_pages),
+        (Meter.AUDIO_SECOND, quantities.audio_seconds),
+        (Meter.CHARACTER, quantities.characters),
+    )
