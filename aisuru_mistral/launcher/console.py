@@ -38,7 +38,7 @@ def step(words: str, tell: Say = say) -> Iterator[None]:
 
 def rotate(path: Path, limit: int = LOG_BYTES) -> None:
     """Keep a log and one predecessor, each about `limit` bytes, when a part starts."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if path.exists() and path.stat().st_size > limit:
         path.replace(path.with_suffix(path.suffix + ".1"))
 

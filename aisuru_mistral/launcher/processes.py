@@ -6,6 +6,7 @@ It never signals a process that it cannot prove to be its own: process numbers a
 import ctypes
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -68,6 +69,18 @@ def signal_group(leader: int, number: signal.Signals) -> None:
         os.killpg(leader, number)
     except (ProcessLookupError, PermissionError):
         return
+
+
+def reap(process: "subprocess.Popen[bytes]") -> bool:
+    """Return whether a child has ended; whatever it started in its group is ended with it.
+
+    The group is signalled before the leader is reaped, while no other process can have its number.
+    """
+    if process.returncode is None and sys.platform == "linux":
+        if os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            return False
+        signal_group(process.pid, signal.SIGKILL)
+    return process.poll() is not None
 
 
 def group_leftovers(leader: Identity, data_dir: Path) -> list[psutil.Process]:

@@ -1,5 +1,6 @@
 #!/bin/sh
 # Makes .venv hold exactly the packages of requirements/dev.txt; takes no time when it already does. Never needs root.
+# With --which it only says which Python it would use.
 set -eu
 umask 022 # the embedded PostgreSQL runs as another user when started by root: it must be able to read what is installed
 cd "$(dirname "$0")/../.."
@@ -71,6 +72,10 @@ find_python() {
     }
 }
 
+if [ "${1-}" = --which ]; then
+    find_python
+    exit
+fi
 if is_done; then exit 0; fi
 
 # Two setups at once would install over each other; the lock is on a file that is there anyway.

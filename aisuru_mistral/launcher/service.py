@@ -1,0 +1,281 @@
+"""`make up` and `make demo`: what the parts are, in which order they start and stop.
+
+The console shows short progress; the parts write to DATA_DIR/log. PostgreSQL is ours only when no
+DATABASE_URL is given; one that is given is the owner's, and the parts get the application's.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from aisuru_mistral import env
+from aisuru_mistral.launcher import migrations, ports, private_files, processes, provision
+from aisuru_mistral.launcher.console import CannotStart, Say, say, step
+from aisuru_mistral.launcher.instance import Instance
+from aisuru_mistral.launcher.postgres import STOP_SIGNAL, EmbeddedPostgres
+from aisuru_mistral.launcher.supervisor import Part, Stopping, Supervisor, spawner
+
+type Mode = Literal["up", "demo"]
+
+DATABASE = "aisuru_mistral"
+# Seconds that each part gets to end by itself, in the order of stopping; together less than 15.
+_PATIENCE = {
+    "story": 0.5,
+    "web": 5.0,
+    "beat": 1.0,
+    "worker": 4.0,
+    "simulator": 1.0,
+    "postgres": 3.0,
+}
+_START_PATIENCE = 90.0
+_CHECKED_SETTINGS = (
+    *("secret_key", "encryption_keyring", "database_url", "celery_broker_url", "mistral_api_url"),
+    *("public_url", "allowed_hosts", "debug", "log_level", "web_concurrency"),
+)
+# Only the launcher needs them, or the parts must take them from run.env.
+_NOT_FOR_PARTS = {
+    f"{name}{suffix}"
+    for name in ("DATABASE_URL", "POSTGRES_PASSWORD", "POSTGRES_APP_PASSWORD")
+    for suffix in ("", "_FILE")
+}
+
+
+def main(mode: Mode, *, parent: int | None = None) -> int:
+    """Run the service until a signal comes; return the exit code.
+
+    Args:
+        mode: with the simulator and the story, or without.
+        parent: stop when this process is no longer our parent.
+    """
+    try:
+        environment = env.load()
+        environment.data_dir.mkdir(parents=True, exist_ok=True)
+        # What an earlier run said is not what is asked for now: nothing reads it from here on.
+        (environment.data_dir / private_files.RUN_FILE).unlink(missing_ok=True)
+        instance = Instance(environment.data_dir, f"http://{ports.HOST}:{environment.port}")
+        instance.take(say)
+    except (CannotStart, env.ConfigurationError, OSError) as refusal:
+        say(f"aisuru-mistral does not start: {refusal}")
+        return 1
+    try:
+        return Service(mode, environment, instance, Supervisor(instance, say, parent=parent)).run()
+    finally:
+        instance.release()
+
+
+@dataclass
+class Service:
+    """One run of the service.
+
+    Attributes:
+        mode: with the simulator and the story, or without.
+        environment: what the user set, and nothing of an earlier run.
+        instance: our claim on DATA_DIR.
+        supervisor: keeps the parts.
+        tell: hears the progress.
+    """
+
+    mode: Mode
+    environment: env.Environment
+    instance: Instance
+    supervisor: Supervisor
+    tell: Say = say
+    _postgres: EmbeddedPostgres | None = None
+    _variables: dict[str, str] = field(default_factory=dict)
+
+    def run(self) -> int:
+        """Start everything, serve, and stop everything; return the exit code."""
+        code = 0
+        with self.supervisor.signals():
+            try:
+                self._start()
+                self.supervisor.watch()
+            except Stopping:
+                self.tell("\nStopping (once more to hurry)")
+            except (CannotStart, env.ConfigurationError) as refusal:
+                self.tell(f"\naisuru-mistral does not start: {refusal}")
+                code = 1
+            finally:
+                self.supervisor.stop_all(list(_PATIENCE))
+                if self._postgres:
+                    self._postgres.release()
+                (self._data_dir / private_files.RUN_FILE).unlink(missing_ok=True)
+        return code
+
+    @property
+    def _data_dir(self) -> Path:
+        return self.environment.data_dir
+
+    def _log(self, name: str) -> Path:
+        return self._data_dir / "log" / f"{name}.log"
+
+    # ── start ────────────────────────────────────────────────────────────────────────────────────
+
+    def _start(self) -> None:
+        self.tell(f"aisuru-mistral {self.mode} (data and logs in {self._data_dir})")
+        ports.refuse_taken(self.environment.port)
+        secrets = private_files.ensure_secrets(self.environment, self.tell)
+        owner_url = self.environment.text("DATABASE_URL") or self._start_postgres(secrets)
+        with step("roles, grants and queue", self.tell):
+            app_url = self._provision(owner_url, secrets)
+        self._describe_run(app_url)
+        self._migrate(provision.with_database(owner_url, provision.database_of(app_url)))
+        self._start_parts()
+        self._say_ready()
+        if self.mode == "demo":
+            self._tell_story()
+
+    def _start_postgres(self, secrets: Mapping[str, str]) -> str:
+        postgres = self._postgres = EmbeddedPostgres(
+            self._data_dir / "postgres",
+            password=self.environment.text("POSTGRES_PASSWORD") or secrets["POSTGRES_PASSWORD"],
+            connections=60 + 40 * self.environment.web_concurrency,
+            log=self._log("postgres"),
+            tell=self.tell,
+        )
+        with step("PostgreSQL", self.tell):
+            postgres.prepare()
+            part = Part(
+                "postgres",
+                postgres.spawn,
+                postgres.log,
+                stop_signal=STOP_SIGNAL,
+                force_signal=signal.SIGQUIT,
+                patience=_PATIENCE["postgres"],
+                before_restart=postgres.prepare,
+            )
+            self.supervisor.launch(part)
+            self.supervisor.wait_until(postgres.is_ready, part, _START_PATIENCE)
+            postgres.ensure_owner()
+        return postgres.owner_url()
+
+    def _provision(self, owner_url: str, secrets: Mapping[str, str]) -> str:
+        database = DATABASE if self._postgres else provision.database_of(owner_url)
+        name = "POSTGRES_APP_PASSWORD"
+        password = self.environment.text(name) or secrets[name]
+        login = provision.app_login_of(database)
+        return provision.provision(owner_url, database, login, password)
+
+    def _describe_run(self, app_url: str) -> None:
+        """Write run.env and fix what the parts see, or refuse what they would refuse later."""
+        port = str(self.environment.port)
+        run = {
+            "MODE": self.mode,
+            "DATABASE_URL": app_url,
+            "PORT": port,
+            "PUBLIC_URL": self.environment.public_url,
+            "MISTRAL_API_URL": self.environment.mistral_api_url,
+        }
+        given = self.environment.variables
+        self._variables = {name: given[name] for name in given if name not in _NOT_FOR_PARTS}
+        self._variables |= {"DATA_DIR": str(self._data_dir), "PORT": port, "PYTHONUNBUFFERED": "1"}
+        if self.mode == "demo":
+            port_of_simulator = ports.remembered_port(self._data_dir / "simulator-port")
+            run["MISTRAL_API_URL"] = f"http://{ports.HOST}:{port_of_simulator}"
+            self._variables["MISTRAL_API_URL"] = run["MISTRAL_API_URL"]
+        path = self._data_dir / private_files.RUN_FILE
+        private_files.write_private(path, private_files.env_lines(run))
+        seen_by_parts = env.Environment(self._variables)
+        for name in _CHECKED_SETTINGS:
+            getattr(seen_by_parts, name)
+
+    def _migrate(self, owner_url: str) -> None:
+        if migrations.are_applied(self._data_dir, owner_url):
+            self.tell("  ✓ migrations (nothing new)")
+            return
+        with step("migrations", self.tell):
+            log = self._log("migrate")
+            command = [sys.executable, "manage.py", "migrate", "--no-input"]
+            as_owner = self._variables | {"DATABASE_URL": owner_url}
+            migrate = spawner(command, environment=as_owner, folder=env.ROOT, log=log)
+            self.supervisor.run("the migration", migrate, log)
+            migrations.remember(self._data_dir, owner_url)
+
+    def _start_parts(self) -> None:
+        port = self.environment.port
+        with step(f"web on port {port}, worker, beat{self._and_simulator}", self.tell):
+            for part in (parts := self._parts()):
+                self.supervisor.launch(part)
+            is_ready = partial(ports.answers, port, "/health/ready")
+            self.supervisor.wait_until(is_ready, parts[0], _START_PATIENCE)
+            if self.mode == "demo":
+                self.supervisor.wait_until(self._simulator_accepts, parts[-1], _START_PATIENCE)
+
+    @property
+    def _and_simulator(self) -> str:
+        return ", simulated Mistral" if self.mode == "demo" else ""
+
+    @property
+    def _simulator_port(self) -> str:
+        return self._variables["MISTRAL_API_URL"].rpartition(":")[2]
+
+    def _simulator_accepts(self) -> bool:
+        return ports.accepts(int(self._simulator_port))
+
+    def _parts(self) -> list[Part]:
+        settings = self.environment
+        celery = ["-m", "celery", "-A", "aisuru_mistral.celery"]
+        level = ["--loglevel", settings.log_level]
+        parts = [
+            self._part(
+                "web",
+                *("-m", "granian", "--interface", "asgi", "--no-ws"),
+                *("--host", ports.HOST, "--port", str(settings.port)),
+                *("--workers", str(settings.web_concurrency), "--workers-kill-timeout", "4"),
+                *("--respawn-failed-workers", "--respawn-interval", "0.5"),
+                "aisuru_mistral.asgi:application",
+            ),
+            self._part(
+                "worker",
+                *(*celery, "worker", "-Q", "aisuru", "--concurrency", "2", "-n", "aisuru@%h"),
+                *("--without-gossip", "--without-mingle", "--without-heartbeat", *level),
+            ),
+            self._part(
+                "beat",
+                *(*celery, "beat", "--pidfile=", *level),
+                *("--schedule", str(self._data_dir / "beat-schedule")),
+            ),
+        ]
+        if self.mode == "demo":
+            simulator = ("manage.py", "mistral_simulator", "--port", self._simulator_port)
+            parts.append(self._part("simulator", *simulator))
+        return parts
+
+    def _part(self, name: str, *arguments: str) -> Part:
+        log = self._log(name)
+        command = [sys.executable, *arguments]
+        spawn = spawner(command, environment=self._variables, folder=env.ROOT, log=log)
+        return Part(name, spawn, log, patience=_PATIENCE[name])
+
+    # ── what the person sees ─────────────────────────────────────────────────────────────────────
+
+    def _say_ready(self) -> None:
+        self.tell(f"\nReady on {self.instance.address} (API docs: /api/v1/docs). Ctrl-C stops it.")
+        if self.mode == "up":
+            where = f"DATA_DIR={self._data_dir} " if self._data_dir != env.ROOT / "var" else ""
+            self.tell("The first token, in another terminal:")
+            self.tell(
+                f"  {where}.venv/bin/python manage.py create_token --platform --name aisuru\n"
+            )
+
+    def _tell_story(self) -> None:
+        """Play the story in a process of its own that talks to this console; we keep watch."""
+
+        def spawn() -> "subprocess.Popen[bytes]":
+            return subprocess.Popen(
+                [sys.executable, "-m", "aisuru_mistral.launcher.story"],
+                cwd=env.ROOT,
+                env=self._variables,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                preexec_fn=processes.die_with_parent(signal.SIGTERM),  # noqa: PLW1509 - one system call
+            )
+
+        log = Path(os.devnull)
+        self.supervisor.launch(Part("story", spawn, log, patience=_PATIENCE["story"], once=True))
