@@ -2,6 +2,7 @@
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.utils import timezone
 
 from tenants.common.models import TenantRow
 from tenants.organizations.models import Workspace
@@ -37,7 +38,11 @@ class VerdictCode(models.TextChoices):
 
 
 class MistralKey(TenantRow):
-    """A Mistral API key: sealed, recognised by fingerprint and last four, judged by a worker."""
+    """A Mistral API key: sealed, recognised by fingerprint and last four, judged by a worker.
+
+    The id is a slot: replacing the secret gives it a new version, and models follow. A revoked key
+    is shredded; its fingerprint stays, so that after a leak one can tell whose key it was.
+    """
 
     workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="+")
     name = models.CharField(max_length=120, blank=True)
@@ -45,6 +50,7 @@ class MistralKey(TenantRow):
     fingerprint = models.BinaryField(max_length=32)
     sealed = models.BinaryField(null=True)
     secret_version = models.PositiveIntegerField(default=1)
+    secret_at = models.DateTimeField(default=timezone.now)
     data_key_version = models.PositiveIntegerField(default=1)
     status = models.CharField(max_length=16, choices=KeyStatus, default=KeyStatus.PENDING)
     expires_on = models.DateField(null=True, blank=True)
@@ -56,30 +62,40 @@ class MistralKey(TenantRow):
     evidence = models.JSONField(default=dict)
     identity = models.JSONField(null=True, blank=True)
 
-    next_check_at = models.DateTimeField(null=True, blank=True)
+    # When the next check is due; null: never by itself. ``attempts`` counts checks since the last
+    # one that told anything. ``held_until`` keeps others away: with a ``claim`` a worker has the
+    # key, without one it waits in the queue.
+    next_check_at = models.DateTimeField(null=True, blank=True, default=timezone.now)
     attempts = models.PositiveSmallIntegerField(default=0)
-    claimed_until = models.DateTimeField(null=True, blank=True)
     claim = models.UUIDField(null=True, blank=True)
+    held_until = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["-id"]
         constraints = [
             models.UniqueConstraint(
-                fields=["organization", "workspace", "fingerprint"],
+                fields=["organization", "fingerprint", "workspace"],
                 condition=models.Q(revoked_at=None),
                 name="key_once_per_workspace_uniq",
             ),
             models.CheckConstraint(
-                condition=models.Q(status=KeyStatus.REVOKED, sealed=None)
-                | (~models.Q(status=KeyStatus.REVOKED) & models.Q(sealed__isnull=False)),
+                condition=models.Q(status=KeyStatus.REVOKED, sealed=None, revoked_at__isnull=False)
+                | (
+                    ~models.Q(status=KeyStatus.REVOKED)
+                    & models.Q(sealed__isnull=False, revoked_at=None)
+                ),
                 name="key_shredded_when_revoked",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(status=KeyStatus.PENDING)
+                | models.Q(next_check_at__isnull=False),
+                name="key_pending_is_due",
             ),
         ]
         indexes = [
             models.Index(fields=["organization", "workspace", "-id"], name="key_list_idx"),
-            models.Index(fields=["fingerprint"], name="key_fingerprint_idx"),
             models.Index(
-                fields=["organization", "next_check_at"],
+                fields=["next_check_at"],
                 condition=models.Q(next_check_at__isnull=False),
                 name="key_due_idx",
             ),

@@ -1,9 +1,10 @@
 import django.contrib.postgres.fields
 import django.db.models.deletion
+import django.utils.timezone
 import tenants.common.models
 from django.db import migrations, models
 
-from tenants.common.row_security import TenantTable
+from tenants.common.row_security import DefinerFunction, TenantTable
 
 
 class Migration(migrations.Migration):
@@ -25,6 +26,7 @@ class Migration(migrations.Migration):
                 ('fingerprint', models.BinaryField(max_length=32)),
                 ('sealed', models.BinaryField(null=True)),
                 ('secret_version', models.PositiveIntegerField(default=1)),
+                ('secret_at', models.DateTimeField(default=django.utils.timezone.now)),
                 ('data_key_version', models.PositiveIntegerField(default=1)),
                 ('status', models.CharField(choices=[('pending', 'Pending'), ('valid', 'Valid'), ('invalid', 'Invalid'), ('suspended', 'Suspended'), ('expired', 'Expired'), ('unreachable', 'Unreachable'), ('undecryptable', 'Undecryptable'), ('revoked', 'Revoked')], default='pending', max_length=16)),
                 ('expires_on', models.DateField(blank=True, null=True)),
@@ -34,10 +36,10 @@ class Migration(migrations.Migration):
                 ('checked_at', models.DateTimeField(blank=True, null=True)),
                 ('evidence', models.JSONField(default=dict)),
                 ('identity', models.JSONField(blank=True, null=True)),
-                ('next_check_at', models.DateTimeField(blank=True, null=True)),
+                ('next_check_at', models.DateTimeField(blank=True, default=django.utils.timezone.now, null=True)),
                 ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('claimed_until', models.DateTimeField(blank=True, null=True)),
                 ('claim', models.UUIDField(blank=True, null=True)),
+                ('held_until', models.DateTimeField(blank=True, null=True)),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='organizations.organization')),
                 ('workspace', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='organizations.workspace')),
             ],
@@ -69,19 +71,19 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='mistralkey',
-            index=models.Index(fields=['fingerprint'], name='key_fingerprint_idx'),
-        ),
-        migrations.AddIndex(
-            model_name='mistralkey',
-            index=models.Index(condition=models.Q(('next_check_at__isnull', False)), fields=['organization', 'next_check_at'], name='key_due_idx'),
+            index=models.Index(condition=models.Q(('next_check_at__isnull', False)), fields=['next_check_at'], name='key_due_idx'),
         ),
         migrations.AddConstraint(
             model_name='mistralkey',
-            constraint=models.UniqueConstraint(condition=models.Q(('revoked_at', None)), fields=('organization', 'workspace', 'fingerprint'), name='key_once_per_workspace_uniq'),
+            constraint=models.UniqueConstraint(condition=models.Q(('revoked_at', None)), fields=('organization', 'fingerprint', 'workspace'), name='key_once_per_workspace_uniq'),
         ),
         migrations.AddConstraint(
             model_name='mistralkey',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('sealed', None), ('status', 'revoked')), models.Q(models.Q(('status', 'revoked'), _negated=True), ('sealed__isnull', False)), _connector='OR'), name='key_shredded_when_revoked'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('revoked_at__isnull', False), ('sealed', None), ('status', 'revoked')), models.Q(models.Q(('status', 'revoked'), _negated=True), ('revoked_at', None), ('sealed__isnull', False)), _connector='OR'), name='key_shredded_when_revoked'),
+        ),
+        migrations.AddConstraint(
+            model_name='mistralkey',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status', 'pending'), _negated=True), ('next_check_at__isnull', False), _connector='OR'), name='key_pending_is_due'),
         ),
         migrations.AddConstraint(
             model_name='seenmodel',
@@ -94,4 +96,24 @@ class Migration(migrations.Migration):
             locatable=True,
         ),
         TenantTable("keys_seenmodel", parents={"key_id": "keys_mistralkey"}),
+        # The sweep: which keys are due, whosesoever they are. It tells ids and holds them for the
+        # queue, so that one sweep does not enqueue what the last one did.
+        DefinerFunction(
+            "keys_take_due(integer, interval)",
+            """
+            CREATE FUNCTION keys_take_due(batch integer, hold interval)
+            RETURNS TABLE (organization_id uuid, key_id uuid) LANGUAGE sql VOLATILE
+            SECURITY DEFINER SET search_path = public, pg_temp
+            AS $$
+                UPDATE keys_mistralkey AS taken SET claim = NULL, held_until = now() + hold
+                FROM (
+                    SELECT id FROM keys_mistralkey
+                    WHERE next_check_at <= now() AND (held_until IS NULL OR held_until <= now())
+                    ORDER BY next_check_at LIMIT batch FOR NO KEY UPDATE SKIP LOCKED
+                ) AS due
+                WHERE taken.id = due.id
+                RETURNING taken.organization_id, taken.id
+            $$
+            """,
+        ),
     ]

@@ -1,0 +1,18 @@
+"""When a key's own date is over: at the end of that day, in the organization's zone."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+
+def ends_at(expires_on: date, zone: str) -> datetime:
+    """Return the first instant at which a key with this date is expired.
+
+    Mistral publishes a day without a zone; the whole day counts as good.
+    """
+    midnight = datetime.combine(expires_on + timedelta(days=1), time.min, ZoneInfo(zone))
+    return midnight.astimezone(UTC)
+
+
+def has_expired(expires_on: date | None, zone: str, now: datetime) -> bool:
+    """Tell whether the day is over; a key without a date never expires here."""
+    return expires_on is not None and expires_on < now.astimezone(ZoneInfo(zone)).date()
