@@ -23,6 +23,7 @@ from urllib.parse import quote
 import psutil
 import psycopg
 from psycopg import pq, sql
+from psycopg.conninfo import make_conninfo
 
 from aisuru_mistral.launcher import processes, system_user
 from aisuru_mistral.launcher.console import CannotStart, Say, rotate, say, tail
@@ -54,7 +55,6 @@ _SETTINGS = {
 # For data that a test makes and throws away: a crash of the machine may lose it, a kill -9 may not.
 _SETTINGS_OF_A_TEST = {
     "fsync": "off",
-    "synchronous_commit": "off",
     "full_page_writes": "off",
     "wal_level": "minimal",
     "max_wal_senders": "0",
@@ -185,7 +185,7 @@ class EmbeddedPostgres:
 
     def is_ready(self) -> bool:
         """Tell whether the server accepts connections."""
-        place = f"host='{self.socket_dir}' user={SUPERUSER} dbname=postgres connect_timeout=2"
+        place = make_conninfo(host=str(self.socket_dir), user=SUPERUSER, connect_timeout=2)
         return pq.PGconn.ping(place.encode()) == pq.Ping.OK
 
     def ensure_owner(self) -> None:
