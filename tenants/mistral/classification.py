@@ -52,11 +52,16 @@ class _Rule:
     text: str = ""
 
     def fits(self, status: int, path: str, body: _Body) -> bool:
-        """Decide for one answer."""
-        if status not in self.statuses or not path.startswith(self.path):
-            return False
-        if not (self.codes or self.types or self.text):
-            return True
+        """Decide for an answer."""
+        unmarked = not (self.codes or self.types or self.text)
+        return (
+            status in self.statuses
+            and path.startswith(self.path)
+            and (unmarked or self.is_marked(body))
+        )
+
+    def is_marked(self, body: _Body) -> bool:
+        """Decide by the body alone."""
         return (
             body.code in self.codes
             or (body.type or "").startswith(self.types)
@@ -162,6 +167,16 @@ _RULES = (
         Retry.BACKOFF,
         text=r".*\bconnector\b",
     ),
+    # The status says as much; the marks are for error events, which have none.
+    _Rule(
+        ErrorClass.RATE_LIMITED,
+        (429,),
+        Scope.WORKSPACE,
+        Retry.BACKOFF,
+        codes=("1300",),
+        types=("rate_limited",),
+        text=r".*\brate limit exceeded",
+    ),
     _Rule(ErrorClass.RATE_LIMITED, (429,), Scope.WORKSPACE, Retry.BACKOFF),
     _Rule(ErrorClass.SERVER_ERROR, (408,), Scope.SERVER, Retry.BACKOFF),
     _Rule(ErrorClass.BAD_REQUEST, _REFUSALS, Scope.REQUEST),
@@ -169,6 +184,7 @@ _RULES = (
     _Rule(ErrorClass.NO_ROUTE, _REDIRECTS, Scope.CLIENT),
     _Rule(ErrorClass.SERVER_ERROR, _FAILURES, Scope.SERVER, Retry.BACKOFF),
 )
+_FAULT = _RULES[-1]
 
 
 def classify(
@@ -188,9 +204,9 @@ def classify(
     if not FIRST_FAILURE <= status < _FAILURES.stop:
         raise ValueError(f"status {status} is no failure")
     read = _read(body)
-    failure = _judge(status, path, read)
+    rule = next(rule for rule in _RULES if rule.fits(status, path, read))
     failure = replace(
-        failure,
+        _failure(rule, status, read),
         correlation_id=read_correlation_id(headers) or read.request_id,
         retry_after_seconds=read_retry_after(headers),
     )
@@ -198,17 +214,25 @@ def classify(
 
 
 def classify_event(data: bytes) -> UpstreamFailure:
-    """Say what an error event inside a stream means: its HTTP status was 200, its data tells more.
+    """Say what an error event inside a stream means; the HTTP status of the stream was 200.
 
     Args:
-        data: of the event. Without a status of its own it counts as a server error.
+        data: of the event. Its own status decides if it tells one, else its code, type or text; an
+            event that tells nothing known is a server error.
     """
     read = _read(data)
-    return _judge(read.status or _FAILURES.start, "", read)
+    rule = next(
+        (
+            rule
+            for rule in _RULES
+            if (rule.fits(read.status, "", read) if read.status else rule.is_marked(read))
+        ),
+        _FAULT,
+    )
+    return _failure(rule, read.status, read)
 
 
-def _judge(status: int, path: str, body: _Body) -> UpstreamFailure:
-    rule = next(rule for rule in _RULES if rule.fits(status, path, body))
+def _failure(rule: _Rule, status: int | None, body: _Body) -> UpstreamFailure:
     return UpstreamFailure(
         rule.error_class,
         rule.scope,
