@@ -2,7 +2,8 @@
 
 ``TenantTable`` enables row-level security, keeps rows of one tenant together with composite foreign
 keys, and grants the application's role no more than the verbs named. ``ReferenceTable`` is for data
-that all tenants share. Both are reversible. The owner of the tables is not subject to the policies:
+that all tenants share, ``PlatformTable`` for rows of no tenant, seen in platform scope alone. All
+are reversible. The owner of the tables is not subject to the policies:
 only migrations and the few SECURITY DEFINER functions run as the owner.
 """
 
@@ -45,6 +46,7 @@ class TenantTable(_TableOperation):
         platform_reads: the directory of organizations may be listed in platform scope.
         locatable: create ``<table>_tenant(uuid)``, which tells the organization of a row to a
             caller who may act for any (see ``scope.organization_of``).
+        referenced: other tables may point here with (organization_id, id), which takes an index.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class TenantTable(_TableOperation):
         column: str = "organization_id",
         platform_reads: bool = False,
         locatable: bool = False,
+        referenced: bool = True,
     ) -> None:
         self.table = table
         self.parents = dict(parents or {})
@@ -63,6 +66,7 @@ class TenantTable(_TableOperation):
         self.column = column
         self.platform_reads = platform_reads
         self.locatable = locatable
+        self.referenced = referenced and column == "organization_id"
 
     def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
         """Describe the operation for a squashed migration."""
@@ -72,6 +76,7 @@ class TenantTable(_TableOperation):
             "column": self.column,
             "platform_reads": self.platform_reads,
             "locatable": self.locatable,
+            "referenced": self.referenced,
         }
         return type(self).__name__, [self.table], arguments
 
@@ -91,7 +96,7 @@ class TenantTable(_TableOperation):
             f"CREATE POLICY tenant ON {table} USING ({reads}) WITH CHECK ({reads})",
             f"GRANT {self.grants} ON {table} TO {APPLICATION_ROLE}",
         ]
-        if self.column == "organization_id":
+        if self.referenced:
             statements.append(
                 f"CREATE UNIQUE INDEX {table}_tenant_uniq ON {table} (organization_id, id)"
             )
@@ -130,7 +135,7 @@ class TenantTable(_TableOperation):
         ]
         if self.locatable:
             statements.append(f"DROP FUNCTION {self.table}_tenant(uuid)")
-        if self.column == "organization_id":
+        if self.referenced:
             statements.append(f"DROP INDEX {self.table}_tenant_uniq")
         statements += [
             f"REVOKE ALL ON {self.table} FROM {APPLICATION_ROLE}",
@@ -183,6 +188,50 @@ class ReferenceTable(_TableOperation):
     def describe(self) -> str:
         """Say it in the migration's log."""
         return f"Let the application use {self.table}"
+
+
+class PlatformTable(ReferenceTable):
+    """Show a table that belongs to no tenant in platform scope only.
+
+    Args:
+        table: its name.
+        grants: what the application may do there.
+    """
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        """Enable row-level security and grant."""
+        allowed = "current_setting('aim.platform', true) = 'on'"
+        statements = [
+            f"ALTER TABLE {self.table} ENABLE ROW LEVEL SECURITY",
+            f"CREATE POLICY platform ON {self.table} USING ({allowed}) WITH CHECK ({allowed})",
+        ]
+        self._run(schema_editor, statements)
+        super().database_forwards(app_label, schema_editor, from_state, to_state)
+
+    def database_backwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        """Revoke and take the wall down."""
+        super().database_backwards(app_label, schema_editor, from_state, to_state)
+        statements = [
+            f"DROP POLICY platform ON {self.table}",
+            f"ALTER TABLE {self.table} DISABLE ROW LEVEL SECURITY",
+        ]
+        self._run(schema_editor, statements)
+
+    def describe(self) -> str:
+        """Say it in the migration's log."""
+        return f"Show {self.table} in platform scope only"
 
 
 class DefinerFunction(_TableOperation):
