@@ -1,0 +1,107 @@
+"""The bill as the simulated Mistral would write it: what reached generation, priced.
+
+Refuses to forget a call.
+
+Money is derived when it is asked for, from the catalogue's published prices, never stored.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from aisuru_mistral.simulator.catalogue import Price
+
+PRIORITY_FACTOR = Decimal("1.75")
+MILLION = Decimal(1_000_000)
+
+
+@dataclass(slots=True)
+class Line:
+    """Calls of one key on one model at one service tier, and their tokens."""
+
+    key: str
+    organization: str
+    workspace: str
+    model: str
+    service_tier: str
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+
+    def cost(self, price: Price) -> Decimal:
+        """What these tokens cost; nothing when the model is free or has no published price."""
+        uncached = self.prompt_tokens - self.cached_tokens
+        total = (
+            uncached * price.input
+            + self.cached_tokens * price.cached_input
+            + self.completion_tokens * price.output
+        ) / MILLION
+        return total * PRIORITY_FACTOR if self.service_tier == "priority" else total
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """A sum of lines; money in US dollars and, as far as published, euro."""
+
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    usd: Decimal
+    eur: Decimal
+
+
+class Ledger:
+    """Lines by key, workspace, model and tier. Reading is safe from another thread."""
+
+    def __init__(self, price_of: Callable[[str, str], Price]) -> None:
+        self._lines: dict[tuple[str, str, str, str], Line] = {}
+        self._price_of = price_of
+
+    def line(
+        self, *, key: str, organization: str, workspace: str, model: str, service_tier: str
+    ) -> Line:
+        """The line to add a call to."""
+        at = (key, workspace, model, service_tier)
+        line = self._lines.get(at)
+        if line is None:
+            line = self._lines[at] = Line(key, organization, workspace, model, service_tier)
+        return line
+
+    def lines(
+        self, *, key: str | None = None, workspace: str | None = None, model: str | None = None
+    ) -> list[Line]:
+        """Copies of the lines that match.
+
+        Name of the key, id of the workspace, canonical model id.
+        """
+        return [
+            replace(line)
+            for line in list(self._lines.values())
+            if (key is None or line.key == key)
+            and (workspace is None or line.workspace == workspace)
+            and (model is None or line.model == model)
+        ]
+
+    def total(
+        self, *, key: str | None = None, workspace: str | None = None, model: str | None = None
+    ) -> Total:
+        """The sum of the lines that match."""
+        lines = self.lines(key=key, workspace=workspace, model=model)
+        return Total(
+            calls=sum(line.calls for line in lines),
+            prompt_tokens=sum(line.prompt_tokens for line in lines),
+            completion_tokens=sum(line.completion_tokens for line in lines),
+            cached_tokens=sum(line.cached_tokens for line in lines),
+            usd=sum((self.cost(line, "usd") for line in lines), Decimal()),
+            eur=sum((self.cost(line, "eur") for line in lines), Decimal()),
+        )
+
+    def cost(self, line: Line, currency: str) -> Decimal:
+        """Cost of a line in "usd" or "eur"."""
+        return line.cost(self._price_of(line.model, currency))
+
+    def clear(self) -> None:
+        """Start a new bill."""
+        self._lines.clear()
