@@ -61,12 +61,13 @@ class MistralKey(TenantRow):
     checked_at = models.DateTimeField(null=True, blank=True)
     evidence = models.JSONField(default=dict)
     identity = models.JSONField(null=True, blank=True)
+    models_seen = models.PositiveIntegerField(default=0)
 
     # When the next check is due; null: never by itself. ``attempts`` counts checks since the last
     # one that told anything. ``held_until`` keeps others away: with a ``claim`` a worker has the
     # key, without one it waits in the queue.
     next_check_at = models.DateTimeField(null=True, blank=True, default=timezone.now)
-    attempts = models.PositiveSmallIntegerField(default=0)
+    attempts = models.PositiveIntegerField(default=0)
     claim = models.UUIDField(null=True, blank=True)
     held_until = models.DateTimeField(null=True, blank=True)
 

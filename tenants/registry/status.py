@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext
+from django.utils.translation import gettext_noop as _
 
 from tenants.keys.expiry import has_expired
 from tenants.keys.models import KeyStatus
@@ -120,4 +121,4 @@ _WORDS = {
 
 def explain(reason: BlockedReason) -> str:
     """Say in the reader's language what a reason means and what to do."""
-    return str(_WORDS[reason])
+    return gettext(_WORDS[reason])

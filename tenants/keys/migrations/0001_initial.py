@@ -36,8 +36,9 @@ class Migration(migrations.Migration):
                 ('checked_at', models.DateTimeField(blank=True, null=True)),
                 ('evidence', models.JSONField(default=dict)),
                 ('identity', models.JSONField(blank=True, null=True)),
+                ('models_seen', models.PositiveIntegerField(default=0)),
                 ('next_check_at', models.DateTimeField(blank=True, default=django.utils.timezone.now, null=True)),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
+                ('attempts', models.PositiveIntegerField(default=0)),
                 ('claim', models.UUIDField(blank=True, null=True)),
                 ('held_until', models.DateTimeField(blank=True, null=True)),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='organizations.organization')),
@@ -99,13 +100,14 @@ class Migration(migrations.Migration):
         # The sweep: which keys are due, whosesoever they are. It tells ids and holds them for the
         # queue, so that one sweep does not enqueue what the last one did.
         DefinerFunction(
-            "keys_take_due(integer, interval)",
+            "keys_take_due(integer, double precision)",
             """
-            CREATE FUNCTION keys_take_due(batch integer, hold interval)
+            CREATE FUNCTION keys_take_due(batch integer, seconds double precision)
             RETURNS TABLE (organization_id uuid, key_id uuid) LANGUAGE sql VOLATILE
             SECURITY DEFINER SET search_path = public, pg_temp
             AS $$
-                UPDATE keys_mistralkey AS taken SET claim = NULL, held_until = now() + hold
+                UPDATE keys_mistralkey AS taken
+                SET claim = NULL, held_until = now() + make_interval(secs => seconds)
                 FROM (
                     SELECT id FROM keys_mistralkey
                     WHERE next_check_at <= now() AND (held_until IS NULL OR held_until <= now())

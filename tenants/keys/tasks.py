@@ -1,0 +1,39 @@
+"""Addresses and retry policies of the work on keys; no decisions."""
+
+from uuid import UUID
+
+from celery import shared_task
+from django.db import InterfaceError, OperationalError
+
+from tenants.common.queue import enqueue_on_commit
+from tenants.keys import sweeping, validation
+
+_TRANSIENT = (OperationalError, InterfaceError)
+
+
+@shared_task(
+    name="keys.validate",
+    acks_late=True,
+    reject_on_worker_lost=True,
+    autoretry_for=_TRANSIENT,
+    max_retries=3,
+    retry_backoff=5,
+    soft_time_limit=110,
+    time_limit=130,
+)
+def validate(organization_id: str, key_id: str) -> None:
+    """Check one key."""
+    validation.validate(UUID(organization_id), UUID(key_id))
+
+
+@shared_task(
+    name="keys.sweep",
+    acks_late=True,
+    reject_on_worker_lost=True,
+    soft_time_limit=30,
+    time_limit=45,
+)
+def sweep() -> None:
+    """Enqueue the checks of keys that are due; the next beat repeats a sweep that failed."""
+    for organization_id, key_id in sweeping.take_due():
+        enqueue_on_commit(validate, str(organization_id), str(key_id))

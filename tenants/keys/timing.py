@@ -1,0 +1,56 @@
+"""When keys are checked again: the schedule, and how an operator or a test may change it."""
+
+from dataclasses import dataclass
+from secrets import SystemRandom
+
+from django.conf import settings
+
+_uniform = SystemRandom().uniform
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds, but for ``retries`` and ``batch``; ``settings.KEY_TIMING`` overrides any of them.
+
+    Attributes:
+        recheck: how long after registration Mistral's "unknown key" is not yet believed: fresh
+            keys were reported to need two to five minutes until every server knows them.
+        retry: first wait after a check that told nothing; it doubles each time.
+        retries: how many such checks in a row are made before the wait is ``inconclusive``.
+        inconclusive: between checks of a key about which nothing can be learned now.
+        valid: between checks of a key that works.
+        suspended: between checks of a key that plan or payment stops: it heals when they do.
+        invalid: between checks of a key that Mistral refused: it heals if Mistral was wrong.
+        asleep: until one looks again at a key whose workspace or organization is not active.
+        claim: how long a worker may have a key; longer than the task's hard limit.
+        queue: how long a key may wait in the queue before it is enqueued again.
+        batch: how many due keys one sweep enqueues.
+        connect: until Mistral is connected.
+        read: until the next bytes of an answer.
+        answer: for one whole answer, once it began.
+    """
+
+    recheck: float = 180
+    retry: float = 10
+    retries: int = 6
+    inconclusive: float = 3_600
+    valid: float = 86_400
+    suspended: float = 900
+    invalid: float = 86_400
+    asleep: float = 86_400
+    claim: float = 150
+    queue: float = 60
+    batch: int = 200
+    connect: float = 5
+    read: float = 10
+    answer: float = 15
+
+
+def timing() -> Timing:
+    """Return the schedule in force."""
+    return Timing(**getattr(settings, "KEY_TIMING", {}))
+
+
+def spread(seconds: float) -> float:
+    """Lengthen a wait by up to a quarter, at random, so that keys do not march in step."""
+    return seconds * _uniform(1.0, 1.25)

@@ -1,0 +1,239 @@
+"""The check of one key: claim it, ask Mistral with no transaction open, write the verdict.
+
+Every check may run twice, at once, or die half-way. **Claim**: a conditional update holds the key
+for a while. **Work**: HTTP, nothing held in the database. **Commit**: a conditional update on the
+claim; whoever lost it (another worker, a replaced or deleted key) writes nothing. A claim that
+outlives its worker lapses, and the sweep enqueues the key again.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+import structlog
+from django.conf import settings
+from django.db.models import Case, F, Q, When
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from tenants.common import scope
+from tenants.common.secrets import Secret
+from tenants.keys import custody, expiry, judgement
+from tenants.keys.judgement import Circumstances, Finding
+from tenants.keys.models import MistralKey, SeenModel, VerdictCode
+from tenants.keys.timing import Timing, timing
+from tenants.mistral.client import ClientTimeouts, MistralClient
+from tenants.mistral.errors import MistralError
+from tenants.mistral.wire import Identity, ModelRow, ModelType
+from tenants.organizations import audit
+from tenants.organizations.audit import Actor
+from tenants.organizations.models import OrganizationStatus
+
+log = structlog.get_logger(__name__)
+
+WORKER = Actor(kind="worker", id="keys.validate", name="keys.validate")
+_MAX_NAME = 200
+_MAX_COUNT = 2**31 - 1
+_YEARS = range(2000, 2200)
+
+
+@dataclass(frozen=True, slots=True)
+class _Claimed:
+    """A key that this worker may check for a while."""
+
+    claim: UUID
+    key: MistralKey
+    plain: Secret[str] | None
+    finding: Finding | None
+
+
+def validate(organization_id: UUID, key_id: UUID) -> None:
+    """Check a key if it is due and nobody else has it; otherwise do nothing.
+
+    Raises:
+        django.db.OperationalError: the database went away; the claim lapses by itself.
+    """
+    times = timing()
+    claimed = _claim(organization_id, key_id, times)
+    if claimed is None:
+        return
+    finding = claimed.finding
+    if claimed.plain is not None:
+        finding = _ask(claimed.plain, times)
+    if finding is None:
+        return
+    _commit(claimed, finding, times)
+
+
+def _claim(organization_id: UUID, key_id: UUID, times: Timing) -> _Claimed | None:
+    """Take a due key, and open it or find at once why it need not be asked about."""
+    claim = uuid4()
+    with scope.tenant(organization_id):
+        free = Q(claim=None) | Q(held_until__lte=Now())
+        won = MistralKey.objects.filter(free, pk=key_id, next_check_at__lte=Now()).update(
+            claim=claim,
+            held_until=Now() + timedelta(seconds=times.claim),
+            attempts=F("attempts") + 1,
+        )
+        if not won:
+            return None
+        key = MistralKey.objects.select_related("organization", "workspace").get(pk=key_id)
+        if key.organization.status != OrganizationStatus.ACTIVE or key.workspace.archived_at:
+            _put_to_sleep(key, times)
+            return None
+        if expiry.has_expired(key.expires_on, key.organization.timezone, timezone.now()):
+            return _Claimed(claim, key, None, Finding(VerdictCode.EXPIRED_LOCALLY))
+        try:
+            return _Claimed(claim, key, custody.borrow(key), None)
+        except custody.UndecryptableError:
+            return _Claimed(claim, key, None, Finding(VerdictCode.UNDECRYPTABLE))
+
+
+def _put_to_sleep(key: MistralKey, times: Timing) -> None:
+    """Give a key back unchecked: nothing may use it while its workspace is not active."""
+    MistralKey.objects.filter(pk=key.pk).update(
+        claim=None,
+        held_until=None,
+        attempts=0,
+        next_check_at=Now() + timedelta(seconds=times.asleep),
+    )
+
+
+def _ask(plain: Secret[str], times: Timing) -> Finding:
+    """Ask what the key sees, then whose it is; only the first decides about the key."""
+    timeouts = ClientTimeouts(connect=times.connect, read=times.read, total=times.answer)
+    with MistralClient(settings.MISTRAL_API_URL, plain, timeouts=timeouts) as client:
+        try:
+            models = client.list_models()
+        except MistralError as error:
+            return judgement.found(error.failure)
+        answer = client.last_answer
+        finding = Finding(
+            VerdictCode.OK,
+            http_status=answer.http_status if answer else None,
+            correlation_id=answer.correlation_id if answer else None,
+            models=models,
+        )
+        try:
+            return replace(finding, identity=client.whoami())
+        except MistralError as error:
+            log.info("identity_unknown", error=str(error.failure))
+            return finding
+
+
+def _commit(claimed: _Claimed, finding: Finding, times: Timing) -> None:
+    key, now = claimed.key, timezone.now()
+    given = Circumstances(key.status, key.secret_at, key.attempts, _good_until(key))
+    judged = judgement.judge(finding, given, now=now, timing=times)
+    changes: dict[str, object] = {}
+    if finding.identity is not None:
+        changes["identity"] = _names(finding.identity)
+    seen = None if finding.models is None else _seen_models(key, finding.models)
+    if seen is not None:
+        changes["models_seen"] = len(seen)
+    with scope.tenant(key.organization_id):
+        won = MistralKey.objects.filter(pk=key.pk, claim=claimed.claim).update(
+            status=judged.status,
+            verdict_code=finding.code,
+            checked_at=now,
+            evidence={
+                "http_status": finding.http_status,
+                "mistral_code": finding.mistral_code,
+                "correlation_id": finding.correlation_id,
+            },
+            attempts=judged.attempts,
+            claim=None,
+            held_until=None,
+            # Who asked for a check while this one ran is still to be answered.
+            next_check_at=Case(
+                When(next_check_at=key.next_check_at, then=judged.next_check_at),
+                default=F("next_check_at"),
+            ),
+            **changes,
+        )
+        if not won:
+            log.info("claim_lost", key_id=str(key.id))
+            return
+        if seen is not None:
+            _replace_seen(key, seen)
+        if judged.status != key.status:
+            audit.record(
+                actor=WORKER,
+                organization_id=key.organization_id,
+                verb=f"key.{judged.status}",
+                target=key,
+                changed=["status"],
+            )
+    log.info("key_checked", key_id=str(key.id), verdict=finding.code, status=judged.status)
+
+
+def _good_until(key: MistralKey) -> datetime | None:
+    if key.expires_on is None:
+        return None
+    return expiry.ends_at(key.expires_on, key.organization.timezone)
+
+
+def _names(identity: Identity) -> dict[str, str | None]:
+    """Keep what people call the key at Mistral, and nothing about the person."""
+    named = {
+        "organization": identity.organization,
+        "workspace": identity.workspace,
+        "key_name": identity.api_key,
+    }
+    return {role: (found.name or found.id) if found else None for role, found in named.items()}
+
+
+def _seen_models(key: MistralKey, rows: tuple[ModelRow, ...]) -> list[SeenModel]:
+    """Turn Mistral's list into rows: each id once, archived ones and what no column takes not."""
+    listed = {row.id: row for row in rows if not row.archived and len(row.id) <= _MAX_NAME}
+    return [_seen_model(key, row) for row in listed.values()]
+
+
+def _seen_model(key: MistralKey, row: ModelRow) -> SeenModel:
+    tuned = row.type is ModelType.FINE_TUNED
+    name = row.id if tuned else row.canonical_name
+    length, deprecated_at = row.max_context_length, row.deprecated_at
+    return SeenModel(
+        organization_id=key.organization_id,
+        key_id=key.pk,
+        mistral_id=row.id,
+        name=_short(name) or row.id,
+        aliases=[alias for alias in row.aliases if _short(alias)],
+        kind=row.type,
+        root=_short(row.root),
+        context_length=length if length and length <= _MAX_COUNT else None,
+        capabilities=dict.fromkeys(sorted(row.capabilities), True),
+        deprecation_at=deprecated_at if deprecated_at and deprecated_at.year in _YEARS else None,
+        replacement=_short(row.replacement),
+    )
+
+
+def _short(text: str | None) -> str:
+    return text if text and len(text) <= _MAX_NAME else ""
+
+
+_COMPARED = (
+    "mistral_id",
+    "name",
+    "aliases",
+    "kind",
+    "root",
+    "context_length",
+    "capabilities",
+    "deprecation_at",
+    "replacement",
+)
+
+
+def _replace_seen(key: MistralKey, seen: list[SeenModel]) -> None:
+    """Store what the key sees now; a list that did not change is not written again."""
+    stored = SeenModel.objects.filter(key=key)
+    before = {row.mistral_id: row for row in stored}
+    if len(before) == len(seen) and all(
+        (old := before.get(new.mistral_id)) is not None
+        and all(getattr(old, name) == getattr(new, name) for name in _COMPARED)
+        for new in seen
+    ):
+        return
+    stored.delete()
+    SeenModel.objects.bulk_create(seen)

@@ -1,0 +1,211 @@
+"""What a verdict says to a person: what happened, what it means, what to do next.
+
+The words are whole sentences of the catalogue, in the reader's language; nothing of Mistral's own
+text is in them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.utils.translation import gettext
+from django.utils.translation import gettext_noop as _
+
+from tenants.keys.models import KeyStatus, MistralKey, VerdictCode
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A verdict in words."""
+
+    title: str
+    detail: str
+    next_step: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The outcome of a key's last check, as it is shown.
+
+    Attributes:
+        evidence: ``http_status``, ``mistral_code``, ``correlation_id``; None where there is none.
+        identity: names of ``organization``, ``workspace`` and ``key_name`` at Mistral.
+        models: how many models the key saw when it was last accepted.
+    """
+
+    code: str
+    title: str
+    detail: str
+    next_step: str
+    checked_at: datetime
+    evidence: Mapping[str, Any]
+    identity: Mapping[str, str | None] | None
+    models: int
+
+
+#: Mistral's code of a 402 about the usage that a plan includes, rather than a limit someone set.
+_INCLUDED_USAGE = "2303"
+
+_FRESH = Words(
+    _("Mistral does not know this key yet"),
+    _(
+        "Mistral answered that it does not know the key. A key that was just created may take some"
+        " minutes until Mistral accepts it, so this is not final."
+    ),
+    _(
+        "Wait: the key is checked again by itself in a few minutes. If it is older than that,"
+        " compare it with the one in Mistral Studio."
+    ),
+)
+_INCLUDED = Words(
+    _("The usage included in the plan is used up"),
+    _(
+        "Mistral knows the key, but the usage that the plan includes for this month is used up and"
+        " pay-as-you-go is off. Until then calls are refused."
+    ),
+    _(
+        "Switch on pay-as-you-go at https://admin.mistral.ai/subscription or wait for next month."
+        " The key is checked again by itself."
+    ),
+)
+_UNREACHABLE = Words(
+    _("Mistral cannot be reached"),
+    _(
+        "The key was checked several times and Mistral gave no usable answer. This says nothing"
+        " about the key."
+    ),
+    _(
+        "Nothing to do: the check is repeated every hour. Whether Mistral has a problem is told at"
+        " https://status.mistral.ai."
+    ),
+)
+_WORDS = {
+    VerdictCode.OK: Words(
+        _("The key works"),
+        _("Mistral accepted the key and listed the models that it may use."),
+        _("Nothing to do: models can be created with this key."),
+    ),
+    VerdictCode.KEY_MALFORMED: Words(
+        _("This is not a Mistral key"),
+        _("What was entered cannot be a Mistral key, so Mistral was not asked."),
+        _("Paste the whole key as Mistral showed it when it was created."),
+    ),
+    VerdictCode.KEY_UNKNOWN: Words(
+        _("Mistral does not accept this key"),
+        _(
+            "Mistral answered that it does not know the key: it was mistyped, deleted, or it has"
+            " expired. Calls with this key are refused."
+        ),
+        _(
+            "Compare the key with the list at https://console.mistral.ai/api-keys. If it is not"
+            " there, create a new one and replace this secret with it."
+        ),
+    ),
+    VerdictCode.BILLING_INACTIVE: Words(
+        _("The subscription at Mistral is not active"),
+        _(
+            "Mistral knows the key, but the subscription of its organization is not active or its"
+            " usage limit is reached. Calls are refused until then."
+        ),
+        _(
+            "Check plan and payment at https://admin.mistral.ai/subscription. The key itself can"
+            " stay: it is checked again by itself."
+        ),
+    ),
+    VerdictCode.SUBSCRIPTION_REQUIRED: Words(
+        _("Mistral asks for a plan or a payment method"),
+        _(
+            "Mistral knows the key, but its organization has no plan or no payment method that"
+            " covers these calls."
+        ),
+        _(
+            "Choose a plan or add a payment method at https://admin.mistral.ai/subscription. The"
+            " key itself can stay: it is checked again by itself."
+        ),
+    ),
+    VerdictCode.SPENDING_LIMIT_REACHED: Words(
+        _("The spending limit at Mistral is reached"),
+        _(
+            "Mistral knows the key, but the monthly spending limit of its organization or workspace"
+            " is reached. Calls are refused until it is raised or the month ends."
+        ),
+        _(
+            "Raise the limit at https://admin.mistral.ai/organization/billing or wait for next"
+            " month. The key is checked again by itself."
+        ),
+    ),
+    VerdictCode.RATE_LIMITED: Words(
+        _("Mistral asks to slow down"),
+        _(
+            "Mistral is limiting the requests of this key's workspace, so the check told nothing"
+            " new. The key keeps the state it had."
+        ),
+        _("Nothing to do: the check is repeated by itself."),
+    ),
+    VerdictCode.MISTRAL_UNAVAILABLE: Words(
+        _("Mistral gave no usable answer"),
+        _(
+            "Mistral did not answer, or answered with an error of its own, so the check told"
+            " nothing new. The key keeps the state it had."
+        ),
+        _("Nothing to do: the check is repeated by itself."),
+    ),
+    VerdictCode.WRONG_WORKSPACE: Words(
+        _("Mistral does not allow this in the key's workspace"),
+        _(
+            "Mistral refused the check without saying that the key is wrong. Mostly the key, or the"
+            " person it belongs to, may not use the API in its workspace. The key keeps the state"
+            " it had."
+        ),
+        _(
+            "Check the roles of the key's owner at"
+            " https://admin.mistral.ai/organization/workspaces, or create a key in another"
+            " workspace. The check is repeated by itself."
+        ),
+    ),
+    VerdictCode.EXPIRED_LOCALLY: Words(
+        _("The key has expired"),
+        _("The expiry date entered with this key is over, so Mistral was not asked."),
+        _(
+            "Create a new key at https://console.mistral.ai/api-keys and replace this secret with"
+            " it. If the date was wrong, correct it."
+        ),
+    ),
+    VerdictCode.UNDECRYPTABLE: Words(
+        _("The stored key cannot be opened"),
+        _(
+            "The key is stored encrypted, and it cannot be decrypted any more. This is a fault on"
+            " our side; the key at Mistral is not affected."
+        ),
+        _("Enter the same key once more as a new version, or ask support."),
+    ),
+}
+
+
+def of(key: MistralKey) -> Verdict | None:
+    """Tell a key's verdict in the reader's language; None before its first check."""
+    if not key.verdict_code or key.checked_at is None:
+        return None
+    words = _words(VerdictCode(key.verdict_code), key)
+    return Verdict(
+        code=key.verdict_code,
+        title=gettext(words.title),
+        detail=gettext(words.detail),
+        next_step=gettext(words.next_step),
+        checked_at=key.checked_at,
+        evidence=key.evidence,
+        identity=key.identity,
+        models=key.models_seen,
+    )
+
+
+def _words(code: VerdictCode, key: MistralKey) -> Words:
+    if code is VerdictCode.KEY_UNKNOWN and key.status == KeyStatus.PENDING:
+        return _FRESH
+    if code is VerdictCode.SPENDING_LIMIT_REACHED:
+        is_included = key.evidence.get("mistral_code") == _INCLUDED_USAGE
+        return _INCLUDED if is_included else _WORDS[code]
+    if code is VerdictCode.MISTRAL_UNAVAILABLE and key.status == KeyStatus.UNREACHABLE:
+        return _UNREACHABLE
+    return _WORDS[code]
