@@ -22,9 +22,8 @@ def make_cluster(place):
     """Make clusters that are stopped again, whatever the test did to them."""
     made = []
 
-    def make(name="postgres", **options):
-        options = {"durable": False, "tell": lambda _line: None} | options
-        cluster = EmbeddedPostgres(place / name, **options)
+    def make(name="postgres"):
+        cluster = EmbeddedPostgres(place / name, durable=False, tell=lambda _line: None)
         made.append(cluster)
         return cluster
 

@@ -101,7 +101,7 @@ def test_a_server_that_outlived_its_launcher_is_ended_before_the_next_start(clus
     identity = processes.Identity.of(orphan)
     assert identity is not None
     assert identity.is_alive()
-    said = []
+    said: list[str] = []
     cluster._tell = said.append
     cluster.start()
     assert not identity.is_alive()
@@ -125,12 +125,11 @@ def test_a_server_does_not_outlive_a_killed_launcher(place):
         """
     )
     launcher = subprocess.Popen([sys.executable, "-c", starter], stdout=subprocess.PIPE, text=True)
-    try:
-        server = processes.Identity.of(int(launcher.stdout.readlines(1)[-1].split()[-1]))
-    finally:
+    assert launcher.stdout is not None
+    with launcher, launcher.stdout:
+        server = processes.Identity.of(int(launcher.stdout.readline()))
         launcher.kill()
-        launcher.wait()
-        launcher.stdout.close()
+    assert server is not None
     deadline = time.monotonic() + 5
     while server.is_alive() and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -138,11 +138,11 @@ def test_a_message_goes_through_the_queue_as_the_application_and_wakes_the_reade
         kombu.Connection(url, transport_options=options) as reading,
         reading.Consumer([queue], callbacks=[keep]),
     ):
-        publish = {"exchange": "aisuru", "routing_key": "aisuru", "declare": [queue]}
-        sending.Producer().publish({"id": "1"}, **publish)
+        producer = sending.Producer()
+        producer.publish({"id": "1"}, exchange="aisuru", routing_key="aisuru", declare=[queue])
         reading.drain_events(timeout=10)
         assert got == [{"id": "1"}]
-        assert queue(reading.default_channel).queue_declare().message_count == 0
+        assert reading.SimpleQueue("aisuru").qsize() == 0
 
 
 def test_the_names_of_a_database_are_quoted(server):
