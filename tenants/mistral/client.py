@@ -136,14 +136,23 @@ class MistralClient:
         if not is_plausible_key(self._key.reveal()):
             raise KeyRefusedError(UNSENDABLE_KEY)
         self.last_answer = None
+        outcome = self._outcome(path, present, reader)
+        # Raised here, where no handler and no frame holds what may quote the key: httpx's errors
+        # hold the request, and the frames that read an answer hold its body.
+        if isinstance(outcome, MistralError):
+            raise outcome
+        return outcome
+
+    def _outcome[Read](
+        self, path: str, present: "_Presentation", reader: Callable[[bytes], Read]
+    ) -> Read | MistralError:
         answer = self._exchange(path, present)
-        # Raised here, outside of the handlers: httpx's errors hold the request and so the key.
         if isinstance(answer, MistralError):
-            raise answer
+            return answer
         try:
             return reader(answer)
         except WireError as error:
-            raise WireError(error.where, error.expected, self._marked(error.failure)) from None
+            return WireError(error.where, error.expected, self._marked(error.failure))
 
     def _exchange(self, path: str, present: "_Presentation") -> bytes | MistralError:
         try:

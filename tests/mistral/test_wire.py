@@ -2,7 +2,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tenants.mistral.errors import ErrorClass, Family, WireError
@@ -346,6 +346,7 @@ documents = st.recursive(
 )
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(
     body=st.binary() | documents.map(dumped) | documents.map(lambda row: dumped({"data": [row]}))
 )
