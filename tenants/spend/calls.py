@@ -73,6 +73,13 @@ class SubjectKind(StrEnum):
     MODEL = "model"
 
 
+class LimitMode(StrEnum):
+    """Whether a limit refuses calls, or only counts those that it would refuse."""
+
+    ENFORCE = "enforce"
+    SHADOW = "shadow"
+
+
 class RefusalReason(StrEnum):
     """Why a call may not be made."""
 

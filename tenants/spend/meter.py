@@ -1,0 +1,162 @@
+"""The meter: opens and settles calls in batches, one database round trip each.
+
+The rules live in two SECURITY DEFINER functions (``migrations/sql``): a batch may span many
+organizations, and nobody but they can write a balance, a hold or an event. The meter keeps a
+session lock under its writer id for as long as its process lives; holds of a writer whose lock is
+free are turned into estimates by ``recover_orphans``.
+
+It refuses to guess: whatever the database did not confirm is ``MeterUnavailable``, and repeating
+the same call ids afterwards doubles nothing.
+
+    MeterUnavailable   the database did not answer; nothing is known to have happened
+"""
+
+from collections.abc import Sequence
+from typing import Any, LiteralString
+from uuid import UUID
+
+import orjson
+import psycopg
+import structlog
+from django.db import connections
+from psycopg.rows import tuple_row
+
+from tenants.common.models import new_id
+from tenants.spend.calls import (
+    CallIntent,
+    OpenVerdict,
+    Refusal,
+    RefusalReason,
+    SettledCall,
+    SettledState,
+    Settlement,
+    SubjectKind,
+)
+from tenants.spend.rows import Row, event_row, hold_row
+
+log = structlog.get_logger(__name__)
+
+_CONNECT: LiteralString = (
+    "SELECT set_config('statement_timeout', '10s', false),"
+    " pg_advisory_lock_shared(hashtextextended(%s, 0))"
+)
+_OPEN: LiteralString = "SELECT * FROM spend_open(%s::uuid, %s::jsonb)"
+_SETTLE: LiteralString = "SELECT * FROM spend_settle(%s::jsonb)"
+_UNSTORABLE = (psycopg.DataError, psycopg.IntegrityError)
+_ATTEMPTS = 2
+_PREPARE_AFTER = 2
+
+
+class MeterUnavailable(Exception):  # noqa: N818 - a state of the world, named for its reader
+    """The database did not answer; nothing is known to have happened. Repeating is harmless."""
+
+
+class Meter:
+    """One process's hand on the ledger. It belongs to one thread and connects when first used.
+
+    Args:
+        writer_id: names this process among the holds; a new one unless told.
+    """
+
+    def __init__(self, writer_id: UUID | None = None) -> None:
+        self.writer_id = writer_id or new_id()
+        self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
+
+    def open_calls(self, calls: Sequence[CallIntent]) -> list[OpenVerdict]:
+        """Judge calls in order against every limit that matches, and hold what each may cost.
+
+        An accepted call's hold is committed when this returns and survives this process. A call id
+        that is open already is accepted again, and held once.
+
+        Raises:
+            MeterUnavailable: nothing is known; do not call Mistral. Repeating is harmless.
+        """
+        rows = {call.call_id: hold_row(call) for call in calls}
+        refusals = {
+            row[0]: _refusal(row)
+            for row in self._send(_OPEN, (str(self.writer_id),), list(rows.values()))
+        }
+        return [OpenVerdict(call.call_id, refusals.get(call.call_id)) for call in calls]
+
+    def settle_calls(self, settlements: Sequence[Settlement]) -> list[SettledCall]:
+        """Post what calls really used and release their holds, each call id once for ever.
+
+        A call without a hold is posted all the same: usage is never lost. A call that recovery has
+        posted as an estimate gets one correction with the difference.
+
+        Raises:
+            MeterUnavailable: nothing is known; keep the settlements and repeat.
+        """
+        rows = {entry.intent.call_id: event_row(entry) for entry in settlements}
+        states = {
+            row[0]: SettledState(row[1]) for row in self._send(_SETTLE, (), list(rows.values()))
+        }
+        return [
+            SettledCall(call_id, states.get(call_id, SettledState.SETTLED))
+            for call_id in (entry.intent.call_id for entry in settlements)
+        ]
+
+    def close(self) -> None:
+        """Disconnect: the writer's lock is free, and what it left open will be recovered."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _send(
+        self, query: LiteralString, before: tuple[str, ...], rows: list[Row]
+    ) -> list[tuple[Any, ...]]:
+        """Send a batch; when the database cannot store it, find the call that it cannot store."""
+        if not rows:
+            return []
+        try:
+            return self._execute(query, (*before, orjson.dumps(rows).decode()))
+        except _UNSTORABLE as error:
+            if len(rows) == 1:
+                log.error("call_malformed", call_id=str(rows[0]["id"]), error=type(error).__name__)  # noqa: TRY400 - a traceback would quote the row
+                return [(rows[0]["id"], RefusalReason.MALFORMED, None, None, None, None, None, "")]
+            return [found for row in rows for found in self._send(query, before, [row])]
+
+    def _execute(self, query: LiteralString, values: tuple[str, ...]) -> list[tuple[Any, ...]]:
+        """Run one statement in a transaction of its own; connect, and try again once, if need be.
+
+        Raises:
+            DataError, IntegrityError: the database cannot store these very values.
+            MeterUnavailable: it did not answer.
+        """
+        for attempt in range(_ATTEMPTS):
+            try:
+                return self._connected().execute(query, values, binary=True).fetchall()
+            except _UNSTORABLE:
+                raise
+            except psycopg.Error as error:
+                log.warning("meter_fault", error=type(error).__name__, attempt=attempt)
+                self.close()
+                if attempt == _ATTEMPTS - 1:
+                    raise MeterUnavailable("the database does not answer") from error
+        raise AssertionError("unreachable")
+
+    def _connected(self) -> psycopg.Connection[tuple[Any, ...]]:
+        if self._connection is None:
+            parameters = connections["default"].get_connection_params() | {
+                "autocommit": True,
+                "prepare_threshold": _PREPARE_AFTER,
+                "row_factory": tuple_row,
+                "cursor_factory": psycopg.Cursor,
+            }
+            connection = psycopg.connect(**parameters)
+            connection.execute(_CONNECT, (str(self.writer_id),))
+            self._connection = connection
+        return self._connection
+
+
+def _refusal(row: tuple[Any, ...]) -> Refusal:
+    _call_id, reason, kind, subject_id, limit, spent, held, currency = row
+    return Refusal(
+        RefusalReason(reason),
+        SubjectKind(kind) if kind else None,
+        subject_id,
+        limit,
+        spent,
+        held,
+        currency,
+    )

@@ -1,0 +1,24 @@
+-- Makes a limit of the present tenant count for what is spent and held already, in the transaction
+-- that sets it: waits for calls being opened, and is seen by the next one.
+CREATE FUNCTION spend_apply_limit(kind text, subject uuid, month date, in_currency text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
+AS $$
+DECLARE
+    tenant uuid := NULLIF(current_setting('aim.organization', true), '')::uuid;
+    amount numeric;
+BEGIN
+    INSERT INTO spend_balance (organization_id, subject_kind, subject_id, period, currency)
+    VALUES (tenant, kind, subject, month, in_currency)
+    ON CONFLICT DO NOTHING;
+
+    SELECT l.monthly_spend INTO amount FROM spend_limit l
+    WHERE l.organization_id = tenant AND l.subject_kind = kind AND l.subject_id = subject
+      AND l.mode = 'enforce';
+
+    UPDATE spend_balance b
+    SET limit_amount = amount,
+        carried = greatest(0, b.settled + b.held - b.excess - amount)
+    WHERE b.organization_id = tenant AND b.subject_kind = kind AND b.subject_id = subject
+      AND b.period >= month;
+END
+$$;
