@@ -1,0 +1,293 @@
+"""The story of `make demo`: the main job from first key to first metered chat, over real HTTP.
+
+Everything printed was just answered by the running service; an answer that is not the expected one
+ends the story with what came instead. Runs again on the same data under fresh names.
+"""
+
+import json
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import Any
+
+import httpx
+
+from aisuru_mistral import env
+from aisuru_mistral.simulator.keys import WELL_KNOWN
+
+PATIENCE = 60.0
+MODEL = "mistral-small-latest"
+QUESTION = "In one sentence: why does a customer bring an own Mistral key?"
+
+type Json = dict[str, Any]
+
+
+class Unexpected(Exception):  # noqa: N818 - reads as what happened
+    """An answer that the story did not expect."""
+
+
+class Story:
+    """The player: says what it asks, and what came back.
+
+    Args:
+        address: where the service listens.
+        token: a platform token.
+    """
+
+    def __init__(self, address: str, token: str) -> None:
+        self.address = address
+        self._management = httpx.Client(
+            base_url=f"{address}/api/v1",
+            headers={"Authorization": f"Bearer {token}", "Accept-Language": "en"},
+            timeout=30,
+            trust_env=False,
+        )
+        self._chapter = 0
+
+    def chapter(self, title: str) -> None:
+        """Begin a chapter."""
+        self._chapter += 1
+        print(f"\n{self._chapter}. {title}", flush=True)
+
+    def note(self, text: str) -> None:
+        """Print a finding."""
+        print(f"     {text}", flush=True)
+
+    def ask(self, method: str, path: str, *, expect: int, body: Json | None = None) -> Json:
+        """Call the management API and print method, path and status.
+
+        Raises:
+            Unexpected: the status is another one.
+        """
+        headers = {"Idempotency-Key": str(uuid.uuid4())} if method == "POST" else {}
+        answer = self._management.request(method, path, json=body, headers=headers)
+        print(f"   {method} /api/v1{path} → {answer.status_code}", flush=True)
+        if answer.status_code != expect:
+            raise Unexpected(f"expected {expect}: {answer.text[:500]}")
+        return dict(answer.json())
+
+    def peek(self, path: str) -> Json:
+        """Read quietly, for polling."""
+        answer = self._management.get(path)
+        if answer.status_code != httpx.codes.OK:
+            raise Unexpected(f"GET /api/v1{path} → {answer.status_code}: {answer.text[:500]}")
+        return dict(answer.json())
+
+    def wait_for(self, path: str, check: Callable[[Json], bool], what: str) -> Json:
+        """Read until `check` holds.
+
+        Raises:
+            Unexpected: it does not within a minute.
+        """
+        started = time.monotonic()
+        while not check(found := self.peek(path)):
+            if time.monotonic() - started > PATIENCE:
+                raise Unexpected(f"{what} did not happen within {PATIENCE:.0f} s: {found}")
+            time.sleep(0.1)
+        waited = time.monotonic() - started
+        print(f"   GET /api/v1{path} → 200 ({what} after {waited:.1f} s)", flush=True)
+        return found
+
+    # ── the chapters ─────────────────────────────────────────────────────────────────────────────
+
+    def organization(self, name: str) -> Json:
+        """Create an organization with its default workspace."""
+        made = self.ask("POST", "/organizations", expect=201, body={"name": name})
+        self.note(f"{made['name']}, default workspace {made['default_workspace_id']}")
+        return made
+
+    def register_key(self, workspace: str, secret: str) -> Json:
+        """Register a Mistral key and wait for its verdict."""
+        body = {"name": "demo", "key": secret}
+        key = self.ask("POST", f"/workspaces/{workspace}/keys", expect=202, body=body)
+        self.note(f"key …{key['last4']} is {key['status']}; a worker asks Mistral now")
+        return self.wait_for(
+            f"/keys/{key['id']}", lambda found: bool(found["verdict"]), "a verdict"
+        )
+
+    def good_key(self, workspace: str, secret: str) -> Json:
+        """Register a key that Mistral knows."""
+        key = self.register_key(workspace, secret)
+        if key["status"] != "valid":
+            raise Unexpected(f"the key is {key['status']}: {key['verdict']}")
+        verdict, identity = key["verdict"], key["verdict"]["identity"]
+        self.note(
+            f"{key['status']}: sees {verdict['models']} models; belongs to {_words(identity)}"
+        )
+        return key
+
+    def wrong_key(self, workspace: str, secret: str) -> None:
+        """Register a key that Mistral does not know, and show what its owner is told."""
+        key = self.register_key(workspace, secret)
+        verdict = key["verdict"]
+        if verdict["code"] != "key_unknown":
+            raise Unexpected(f"the verdict is {verdict}")
+        self.note(f"{verdict['code']}: {verdict['title']}")
+        self.note(f"{verdict['detail']}")
+        self.note(f"Next step: {verdict['next_step']}")
+
+    def create_model(self, organization: Json, key: Json, name: str) -> Json:
+        """Create a model and show the CompletionConfig that AIsuru takes."""
+        body = {
+            "organization_id": organization["id"],
+            "workspace_id": organization["default_workspace_id"],
+            "key_id": key["id"],
+            "name": name,
+            "model": MODEL,
+            "purposes": ["question_answering"],
+        }
+        model = self.ask("POST", "/models", expect=201, body=body)
+        self.note(f"{model['name']} is {model['status']}; AIsuru's CompletionConfig:")
+        for line in json.dumps(model["completion_config"], indent=2).splitlines():
+            self.note(f"  {line}")
+        return model
+
+    def chat(self, token: str) -> None:
+        """Stream a chat through the gateway with the model token."""
+        body = {"messages": [{"role": "user", "content": QUESTION}], "stream": True}
+        self.note(f"“{QUESTION}”")
+        with self._call_gateway(token, body) as answer:
+            if answer.status_code != httpx.codes.OK:
+                answer.read()
+                raise Unexpected(f"expected 200: {answer.text[:500]}")
+            print("     ", end="", flush=True)
+            usage = None
+            for line in answer.iter_lines():
+                if not line.startswith("data: {"):
+                    continue
+                chunk = json.loads(line.removeprefix("data: "))
+                usage = chunk.get("usage") or usage
+                for choice in chunk["choices"]:
+                    print(choice["delta"].get("content") or "", end="", flush=True)
+            print(flush=True)
+        if usage is None:
+            raise Unexpected("the stream ended without usage")
+        prompt, completion = usage["prompt_tokens"], usage["completion_tokens"]
+        self.note(f"usage: {prompt} prompt tokens, {completion} completion tokens")
+
+    def refused_chat(self, token: str) -> None:
+        """Show that a chat which could go beyond the limit is refused before Mistral is asked."""
+        body = {"messages": [{"role": "user", "content": QUESTION}]}
+        with self._call_gateway(token, body) as answer:
+            answer.read()
+            refusal = answer.json()
+        if answer.status_code != httpx.codes.PAYMENT_REQUIRED:
+            raise Unexpected(f"expected 402: {answer.text[:500]}")
+        self.note(str(refusal.get("message")))
+        facts = ("limit", "spent", "held", "resets_at")
+        self.note(", ".join(f"{name} {refusal[name]}" for name in facts if name in refusal))
+
+    @contextmanager
+    def _call_gateway(self, token: str, body: Json) -> Iterator[httpx.Response]:
+        address, headers = (
+            f"{self.address}/v1/chat/completions",
+            {"Authorization": f"Bearer {token}"},
+        )
+        with (
+            httpx.Client(timeout=60, trust_env=False) as client,
+            client.stream("POST", address, json=body, headers=headers) as answer,
+        ):
+            print(f"   POST /v1/chat/completions → {answer.status_code}", flush=True)
+            yield answer
+
+    def spend(self, organization: str) -> Json:
+        """Show what this month has cost, once everything is settled."""
+        path = f"/spend?organization_id={organization}&group_by=model"
+        settled = self.wait_for(
+            path, lambda found: bool(found["groups"]) and not Decimal(found["held"]), "settled"
+        )
+        self.note(f"{settled['month']}: {settled['total']} {settled['currency']}")
+        for group in settled["groups"]:
+            what = ", ".join(f"{name} {amount}" for name, amount in group["quantities"].items())
+            self.note(f"  {group['amount']} {settled['currency']} for {what}")
+        return settled
+
+    def limit(self, organization: str, amount: str) -> None:
+        """Set the month's limit of an organization."""
+        path = f"/organizations/{organization}/limits"
+        found = self.ask("PUT", path, expect=200, body={"monthly_spend": amount})
+        self.note(f"monthly limit: {found['monthly_spend']}")
+
+
+def play(address: str, token: str) -> None:
+    """Tell the whole story, then leave two tenants to continue with."""
+    story = Story(address, token)
+    when = time.strftime("%H:%M:%S")
+    story.chapter("AIsuru's backend creates an organization with its platform token")
+    organization = story.organization(f"Aurora Assicurazioni {when}")
+    workspace = organization["default_workspace_id"]
+    story.chapter("The customer's Mistral key is registered, sealed and validated by the worker")
+    key = story.good_key(workspace, WELL_KNOWN["valid"])
+    story.chapter("AIsuru creates a model: the Mistral key stays here, AIsuru gets a model token")
+    model = story.create_model(organization, key, f"Assistente {when}")
+    story.chapter("A chat streams through the gateway with the model token")
+    story.chat(model["token"])
+    story.chapter("The month's spend shows its exact cost")
+    story.spend(organization["id"])
+    story.chapter("A key that Mistral does not know gets a clear verdict")
+    story.wrong_key(workspace, WELL_KNOWN["unauthorized"])
+    story.chapter("A chat that could go beyond the month's limit is refused")
+    story.limit(organization["id"], "0.01")
+    story.refused_chat(model["token"])
+    story.chapter("A second organization, free to play with")
+    other = story.organization(f"Borea Logistica {when}")
+    other_key = story.good_key(
+        other["default_workspace_id"], WELL_KNOWN["valid_other_organization"]
+    )
+    other_model = story.create_model(other, other_key, f"Spedizioni {when}")
+    _say_how_to_continue(address, token, other, other_model)
+
+
+def _words(identity: Json | None) -> str:
+    facts = identity or {}
+    names = ("organization", "workspace", "key_name")
+    return " / ".join(str(facts[name]) for name in names if facts.get(name)) or "nobody told"
+
+
+def _say_how_to_continue(address: str, token: str, organization: Json, model: Json) -> None:
+    chat = json.dumps({"messages": [{"role": "user", "content": "Ciao!"}]})
+    print(
+        f"""
+The demo keeps serving on {address}; API docs: {address}/api/v1/docs. Ctrl-C stops it.
+  platform token   {token}
+  model token      {model["token"]}  ({organization["name"]})
+
+  curl {address}/v1/chat/completions -H 'Authorization: Bearer {model["token"]}' \\
+    -H 'Content-Type: application/json' -d '{chat}'
+  curl '{address}/api/v1/spend?organization_id={organization["id"]}' \\
+    -H 'Authorization: Bearer {token}'
+""",
+        flush=True,
+    )
+
+
+def _platform_token() -> str:
+    made = subprocess.run(
+        [sys.executable, "manage.py", "create_token", "--platform", "--name", "demo"],
+        cwd=env.ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if made.returncode:
+        raise Unexpected(f"manage.py create_token: {made.stderr.strip()[-500:]}")
+    return str(json.loads(made.stdout)["token"])
+
+
+def main() -> int:
+    """Play the story against the service that this DATA_DIR runs; return the exit code."""
+    try:
+        play(f"http://127.0.0.1:{env.load().port}", _platform_token())
+    except (Unexpected, httpx.HTTPError, KeyError, ValueError) as surprise:
+        print(f"\n   The story ends here: {type(surprise).__name__}: {surprise}", flush=True)
+        print("   The service keeps running; its logs are in DATA_DIR/log.", flush=True)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
