@@ -145,6 +145,22 @@ class Migration(migrations.Migration):
             $$
             """,
         ),
+        # Whether a request whose answer was lost got as far as its commit: every verb writes its
+        # audit row in its own transaction. Ids are UUIDv7, so only the newest rows are read.
+        DefinerFunction(
+            "access_was_done(text, text, uuid)",
+            """
+            CREATE FUNCTION access_was_done(actor text, request text, since uuid)
+            RETURNS boolean LANGUAGE sql STABLE
+            SECURITY DEFINER SET search_path = public, pg_temp
+            AS $$
+                SELECT EXISTS (
+                    SELECT 1 FROM organizations_auditevent
+                    WHERE id >= since AND request_id = request AND actor_id = actor
+                )
+            $$
+            """,
+        ),
         # The readiness check compares what is applied with what the code brings.
         ReferenceTable("django_migrations"),
     ]
