@@ -235,28 +235,37 @@ def count_delivered(document: Mapping[str, Any]) -> int:
     Text, reasoning and tool arguments count: they are what completion tokens were spent on.
     """
     choices = document.get("choices")
-    if isinstance(choices, list):
-        return sum(
-            _length(choice.get("delta") or choice.get("message"), _MAX_DEPTH)
-            for choice in choices
-            if isinstance(choice, dict)
-        )
-    return _length(document, _MAX_DEPTH)
+    if not isinstance(choices, list):
+        return _length(document, _MAX_DEPTH)
+    total = 0
+    for choice in choices:
+        if isinstance(choice, dict):
+            total += _length(choice.get("delta") or choice.get("message"), _MAX_DEPTH)
+    return total
 
 
-_OUTPUT_MEMBERS = ("content", "text", "thinking", "tool_calls", "function", "arguments", "outputs")
+_OUTPUT_MEMBERS = frozenset(
+    {"arguments", "content", "function", "outputs", "text", "thinking", "tool_calls"}
+)
 
 
 def _length(value: object, depth: int) -> int:
+    """Add up the output in a part of an answer; plain loops, as it runs for every event."""
     if isinstance(value, str):
         return len(value)
-    if depth and isinstance(value, list):
-        return sum(_length(part, depth - 1) for part in value)
+    total = 0
     if depth and isinstance(value, dict):
-        if isinstance(value.get("arguments"), dict):  # both text and an object are allowed there
-            value = {**value, "arguments": orjson.dumps(value["arguments"]).decode()}
-        return sum(_length(value[name], depth - 1) for name in _OUTPUT_MEMBERS if name in value)
-    return 0
+        for name, part in value.items():
+            if name not in _OUTPUT_MEMBERS:
+                continue
+            if name == "arguments" and isinstance(part, dict):  # instead of text, sometimes
+                total += len(orjson.dumps(part).decode())
+            else:
+                total += _length(part, depth - 1)
+    elif depth and isinstance(value, list):
+        for part in value:
+            total += _length(part, depth - 1)
+    return total
 
 
 def _read_cached(usage: "_Object") -> int | None:

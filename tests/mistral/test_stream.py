@@ -1,6 +1,7 @@
 import asyncio
 import gzip
 import logging
+import queue
 import socket
 import time
 import traceback
@@ -155,7 +156,7 @@ async def test_without_a_connection_mistral_was_never_reached():
 
 async def test_a_server_that_speaks_no_tls_was_never_reached():
     with FarSide(answering(200, {})) as far_side:
-        async with pool_to(far_side.url.replace("http://", "https://")) as pool:
+        async with pool_to(far_side.url.replace("http:", "https:"), timeouts=QUICK) as pool:
             with pytest.raises(errors.NeverReachedError):
                 async with chat(pool):
                     pass
@@ -262,38 +263,32 @@ async def test_an_answer_above_the_limit_is_not_read_on():
     assert caught.value.failure.http_status == 200
 
 
-async def until(condition):
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
 async def test_leaving_early_closes_the_connection_so_that_mistral_can_stop():
-    seen = []
+    seen: queue.Queue[bytes] = queue.Queue()
 
     def script(_, connection):
         connection.sendall(STREAM_HEAD + framed(b"data: 1\n\n"))
-        seen.append(connection.recv(1))
+        seen.put(connection.recv(1))
 
     with FarSide(script) as far_side:
         async with pool_to(far_side.url) as pool:
             async with chat(pool) as response:
                 await response.next_chunk()
-            await until(lambda: seen == [b""])
+            assert await asyncio.to_thread(seen.get, timeout=5) == b""
 
 
 async def test_a_cancelled_request_closes_its_connection():
-    seen = []
+    seen: queue.Queue[bytes] = queue.Queue()
 
     def script(_, connection):
-        seen.append(connection.recv(1))
+        seen.put(connection.recv(1))
 
     with FarSide(script) as far_side:
         async with pool_to(far_side.url) as pool:
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.3), chat(pool):
                     pass
-            await until(lambda: seen == [b""])
+            assert await asyncio.to_thread(seen.get, timeout=5) == b""
 
 
 @pytest.mark.parametrize("path", ["/v1/../x", "v1/models", "/v1/a b", "/v1/\r\n"])
