@@ -24,8 +24,11 @@ class UndecryptableError(Exception):
 
 def seal(
     plain: Secret[str], *, organization_id: UUID, workspace_id: UUID, key_id: UUID, version: int
-) -> SealedKey:
+) -> tuple[bytes, int]:
     """Seal a secret into a version of a key's slot, inside the organization's scope.
+
+    Returns:
+        The box, and the version of the data key that it is sealed with.
 
     Raises:
         UndecryptableError: the organization's data key is gone or does not open.
@@ -36,7 +39,7 @@ def seal(
         box = data_keys.seal(plain, key=data_key, place=place)
     except data_keys.OpeningError:
         raise UndecryptableError from None
-    return SealedKey(organization_id, workspace_id, key_id, version, box, data_key)
+    return box, data_key.version
 
 
 def borrow(key: MistralKey) -> Secret[str]:

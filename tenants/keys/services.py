@@ -1,0 +1,369 @@
+"""Verbs on Mistral keys: each is one transaction with its audit row; the checking is enqueued.
+
+A key that is registered twice in one workspace is the same key. In two workspaces of one
+organization it is accepted, and whoever registers it is told. Nothing is said, or looked up, about
+*other* organizations: an answer that depended on them would tell a stranger who found a key whose
+customer it belongs to, and would tell its owner something about a stranger.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError
+from django.db.models.functions import Now
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from tenants.common import scope
+from tenants.common.models import new_id
+from tenants.common.problems import Conflict, Invalid, Unavailable
+from tenants.common.queue import enqueue_on_commit
+from tenants.common.secrets import Secret, last_four
+from tenants.keys import custody, expiry, shape, tasks
+from tenants.keys.models import KeyStatus, MistralKey, SeenModel
+from tenants.keys.timing import timing
+from tenants.organizations import audit
+from tenants.organizations.audit import Actor
+from tenants.organizations.models import Organization, Workspace
+
+_NAMES_TOLD = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Caution:
+    """Something the caller should know although the request succeeded."""
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """A key that was asked for.
+
+    Attributes:
+        created: False if the workspace had this very secret already.
+        cautions: ``duplicate_elsewhere``, ``key_trimmed``; for the caller only.
+    """
+
+    key: MistralKey
+    created: bool
+    cautions: tuple[Caution, ...] = ()
+
+
+def register_key(
+    *,
+    actor: Actor,
+    workspace: Workspace,
+    plain: Secret[str],
+    name: str = "",
+    expires_on: date | None = None,
+) -> Registration:
+    """Seal a key into a workspace as ``pending`` and have it checked.
+
+    Raises:
+        Invalid: ``key_malformed``, ``expired_already``.
+        Conflict: ``workspace_archived``.
+        Unavailable: ``vault_unavailable``.
+    """
+    pasted = shape.read(plain, "/key")
+    try:
+        return _register(actor, workspace, pasted, name, expires_on)
+    except IntegrityError as error:
+        if "key_once_per_workspace_uniq" not in str(error):
+            raise
+    # Somebody registered the same key in the same instant: now it is there.
+    return _register(actor, workspace, pasted, name, expires_on)
+
+
+def _register(
+    actor: Actor, workspace: Workspace, pasted: shape.Pasted, name: str, expires_on: date | None
+) -> Registration:
+    fingerprint = custody.fingerprint(pasted.plain)
+    with scope.tenant(workspace.organization_id):
+        workspace = _active(workspace.pk)
+        _refuse_past(expires_on, workspace.organization)
+        same = MistralKey.objects.filter(fingerprint=fingerprint, revoked_at=None)
+        cautions = _cautions(pasted, elsewhere=same.exclude(workspace=workspace).exists())
+        if existing := same.filter(workspace=workspace).first():
+            return Registration(existing, created=False, cautions=cautions)
+        key = MistralKey(
+            id=new_id(),
+            organization_id=workspace.organization_id,
+            workspace=workspace,
+            name=name,
+            expires_on=expires_on,
+            created_by=actor.name,
+        )
+        for field, value in _secret_fields(key, pasted.plain, version=1).items():
+            setattr(key, field, value)
+        key.save(force_insert=True)
+        _done(actor, key, "key.registered")
+        enqueue_on_commit(tasks.validate, str(key.organization_id), str(key.id))
+    return Registration(key, created=True, cautions=cautions)
+
+
+def update_key(*, actor: Actor, key: MistralKey, changes: Mapping[str, Any]) -> MistralKey:
+    """Change name or expiry date; another date is a reason to check the key again.
+
+    Raises:
+        Invalid: ``expired_already``.
+        Conflict: ``key_revoked``.
+    """
+    changed = sorted(
+        field
+        for field, value in changes.items()
+        if field in {"name", "expires_on"} and getattr(key, field) != value
+    )
+    if not changed:
+        return key
+    values: dict[str, Any] = {field: changes[field] for field in changed}
+    with scope.tenant(key.organization_id):
+        if "expires_on" in changed:
+            organization = Organization.objects.get(pk=key.organization_id)
+            _refuse_past(values["expires_on"], organization)
+            values |= _due()
+            if key.status == KeyStatus.EXPIRED:
+                values["status"] = KeyStatus.PENDING
+        _change(key, values)
+        _done(actor, key, "key.updated", changed)
+        if "expires_on" in changed:
+            enqueue_on_commit(tasks.validate, str(key.organization_id), str(key.id))
+    return key
+
+
+def replace_secret(
+    *,
+    actor: Actor,
+    key: MistralKey,
+    plain: Secret[str],
+    expires_on: date | None = None,
+    grace_seconds: int | None = None,
+) -> Registration:
+    """Put another secret behind the same key, at once: its models follow with their next call.
+
+    The old secret is gone from here; deleting it at Mistral is its owner's business. The expiry
+    date is the new secret's: none given, none kept. What the old secret saw stays listed until the
+    new one is checked.
+
+    Raises:
+        Invalid: ``key_malformed``, ``expired_already``; ``grace_not_supported`` for a grace above
+            zero, because calls use one secret at a time.
+        Conflict: ``key_revoked``, ``workspace_archived``, or ``key_duplicate`` if another key of
+            the workspace has this secret.
+    """
+    if grace_seconds:
+        detail = _(
+            "The new secret replaces the old one at once. Leave grace_seconds out or send 0."
+        )
+        raise Invalid.field("/grace_seconds", "grace_not_supported", detail)
+    pasted = shape.read(plain, "/key")
+    fingerprint = custody.fingerprint(pasted.plain)
+    with _no_duplicate(), scope.tenant(key.organization_id):
+        workspace = _active(key.workspace_id)
+        _refuse_past(expires_on, workspace.organization)
+        current = _locked(key)
+        same = MistralKey.objects.filter(fingerprint=fingerprint, revoked_at=None)
+        cautions = _cautions(pasted, elsewhere=same.exclude(workspace=workspace).exists())
+        if bytes(current.fingerprint) == fingerprint:
+            return Registration(current, created=False, cautions=cautions)
+        version = current.secret_version + 1
+        _change(
+            key,
+            {
+                **_secret_fields(current, pasted.plain, version=version),
+                "expires_on": expires_on,
+                "status": KeyStatus.PENDING,
+                "verdict_code": "",
+                "checked_at": None,
+                "evidence": {},
+                "identity": None,
+            },
+        )
+        _done(actor, key, "key.secret_replaced", ["secret"])
+        enqueue_on_commit(tasks.validate, str(key.organization_id), str(key.id))
+    return Registration(key, created=True, cautions=cautions)
+
+
+def request_validation(*, actor: Actor, key: MistralKey) -> MistralKey:
+    """Have a key checked now; a check that runs at this moment is followed by another.
+
+    Raises:
+        Conflict: ``key_revoked``.
+    """
+    with scope.tenant(key.organization_id):
+        _change(key, {"next_check_at": Now(), "attempts": 0})
+        _done(actor, key, "key.check_requested")
+        enqueue_on_commit(tasks.validate, str(key.organization_id), str(key.id))
+    return key
+
+
+def delete_key(*, actor: Actor, key: MistralKey, force: bool = False) -> MistralKey:
+    """Shred a key: the sealed bytes go, the row stays as history; deleting twice changes nothing.
+
+    Args:
+        actor: who deletes.
+        key: which one.
+        force: delete it although models use it; they are blocked from then on.
+
+    Raises:
+        Conflict: ``key_in_use``, with ``in_use_by`` and the ``models`` that use it.
+    """
+    with scope.tenant(key.organization_id):
+        current = MistralKey.objects.select_for_update(no_key=True).get(pk=key.pk)
+        if current.revoked_at is None:
+            users = current.registered_models.filter(retired_at=None).order_by("name")
+            if not force:
+                _refuse_in_use([(str(model.id), model.name) for model in users])
+            MistralKey.objects.filter(pk=key.pk).update(
+                status=KeyStatus.REVOKED,
+                sealed=None,
+                revoked_at=timezone.now(),
+                next_check_at=None,
+                claim=None,
+                held_until=None,
+            )
+            SeenModel.objects.filter(key=key).delete()
+            _done(actor, key, "key.deleted")
+        key.refresh_from_db()
+    return key
+
+
+def _active(workspace_id: UUID) -> Workspace:
+    """Read a workspace with its organization, and refuse an archived one."""
+    workspace = Workspace.objects.select_related("organization").get(pk=workspace_id)
+    if workspace.archived_at is not None:
+        detail = _("This workspace is archived. Choose an active one.")
+        raise Conflict("workspace_archived", detail)
+    return workspace
+
+
+def _refuse_past(expires_on: date | None, organization: Organization) -> None:
+    if expiry.has_expired(expires_on, organization.timezone, timezone.now()):
+        detail = _("This date is over. Enter the day on which the key expires, or leave it out.")
+        raise Invalid.field("/expires_on", "expired_already", detail)
+
+
+def _cautions(pasted: shape.Pasted, *, elsewhere: bool) -> tuple[Caution, ...]:
+    cautions = []
+    if pasted.was_trimmed:
+        detail = _("Spaces, quotes or the word Bearer around the key were taken off.")
+        cautions.append(Caution("key_trimmed", detail))
+    if elsewhere:
+        detail = _(
+            "This key is also registered in another workspace of this organization. Both share its"
+            " rate limits, and Mistral bills their usage together."
+        )
+        cautions.append(Caution("duplicate_elsewhere", detail))
+    return tuple(cautions)
+
+
+def _secret_fields(key: MistralKey, plain: Secret[str], *, version: int) -> dict[str, Any]:
+    """Everything that changes with the secret, for the row of this key.
+
+    Raises:
+        Unavailable: ``vault_unavailable``: the organization's data key does not open.
+    """
+    try:
+        box, data_key_version = custody.seal(
+            plain,
+            organization_id=key.organization_id,
+            workspace_id=key.workspace_id,
+            key_id=key.id,
+            version=version,
+        )
+    except custody.UndecryptableError:
+        detail = _(
+            "The key cannot be encrypted now, so nothing was stored. This is a fault on our side:"
+            " ask support."
+        )
+        raise Unavailable("vault_unavailable", detail) from None
+    return {
+        "sealed": box,
+        "secret_version": version,
+        "secret_at": Now(),
+        "data_key_version": data_key_version,
+        "fingerprint": custody.fingerprint(plain),
+        "last4": last_four(plain),
+        **_due(),
+    }
+
+
+def _due() -> dict[str, Any]:
+    """Make a key due now, by the database's clock, and leave it to the task just enqueued.
+
+    Whoever checks it at this moment loses the claim: what it finds is about something else.
+    """
+    return {
+        "next_check_at": Now(),
+        "attempts": 0,
+        "claim": None,
+        "held_until": Now() + timedelta(seconds=timing().queue),
+    }
+
+
+def _locked(key: MistralKey) -> MistralKey:
+    """Lock the row of a key that is not revoked.
+
+    Raises:
+        Conflict: ``key_revoked``.
+    """
+    found = (
+        MistralKey.objects.select_for_update(no_key=True).filter(pk=key.pk, revoked_at=None).first()
+    )
+    if found is None:
+        raise _revoked()
+    return found
+
+
+def _change(key: MistralKey, values: Mapping[str, Any]) -> None:
+    """Update a key that is not revoked, and read it anew."""
+    if not MistralKey.objects.filter(pk=key.pk, revoked_at=None).update(**values):
+        raise _revoked()
+    key.refresh_from_db()
+
+
+def _revoked() -> Conflict:
+    return Conflict("key_revoked", _("This key was deleted. Register it again as a new key."))
+
+
+def _refuse_in_use(users: Sequence[tuple[str, str]]) -> None:
+    if not users:
+        return
+    names = ", ".join(name for _id, name in users[:_NAMES_TOLD])
+    detail = ngettext(
+        "%(count)d model uses this key: %(names)s. Give it another key first, or delete with"
+        " force=true: the model then answers no calls.",
+        "%(count)d models use this key: %(names)s. Give them another key first, or delete with"
+        " force=true: the models then answer no calls.",
+        len(users),
+    ) % {"count": len(users), "names": names}
+    told = [{"id": model_id, "name": name} for model_id, name in users[:_NAMES_TOLD]]
+    raise Conflict("key_in_use", detail, in_use_by=len(users), models=told)
+
+
+def _done(actor: Actor, key: MistralKey, verb: str, changed: Sequence[str] = ()) -> None:
+    audit.record(
+        actor=actor,
+        organization_id=key.organization_id,
+        verb=verb,
+        target=key,
+        changed=changed,
+    )
+
+
+@contextmanager
+def _no_duplicate() -> Iterator[None]:
+    """Turn the database's word on a secret that another key has into a refusal."""
+    try:
+        yield
+    except IntegrityError as error:
+        if "key_once_per_workspace_uniq" not in str(error):
+            raise
+        detail = _("Another key of this workspace has this secret already. Use that key.")
+        raise Conflict("key_duplicate", detail) from None

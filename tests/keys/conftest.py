@@ -1,0 +1,36 @@
+"""The far side of the wire for keys: a simulated Mistral, and keys made up for one test each."""
+
+import secrets
+import string
+
+import pytest
+
+from aisuru_mistral.simulator.server import SimulatorServer
+
+_ALPHABET = string.ascii_letters + string.digits
+
+
+@pytest.fixture(scope="session")
+def mistral():
+    """A Mistral on loopback."""
+    with SimulatorServer() as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def _timing(mistral, settings):
+    """Ask the simulator, and give up on it soon."""
+    settings.MISTRAL_API_URL = mistral.url
+    settings.KEY_TIMING = {"read": 0.5, "answer": 1}
+
+
+@pytest.fixture
+def made_up(mistral):
+    """Return a function that makes Mistral know a new key, and gives its plaintext."""
+
+    def make(**row) -> str:
+        plain = "".join(secrets.choice(_ALPHABET) for _ in range(32))
+        mistral.state.register(key=plain, name=plain[:12], **row)
+        return plain
+
+    return make
