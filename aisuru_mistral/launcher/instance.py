@@ -30,7 +30,7 @@ class Instance:
     """This launcher, as others may read it from DATA_DIR/launcher.json."""
 
     data_dir: Path
-    address: str
+    address: str = "an address that is not known yet"
     pid: int = field(default_factory=os.getpid)
     stopping: bool = False
     parts: dict[str, Identity] = field(default_factory=dict)
@@ -67,6 +67,11 @@ class Instance:
                     tell("  … an earlier start is still stopping")
                 time.sleep(0.1)
         self._end_leftovers(tell)
+        self.save()
+
+    def describe(self, address: str) -> None:
+        """Say where this launcher serves."""
+        self.address = address
         self.save()
 
     def save(self) -> None:

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -34,9 +34,13 @@ _PATIENCE = {
     "postgres": 3.0,
 }
 _START_PATIENCE = 90.0
-_CHECKED_SETTINGS = (
-    *("secret_key", "encryption_keyring", "database_url", "celery_broker_url", "mistral_api_url"),
-    *("public_url", "allowed_hosts", "debug", "log_level", "web_concurrency"),
+_CHECKED_BEFORE_ANYTHING = (
+    *("port", "public_url", "allowed_hosts", "mistral_api_url", "debug", "log_level"),
+    "web_concurrency",
+)
+_CHECKED_BEFORE_PARTS = (
+    *_CHECKED_BEFORE_ANYTHING,
+    *("secret_key", "encryption_keyring", "database_url", "celery_broker_url"),
 )
 # Only the launcher needs them, or the parts must take them from run.env.
 _NOT_FOR_PARTS = {
@@ -54,17 +58,18 @@ def main(mode: Mode, *, parent: int | None = None) -> int:
         parent: stop when this process is no longer our parent.
     """
     try:
-        environment = env.load()
-        environment.data_dir.mkdir(parents=True, exist_ok=True)
-        # What an earlier run said is not what is asked for now: nothing reads it from here on.
-        (environment.data_dir / private_files.RUN_FILE).unlink(missing_ok=True)
-        instance = Instance(environment.data_dir, f"http://{ports.HOST}:{environment.port}")
+        data_dir = env.load().data_dir
+        data_dir.mkdir(parents=True, exist_ok=True)
+        instance = Instance(data_dir)
         instance.take(say)
     except (CannotStart, env.ConfigurationError, OSError) as refusal:
         say(f"aisuru-mistral does not start: {refusal}")
         return 1
     try:
-        return Service(mode, environment, instance, Supervisor(instance, say, parent=parent)).run()
+        # What an earlier run said is not what is asked for now: nothing reads it from here on.
+        (data_dir / private_files.RUN_FILE).unlink(missing_ok=True)
+        supervisor = Supervisor(instance, say, parent=parent)
+        return Service(mode, env.load(), instance, supervisor).run()
     finally:
         instance.release()
 
@@ -119,9 +124,14 @@ class Service:
 
     def _start(self) -> None:
         self.tell(f"aisuru-mistral {self.mode} (data and logs in {self._data_dir})")
+        _refuse_bad(self.environment, _CHECKED_BEFORE_ANYTHING)
+        self.instance.describe(f"http://{ports.HOST}:{self.environment.port}")
         ports.refuse_taken(self.environment.port)
         secrets = private_files.ensure_secrets(self.environment, self.tell)
-        owner_url = self.environment.text("DATABASE_URL") or self._start_postgres(secrets)
+        if self.environment.text("DATABASE_URL"):
+            owner_url = self.environment.database_url
+        else:
+            owner_url = self._start_postgres(secrets)
         with step("roles, grants and queue", self.tell):
             app_url = self._provision(owner_url, secrets)
         self._describe_run(app_url)
@@ -181,9 +191,7 @@ class Service:
             self._variables["MISTRAL_API_URL"] = run["MISTRAL_API_URL"]
         path = self._data_dir / private_files.RUN_FILE
         private_files.write_private(path, private_files.env_lines(run))
-        seen_by_parts = env.Environment(self._variables)
-        for name in _CHECKED_SETTINGS:
-            getattr(seen_by_parts, name)
+        _refuse_bad(env.Environment(self._variables), _CHECKED_BEFORE_PARTS)
 
     def _migrate(self, owner_url: str) -> None:
         if migrations.are_applied(self._data_dir, owner_url):
@@ -279,3 +287,13 @@ class Service:
 
         log = Path(os.devnull)
         self.supervisor.launch(Part("story", spawn, log, patience=_PATIENCE["story"], once=True))
+
+
+def _refuse_bad(environment: env.Environment, names: Sequence[str]) -> None:
+    """Read settings for their refusal alone: better here in one line than in the log of a part.
+
+    Raises:
+        env.ConfigurationError: one is missing or malformed.
+    """
+    for name in names:
+        getattr(environment, name)

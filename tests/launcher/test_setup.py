@@ -23,7 +23,10 @@ def which(tmp_path):
         (tools / name).symlink_to(shutil.which(name))
 
     def which(**variables):
-        variables = {"PATH": str(tools), "HOME": str(tmp_path / "home")} | variables
+        kept = {  # without it some builds of Python do not run at all
+            name: value for name, value in env.load().variables.items() if name == "LD_LIBRARY_PATH"
+        }
+        variables = kept | {"PATH": str(tools), "HOME": str(tmp_path / "home")} | variables
         return subprocess.run(
             [SCRIPT, "--which"], env=variables, capture_output=True, text=True, check=False
         )
