@@ -114,6 +114,15 @@ SPECTACULAR_SETTINGS = {
 
 # ── Work in the background ───────────────────────────────────────────────────────────────────────
 CELERY = env.celery_settings(BROKER_URL)
+CELERY_BEAT_SCHEDULE = {
+    name: {"task": name, "schedule": seconds, "options": {"expires": seconds}}
+    for name, seconds in {
+        "keys.sweep": 10,
+        "spend.recover_orphans": 15,
+        "spend.prepare_partitions": 86_400,
+        "access.sweep_idempotency": 3_600,
+    }.items()
+}
 
 LOGGING_CONFIG = None
 logging.configure(LOG_LEVEL)
