@@ -40,8 +40,8 @@ _CONNECT: LiteralString = (
     "SELECT set_config('statement_timeout', '10s', false),"
     " pg_advisory_lock_shared(hashtextextended(%s, 0))"
 )
-_OPEN: LiteralString = "SELECT * FROM spend_open(%s::uuid, %s::jsonb)"
-_SETTLE: LiteralString = "SELECT * FROM spend_settle(%s::jsonb)"
+_OPEN: LiteralString = "SELECT * FROM spend_open(%s::uuid, %s::json)"
+_SETTLE: LiteralString = "SELECT * FROM spend_settle(%s::json)"
 _UNSTORABLE = (psycopg.DataError, psycopg.IntegrityError)
 _ATTEMPTS = 2
 _PREPARE_AFTER = 2

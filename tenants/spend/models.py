@@ -114,10 +114,10 @@ class Limit(TenantRow):
 class Balance(models.Model):
     """What one subject has spent and holds in one month, whether or not it has a limit.
 
-    ``limit_amount`` is the enforced limit that the row was last judged by. ``carried`` is how far
-    the row stood above a limit when that was set, ``excess`` what Mistral billed beyond holds:
-    nothing else can take ``settled + held`` beyond the limit, and a constraint says so. The
-    ``shadow_`` columns count what a limit in shadow mode would have refused.
+    ``limit_amount`` is the subject's enforced limit, kept here so that judging a call touches one
+    row. ``carried`` is how far the row stood above the limit when that was set, ``excess`` what
+    Mistral billed beyond holds: nothing else can take ``settled + held`` beyond the limit, and a
+    constraint says so. The ``shadow_`` columns count what a limit in shadow mode would refuse.
     """
 
     pk = models.CompositePrimaryKey("organization", "subject_kind", "subject_id", "period")
@@ -131,8 +131,9 @@ class Balance(models.Model):
     excess = _sum()
     carried = _sum()
     limit_amount = _money(null=True)
+    shadow_limit = _money(null=True)
     shadow_calls = models.PositiveIntegerField(db_default=0)
-    shadow_amount = _sum()
+    shadow_spend = _sum()
 
     class Meta:
         constraints = [

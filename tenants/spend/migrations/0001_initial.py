@@ -59,8 +59,9 @@ class Migration(migrations.Migration):
                 ('excess', models.DecimalField(db_default=Decimal('0'), decimal_places=9, max_digits=20)),
                 ('carried', models.DecimalField(db_default=Decimal('0'), decimal_places=9, max_digits=20)),
                 ('limit_amount', models.DecimalField(decimal_places=9, max_digits=20, null=True)),
+                ('shadow_limit', models.DecimalField(decimal_places=9, max_digits=20, null=True)),
                 ('shadow_calls', models.PositiveIntegerField(db_default=0)),
-                ('shadow_amount', models.DecimalField(db_default=Decimal('0'), decimal_places=9, max_digits=20)),
+                ('shadow_spend', models.DecimalField(db_default=Decimal('0'), decimal_places=9, max_digits=20)),
                 ('organization', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='organizations.organization')),
             ],
             options={
@@ -175,11 +176,19 @@ class Migration(migrations.Migration):
         TenantTable("spend_usageevent", grants="SELECT", referenced=False),
         migrations.RunSQL(
             sql("ledger"),
-            "DROP FUNCTION spend_lock_balances(jsonb); DROP FUNCTION spend_started_at(uuid)",
+            "DROP FUNCTION spend_ensure_balances(json);"
+            "DROP FUNCTION spend_subjects(uuid, uuid, uuid);"
+            "DROP FUNCTION spend_started_at(uuid)",
         ),
-        migrations.RunSQL(sql("correct"), "DROP FUNCTION spend_correct(jsonb, uuid[])"),
-        DefinerFunction("spend_open(uuid, jsonb)", sql("open")),
-        DefinerFunction("spend_settle(jsonb)", sql("settle")),
+        migrations.RunSQL(
+            sql("open"),
+            "DROP FUNCTION spend_sort(json);"
+            "DROP FUNCTION spend_place(uuid, json, boolean);"
+            "DROP FUNCTION spend_fits(numeric, boolean, numeric, numeric)",
+        ),
+        migrations.RunSQL(sql("correct"), "DROP FUNCTION spend_correct(json, uuid[])"),
+        DefinerFunction("spend_open(uuid, json)", sql("open_door")),
+        DefinerFunction("spend_settle(json)", sql("settle")),
         DefinerFunction("spend_recover(interval, interval, integer)", sql("recover")),
         DefinerFunction("spend_apply_limit(text, uuid, date, text)", sql("limit")),
         DefinerFunction("spend_make_partitions(integer)", sql("partitions")),

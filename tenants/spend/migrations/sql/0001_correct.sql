@@ -1,7 +1,7 @@
 -- For settled calls that have an event already: where that is recovery's estimate and this is not,
 -- posts the difference as one correction, whose id is derived from the call's so that it can be
 -- posted once. The rest are duplicates. The balances are locked by the caller.
-CREATE FUNCTION spend_correct(settlements jsonb, posted uuid[])
+CREATE FUNCTION spend_correct(settlements json, posted uuid[])
 RETURNS TABLE (call_id uuid, state text)
 LANGUAGE plpgsql SET search_path = public, pg_temp
 AS $$
@@ -14,7 +14,7 @@ BEGIN
                e.cached_tokens AS old_cached, e.pages AS old_pages,
                e.annotated_pages AS old_annotated, e.audio_seconds AS old_seconds,
                e.characters AS old_characters, e.requests AS old_requests
-        FROM jsonb_populate_recordset(NULL::spend_usageevent, settlements) s
+        FROM json_populate_recordset(NULL::spend_usageevent, settlements) s
         JOIN spend_usageevent e
           ON e.organization_id = s.organization_id
          AND e.occurred_at = spend_started_at(s.id) AND e.id = s.id
@@ -51,9 +51,7 @@ BEGIN
             SELECT f.organization_id, s.kind, s.subject, f.period,
                    coalesce(sum(f.cost), 0) AS cost, coalesce(sum(f.excess), 0) AS excess
             FROM fresh f,
-                 LATERAL (VALUES ('organization', f.organization_id),
-                                 ('workspace', f.workspace_id),
-                                 ('model', f.model_id)) AS s (kind, subject)
+                 LATERAL spend_subjects(f.organization_id, f.workspace_id, f.model_id) s
             GROUP BY 1, 2, 3, 4
         ) d
         WHERE b.organization_id = d.organization_id AND b.subject_kind = d.kind
@@ -63,7 +61,7 @@ BEGIN
 
     RETURN QUERY
     SELECT s.id, CASE WHEN s.id = ANY (corrected) THEN 'corrected' ELSE 'duplicate' END
-    FROM jsonb_to_recordset(settlements) AS s (id uuid)
+    FROM json_to_recordset(settlements) AS s (id uuid)
     WHERE s.id <> ALL (posted);
 END
 $$;

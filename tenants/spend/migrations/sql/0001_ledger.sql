@@ -9,48 +9,45 @@ AS $$
     )
 $$;
 
--- Makes what is missing of a batch's balances, then locks them all in one fixed order. Every writer
--- of balances goes through here, holds nothing of theirs before, and thus cannot deadlock.
-CREATE FUNCTION spend_lock_balances(calls jsonb) RETURNS void
+-- Who pays for a call: every subject whose balance it moves.
+CREATE FUNCTION spend_subjects(organization uuid, workspace uuid, model uuid)
+RETURNS TABLE (kind text, subject uuid)
+LANGUAGE sql IMMUTABLE ROWS 3
+AS $$
+    SELECT s.kind, s.subject
+    FROM (VALUES ('organization', organization), ('workspace', workspace), ('model', model))
+             AS s (kind, subject)
+    WHERE s.subject IS NOT NULL
+$$;
+
+-- Makes the balances that a batch lacks, each with the limit of its subject. A limit being set
+-- waits for this transaction or is waited for, so that no balance begins with a stale limit. Must
+-- run before any balance is locked.
+CREATE FUNCTION spend_ensure_balances(calls json) RETURNS void
 LANGUAGE plpgsql SET search_path = public, pg_temp
 AS $$
-DECLARE
-    organizations uuid[];
-    kinds text[];
-    subjects uuid[];
-    periods date[];
-    currencies text[];
 BEGIN
-    SELECT array_agg(s.organization_id), array_agg(s.kind), array_agg(s.subject),
-           array_agg(s.period), array_agg(s.currency)
-    INTO organizations, kinds, subjects, periods, currencies
+    PERFORM pg_advisory_xact_lock_shared(hashtextextended('spend_limit ' || o.organization_id, 0))
     FROM (
-        SELECT DISTINCT c.organization_id, s.kind, s.subject, c.period, c.currency
-        FROM jsonb_to_recordset(calls) AS c (
-                 organization_id uuid, workspace_id uuid, model_id uuid, period date, currency text
-             ),
-             LATERAL (VALUES ('organization', c.organization_id), ('workspace', c.workspace_id),
-                             ('model', c.model_id)) AS s (kind, subject)
-        WHERE s.subject IS NOT NULL
-    ) s;
+        SELECT DISTINCT c.organization_id FROM json_to_recordset(calls) AS c (organization_id uuid)
+        ORDER BY 1
+    ) o;
 
-    INSERT INTO spend_balance (organization_id, subject_kind, subject_id, period, currency)
-    SELECT n.organization_id, n.kind, n.subject, n.period, n.currency
-    FROM unnest(organizations, kinds, subjects, periods, currencies)
-             AS n (organization_id, kind, subject, period, currency)
-    WHERE NOT EXISTS (
-        SELECT FROM spend_balance b
-        WHERE b.organization_id = n.organization_id AND b.subject_kind = n.kind
-          AND b.subject_id = n.subject AND b.period = n.period
+    INSERT INTO spend_balance (
+        organization_id, subject_kind, subject_id, period, currency, limit_amount, shadow_limit
     )
+    SELECT DISTINCT ON (c.organization_id, s.kind, s.subject, c.period)
+           c.organization_id, s.kind, s.subject, c.period, c.currency,
+           CASE WHEN l.mode = 'enforce' THEN l.monthly_spend END,
+           CASE WHEN l.mode = 'shadow' THEN l.monthly_spend END
+    FROM json_to_recordset(calls) AS c (
+             organization_id uuid, workspace_id uuid, model_id uuid, period date, currency text
+         )
+    CROSS JOIN LATERAL spend_subjects(c.organization_id, c.workspace_id, c.model_id) s
+    LEFT JOIN spend_limit l
+      ON l.organization_id = c.organization_id AND l.subject_kind = s.kind
+     AND l.subject_id = s.subject
     ORDER BY 1, 2, 3, 4
     ON CONFLICT DO NOTHING;
-
-    PERFORM FROM spend_balance b
-    JOIN unnest(organizations, kinds, subjects, periods) AS n (organization_id, kind, subject, period)
-      ON b.organization_id = n.organization_id AND b.subject_kind = n.kind
-     AND b.subject_id = n.subject AND b.period = n.period
-    ORDER BY b.organization_id, b.subject_kind, b.subject_id, b.period
-    FOR NO KEY UPDATE OF b;
 END
 $$;

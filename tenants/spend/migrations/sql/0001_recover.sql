@@ -30,7 +30,7 @@ BEGIN
     IF orphans IS NULL THEN
         RETURN 0;
     END IF;
-    PERFORM spend_settle(orphans);
+    PERFORM spend_settle(orphans::json);
     RETURN jsonb_array_length(orphans);
 END
 $$;
