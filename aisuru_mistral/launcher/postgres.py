@@ -311,7 +311,11 @@ class EmbeddedPostgres:
         if stubborn:
             numbers = ", ".join(str(process.pid) for process in stubborn)
             raise CannotStart(f"processes of an earlier PostgreSQL do not end: {numbers}")
+        # What is written in these is stale now. A zombie that nobody has reaped yet, or another
+        # process with the same number, would make PostgreSQL believe that it still runs.
         pid_file.unlink(missing_ok=True)
+        for stale in self.socket_dir.glob(".s.PGSQL.*"):
+            stale.unlink()
 
     def _make_private_folder(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)

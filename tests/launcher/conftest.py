@@ -9,12 +9,27 @@ import pytest
 from aisuru_mistral.launcher.postgres import EmbeddedPostgres
 
 
+@pytest.fixture(scope="session")
+def make_place():
+    """Make folders with short paths that another user may be let into.
+
+    pytest's own are long, and every start of pytest closes them to other users again.
+    """
+    made = []
+
+    def make() -> Path:
+        made.append(Path(tempfile.mkdtemp(prefix="aim-")))
+        return made[-1]
+
+    yield make
+    for folder in made:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 @pytest.fixture
-def place():
-    """A short path: pytest's own are too long for a socket, and closed to other users."""
-    folder = Path(tempfile.mkdtemp(prefix="aim-"))
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+def place(make_place):
+    """One such folder."""
+    return make_place()
 
 
 @pytest.fixture

@@ -14,10 +14,8 @@ from aisuru_mistral.launcher.postgres import EmbeddedPostgres
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    server = EmbeddedPostgres(
-        tmp_path_factory.mktemp("server") / "postgres", durable=False, tell=lambda _line: None
-    )
+def server(make_place):
+    server = EmbeddedPostgres(make_place() / "postgres", durable=False, tell=lambda _line: None)
     server.start()
     yield server
     server.stop()

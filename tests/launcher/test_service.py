@@ -115,8 +115,8 @@ def wait_until(check, seconds, context=lambda: ""):
 
 
 @pytest.fixture(scope="module")
-def launched(tmp_path_factory):
-    launched = Launched(tmp_path_factory.mktemp("up"))
+def launched(make_place):
+    launched = Launched(make_place())
     yield launched
     launched.end()
     for process in launched.processes():
@@ -193,22 +193,22 @@ def test_a_second_start_is_refused_and_does_not_disturb_the_first(running):
     assert running.is_ready()
 
 
-def test_a_taken_port_is_refused_before_anything_is_made(running, tmp_path):
-    other = Launched(tmp_path)
+def test_a_taken_port_is_refused_before_anything_is_made(running, place):
+    other = Launched(place)
     other.launch(PORT=str(running.port))
     assert other.process.wait(30) == 1
     assert f"port {running.port} is taken" in other.console()
-    assert not (tmp_path / "postgres").exists()
-    assert not (tmp_path / "secrets.env").exists()
+    assert not (place / "postgres").exists()
+    assert not (place / "secrets.env").exists()
 
 
-def test_a_bad_setting_is_refused_in_one_line_that_names_it(tmp_path):
-    other = Launched(tmp_path)
+def test_a_bad_setting_is_refused_in_one_line_that_names_it(place):
+    other = Launched(place)
     other.launch(LOG_LEVEL="LOUD")
     assert other.process.wait(60) == 1
     assert "LOG_LEVEL: is unknown" in other.console()
     assert "Traceback" not in other.console()
-    assert not (tmp_path / "secrets.env").exists()
+    assert not (place / "secrets.env").exists()
 
 
 def test_commands_find_a_running_service_by_its_files(running):
@@ -237,18 +237,18 @@ def test_the_parts_know_no_password_but_the_applications(running):
             assert secret not in shown
 
 
-def test_a_database_of_ones_own_is_prepared_and_used_instead(make_cluster, tmp_path):
-    server = make_cluster()
+def test_a_database_of_ones_own_is_prepared_and_used_instead(make_cluster, place):
+    server = make_cluster("elsewhere")
     server.start()
     with psycopg.connect(server.owner_url(), autocommit=True) as owner:
         owner.execute("CREATE DATABASE given")
     url = server.owner_url("given")
-    launched = Launched(tmp_path)
+    launched = Launched(place)
     try:
         launched.start(DATABASE_URL=url)
         assert set(launched.parts()) == {"web", "worker", "beat"}
-        assert not (tmp_path / "postgres").exists()
-        used = env.read_env_file(tmp_path / "run.env")["DATABASE_URL"]
+        assert not (place / "postgres").exists()
+        used = env.read_env_file(place / "run.env")["DATABASE_URL"]
         assert provision.database_of(used) == "given"
         assert used.startswith("postgresql://aim_given_app:")
         assert launched.end() == 0
@@ -256,8 +256,8 @@ def test_a_database_of_ones_own_is_prepared_and_used_instead(make_cluster, tmp_p
         launched.end(signal.SIGKILL)
 
 
-def test_the_demo_tells_its_whole_story_twice_on_the_same_data(tmp_path):
-    launched = Launched(tmp_path)
+def test_the_demo_tells_its_whole_story_twice_on_the_same_data(place):
+    launched = Launched(place)
     try:
         for _ in range(2):
             launched.start("demo")
