@@ -1,14 +1,19 @@
 """What a token may do: every endpoint names the scopes it takes; what names none is closed."""
 
+from __future__ import annotations
+
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as _
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from tenants.access.authentication import Principal, principal_of
 from tenants.common.problems import Forbidden
+
+if TYPE_CHECKING:  # REST framework's views import this module by its settings
+    from rest_framework.views import APIView
 
 
 class DenyAll(BasePermission):

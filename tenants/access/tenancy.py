@@ -51,8 +51,10 @@ def locate(principal: Principal, model: type[Row], row_id: UUID) -> UUID:
     if principal.organization_id is not None:
         return principal.organization_id
     if model is Organization:
-        return row_id
-    organization_id = scope.organization_of(model, row_id)
+        with scope.tenant(row_id):
+            organization_id = row_id if Organization.objects.exists() else None
+    else:
+        organization_id = scope.organization_of(model, row_id)
     if organization_id is None:
         raise not_found()
     return organization_id

@@ -1,0 +1,108 @@
+"""Whether the service lives, whether it may take requests, and how much it does.
+
+Ready means: the database answers, its login cannot walk around row-level security, and every
+migration of this code is applied. ``/metrics`` is for the machine itself, or with a token.
+"""
+
+import hmac
+from collections.abc import Callable
+from functools import cache
+from ipaddress import ip_address
+
+import structlog
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.db.migrations.loader import MigrationLoader
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.http import require_safe
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from tenants.access.errors import answer, not_found
+
+log = structlog.get_logger(__name__)
+
+_UNSAFE_LOGIN = """
+    SELECT rolsuper OR rolbypassrls OR EXISTS (
+        SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p')
+          AND pg_has_role(current_user, c.relowner, 'MEMBER'))
+    FROM pg_roles WHERE rolname = current_user
+"""
+
+
+@require_safe
+def live(_request: HttpRequest) -> HttpResponse:
+    """Tell that the process answers."""
+    return JsonResponse({"status": "live"})
+
+
+@require_safe
+def ready(_request: HttpRequest) -> HttpResponse:
+    """Tell whether requests can be served: 200, or 503 with the checks that fail."""
+    failing = [name for name, check in _CHECKS.items() if not _passes(name, check)]
+    document = {"status": "failing" if failing else "ready", "failing": failing}
+    return JsonResponse(document, status=503 if failing else 200)
+
+
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Give this process's figures to Prometheus; to strangers there is nothing here."""
+    if not (_is_local(request) or _has_metrics_token(request)):
+        return answer(not_found())
+    return HttpResponse(generate_latest(), content_type=CONTENT_TYPE_LATEST)
+
+
+def _passes(name: str, check: Callable[[], bool]) -> bool:
+    try:
+        passed = check()
+    except DatabaseError as error:
+        log.warning("not_ready", check=name, error=type(error).__name__)
+        return False
+    return passed
+
+
+def _database_answers() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return True
+
+
+def _login_is_walled() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(_UNSAFE_LOGIN)
+        return bool(cursor.fetchone() == (False,))
+
+
+def _is_migrated() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT app, name FROM django_migrations")
+        return _migrations() <= set(cursor.fetchall())
+
+
+@cache
+def _migrations() -> frozenset[tuple[str, str]]:
+    """Read from the code which migrations there are, once per process."""
+    return frozenset(MigrationLoader(None).graph.leaf_nodes())
+
+
+_CHECKS = {
+    "database": _database_answers,
+    "row_level_security": _login_is_walled,
+    "migrations": _is_migrated,
+}
+
+
+def _is_local(request: HttpRequest) -> bool:
+    """Tell a caller on this machine; whoever came through a proxy is not one."""
+    if "HTTP_X_FORWARDED_FOR" in request.META or "HTTP_FORWARDED" in request.META:
+        return False
+    try:
+        return ip_address(request.META.get("REMOTE_ADDR", "")).is_loopback
+    except ValueError:
+        return False
+
+
+def _has_metrics_token(request: HttpRequest) -> bool:
+    token = settings.METRICS_TOKEN
+    given = request.headers.get("Authorization", "")
+    return token is not None and hmac.compare_digest(given.encode(), f"Bearer {token}".encode())

@@ -1,0 +1,62 @@
+"""The schema, its rendered form, and the description of each problem; open to everybody.
+
+Nothing here asks another host for anything: the pages bring their own scripts and styles.
+"""
+
+import re
+from functools import cache
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from tenants.access.errors import answer, not_found
+
+_ROW = re.compile(r"\| `(?P<code>[a-z_]+)` \|.*\|")
+_HEADING = "| code | status | what happened | what to do |\n| --- | --- | --- | --- |\n"
+
+
+@cache
+def _generated() -> Any:
+    return SchemaGenerator().get_schema(public=True)  # type: ignore[no-untyped-call]
+
+
+class _OnceGenerator(SchemaGenerator):
+    """Makes the schema once per process: it depends on the code only."""
+
+    def get_schema(self, request: Any = None, public: bool = False) -> Any:  # noqa: FBT001, FBT002 - its signature
+        return _generated()
+
+
+class Schema(SpectacularAPIView):
+    """``/schema``: OpenAPI 3.1, as YAML or JSON by Accept."""
+
+    authentication_classes = ()
+    generator_class = _OnceGenerator
+
+
+class Docs(SpectacularSwaggerView):
+    """``/docs``: the schema for people."""
+
+    authentication_classes = ()
+
+
+@require_safe
+def problem(_request: HttpRequest, code: str) -> HttpResponse:
+    """Describe one problem, as docs/problems.md does."""
+    row = _rows().get(code)
+    if row is None:
+        return answer(not_found())
+    return HttpResponse(_HEADING + row + "\n", content_type="text/markdown; charset=utf-8")
+
+
+@cache
+def _rows() -> dict[str, str]:
+    try:
+        text = (settings.BASE_DIR / "docs" / "problems.md").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    return {found["code"]: found[0] for found in _ROW.finditer(text)}

@@ -1,0 +1,258 @@
+"""What every endpoint shares: one declaration says scopes, what comes in, what goes out.
+
+``endpoint`` turns a plain handler into a method of an ``ApiView``. From its declaration come the
+permission check, strict parsing, idempotency for POST, the answer's shape and the documentation, so
+none of them can be forgotten or differ from the others.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache, wraps
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpResponse
+from django.template.response import SimpleTemplateResponse
+from django.utils.translation import gettext as _
+from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail, ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from tenants.access import idempotency, tenancy
+from tenants.access.authentication import Principal, principal_of
+from tenants.access.models import TokenScope
+from tenants.access.pagination import DEFAULT_LIMIT, MAX_LIMIT
+from tenants.access.permissions import HasScopes
+from tenants.api.schema import describe
+from tenants.organizations.audit import Actor
+
+_LONGEST_NAME = 64
+_MOST_UNKNOWN = 10
+_BODIES = frozenset({"post", "put", "patch"})
+
+
+class In(serializers.Serializer[Any]):
+    """What may come in; a member that is not named is refused, not ignored."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Check the members, and that there are no others."""
+        unknown = [name for name in data if name not in self.fields] if _is_object(data) else []
+        errors: dict[str, Any] = {
+            str(name)[:_LONGEST_NAME]: [ErrorDetail(_("There is no such member."), "unknown_field")]
+            for name in unknown[:_MOST_UNKNOWN]
+        }
+        try:
+            value = super().to_internal_value(data)
+        except ValidationError as error:
+            raise ValidationError({**_as_dict(error.detail), **errors}) from None
+        if errors:
+            raise ValidationError(errors)
+        return value
+
+
+class Nothing(In):
+    """No member at all."""
+
+
+class PageQuery(In):
+    """Which page of a list."""
+
+    limit = serializers.IntegerField(min_value=1, max_value=MAX_LIMIT, default=DEFAULT_LIMIT)
+    cursor = serializers.CharField(
+        max_length=200, required=False, help_text="`next` of the page before."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, as its handler sees it.
+
+    Attributes:
+        request: REST framework's, for the few who need headers.
+        principal: who sends it.
+        data: the checked members of the body, or of the query.
+    """
+
+    request: Request
+    principal: Principal
+    data: dict[str, Any]
+
+    @property
+    def actor(self) -> Actor:
+        """Who acts."""
+        return self.principal.actor
+
+    @property
+    def page(self) -> dict[str, Any]:
+        """Which page is asked for."""
+        return {"limit": self.data["limit"], "cursor": self.data.get("cursor")}
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a handler answers; its status chooses the declared shape."""
+
+    content: Any = None
+    status: int = 200
+    location: str = ""
+
+
+type Handler = Callable[..., Reply]
+
+
+class ApiView(APIView):
+    """A view whose methods are made by ``endpoint``."""
+
+    permission_classes = (HasScopes,)
+    metadata_class = None
+
+    def finalize_response(  # type: ignore[override]  # problems are plain responses
+        self, request: Request, response: Any, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """Keep the management API out of caches."""
+        finished: HttpResponse = super().finalize_response(request, response, *args, **kwargs)
+        finished["Cache-Control"] = "no-store"
+        return finished
+
+    def finished(self, work: Callable[[], HttpResponse]) -> HttpResponse:
+        """Answer whatever happens, rendered to the last byte."""
+        try:
+            response = work()
+        except Exception as error:  # noqa: BLE001 - REST framework's own boundary, once earlier
+            response = self.handle_exception(error)
+        response = self.finalize_response(self.request, response)
+        if isinstance(response, SimpleTemplateResponse):
+            response.render()
+        return response
+
+
+def endpoint(
+    operation_id: str,
+    *scopes: TokenScope,
+    summary: str,
+    gives: Mapping[int, type[serializers.BaseSerializer[Any]] | None],
+    takes: type[In] | None = None,
+    query: type[In] | None = None,
+    refuses: tuple[int, ...] = (),
+    example: Mapping[str, Any] | None = None,
+    media_types: tuple[str, ...] = ("application/json",),
+) -> Callable[[Handler], Callable[..., HttpResponse]]:
+    """Make a handler ``(view, call, **ids) -> Reply`` a method of an ``ApiView``.
+
+    Args:
+        operation_id: its name in the schema.
+        scopes: all of them are needed.
+        summary: one line for readers of the schema; the handler's docstring says more.
+        gives: the shape of the answer by status; None for no content.
+        takes: what the body may hold; no body when absent.
+        query: what the address may ask.
+        refuses: further statuses that the schema names.
+        example: a body.
+        media_types: of a success.
+    """
+
+    def decorate(handler: Handler) -> Callable[..., HttpResponse]:
+        method = handler.__name__
+        reads_body = method in _BODIES
+
+        @wraps(handler)
+        def view_method(view: ApiView, request: Request, **ids: UUID) -> HttpResponse:
+            principal = principal_of(request)
+
+            def work() -> HttpResponse:
+                if reads_body:
+                    _checked(query or Nothing, _query(request))
+                    data = _checked(takes or Nothing, request.data, partial=method == "patch")
+                else:
+                    data = _checked(query or Nothing, _query(request))
+                reply = handler(view, Call(request, principal, data), **ids)
+                return _response(reply, gives[reply.status])
+
+            if method != "post":
+                return work()
+            organization_id = tenancy.locate_named(principal, ids or _ids(request.data))
+            return idempotency.once(request, organization_id, lambda: view.finished(work))
+
+        decorated: Any = describe(
+            operation_id=operation_id,
+            summary=summary,
+            detail=handler.__doc__ or "",
+            tag=handler.__module__.rpartition(".")[2],
+            method=method,
+            scopes=scopes,
+            takes=takes,
+            query=query,
+            gives=gives,
+            refuses={401, 403, 404, 422, *refuses, *({400, 413, 415} if takes else ())},
+            example=example,
+            media_types=media_types,
+        )(view_method)
+        decorated.scopes = frozenset(scopes)  # what HasScopes reads
+        made: Callable[..., HttpResponse] = decorated
+        return made
+
+    return decorate
+
+
+@cache
+def page_of(row: type[serializers.BaseSerializer[Any]]) -> type[serializers.Serializer[Any]]:
+    """Make the shape of a page of such rows: ``{"results": […], "next": cursor or null}``."""
+    name = row.__name__.removesuffix("Out") + "Page"
+    return type(
+        name,
+        (serializers.Serializer,),
+        {
+            "__doc__": "A page of a list, newest first.",
+            "results": row(many=True, source="rows"),
+            "next": serializers.CharField(
+                allow_null=True, help_text="`cursor` of the next page; null after the last."
+            ),
+        },
+    )
+
+
+def _response(reply: Reply, shape: type[serializers.BaseSerializer[Any]] | None) -> HttpResponse:
+    headers = {"Location": reply.location} if reply.location else None
+    data = shape(reply.content).data if shape else None
+    return Response(data, status=reply.status, headers=headers)
+
+
+def _checked(shape: type[In], data: Any, *, partial: bool = False) -> dict[str, Any]:
+    """Check what came in.
+
+    Raises:
+        ValidationError: with one entry per member that is wrong.
+    """
+    serializer = shape(data=data, partial=partial)
+    serializer.is_valid(raise_exception=True)
+    return dict(serializer.validated_data)
+
+
+def _query(request: Request) -> dict[str, str]:
+    """Read the query; what is said twice is refused."""
+    repeated = [name for name, values in request.query_params.lists() if len(values) > 1]
+    if repeated:
+        said = ErrorDetail(_("Say this once."), "repeated")
+        raise ValidationError({name[:_LONGEST_NAME]: [said] for name in repeated[:_MOST_UNKNOWN]})
+    return request.query_params.dict()
+
+
+def _ids(body: Any) -> dict[str, UUID]:
+    """Read the ids that a body names, before it is checked, to know whose request it is."""
+    found = {}
+    for name in ("workspace_id", "organization_id"):
+        try:
+            found[name] = UUID(body[name])
+        except (KeyError, ValueError, TypeError, AttributeError):
+            continue
+    return found
+
+
+def _is_object(data: Any) -> bool:
+    return isinstance(data, Mapping)
+
+
+def _as_dict(detail: Any) -> dict[str, Any]:
+    return dict(detail) if isinstance(detail, Mapping) else {"non_field_errors": detail}

@@ -1,0 +1,117 @@
+"""How endpoints are described in OpenAPI 3.1: problems, pages, tokens, idempotency."""
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import serializers
+
+from tenants.access.authentication import TokenAuthentication
+from tenants.access.errors import PROBLEM_JSON
+from tenants.access.idempotency import HEADER, REPLAYED
+
+_MEANINGS = {
+    400: "The body is not JSON.",
+    401: "No token, or not a live one.",
+    402: "A spending limit stands in the way.",
+    403: "The token lacks a scope.",
+    404: "Not there, or not yours.",
+    409: "The present state does not allow it.",
+    413: "The body is too large.",
+    415: "The body is not application/json.",
+    422: "Something in the request is wrong; `errors` says what.",
+    429: "Too often; wait as long as Retry-After says.",
+    503: "Something behind the service does not answer.",
+}
+_SUCCESSES = {200: "Done.", 201: "Created.", 202: "Accepted; a worker goes on.", 204: "Gone."}
+
+
+class FieldErrorOut(serializers.Serializer[Any]):
+    """What is wrong with one member of a request."""
+
+    pointer = serializers.CharField(help_text="JSON pointer (RFC 6901) to the member.")
+    code = serializers.CharField()
+    detail = serializers.CharField()
+
+
+class ProblemOut(serializers.Serializer[Any]):
+    """A refusal or failure (RFC 9457)."""
+
+    type = serializers.CharField(help_text="Relative reference to the problem's description.")
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField(help_text="What happened and what to do next.")
+    code = serializers.CharField(help_text="Stable; docs/problems.md lists all of them.")
+    request_id = serializers.CharField()
+    errors = FieldErrorOut(many=True)  # type: ignore[assignment]  # a member, not the property
+
+
+class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """The bearer token, as OpenAPI names it."""
+
+    target_class = TokenAuthentication
+    name = "token"
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
+        """Describe it."""
+        return {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "aim_plat_… or aim_org_…",
+            "description": "A platform token, or a token of one organization.",
+        }
+
+
+def describe(
+    *,
+    operation_id: str,
+    summary: str,
+    detail: str,
+    tag: str,
+    method: str,
+    scopes: Collection[str],
+    takes: Any,
+    query: Any,
+    gives: Mapping[int, Any],
+    refuses: Collection[int],
+    example: Mapping[str, Any] | None,
+    media_types: Collection[str],
+) -> Callable[[Any], Any]:
+    """Make the decorator that puts a handler's declaration into the schema."""
+    needs = f"Scopes: {', '.join(f'`{scope}`' for scope in sorted(scopes))}."
+    parameters: list[Any] = [query] if query else []
+    if method == "post":
+        parameters.append(_idempotency_key())
+    responses: dict[Any, Any] = {}
+    for status, serializer in gives.items():
+        for media_type in media_types:
+            answer = OpenApiTypes.STR if media_type != "application/json" else serializer
+            responses[status, media_type] = OpenApiResponse(answer, description=_SUCCESSES[status])
+    for status in sorted(refuses):
+        responses[status, PROBLEM_JSON] = OpenApiResponse(ProblemOut, _MEANINGS[status])
+    examples = [OpenApiExample("example", value=example, request_only=True)] if example else []
+    return extend_schema(
+        operation_id=operation_id,
+        summary=summary,
+        description=f"{detail}\n\n{needs}".strip(),
+        tags=[tag],
+        parameters=parameters,
+        request=takes,
+        responses=responses,
+        examples=examples,
+    )
+
+
+def _idempotency_key() -> OpenApiParameter:
+    return OpenApiParameter(
+        HEADER,
+        str,
+        OpenApiParameter.HEADER,
+        description=(
+            "1 to 255 visible ASCII characters. The same key with the same body gives the same"
+            f" answer for a day, with the header `{REPLAYED}: true`."
+        ),
+    )
