@@ -1,0 +1,96 @@
+"""Answers which prices held at an instant, from memory.
+
+A book is an immutable picture of the price table. Each process keeps one and takes a new one when
+it is a minute old; prices are dated, so a stale minute changes no past cost. It refuses to inherit:
+a fine-tuned model has the prices that are listed for it, and otherwise none.
+"""
+
+import threading
+import time
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from tenants.registry import catalog
+from tenants.spend.models import Price
+from tenants.spend.pricing import Meter, Prices, UnitPrice
+
+MAX_AGE_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class _History:
+    """What held from each instant on, for one model in one currency."""
+
+    starts: tuple[datetime, ...]
+    prices: tuple[Prices, ...]
+
+
+class PriceBook:
+    """Every price ever, ready to be looked up; immutable, safe to share between threads."""
+
+    def __init__(self, rows: Iterable[Price]) -> None:
+        grouped: dict[tuple[str, str], list[Price]] = defaultdict(list)
+        for row in rows:
+            grouped[row.mistral_model, row.currency].append(row)
+        self._histories: Mapping[tuple[str, str], _History] = {
+            key: _history(*key, found) for key, found in grouped.items()
+        }
+
+    def prices_for(self, mistral_model: str, currency: str, at: datetime) -> Prices:
+        """Find the prices of a model (alias or snapshot) at an instant; empty when unpriced."""
+        snapshot = catalog.canonical(mistral_model)
+        history = self._histories.get((snapshot, currency))
+        index = bisect_right(history.starts, at) if history else 0
+        if history is None or index == 0:
+            return Prices(snapshot, currency, {})
+        return history.prices[index - 1]
+
+
+_lock = threading.Lock()
+_current: tuple[PriceBook, int] | None = None
+
+
+def load() -> PriceBook:
+    """Read the whole table into a new book: one query, some hundred rows."""
+    return PriceBook(Price.objects.order_by("effective_from", "id"))
+
+
+def current() -> PriceBook:
+    """Return this process's book, read anew when it is older than a minute."""
+    global _current  # noqa: PLW0603 - the process's own copy, behind a lock
+    held = _current
+    if held is not None and time.monotonic_ns() < held[1]:
+        return held[0]
+    with _lock:
+        if _current is None or time.monotonic_ns() >= _current[1]:
+            _current = (load(), time.monotonic_ns() + MAX_AGE_SECONDS * 1_000_000_000)
+        return _current[0]
+
+
+def forget() -> None:
+    """Let the next look-up read the table, as after an import in this very process."""
+    global _current  # noqa: PLW0603 - see current
+    _current = None
+
+
+def prices_for(mistral_model: str, currency: str, at: datetime) -> Prices:
+    """Find the prices of a model at an instant in this process's book; may query once a minute."""
+    return current().prices_for(mistral_model, currency, at)
+
+
+def _history(model: str, currency: str, rows: list[Price]) -> _History:
+    starts: list[datetime] = []
+    prices: list[Prices] = []
+    meters: dict[Meter, UnitPrice] = {}
+    for row in rows:
+        unit_price = UnitPrice(row.id, row.amount, row.per, row.free)
+        meters = meters | {Meter(row.meter): unit_price}
+        if starts and starts[-1] == row.effective_from:
+            prices[-1] = Prices(model, currency, meters)
+        else:
+            starts.append(row.effective_from)
+            prices.append(Prices(model, currency, meters))
+    return _History(tuple(starts), tuple(prices))

@@ -1,0 +1,35 @@
+"""Addresses and retry policies of the ledger's upkeep; no decisions."""
+
+from celery import shared_task
+from django.db import InterfaceError, OperationalError
+
+from tenants.spend import recovery
+
+_TRANSIENT = (OperationalError, InterfaceError)
+
+
+@shared_task(
+    name="spend.recover_orphans",
+    acks_late=True,
+    reject_on_worker_lost=True,
+    soft_time_limit=50,
+    time_limit=60,
+)
+def recover_orphans() -> None:
+    """Settle what dead processes left open; the next beat repeats a run that failed."""
+    recovery.recover_orphans()
+
+
+@shared_task(
+    name="spend.prepare_partitions",
+    acks_late=True,
+    reject_on_worker_lost=True,
+    autoretry_for=_TRANSIENT,
+    max_retries=5,
+    retry_backoff=30,
+    soft_time_limit=50,
+    time_limit=60,
+)
+def prepare_partitions() -> None:
+    """Make the ledger's partitions of the coming months."""
+    recovery.prepare_partitions()
