@@ -54,6 +54,11 @@ def owner_url() -> str:
     return provision.with_database(os.environ[OWNER_URL], f"test_{worker}")
 
 
+def service_environment(**changes: str) -> dict[str, str]:
+    """Environment for a process of the service itself, on this worker's database."""
+    return os.environ | {"DJANGO_SETTINGS_MODULE": "aisuru_mistral.settings"} | changes
+
+
 def _start() -> None:
     global _server  # noqa: PLW0603 - one server per run
     _server = EmbeddedPostgres(

@@ -3,6 +3,7 @@
 KeyGoneError    the organization has no such data key (any more): its secrets are lost by design
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -12,9 +13,21 @@ from tenants.organizations.models import DataKey
 from tenants.vault import envelope
 from tenants.vault.aead import OpeningError
 
-__all__ = ["KeyGoneError", "OpeningError", "WrappedKey", "create", "newest", "seal", "unseal"]
+__all__ = [
+    "UNOPENED",
+    "KeyGoneError",
+    "OpeningError",
+    "WrappedKey",
+    "create",
+    "newest",
+    "of_version",
+    "rewrap_all",
+    "seal",
+    "unseal",
+]
 
 _SLOT = "data-key"
+UNOPENED = "?"
 
 
 class KeyGoneError(OpeningError):
@@ -66,6 +79,30 @@ def of_version(organization_id: UUID, version: int) -> WrappedKey:
     """
     rows = DataKey.objects.filter(organization_id=organization_id, version=version)
     return _wrapped(rows.first())
+
+
+def rewrap_all(organization_id: UUID) -> Counter[str]:
+    """Wrap an organization's data keys by the newest master key, inside its scope.
+
+    Safe while others read, and while another run does the same: a row is replaced only if it is
+    still what was read.
+
+    Returns:
+        How many data keys each master key wraps now. A key that does not open counts under
+        ``UNOPENED``: it was lost before, and stays as it is.
+    """
+    wrapped_by: Counter[str] = Counter()
+    for row in DataKey.objects.filter(organization_id=organization_id):
+        old = bytes(row.wrapped)
+        try:
+            new = envelope.rewrap(old, _wrapped(row).place)
+        except OpeningError:
+            wrapped_by[UNOPENED] += 1
+            continue
+        if new != old:
+            DataKey.objects.filter(pk=row.pk, wrapped=old).update(wrapped=new)
+        wrapped_by[envelope.master_key_of(new)] += 1
+    return wrapped_by
 
 
 def seal(plain: Secret[str], *, key: WrappedKey, place: envelope.Place) -> bytes:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 
 from tenants.common.secrets import Secret
-from tenants.vault.aead import KEY_BYTES, AeadKey
+from tenants.vault.aead import KEY_BYTES, AeadKey, key_id_of
 from tenants.vault.keyring import keyring
 
 _DATA_KEY_ID = "d"
@@ -49,6 +49,27 @@ class Place:
 def new_data_key(place: Place) -> bytes:
     """Make a data key and return it wrapped by the newest master key."""
     return keyring().wrap(os.urandom(KEY_BYTES), place.associated())
+
+
+def rewrap(data_key: bytes, place: Place) -> bytes:
+    """Return a data key wrapped by the newest master key; the same bytes when it is already.
+
+    Raises:
+        OpeningError: it does not open in this place, or its master key is gone.
+    """
+    if master_key_of(data_key) == keyring().newest_id:
+        return data_key
+    plain = keyring().unwrap(data_key, place.associated())
+    return keyring().wrap(plain, place.associated())
+
+
+def master_key_of(data_key: bytes) -> str:
+    """Tell which master key wrapped a data key.
+
+    Raises:
+        OpeningError: no box of ours.
+    """
+    return key_id_of(data_key)
 
 
 def seal(plain: Secret[str], *, data_key: bytes, data_key_place: Place, place: Place) -> bytes:

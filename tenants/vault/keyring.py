@@ -9,7 +9,13 @@ from tenants.vault.aead import AeadKey, UnknownKeyError, key_id_of
 
 
 class KeyringProvider(Protocol):
-    """What a key management service must offer: two methods, bytes in, bytes out."""
+    """What a key management service must offer: two methods, bytes in, bytes out.
+
+    Attributes:
+        newest_id: names the master key that wraps now; every box it wraps names it too.
+    """
+
+    newest_id: str
 
     def wrap(self, plain: bytes, associated: bytes) -> bytes:
         """Seal a data key under the newest master key."""
@@ -31,6 +37,7 @@ class LocalKeyring:
 
     def __init__(self, keys: tuple[AeadKey, ...]) -> None:
         self._newest = keys[0]
+        self.newest_id = keys[0].key_id
         self._by_id = {key.key_id: key for key in keys}
 
     def wrap(self, plain: bytes, associated: bytes) -> bytes:
