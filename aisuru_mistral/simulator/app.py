@@ -6,6 +6,7 @@ endpoint needs to know nothing of them.
 """
 
 import asyncio
+import logging
 import time
 from functools import lru_cache
 from typing import Any
@@ -38,6 +39,8 @@ CONTROL = "/sim/"
 KEEP_ALIVE = b": keep-alive\n\n"
 NO_ERROR = "none"
 SMALL_BODY = 4096
+
+logger = logging.getLogger(__name__)
 
 
 class Simulator:
@@ -92,12 +95,14 @@ class Simulator:
             if isinstance(reply, StreamReply):
                 await self._stream(exchange, call, reply)
             else:
-                await self._send(exchange, reply)
-            request.outcome = "answered"
+                await self._send(exchange, call, reply)
         except CallerLeft:
             request.outcome = "disconnected"
         except Interrupted:
             request.outcome = "broken"
+            raise
+        except Exception:
+            logger.exception("the simulator failed at %s %s", exchange.method, exchange.path)
             raise
         finally:
             exchange.close()
@@ -172,7 +177,7 @@ class Simulator:
             raise dictated.BadDirective(f"unknown error {name!r}; known: {', '.join(REFUSALS)}")
         return REFUSALS[name]
 
-    async def _send(self, exchange: Exchange, reply: Reply) -> None:
+    async def _send(self, exchange: Exchange, call: Call, reply: Reply) -> None:
         if reply.fault == "hang":
             await exchange.pause(None, self._waiting)
         if reply.fault == "reset":
@@ -182,36 +187,33 @@ class Simulator:
             await exchange.start(reply, length=None)
             await exchange.write(reply.body, more=True)
             raise Interrupted
+        # Said before the last byte leaves: who has the answer may ask at once how it went.
+        call.request.outcome = "answered"
         await exchange.start(reply, length=len(reply.body))
         await exchange.write(reply.body, more=False)
 
     async def _stream(self, exchange: Exchange, call: Call, reply: StreamReply) -> None:
         wanted = call.directives
-        sent = chunks = number = 0
+        contents = 0
         held = b""
-        try:
-            await exchange.start(reply, length=None)
-            for chunk, tokens in reply.events:
-                if wanted.chunk_delay:
-                    await exchange.pause(wanted.chunk_delay, self._waiting)
-                if wanted.cut_after is not None and tokens and chunks >= wanted.cut_after:
-                    raise Interrupted
-                data = chunk
-                if wanted.keep_alive and number % wanted.keep_alive == 0:
-                    data = KEEP_ALIVE + chunk
-                number += 1
-                chunks += tokens > 0
-                sent += tokens
-                if wanted.split is None:
-                    await exchange.write(data, more=True)
-                    continue
-                held += data
+        await exchange.start(reply, length=None)
+        for number, (chunk, tokens) in enumerate(reply.events):
+            if wanted.chunk_delay:
+                await exchange.pause(wanted.chunk_delay, self._waiting)
+            if wanted.keep_alive and number % wanted.keep_alive == 0:
+                chunk = KEEP_ALIVE + chunk  # noqa: PLW2901 - the comment belongs to its chunk
+            if wanted.split is None:
+                await exchange.write(chunk, more=True)
+            else:
+                held += chunk
                 while len(held) >= wanted.split:
                     await exchange.write(held[: wanted.split], more=True)
                     held = held[wanted.split :]
-            await exchange.write(held, more=False)
-        finally:
-            reply.settle(sent)
+            contents += tokens > 0
+            if wanted.cut_after is not None and contents >= wanted.cut_after:
+                raise Interrupted
+        call.request.outcome = "answered"
+        await exchange.write(held, more=False)
 
 
 def create_app(state: SimulatorState | None = None) -> Simulator:

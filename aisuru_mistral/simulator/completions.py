@@ -10,7 +10,6 @@ the last one finish_reason and usage together with the last piece of text.
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 import orjson
@@ -18,6 +17,7 @@ import uuid_utils
 
 from aisuru_mistral.simulator.catalogue import Model
 from aisuru_mistral.simulator.directives import Usage
+from aisuru_mistral.simulator.ledger import Line
 from aisuru_mistral.simulator.routing import Call
 from aisuru_mistral.simulator.tokens import CHARACTERS_PER_TOKEN, rendered_tokens
 from aisuru_mistral.simulator.wire import Header, Reply, StreamReply, json_reply
@@ -94,14 +94,7 @@ class Completion:
             return reply
         if call.state.rate_limit_headers_on_streams:
             headers += limits.headers(key, usage["total_tokens"])
-        natural = sum(choice.tokens for choice in self.choices)
-
-        def settle(sent: int) -> None:
-            # A whole stream is billed as its usage says, a broken one for what was generated.
-            line.completion_tokens += usage["completion_tokens"] if sent == natural else sent
-
-        events = chain(self._events(usage), ((DONE, 0),))
-        return StreamReply(events=events, settle=settle, headers=headers)
+        return StreamReply(events=self._events(usage, line), headers=headers)
 
     def _usage(self, cache_key: str | None) -> tuple[dict[str, Any], str]:
         call = self.call
@@ -112,7 +105,7 @@ class Completion:
         cached = cached if dictated.cached is None else dictated.cached
         completion = dictated.completion
         if completion is None:
-            completion = sum(choice.tokens for choice in self.choices)
+            completion = self._tokens()
         usage: dict[str, Any] = {
             "prompt_tokens": prompt,
             "total_tokens": prompt + completion,
@@ -123,6 +116,9 @@ class Completion:
         if tier is not None:
             usage["service_tier"] = tier
         return usage, tier or "standard"
+
+    def _tokens(self) -> int:
+        return sum(choice.tokens for choice in self.choices)
 
     def _headers(self) -> list[Header]:
         if self.model.deprecation is None:
@@ -146,7 +142,8 @@ class Completion:
             ],
         }
 
-    def _events(self, usage: dict[str, Any]) -> Iterator[tuple[bytes, int]]:
+    def _events(self, usage: dict[str, Any], line: Line) -> Iterator[tuple[bytes, int]]:
+        """The events, each billed when it is taken; a whole stream costs what its usage says."""
         shared = {
             "id": uuid_utils.uuid4().hex,
             "object": "chat.completion.chunk",
@@ -167,13 +164,18 @@ class Completion:
                 sent += 1
                 if fail_after is not None and sent > fail_after:
                     yield _chunk(start, index, {"content": ""}, "error", p=filler), 0
+                    yield DONE, 0
                     return
+                line.completion_tokens += tokens
                 final = at == len(deltas) - 1
                 extra: dict[str, Any] = {}
-                if final and index == last and not directives.omit_usage:
-                    extra["usage"] = usage
+                if final and index == last:
+                    line.completion_tokens += usage["completion_tokens"] - self._tokens()
+                    if not directives.omit_usage:
+                        extra["usage"] = usage
                 reason = choice.finish_reason if final else None
                 yield _chunk(start, index, delta, reason, **extra, p=filler), tokens
+        yield DONE, 0
 
 
 def _chunk(

@@ -17,6 +17,7 @@ from aisuru_mistral.simulator.text import prose, prose_of, seed_of, short_id, va
 from aisuru_mistral.simulator.tokens import CHARACTERS_PER_TOKEN, count, text_of
 
 THINKING_TOKENS = 12
+LONGEST_ANSWER = 131_072
 
 
 @dataclass(slots=True)
@@ -45,7 +46,9 @@ class Wish:
         length = self.directives.answer_tokens
         if length == "max":
             length = self.max_tokens
-        text = prose(seed) if length is None else prose_of(seed, int(length))
+        text = prose(seed)
+        if length is not None:
+            text = prose_of(seed, min(int(length), LONGEST_ANSWER))
         return self.cut(text)
 
     def cut(self, text: str, thinking: str = "") -> Choice:
@@ -119,7 +122,7 @@ def _called_function(body: dict[str, Any]) -> dict[str, Any] | None:
 
 def _tool_call(function: dict[str, Any], wish: Wish, index: int) -> Choice:
     seed = wish.seed + index
-    arguments = orjson.dumps(value_for(function["parameters"], seed) or {}).decode()
+    arguments = orjson.dumps(value_for({"type": "object", **function["parameters"]}, seed)).decode()
     tokens = count(function["name"]) + count(arguments)
     reason = "tool_calls"
     if wish.max_tokens is not None and tokens > wish.max_tokens:

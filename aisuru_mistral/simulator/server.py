@@ -11,11 +11,13 @@ import ipaddress
 import signal
 import socket
 import threading
+import time
 from types import TracebackType
 from typing import Self
 
 import uvloop
 from granian.constants import HTTPModes, Interfaces
+from granian.net import SocketSpec  # type: ignore[attr-defined]  # it has no __all__
 from granian.server.embed import Server
 
 from aisuru_mistral.simulator.app import Simulator, create_app
@@ -23,6 +25,7 @@ from aisuru_mistral.simulator.state import SimulatorState
 
 HOST = "127.0.0.1"
 STARTING_SECONDS = 10.0
+POLLING_SECONDS = 0.002
 # Granian's own logging set-up would close the handlers of the process it is embedded in; an
 # incremental one leaves them alone.
 _QUIET = {"incremental": True, "formatters": {}, "handlers": {}, "loggers": {}}
@@ -60,10 +63,13 @@ class SimulatorServer:
         self._running = running = _Running(self._app, self.host, self.port)
         self._thread = threading.Thread(target=running.run, name="mistral-simulator", daemon=True)
         self._thread.start()
-        if not running.ready.wait(STARTING_SECONDS):
-            raise RuntimeError("the simulator did not start")
-        with socket.create_connection((self.host, self.port), timeout=STARTING_SECONDS):
-            return self
+        until = time.monotonic() + STARTING_SECONDS
+        while not self._accepts():
+            if not self._thread.is_alive() or time.monotonic() > until:
+                self.stop()
+                raise RuntimeError("the simulator did not start")
+            time.sleep(POLLING_SECONDS)
+        return self
 
     def run(self) -> None:
         """Serve in the calling, main thread until SIGTERM or Ctrl-C."""
@@ -80,6 +86,14 @@ class SimulatorServer:
         self._running = self._thread = None
         self._reserved.close()
 
+    def _accepts(self) -> bool:
+        # Granian listens in a thread of its own and does not tell when it begins.
+        try:
+            with socket.create_connection((self.host, self.port), timeout=1):
+                return True
+        except OSError:
+            return False
+
     def __enter__(self) -> Self:
         return self.start()
 
@@ -92,6 +106,15 @@ class SimulatorServer:
         self.stop()
 
 
+class _Listening(Server):
+    """Granian without its trial listener, which is never closed: a file for every start."""
+
+    def _init_shared_socket(self) -> None:
+        self._ssp = SocketSpec(  # type: ignore[assignment]  # first None in granian
+            self.bind_addr, self.bind_port, self.backlog
+        )
+
+
 class _Running:
     """The event loop of one run and the way to end it."""
 
@@ -99,8 +122,7 @@ class _Running:
         self._app = app
         self._address = host, port
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._server: Server | None = None
-        self.ready = threading.Event()
+        self._server: _Listening | None = None
 
     def run(self, *, signals: bool = False) -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -109,7 +131,7 @@ class _Running:
     async def _serve(self, *, signals: bool) -> None:
         self._loop = asyncio.get_running_loop()
         host, port = self._address
-        self._server = Server(
+        self._server = _Listening(
             self._app,
             address=host,
             port=port,
@@ -123,11 +145,7 @@ class _Running:
         if signals:
             for number in (signal.SIGTERM, signal.SIGINT):
                 self._loop.add_signal_handler(number, self._end)
-        serving = asyncio.ensure_future(self._server.serve())
-        # The listening socket is made in the first step of serve().
-        await asyncio.sleep(0)
-        self.ready.set()
-        await serving
+        await self._server.serve()
 
     def stop(self) -> None:
         if self._loop is not None:

@@ -123,6 +123,7 @@ class SimulatorState:
         if taken is not None and taken != key.secret:
             raise BadKey(f"another key has the name {key.name!r}")
         self._put(key)
+        self._progress.pop(key.secret, None)
         return key
 
     def change(
@@ -135,7 +136,7 @@ class SimulatorState:
     ) -> Key:
         """Change how a key behaves from its next call on; `behaviour={}` makes it good.
 
-        Its call count restarts.
+        With another behaviour its calls are counted anew.
 
         Raises:
             KeyError: no key has this name.
@@ -153,6 +154,8 @@ class SimulatorState:
         changed = dataclasses.replace(key, **changes)
         self._check(changed)
         self._put(changed)
+        if behaviour is not None:
+            self._progress.pop(key.secret, None)
         return changed
 
     def forget(self, name: str) -> None:
@@ -232,7 +235,6 @@ class SimulatorState:
             self._secrets.pop(old.name, None)
         self._keys[key.secret] = key
         self._secrets[key.name] = key.secret
-        self._progress.pop(key.secret, None)
 
     @staticmethod
     def _check(key: Key) -> None:

@@ -97,7 +97,8 @@ def _content(content: Any) -> list[str]:
         if kind == "text":
             parts.append(_padded(chunk["text"]))
         elif kind == "thinking":
-            parts.extend(_padded(inner["text"]) for inner in chunk["thinking"] if "text" in inner)
+            thoughts = (str(inner.get("text", "")) for inner in chunk["thinking"])
+            parts.extend(_padded(thought) for thought in thoughts)
         else:
             size = ATTACHMENT_TOKENS[kind] * CHARACTERS_PER_TOKEN
             # The whole attachment is in the cached prefix: another attachment is another prefix.

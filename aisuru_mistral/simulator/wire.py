@@ -53,11 +53,10 @@ class Reply:
 class StreamReply:
     """Server-sent events, each with the completion tokens that it carries.
 
-    `settle` is called once, with the tokens that were really sent, however the stream ends.
+    They are taken one by one, as they are sent: a lazy iterable bills what it gives.
     """
 
     events: Iterable[tuple[bytes, int]]
-    settle: Callable[[int], None]
     status: int = 200
     content_type: bytes = EVENT_STREAM
     headers: list[Header] = field(default_factory=list)
