@@ -24,6 +24,7 @@ from tenants.keys.models import MistralKey, SeenModel, VerdictCode
 from tenants.keys.timing import Timing, timing
 from tenants.mistral.client import ClientTimeouts, MistralClient
 from tenants.mistral.errors import MistralError
+from tenants.mistral.masking import mask_key_shaped
 from tenants.mistral.wire import Identity, ModelRow, ModelType
 from tenants.organizations import audit
 from tenants.organizations.audit import Actor
@@ -127,7 +128,7 @@ def _commit(claimed: _Claimed, finding: Finding, times: Timing) -> None:
     judged = judgement.judge(finding, given, now=now, timing=times)
     changes: dict[str, object] = {}
     if finding.identity is not None:
-        changes["identity"] = _names(finding.identity)
+        changes["identity"] = _names(finding.identity, claimed.plain)
     seen = None if finding.models is None else _seen_models(key, finding.models)
     if seen is not None:
         changes["models_seen"] = len(seen)
@@ -173,14 +174,21 @@ def _good_until(key: MistralKey) -> datetime | None:
     return expiry.ends_at(key.expires_on, key.organization.timezone)
 
 
-def _names(identity: Identity) -> dict[str, str | None]:
-    """Keep what people call the key at Mistral, and nothing about the person."""
+def _names(identity: Identity, plain: Secret[str] | None) -> dict[str, str | None]:
+    """Keep what people call the key at Mistral, and nothing about the person.
+
+    Names are free text: what quotes the key, or looks like one, is masked.
+    """
+    secrets = () if plain is None else (plain,)
     named = {
         "organization": identity.organization,
         "workspace": identity.workspace,
         "key_name": identity.api_key,
     }
-    return {role: (found.name or found.id) if found else None for role, found in named.items()}
+    return {
+        role: mask_key_shaped(found.name or found.id, secrets=secrets) if found else None
+        for role, found in named.items()
+    }
 
 
 def _seen_models(key: MistralKey, rows: tuple[ModelRow, ...]) -> list[SeenModel]:

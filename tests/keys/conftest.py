@@ -6,6 +6,7 @@ import string
 import pytest
 
 from aisuru_mistral.simulator.server import SimulatorServer
+from tests.keys.keyring import name_of
 
 _ALPHABET = string.ascii_letters + string.digits
 
@@ -30,7 +31,7 @@ def made_up(mistral):
 
     def make(**row) -> str:
         plain = "".join(secrets.choice(_ALPHABET) for _ in range(32))
-        mistral.state.register(key=plain, name=plain[:12], **row)
+        mistral.state.register(key=plain, name=name_of(plain), **row)
         return plain
 
     return make

@@ -1,5 +1,6 @@
 """Steps that the tests of keys share."""
 
+import hashlib
 from datetime import timedelta
 
 from django.utils import timezone
@@ -10,6 +11,11 @@ from tenants.keys import services
 from tenants.keys.models import MistralKey
 from tenants.keys.validation import validate
 from tests.factories import ACTOR
+
+
+def name_of(plain: str) -> str:
+    """Under what name the simulator knows a made-up key; it tells nothing of the key."""
+    return "made up " + hashlib.sha256(plain.encode()).hexdigest()[:12]
 
 
 def registered(workspace, plain, **facts) -> MistralKey:

@@ -19,7 +19,7 @@ from tenants.keys.models import KeyStatus, MistralKey, VerdictCode
 from tenants.keys.timing import timing
 from tests import factories
 from tests.factories import ACTOR
-from tests.keys.keyring import checked, fresh, registered, seconds_until, set_back
+from tests.keys.keyring import checked, fresh, name_of, registered, seconds_until, set_back
 
 LONG_AGO = 10_000_000
 
@@ -72,7 +72,7 @@ def test_two_workers_on_one_key_ask_mistral_once(workspace, made_up, mistral):
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(work, range(4)))
     assert fresh(key).status == KeyStatus.VALID
-    assert len(mistral.state.calls(key=plain[:12], path="/v1/models")) == 1
+    assert len(mistral.state.calls(key=name_of(plain), path="/v1/models")) == 1
 
 
 def test_a_worker_killed_during_the_call_is_followed_by_another(workspace, made_up, mistral):
@@ -88,7 +88,7 @@ def test_a_worker_killed_during_the_call_is_followed_by_another(workspace, made_
         env={**os.environ, "MISTRAL_API_URL": mistral.url},  # noqa: TID251 - the child needs the database
     )
     deadline = time.monotonic() + 30
-    while not mistral.state.calls(key=plain[:12]) and time.monotonic() < deadline:
+    while not mistral.state.calls(key=name_of(plain)) and time.monotonic() < deadline:
         assert worker.poll() is None
         time.sleep(0.02)
     os.kill(worker.pid, signal.SIGKILL)
@@ -97,7 +97,7 @@ def test_a_worker_killed_during_the_call_is_followed_by_another(workspace, made_
     left = set_back(key, next_check_at=LONG_AGO)
     assert left.claim is not None
     assert (key.organization_id, key.id) not in due(), "the claim still holds"
-    mistral.state.change(plain[:12], behaviour={})
+    mistral.state.change(name_of(plain), behaviour={})
     assert checked(key).status == KeyStatus.PENDING, "nobody else may check while it holds"
 
     set_back(key, held_until=1)

@@ -14,7 +14,7 @@ from tenants.keys.validation import validate
 from tenants.organizations import services as organizations
 from tenants.organizations.models import AuditEvent, DataKey, Organization
 from tests.factories import ACTOR
-from tests.keys.keyring import checked, fresh, registered, seconds_until, seen, set_back
+from tests.keys.keyring import checked, fresh, name_of, registered, seconds_until, seen, set_back
 
 ROME = ZoneInfo("Europe/Rome")
 UNDECIDED = [
@@ -92,7 +92,7 @@ def test_an_identity_that_fails_never_fails_the_key_and_the_old_one_stays(
     plain = made_up(organization="aurora", workspace="main")
     key = checked(registered(workspace, plain))
     known = key.identity
-    mistral.state.change(plain[:12], behaviour={"error": error, "scope": "identity"})
+    mistral.state.change(name_of(plain), behaviour={"error": error, "scope": "identity"})
     key = checked(set_back(key, next_check_at=1))
     assert (key.status, key.verdict_code) == (KeyStatus.VALID, VerdictCode.OK)
     assert key.identity == known
@@ -134,7 +134,7 @@ def test_an_old_key_that_was_never_checked_is_invalid_at_its_first_refusal(works
 def test_a_judged_key_that_mistral_no_longer_knows_is_invalid_at_once(workspace, made_up, mistral):
     plain = made_up()
     key = checked(registered(workspace, plain))
-    mistral.state.change(plain[:12], behaviour={"error": "invalid_api_key"})
+    mistral.state.change(name_of(plain), behaviour={"error": "invalid_api_key"})
     key = checked(set_back(key, next_check_at=1))
     assert key.status == KeyStatus.INVALID
 
@@ -179,7 +179,7 @@ def test_what_says_nothing_about_the_key_never_takes_a_working_key_down(
     plain = made_up()
     key = checked(registered(workspace, plain))
     models = seen(key)
-    mistral.state.change(plain[:12], behaviour={"error": error})
+    mistral.state.change(name_of(plain), behaviour={"error": error})
     with scope.tenant(key.organization_id):
         MistralKey.objects.filter(pk=key.pk).update(attempts=50)
     key = checked(set_back(key, next_check_at=1))
@@ -219,7 +219,7 @@ def test_an_unreachable_key_becomes_valid_when_mistral_is_back(workspace, made_u
     for _ in range(6):
         key = checked(set_back(key, next_check_at=1))
     assert key.status == KeyStatus.UNREACHABLE
-    mistral.state.change(plain[:12], behaviour={})
+    mistral.state.change(name_of(plain), behaviour={})
     key = checked(set_back(key, next_check_at=1))
     assert (key.status, key.attempts) == (KeyStatus.VALID, 0)
 
@@ -241,7 +241,7 @@ def test_a_key_past_its_own_date_expires_without_a_call(workspace, made_up, mist
     key = checked(key)
     assert (key.status, key.verdict_code) == (KeyStatus.EXPIRED, VerdictCode.EXPIRED_LOCALLY)
     assert key.next_check_at is None
-    assert mistral.state.calls(key=plain[:12]) == []
+    assert mistral.state.calls(key=name_of(plain)) == []
 
 
 def test_a_valid_key_is_looked_at_again_when_its_own_date_is_over(organization, workspace, made_up):
@@ -264,7 +264,7 @@ def test_a_key_whose_box_does_not_open_is_undecryptable_without_a_call(workspace
         KeyStatus.UNDECRYPTABLE,
         VerdictCode.UNDECRYPTABLE,
     )
-    assert mistral.state.calls(key=plain[:12]) == []
+    assert mistral.state.calls(key=name_of(plain)) == []
 
 
 def test_a_key_whose_data_key_is_destroyed_is_undecryptable(workspace, made_up):
@@ -284,7 +284,7 @@ def test_keys_of_an_archived_workspace_are_not_used(organization, made_up, mistr
     key = checked(key)
     assert (key.status, key.claim, key.verdict_code) == (KeyStatus.PENDING, None, "")
     assert seconds_until(key.next_check_at) > 80_000
-    assert mistral.state.calls(key=plain[:12]) == []
+    assert mistral.state.calls(key=name_of(plain)) == []
 
 
 def test_keys_of_a_suspended_organization_are_not_used(organization, workspace, made_up, mistral):
@@ -293,7 +293,7 @@ def test_keys_of_a_suspended_organization_are_not_used(organization, workspace, 
     with scope.tenant(organization.id):
         Organization.objects.filter(pk=organization.id).update(status="suspended")
     checked(key)
-    assert mistral.state.calls(key=plain[:12]) == []
+    assert mistral.state.calls(key=name_of(plain)) == []
 
 
 def test_a_model_that_is_gone_from_the_list_is_no_longer_seen(workspace, made_up):
@@ -332,7 +332,7 @@ def test_nobody_elses_key_can_be_checked_under_a_false_organization(
     key = registered(workspace, plain)
     validate(stranger.id, key.id)
     assert fresh(key).status == KeyStatus.PENDING
-    assert mistral.state.calls(key=plain[:12]) == []
+    assert mistral.state.calls(key=name_of(plain)) == []
 
 
 def test_a_replaced_secret_is_checked_as_a_new_one(workspace, made_up):
