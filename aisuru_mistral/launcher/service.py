@@ -24,15 +24,17 @@ from aisuru_mistral.launcher.supervisor import Part, Stopping, Supervisor, spawn
 type Mode = Literal["up", "demo"]
 
 DATABASE = "aisuru_mistral"
-# Seconds that each part gets to end by itself, in the order of stopping; together less than 15.
+# Seconds that each part gets to end by itself; with the groups below together less than 15.
+# Celery looks up from its queue every two seconds, and once more before it ends.
 _PATIENCE = {
     "story": 0.5,
     "web": 5.0,
-    "beat": 1.0,
-    "worker": 4.0,
+    "beat": 2.0,
+    "worker": 8.0,
     "simulator": 1.0,
     "postgres": 3.0,
 }
+_STOP_ORDER = (("story",), ("web", "beat", "worker"), ("simulator",), ("postgres",))
 _START_PATIENCE = 90.0
 _CHECKED_BEFORE_ANYTHING = (
     *("port", "public_url", "allowed_hosts", "mistral_api_url", "debug", "log_level"),
@@ -107,7 +109,7 @@ class Service:
                 self.tell(f"\naisuru-mistral does not start: {refusal}")
                 code = 1
             finally:
-                self.supervisor.stop_all(list(_PATIENCE))
+                self.supervisor.stop_all(_STOP_ORDER)
                 if self._postgres:
                     self._postgres.release()
                 (self._data_dir / private_files.RUN_FILE).unlink(missing_ok=True)

@@ -239,22 +239,31 @@ class Supervisor:
 
     # ── stop ─────────────────────────────────────────────────────────────────────────────────────
 
-    def stop_all(self, order: Sequence[str]) -> None:
-        """End the parts in this order, each within its patience; asked once more, it hurries."""
+    def stop_all(self, order: Sequence[Sequence[str]]) -> None:
+        """End the parts, one group after the other, each part within its patience.
+
+        The parts of a group are asked together. Asked to stop once more, it hurries.
+        """
         self._stop_begun = True
         requests_before = self._requests
         self._instance.stopping = True
         self._instance.save()
-        for part in sorted(self.parts, key=lambda part: order.index(part.name)):
-            if part.process and not processes.reap(part.process):
-                self._stop(part, requests_before)
+        by_name = {part.name: part for part in self.parts}
+        for names in order:
+            asked = time.monotonic()
+            running = [
+                (part, part.process)
+                for part in (by_name[name] for name in names if name in by_name)
+                if part.process and not processes.reap(part.process)
+            ]
+            for part, process in running:
+                process.send_signal(part.stop_signal)
+            for part, process in running:
+                self._see_off(part, process, asked, requests_before)
 
-    def _stop(self, part: Part, requests_before: int) -> None:
-        process = part.process
-        if process is None:
-            return
-        process.send_signal(part.stop_signal)
-        asked = time.monotonic()
+    def _see_off(
+        self, part: Part, process: "subprocess.Popen[bytes]", asked: float, requests_before: int
+    ) -> None:
         while not processes.reap(process):
             hurried = self._requests > max(requests_before, 1)
             if time.monotonic() - asked > (_HURRIED_PATIENCE if hurried else part.patience):

@@ -92,7 +92,7 @@ def test_a_killed_part_is_started_again_and_it_is_said(supervisor, make_part, sa
         timer.join()
         assert part.process.pid != first
         assert part.process.poll() is None
-        supervisor.stop_all(["worker"])
+        supervisor.stop_all([["worker"]])
     assert any("worker was killed by SIGKILL" in line for line in said)
     assert any("worker runs again" in line for line in said)
 
@@ -126,7 +126,7 @@ def test_what_a_killed_part_had_started_dies_with_it(supervisor, make_part, tmp_
         with pytest.raises(Stopping):
             supervisor.watch()
         timer.join()
-        supervisor.stop_all(["web"])
+        supervisor.stop_all([["web"]])
     assert not child.is_alive()
 
 
@@ -137,7 +137,7 @@ def test_parts_end_in_the_order_asked_for_and_a_deaf_one_is_killed(supervisor, m
         worker = supervisor.parts[1]
         _wait_for(lambda: "deaf" in worker.log.read_text())
         started = time.monotonic()
-        supervisor.stop_all(["web", "worker", "postgres"])
+        supervisor.stop_all([["web", "worker"], ["postgres"]])
     stopped = [line.split()[1] for line in said if "stopped" in line]
     assert stopped == ["web", "worker", "postgres"]
     assert 1.0 <= time.monotonic() - started < 4
@@ -155,7 +155,7 @@ def test_asking_twice_hurries(supervisor, make_part):
         timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
         timer.start()
         started = time.monotonic()
-        supervisor.stop_all(["worker"])
+        supervisor.stop_all([["worker"]])
         timer.join()
     assert time.monotonic() - started < 5
 
