@@ -47,8 +47,9 @@ bench: setup ## the benchmarks, against a bare pass-through measured in the same
 	$(python) -m bench
 
 compile := .venv/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --python-version 3.12
+# From the main index alone: a folder of wheels made for this machine would leave out those of all others.
 lock: setup ## newest versions of everything into the hashed locks
-	@eval "$$($(python) -P aisuru_mistral/launcher/pip_settings.py)"; set -e; \
+	@eval "$$($(python) -P aisuru_mistral/launcher/pip_settings.py)"; unset UV_INDEX UV_FIND_LINKS; set -e; \
 	$(compile) requirements/base.in -o requirements/base.txt; \
 	$(compile) requirements/dev.in -c requirements/base.txt -o requirements/dev.txt; \
 	echo uv | $(compile) --no-annotate - -c requirements/dev.txt -o requirements/uv.txt
