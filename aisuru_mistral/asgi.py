@@ -1,0 +1,48 @@
+"""The web process: `/v1` is the gateway's, the rest is Django's; both live and end together."""
+
+import gc
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aisuru_mistral.settings")  # noqa: TID251 - chosen before env.py can be read
+_django = get_asgi_application()
+
+from tenants.gateway.app import application as _gateway  # noqa: E402 - Django's apps come first
+
+type _Message = dict[str, Any]
+type _Receive = Callable[[], Awaitable[_Message]]
+type _Send = Callable[[Any], Awaitable[None]]
+
+
+async def application(scope: _Message, receive: _Receive, send: _Send) -> None:
+    """Serve one ASGI scope."""
+    if scope["type"] == "http":
+        path = scope["path"]
+        if path.startswith("/v1/") or path == "/v1":
+            await _gateway(scope, receive, send)
+        else:
+            await _django(scope, receive, send)
+    elif scope["type"] == "lifespan":
+        await _live(receive, send)
+    else:
+        await receive()
+        await send({"type": "websocket.close", "code": 1000})
+
+
+async def _live(receive: _Receive, send: _Send) -> None:
+    """Start and stop the gateway with the server."""
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            _gateway.start()
+            # What is loaded stays: collections need not walk through it again and again.
+            gc.collect()
+            gc.freeze()
+            await send({"type": "lifespan.startup.complete"})
+        else:
+            await _gateway.stop()
+            await send({"type": "lifespan.shutdown.complete"})
+            return

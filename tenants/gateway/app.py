@@ -1,0 +1,252 @@
+"""The gateway as an ASGI application ahead of Django: who calls, what, may they, then the relay.
+
+No middleware, no framework: a request costs a look-up in memory, one JSON parse and one wait for
+the ledger. Everything is refused in Mistral's error shape, and nothing of a request is logged.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+
+from tenants.common.models import new_id
+from tenants.common.problems import Conflict, Invalid, NotFound, Problem, Unauthenticated
+from tenants.gateway import models, requests
+from tenants.gateway.bounds import Bounds, bounds
+from tenants.gateway.calls import open_call
+from tenants.gateway.endpoints import ENDPOINTS, MODELS
+from tenants.gateway.refusals import JSON
+from tenants.gateway.relay import Exchange, Message, Receive, Relay, Send
+from tenants.gateway.snapshots import Picture, Pictures
+from tenants.gateway.writer import Writer
+from tenants.mistral.headers import forwarded
+from tenants.mistral.stream import PoolLimits, PoolTimeouts, UpstreamPool
+from tenants.spend.pricing import Modifier
+
+log = structlog.get_logger(__name__)
+
+type _Headers = dict[bytes, bytes]
+
+_BEARER = "bearer "
+_REGIONAL_HOSTS = frozenset({"api.eu.mistral.ai", "api.us.mistral.ai"})
+_CONNECTIONS = 2000
+
+
+class _CallerLeftError(Exception):
+    """The caller went away before the request was complete: nothing was begun."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What a running gateway consists of."""
+
+    bounds: Bounds
+    pictures: Pictures
+    writer: Writer
+    pool: UpstreamPool
+    relay: Relay
+    extra: tuple[Modifier, ...]
+
+
+class Gateway:
+    """One process's gateway; it starts with its server, or else with its first request."""
+
+    def __init__(self) -> None:
+        self._parts: _Parts | None = None
+
+    def start(self) -> None:
+        """Start the writer and get ready to call Mistral, in the running event loop."""
+        self._running()
+
+    async def stop(self) -> None:
+        """Write what is left to the ledger, and let go of every connection."""
+        parts, self._parts = self._parts, None
+        if parts is not None:
+            await parts.pool.close()
+            await parts.writer.stop()
+            parts.pictures.close()
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Serve one request; whatever goes wrong in it stays in it."""
+        started = time.perf_counter()
+        call_id = new_id()
+        exchange = Exchange(receive, send, str(call_id))
+        try:
+            await self._serve(scope, exchange, call_id, started)
+        except _CallerLeftError:
+            return
+        except Problem as problem:
+            await exchange.refuse(problem)
+        except Exception as error:  # noqa: BLE001 - the last wall: a caller never sees a traceback
+            log.error("gateway_fault", call=exchange.request_id, **_place_of(error))  # noqa: TRY400 - a traceback could quote the request
+            fault = Problem("internal_error", "Something went wrong in the service.")
+            await exchange.refuse(fault)
+
+    async def _serve(
+        self, scope: Message, exchange: Exchange, call_id: UUID, started: float
+    ) -> None:
+        parts = self._running()
+        path, method = scope["path"], scope["method"]
+        headers = _headers(scope["headers"], parts.bounds)
+        endpoint = ENDPOINTS.get(path)
+        if endpoint is None:
+            if path != MODELS and not path.startswith(f"{MODELS}/"):
+                raise NotFound("not_found", "There is no such endpoint.")
+            _allow(method, "GET")
+            picture = await _authenticate(headers, parts.pictures)
+            await _show_models(exchange, picture, path)
+            return
+        _allow(method, "POST")
+        picture = await _authenticate(headers, parts.pictures)
+        if picture.blocked is not None:
+            raise Conflict("model_blocked", picture.explanation, reason=picture.blocked.value)
+        message_id = requests.message_id(headers.get(b"x-message-id"))
+        body = await _body(exchange.receive, headers, parts.bounds)
+        call = await open_call(
+            writer=parts.writer,
+            picture=picture,
+            endpoint=path,
+            request=requests.read(endpoint, body, picture.snapshot.model),
+            call_id=call_id,
+            message_id=message_id,
+            started=started,
+            extra=parts.extra,
+        )
+        await parts.relay.carry(exchange, call, forwarded(scope["headers"]))
+
+    def _running(self) -> _Parts:
+        if self._parts is None:
+            self._parts = _assemble()
+            self._parts.writer.start()
+        return self._parts
+
+
+def _assemble() -> _Parts:
+    limits = bounds()
+    pool = UpstreamPool(
+        settings.MISTRAL_API_URL,
+        limits=PoolLimits(connections=_CONNECTIONS),
+        timeouts=PoolTimeouts(connect=limits.connect, idle=limits.idle),
+    )
+    host = urlsplit(settings.MISTRAL_API_URL).hostname
+    return _Parts(
+        bounds=limits,
+        pictures=Pictures(limits),
+        writer=Writer(limits),
+        pool=pool,
+        relay=Relay(pool, limits),
+        extra=(Modifier.REGIONAL,) if host in _REGIONAL_HOSTS else (),
+    )
+
+
+def _headers(fields: list[tuple[bytes, bytes]], limits: Bounds) -> _Headers:
+    """Index the header fields by name.
+
+    Raises:
+        Invalid: too many (431), or one that must not come twice does (400).
+    """
+    if len(fields) > limits.headers or sum(map(_length, fields)) > limits.header_bytes:
+        raise Invalid("headers_too_large", "The header is too large.", status=431)
+    headers = dict(fields)
+    if len(headers) != len(fields):
+        names = [name for name, _ in fields]
+        if any(names.count(name) > 1 for name in (b"authorization", b"x-message-id")):
+            raise Invalid(
+                "ambiguous_header", "A header that may come once comes twice.", status=400
+            )
+    return headers
+
+
+def _length(field: tuple[bytes, bytes]) -> int:
+    return len(field[0]) + len(field[1])
+
+
+def _allow(method: str, only: str) -> None:
+    if method != only:
+        raise Invalid("method_not_allowed", f"This endpoint takes {only} only.", status=405)
+
+
+async def _authenticate(headers: _Headers, pictures: Pictures) -> Picture:
+    """Find what the caller's token stands for.
+
+    Raises:
+        Unauthenticated: no token, none of ours, revoked or over.
+        Unavailable: it cannot be looked up now.
+    """
+    value = headers.get(b"authorization", b"").decode("latin-1")
+    picture = None
+    if value[: len(_BEARER)].lower() == _BEARER:
+        picture = await pictures.find(value[len(_BEARER) :].strip())
+    if picture is None:
+        raise Unauthenticated(
+            "invalid_token",
+            "Send a valid model token (aim_mdl_…) as `Authorization: Bearer`. This one is missing,"
+            " unknown, expired or revoked.",
+        )
+    return picture
+
+
+async def _body(receive: Receive, headers: _Headers, limits: Bounds) -> bytes:
+    """Read the whole body.
+
+    Raises:
+        Invalid: too large (413), too slow (408) or compressed (415).
+        _CallerLeftError: it did not come whole.
+    """
+    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+        raise Invalid("unsupported_encoding", "Send the body uncompressed.", status=415)
+    told = headers.get(b"content-length", b"0")
+    if told.isdigit() and int(told) > limits.body:
+        raise _too_large(limits)
+    message = await _part(receive, limits)
+    if not message.get("more_body"):
+        body: bytes = message.get("body", b"")
+        if len(body) > limits.body:
+            raise _too_large(limits)
+        return body
+    parts = bytearray(message.get("body", b""))
+    while message.get("more_body"):
+        message = await _part(receive, limits)
+        parts += message.get("body", b"")
+        if len(parts) > limits.body:
+            raise _too_large(limits)
+    return bytes(parts)
+
+
+async def _part(receive: Receive, limits: Bounds) -> Message:
+    try:
+        async with asyncio.timeout(limits.receive):
+            message = await receive()
+    except TimeoutError:
+        raise Invalid("too_slow", "The body did not arrive in time.", status=408) from None
+    if message["type"] != "http.request":
+        raise _CallerLeftError
+    return message
+
+
+def _too_large(limits: Bounds) -> Invalid:
+    return Invalid("body_too_large", f"The body is larger than {limits.body} bytes.", status=413)
+
+
+async def _show_models(exchange: Exchange, picture: Picture, path: str) -> None:
+    if path == MODELS:
+        body = models.list_models(picture.snapshot)
+    else:
+        body = models.read_model(picture.snapshot, path[len(MODELS) + 1 :])
+    await exchange.answer(200, [JSON], body)
+
+
+def _place_of(error: BaseException) -> dict[str, str]:
+    """Name a fault of ours without quoting anything: its kind and where it happened."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
+    return {"error": type(error).__name__, "where": where}
+
+
+application = Gateway()

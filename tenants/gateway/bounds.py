@@ -1,0 +1,58 @@
+"""How much and how long: every size, time and age the gateway keeps to, in one place."""
+
+from dataclasses import dataclass
+
+from django.conf import settings
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Seconds and bytes unless said otherwise; ``settings.GATEWAY`` overrides any of them.
+
+    Attributes:
+        body: the largest request.
+        headers: how many header fields a request may have.
+        header_bytes: how long they may be together.
+        answer: the largest answer that is no stream.
+        receive: between two pieces of a request's body.
+        connect: until Mistral is connected.
+        idle: without a byte of Mistral's answer, unless the model sets its own.
+        total: for one whole call; less than what recovery calls the longest call.
+        drain_time: for reading on to the usage after the caller has left a stream.
+        drain_bytes: for the same.
+        fresh: how old a picture of a model token may be when a call begins: a revoked token is
+            refused after at most this long. Less than the second that is promised.
+        refresh: the age at which a picture in use is fetched anew, before anybody has to wait.
+        pictures: how many model tokens are remembered.
+        strangers: how many unknown tokens may wait to be looked up at once.
+        open_wait: for the ledger to accept a call.
+        settle_pause: for which settlements are gathered before they are written together.
+        batch: calls in one round trip to the ledger.
+        backlog: calls that may wait for the ledger; above it new ones are refused.
+        stop: for writing what is left when the process ends.
+    """
+
+    body: int = 32 * 1024 * 1024
+    headers: int = 100
+    header_bytes: int = 32 * 1024
+    answer: int = 64 * 1024 * 1024
+    receive: float = 30
+    connect: float = 5
+    idle: float = 600
+    total: float = 1800
+    drain_time: float = 30
+    drain_bytes: int = 1024 * 1024
+    fresh: float = 0.9
+    refresh: float = 0.7
+    pictures: int = 20_000
+    strangers: int = 200
+    open_wait: float = 3
+    settle_pause: float = 0.01
+    batch: int = 500
+    backlog: int = 20_000
+    stop: float = 3
+
+
+def bounds() -> Bounds:
+    """Return what is in force."""
+    return Bounds(**getattr(settings, "GATEWAY", {}))

@@ -1,0 +1,274 @@
+"""Opens a call before it goes to Mistral and settles it afterwards, once, whatever happened.
+
+The only importer of custody here. What a call used is Mistral's usage where there is one; where it
+is missing the settlement is an estimate and says why. It refuses to send what is not held.
+"""
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, date, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from tenants.common.money import plain
+from tenants.common.months import Month
+from tenants.common.problems import Conflict, Invalid, Payment, Problem
+from tenants.common.secrets import Secret
+from tenants.gateway.requests import Request
+from tenants.gateway.snapshots import Picture
+from tenants.gateway.writer import Writer
+from tenants.keys import custody
+from tenants.mistral.wire import Quantity, Usage
+from tenants.spend.calls import (
+    CallIntent,
+    Estimate,
+    Outcome,
+    Refusal,
+    RefusalReason,
+    Settlement,
+    instant_of,
+    period_of,
+)
+from tenants.spend.pricing import Cost, Modifier, Prices, Quantities, cost, worst_case
+
+# A token of European text or code has four to five bytes; the estimate shall rather be too high.
+_BYTES_OF_A_TOKEN = 3
+_LARGEST_COUNT = 2**31 - 1
+_MINUTE = 60_000
+_PRIORITY = "priority"
+_NO_USAGE = Usage()
+
+
+@dataclass(slots=True)
+class Call:
+    """A call whose hold is durable: it may go out, and must be settled.
+
+    Attributes:
+        started: ``time.perf_counter()`` when the request came in.
+        extra: modifiers that hold for every call, as of a regional host.
+    """
+
+    intent: CallIntent
+    picture: Picture
+    request: Request
+    key: Secret[str]
+    started: float
+    prices: Prices
+    extra: tuple[Modifier, ...]
+    writer: Writer
+    is_settled: bool = False
+
+
+@dataclass(slots=True)
+class Observation:
+    """What is known of a call when it ends.
+
+    Attributes:
+        usage: as Mistral told it.
+        delivered: characters that the model has produced, as far as they were seen.
+        doubt: why the quantities would be an estimate, should usage be missing.
+        is_unseen: nothing of the answer was seen, and Mistral may have billed all of it.
+    """
+
+    outcome: Outcome = Outcome.FAILED
+    http_status: int | None = None
+    correlation_id: str = ""
+    model: str | None = None
+    usage: Usage = _NO_USAGE
+    delivered: int = 0
+    doubt: Estimate = Estimate.BROKEN_ANSWER
+    is_unseen: bool = False
+
+
+def borrow_key(picture: Picture) -> Secret[str]:
+    """Open the key behind a model; it stays open for as long as the picture, about a second.
+
+    Raises:
+        Conflict: it was shredded, or does not open.
+    """
+    if picture.key is None:
+        sealed = picture.snapshot.key.sealed
+        try:
+            picture.key = custody.open_sealed(sealed) if sealed is not None else None
+        except custody.UndecryptableError:
+            picture.key = None
+        if picture.key is None:
+            raise Conflict(
+                "model_blocked",
+                "The API key behind this model cannot be opened. Replace its secret.",
+                reason="key_undecryptable",
+            )
+    return picture.key
+
+
+async def open_call(
+    *,
+    writer: Writer,
+    picture: Picture,
+    endpoint: str,
+    request: Request,
+    call_id: UUID,
+    message_id: str,
+    started: float,
+    extra: tuple[Modifier, ...] = (),
+) -> Call:
+    """Hold what a call may cost, durably, before anything is sent.
+
+    Raises:
+        Conflict: the key cannot be opened, or the month began in another currency.
+        Payment: a limit stands in the way, or the price is unknown where a limit is set.
+        Unavailable: the ledger does not answer.
+    """
+    snapshot = picture.snapshot
+    key = borrow_key(picture)
+    at = instant_of(call_id)
+    currency = snapshot.organization.currency
+    prices = picture.book.prices_for(snapshot.model.canonical_model, currency, at)
+    try:
+        most = worst_case(request.bound, prices, (*request.modifiers, *extra))
+    except ValueError:
+        raise Invalid(
+            "too_large", "The request asks for more tokens than can be counted."
+        ) from None
+    intent = CallIntent(
+        call_id=call_id,
+        organization_id=snapshot.organization.id,
+        workspace_id=snapshot.workspace.id,
+        key_id=snapshot.key.id,
+        model_id=snapshot.model.id,
+        endpoint=endpoint,
+        requested_model=snapshot.model.mistral_model,
+        period=_period(call_id.int >> 80, snapshot.organization.timezone),
+        worst_case=most,
+        message_id=message_id,
+    )
+    verdict = await writer.open(intent)
+    if verdict.refusal is not None:
+        raise _refused(verdict.refusal, intent, snapshot.organization.timezone)
+    return Call(intent, picture, request, key, started, prices, extra, writer)
+
+
+def settle_call(call: Call, seen: Observation) -> Cost:
+    """Settle a call by what is known, and return what it cost; a second time changes nothing."""
+    if seen.outcome in {Outcome.NOT_SENT, Outcome.REFUSED} or _is_failure(seen.http_status):
+        settlement = Settlement.nothing(
+            call.intent, seen.outcome, seen.http_status, _duration(call), seen.correlation_id
+        )
+    else:
+        quantities, estimate = _used(call, seen)
+        settlement = Settlement(
+            intent=call.intent,
+            outcome=seen.outcome,
+            quantities=quantities,
+            cost=_cost(call, seen, quantities, estimate),
+            http_status=seen.http_status,
+            answered_model=seen.model or "",
+            estimate=estimate,
+            duration=_duration(call),
+            correlation_id=seen.correlation_id,
+        )
+    if not call.is_settled:
+        call.is_settled = True
+        call.writer.settle(settlement)
+    return settlement.cost
+
+
+def _is_failure(http_status: int | None) -> bool:
+    return http_status is not None and http_status >= 300  # noqa: PLR2004 - only a success is billed
+
+
+def _used(call: Call, seen: Observation) -> tuple[Quantities, Estimate]:
+    """Tell what a call used: Mistral's figures, or an estimate and its reason.
+
+    Absent, zero and positive are three things: zero is believed only if nothing was delivered.
+    """
+    usage, most = seen.usage, call.intent.worst_case.quantities
+    told = usage.quantity
+    if told is Quantity.POSITIVE or (told is Quantity.ZERO and not seen.delivered):
+        prompt, completion = usage.prompt_tokens or 0, usage.completion_tokens or 0
+        return Quantities(
+            prompt_tokens=min(prompt, _LARGEST_COUNT),
+            completion_tokens=min(completion, _LARGEST_COUNT),
+            cached_tokens=min(usage.cached_tokens or 0, prompt, _LARGEST_COUNT),
+            audio_seconds=min(usage.prompt_audio_seconds or 0, _LARGEST_COUNT),
+        ), Estimate.EXACT
+    if seen.is_unseen:
+        return most, seen.doubt
+    prompt = most.prompt_tokens
+    if not call.request.bound.unbounded_input:
+        prompt = min(prompt, -(-call.request.bound.request_bytes // _BYTES_OF_A_TOKEN))
+    completion = min(most.completion_tokens, -(-seen.delivered // _BYTES_OF_A_TOKEN))
+    return Quantities(prompt_tokens=prompt, completion_tokens=completion), seen.doubt
+
+
+def _cost(call: Call, seen: Observation, quantities: Quantities, estimate: Estimate) -> Cost:
+    """Price by the snapshot that answered; by the one that was asked where that has no price."""
+    prices = call.prices
+    if seen.model is not None and seen.model != prices.mistral_model:
+        at = instant_of(call.intent.call_id)
+        answered = call.picture.book.prices_for(seen.model, prices.currency, at)
+        prices = answered if answered.meters else prices
+    modifiers = call.extra
+    if estimate is not Estimate.EXACT:
+        modifiers = (*call.request.modifiers, *modifiers)
+    elif seen.usage.service_tier == _PRIORITY:
+        modifiers = (Modifier.PRIORITY, *modifiers)
+    return cost(quantities, prices, modifiers)
+
+
+def _duration(call: Call) -> timedelta:
+    return timedelta(seconds=time.perf_counter() - call.started)
+
+
+@lru_cache(maxsize=4096)
+def _period_of_minute(minute: int, zone: str) -> date:
+    return period_of(UUID(int=(minute * _MINUTE) << 80), zone)
+
+
+def _period(milliseconds: int, zone: str) -> date:
+    """Find the budget month; every zone's months begin with a minute."""
+    return _period_of_minute(milliseconds // _MINUTE, zone)
+
+
+def _refused(refusal: Refusal, intent: CallIntent, zone: str) -> Problem:
+    if refusal.reason is RefusalReason.CURRENCY:
+        return Conflict(
+            "currency_mismatch",
+            f"This month is kept in {refusal.currency}; another currency counts from next month.",
+        )
+    if refusal.reason is RefusalReason.MALFORMED:
+        return Invalid("not_recordable", "The request cannot be written to the ledger.")
+    kind = refusal.subject_kind or "organization"
+    figures: dict[str, Any] = {
+        "limited": str(kind),
+        "limit": _amount(refusal.limit),
+        "spent": _amount(refusal.spent),
+        "held": _amount(refusal.held),
+        "currency": refusal.currency,
+        "resets_at": _resets_at(intent, zone),
+    }
+    if refusal.reason is RefusalReason.PRICE_UNKNOWN:
+        return Payment(
+            "price_unknown",
+            f"The price of {intent.requested_model} is not known, and the {kind} has a spending"
+            " limit: a cost that cannot be bounded is refused.",
+            **figures,
+        )
+    return Payment(
+        "spending_limit_reached",
+        f"The {kind} may spend {figures['limit']} {refusal.currency} a month. Spent are"
+        f" {figures['spent']}, held for calls under way {figures['held']}; this call could pass"
+        " the limit. Raise it, ask for fewer tokens, or wait until the next month.",
+        **figures,
+    )
+
+
+def _amount(amount: Decimal | None) -> str | None:
+    return None if amount is None else plain(amount)
+
+
+def _resets_at(intent: CallIntent, zone: str) -> str:
+    ends = Month.of(instant_of(intent.call_id), zone).ends_at
+    return ends.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,256 @@
+"""Carries a call to Mistral and its answer back, byte for byte and as it arrives, and settles it.
+
+A caller who leaves a stream does not stop it at once: its last frame tells what it cost, so it is
+read on for a bounded time and size. A stream that breaks off is broken off for the caller too: an
+ending that looked whole would be a lie. Nothing of requests or answers is kept or logged.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from tenants.common.problems import Problem
+from tenants.gateway import refusals
+from tenants.gateway.bounds import Bounds
+from tenants.gateway.calls import Call, Observation, settle_call
+from tenants.gateway.refusals import Headers
+from tenants.mistral.errors import AnswerLostError, MistralError, Reach, WireError
+from tenants.mistral.headers import returned
+from tenants.mistral.masking import mask_key_shaped
+from tenants.mistral.sse import StreamObserver, StreamOutcome
+from tenants.mistral.stream import UpstreamPool, UpstreamResponse
+from tenants.mistral.wire import Answer, read_answer
+from tenants.spend.calls import Estimate, Outcome
+from tenants.spend.pricing import Cost, PriceState
+
+log = structlog.get_logger(__name__)
+
+type Message = MutableMapping[str, Any]
+type Receive = Callable[[], Awaitable[Message]]
+type Send = Callable[[Message], Awaitable[None]]
+
+_FIRST_REFUSAL, _FIRST_FAILURE = 300, 500
+_EVENT_STREAM = "text/event-stream"
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One HTTP exchange with a caller."""
+
+    receive: Receive
+    send: Send
+    request_id: str
+    is_started: bool = False
+
+    async def answer(self, status: int, headers: Headers, body: bytes) -> None:
+        """Answer in one piece."""
+        await self.start(status, [*headers, (b"content-length", b"%d" % len(body))])
+        await self.send({"type": "http.response.body", "body": body})
+
+    async def start(self, status: int, headers: Headers) -> None:
+        """Send the head."""
+        self.is_started = True
+        headers.append((b"x-request-id", self.request_id.encode()))
+        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def refuse(self, problem: Problem) -> None:
+        """Answer with a refusal of ours, if the answer has not begun: else it stays broken off."""
+        if self.is_started:
+            return
+        await self.answer(*refusals.ours(problem, self.request_id))
+
+
+class Relay:
+    """Carries calls over one pool of connections."""
+
+    def __init__(self, pool: UpstreamPool, bounds: Bounds) -> None:
+        self._pool = pool
+        self._bounds = bounds
+
+    async def carry(self, exchange: Exchange, call: Call, headers: dict[str, str]) -> None:
+        """Send a call to Mistral and its answer to the caller; settle it whatever happens."""
+        seen = Observation(is_unseen=True)
+        idle = call.picture.snapshot.model.timeout or self._bounds.idle
+        began = time.monotonic()
+        problem = None
+        try:
+            async with asyncio.timeout(self._bounds.total) as limit:
+                await self._carry(exchange, call, headers, seen, idle=idle, limit=limit)
+        except TimeoutError:
+            problem = refusals.timed_out()
+        except MistralError as error:
+            is_late = time.monotonic() - began >= idle
+            problem = refusals.timed_out() if is_late else _failed(error, call, seen)
+        finally:
+            settle_call(call, seen)
+        if problem is not None:
+            await exchange.refuse(problem)
+
+    async def _carry(
+        self,
+        exchange: Exchange,
+        call: Call,
+        headers: dict[str, str],
+        seen: Observation,
+        *,
+        idle: float,
+        limit: asyncio.Timeout,
+    ) -> None:
+        path, body = call.intent.endpoint, call.request.body
+        sending = self._pool.send("POST", path, headers, body, key=call.key, idle=idle)
+        async with sending as answer:
+            seen.http_status = answer.status
+            seen.correlation_id = answer.correlation_id or ""
+            if answer.status >= _FIRST_REFUSAL:
+                await self._refusal(exchange, call, answer, seen)
+            elif answer.headers.get("content-type", "").startswith(_EVENT_STREAM):
+                await _Stream(exchange, call, seen, self._bounds, limit).relay(answer)
+            else:
+                await self._whole(exchange, call, answer, seen)
+
+    async def _whole(
+        self, exchange: Exchange, call: Call, answer: UpstreamResponse, seen: Observation
+    ) -> None:
+        body = await answer.read(self._bounds.answer)
+        seen.is_unseen = False
+        seen.doubt = Estimate.USAGE_MISSING
+        seen.outcome = Outcome.COMPLETED
+        read = _read(body)
+        if read is None:
+            seen.delivered = len(body)
+        else:
+            seen.usage, seen.model, seen.delivered = (
+                read.usage,
+                read.model,
+                read.delivered_characters,
+            )
+        headers = returned(answer.headers)
+        cost = settle_call(call, seen)
+        if cost.state is not PriceState.UNPRICED:
+            headers.append((b"x-aim-cost", _price_tag(cost)))
+        await exchange.answer(answer.status, headers, _without_key(body, call))
+
+    async def _refusal(
+        self, exchange: Exchange, call: Call, answer: UpstreamResponse, seen: Observation
+    ) -> None:
+        """Pass a refusal of Mistral's on: it costs nothing, and may quote the key."""
+        if answer.status < _FIRST_FAILURE:
+            seen.outcome = Outcome.REFUSED
+        try:
+            body = await answer.read(refusals.LARGEST_ERROR)
+        except MistralError:
+            body = b""
+        headers = [
+            header
+            for header in returned(answer.headers)
+            if header[0] not in {b"content-type", b"content-encoding"}
+        ]
+        settle_call(call, seen)
+        await exchange.answer(
+            answer.status,
+            [*headers, refusals.JSON],
+            refusals.theirs(answer.status, body, call.key),
+        )
+
+
+class _Stream:
+    """One stream: to the caller while there is one, and on to its usage when there is none left."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        call: Call,
+        seen: Observation,
+        bounds: Bounds,
+        limit: asyncio.Timeout,
+    ) -> None:
+        self._exchange = exchange
+        self._call = call
+        self._seen = seen
+        self._bounds = bounds
+        self._limit = limit
+        self._drained = 0
+        self._is_over = False
+        self._left = asyncio.ensure_future(exchange.receive())
+        self._left.add_done_callback(self._hurry)
+
+    async def relay(self, answer: UpstreamResponse) -> None:
+        """Hand on chunk after chunk; the next is read when the caller has taken the last."""
+        self._seen.is_unseen = False
+        observer = StreamObserver()
+        is_whole = False
+        try:
+            await self._exchange.start(answer.status, returned(answer.headers))
+            while chunk := await answer.next_chunk():
+                if not await self._hand_on(chunk):
+                    break
+                observer.feed(chunk)
+            else:
+                is_whole = True
+        finally:
+            # Synchronous, and so proof against cancellation.
+            self._is_over = True
+            self._judge(observer.finish(), is_whole=is_whole)
+            self._left.cancel()
+            settle_call(self._call, self._seen)
+        if is_whole:
+            await self._exchange.send({"type": "http.response.body", "body": b""})
+
+    async def _hand_on(self, chunk: bytes) -> bool:
+        """Give the caller a chunk, or count it when there is nobody; False when it is enough."""
+        if self._left.done():
+            self._drained += len(chunk)
+            return self._drained <= self._bounds.drain_bytes
+        shown = _without_key(chunk, self._call)
+        await self._exchange.send({"type": "http.response.body", "body": shown, "more_body": True})
+        return True
+
+    def _hurry(self, left: "asyncio.Future[Message]") -> None:
+        """The caller has left: from now on the time is short."""
+        if self._is_over or left.cancelled():
+            return
+        soon = asyncio.get_running_loop().time() + self._bounds.drain_time
+        when = self._limit.when()
+        if when is None or soon < when:
+            self._limit.reschedule(soon)
+
+    def _judge(self, told: StreamOutcome, *, is_whole: bool) -> None:
+        seen = self._seen
+        seen.usage, seen.model, seen.delivered = told.usage, told.model, told.delivered_characters
+        if self._drained or (self._left.done() and not is_whole):
+            seen.outcome, seen.doubt = Outcome.DISCONNECTED, Estimate.DISCONNECTED
+        elif told.failure is not None or not is_whole:
+            seen.outcome, seen.doubt = Outcome.FAILED, Estimate.BROKEN_ANSWER
+        else:
+            seen.outcome, seen.doubt = Outcome.COMPLETED, Estimate.USAGE_MISSING
+
+
+def _failed(error: MistralError, call: Call, seen: Observation) -> Problem:
+    """Note what an answer that did not come means for the bill, and say it."""
+    failure = error.failure
+    log.warning("call_failed", call=str(call.intent.call_id), failure=str(failure))
+    if failure.reach is Reach.NEVER or not isinstance(error, AnswerLostError | WireError):
+        seen.outcome = Outcome.NOT_SENT
+    return refusals.unanswered(error)
+
+
+def _read(body: bytes) -> Answer | None:
+    try:
+        return read_answer(body)
+    except WireError:
+        return None
+
+
+def _without_key(body: bytes, call: Call) -> bytes:
+    """Mask the key, should an answer quote it; otherwise the very same bytes."""
+    if call.key.reveal().encode() not in body:
+        return body
+    return mask_key_shaped(body, secrets=(call.key,))
+
+
+def _price_tag(cost: Cost) -> bytes:
+    return f"{cost.amount:.6f} {cost.currency}".encode()

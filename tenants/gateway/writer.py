@@ -1,0 +1,240 @@
+"""The group-commit writer: how calls reach the ledger without a commit for each.
+
+Two threads, each with a connection of its own and one writer id: one opens calls, whose callers
+wait, the other settles them, for which nobody waits. Whatever arrives while a round trip is under
+way goes with the next one. A settlement is kept and repeated until the ledger has it; an opening
+whose caller has given up is settled as not sent.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
+
+import structlog
+from django.db import Error as DatabaseFault
+from django.db import connection
+
+from tenants.common.models import new_id
+from tenants.common.problems import Unavailable
+from tenants.gateway.bounds import Bounds
+from tenants.spend import recovery
+from tenants.spend.calls import CallIntent, OpenVerdict, Outcome, Settlement
+from tenants.spend.meter import Meter, MeterUnavailable
+
+log = structlog.get_logger(__name__)
+
+type _Opening = tuple[CallIntent, "asyncio.Future[OpenVerdict]"]
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
+
+
+class Writer:
+    """One process's way to the ledger; its methods belong to the event loop."""
+
+    def __init__(self, bounds: Bounds, make_meter: Callable[..., Meter] = Meter) -> None:
+        self._bounds = bounds
+        writer_id = new_id()
+        self._openings: _Line[_Opening] = _Line(
+            "gateway-open", make_meter(writer_id), self._open, bounds.batch
+        )
+        self._settlements: _Line[Settlement] = _Line(
+            "gateway-settle", make_meter(writer_id), Meter.settle_calls, bounds.batch
+        )
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._gathered: list[Settlement] = []
+        self._handover: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Start the threads, on behalf of the running event loop."""
+        self._loop = asyncio.get_running_loop()
+        self._openings.start()
+        self._settlements.start(before=_recover)
+
+    async def open(self, intent: CallIntent) -> OpenVerdict:
+        """Wait until a call's hold is durable, or refused.
+
+        Raises:
+            Unavailable: the ledger did not answer in time; the call must not be made.
+        """
+        if self._loop is None or self.backlog > self._bounds.backlog:
+            raise _unavailable()
+        waiting: asyncio.Future[OpenVerdict] = self._loop.create_future()
+        timer = self._loop.call_later(self._bounds.open_wait, _give_up, waiting)
+        self._openings.put((intent, waiting))
+        try:
+            return await waiting
+        except MeterUnavailable:
+            raise _unavailable() from None
+        finally:
+            timer.cancel()
+
+    def settle(self, settlement: Settlement) -> None:
+        """Take a settlement; it will reach the ledger, and nobody waits for it.
+
+        They are gathered for a moment, so that a thread does not wake for each.
+        """
+        self._gathered.append(settlement)
+        if self._handover is None and self._loop is not None:
+            self._handover = self._loop.call_later(self._bounds.settle_pause, self._hand_over)
+
+    @property
+    def backlog(self) -> int:
+        """How many calls wait to be opened or settled."""
+        return len(self._gathered) + self._openings.waiting + self._settlements.waiting
+
+    async def stop(self) -> None:
+        """Write what is left, for a bounded time, and let go of the writer's lock."""
+        until = time.monotonic() + self._bounds.stop
+        await asyncio.to_thread(self._openings.stop, until)
+        self._hand_over()
+        await asyncio.to_thread(self._settlements.stop, until)
+        left = self.backlog
+        if left:
+            log.error("settlements_left", count=left)
+
+    def _hand_over(self) -> None:
+        if self._handover is not None:
+            self._handover.cancel()
+            self._handover = None
+        gathered, self._gathered = self._gathered, []
+        self._settlements.put_all(gathered)
+
+    def _open(self, meter: Meter, batch: Sequence[_Opening]) -> None:
+        """Open a batch, in the opener's thread, without the callers who gave up meanwhile."""
+        wanted = [opening for opening in batch if not opening[1].done()]
+        verdicts = meter.open_calls([intent for intent, _ in wanted])
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._answer, wanted, verdicts)
+
+    def _answer(self, batch: Sequence[_Opening], verdicts: Sequence[OpenVerdict]) -> None:
+        """Wake the callers, in the event loop."""
+        for (intent, waiting), verdict in zip(batch, verdicts, strict=True):
+            if not waiting.done():
+                waiting.set_result(verdict)
+            elif verdict.is_accepted:
+                self.settle(Settlement.nothing(intent, Outcome.NOT_SENT))
+
+
+class _Line[Item]:
+    """A thread that takes everything that waits, up to a batch, and works on it; then again.
+
+    While the ledger does not answer it repeats the same batch: what became of that one is not
+    known, and repeating is harmless. Nothing else is tried meanwhile.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        meter: Meter,
+        work: Callable[[Meter, Sequence[Item]], object],
+        most: int,
+    ) -> None:
+        self._meter = meter
+        self._work = work
+        self._most = most
+        self._queue: SimpleQueue[Item | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._before: Callable[[], None] | None = None
+        self._under_way = 0
+        self._lost = 0
+        self._until: float | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many items wait, are being worked on, or could not be written in the time left."""
+        return self._queue.qsize() + self._under_way + self._lost
+
+    @property
+    def _is_over(self) -> bool:
+        return self._until is not None and time.monotonic() > self._until
+
+    def start(self, before: Callable[[], None] | None = None) -> None:
+        self._before = before
+        self._thread.start()
+
+    def put(self, item: Item) -> None:
+        self._queue.put(item)
+
+    def put_all(self, items: Sequence[Item]) -> None:
+        for item in items:
+            self._queue.put(item)
+
+    def stop(self, until: float) -> None:
+        """Let the thread finish what waits, until an instant of the monotonic clock."""
+        self._until = until
+        self._queue.put(None)
+        if self._thread.is_alive():
+            self._thread.join(max(until - time.monotonic(), 0) + _LONGEST_PAUSE)
+
+    def _run(self) -> None:
+        if self._before is not None:
+            self._before()
+        while True:
+            batch, last = self._take()
+            if batch:
+                self._under_way = len(batch)
+                self._attempt(batch)
+                self._under_way = 0
+            if last:
+                self._meter.close()
+                return
+
+    def _take(self) -> tuple[list[Item], bool]:
+        batch: list[Item] = []
+        item = self._queue.get()
+        while item is not None:
+            batch.append(item)
+            if len(batch) == self._most:
+                return batch, False
+            try:
+                item = self._queue.get_nowait()
+            except Empty:
+                return batch, False
+        return batch, True
+
+    def _attempt(self, batch: Sequence[Item]) -> None:
+        """Work on a batch; a fault of ours costs the item that has it, and never the thread."""
+        try:
+            self._persist(batch)
+        except Exception as error:  # noqa: BLE001 - the thread outlives whatever a single call does
+            log.error("writer_fault", error=type(error).__name__, calls=len(batch))  # noqa: TRY400 - a traceback could quote a call
+            if len(batch) > 1:
+                for item in batch:
+                    self._attempt([item])
+
+    def _persist(self, batch: Sequence[Item]) -> None:
+        pause = _FIRST_PAUSE
+        while not self._is_over:
+            try:
+                self._work(self._meter, batch)
+            except MeterUnavailable:
+                time.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+            else:
+                return
+        self._lost += len(batch)
+
+
+def _recover() -> None:
+    """Turn what dead processes left open into estimates before anything else; beat repeats it."""
+    try:
+        recovery.recover_orphans()
+    except DatabaseFault as error:
+        log.warning("recovery_postponed", error=type(error).__name__)
+    finally:
+        connection.close()
+
+
+def _give_up(waiting: "asyncio.Future[OpenVerdict]") -> None:
+    if not waiting.done():
+        waiting.set_exception(MeterUnavailable("the ledger does not answer"))
+
+
+def _unavailable() -> Unavailable:
+    return Unavailable(
+        "metering_unavailable",
+        "The service cannot write to its ledger; nothing was sent to Mistral. Try again.",
+        retry_after=1,
+    )
