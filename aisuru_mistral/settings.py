@@ -111,6 +111,12 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
+    "ENUM_NAME_OVERRIDES": {
+        "OrganizationStatus": "tenants.organizations.models.OrganizationStatus",
+        "KeyStatus": "tenants.keys.models.KeyStatus",
+        "ModelStatus": "tenants.registry.status.ModelStatus",
+        "VerdictCode": "tenants.keys.models.VerdictCode",
+    },
 }
 
 # ── Work in the background ───────────────────────────────────────────────────────────────────────

@@ -5,7 +5,7 @@ that rows added meanwhile move nothing.
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -34,30 +34,34 @@ def page[M: Model](rows: QuerySet[M], *, limit: int, cursor: str | None) -> Page
         Invalid: ``cursor_invalid``: not a cursor that we gave.
     """
     if cursor is not None:
-        rows = rows.filter(pk__lt=read_cursor(cursor))
+        rows = rows.filter(pk__lt=read_cursor(cursor, _row_id))
     found = list(rows.order_by("-pk")[: limit + 1])
     more = len(found) > limit
     found = found[:limit]
-    return Page(found, make_cursor(found[-1].pk) if more else None)
+    return Page(found, make_cursor(found[-1].pk.bytes) if more else None)
 
 
-def make_cursor(after: UUID) -> str:
-    """Write the cursor of the page that starts after a row."""
-    return _signer().sign(urlsafe_b64encode(after.bytes).decode().rstrip("="))
+def make_cursor(place: bytes) -> str:
+    """Write the cursor of the page that starts after a place."""
+    return _signer().sign(urlsafe_b64encode(place).decode().rstrip("="))
 
 
-def read_cursor(cursor: str) -> UUID:
+def read_cursor[Place](cursor: str, read: Callable[[bytes], Place]) -> Place:
     """Read a cursor back.
 
     Raises:
-        Invalid: ``cursor_invalid``.
+        Invalid: ``cursor_invalid``: altered, or of another list.
     """
     try:
         text = _signer().unsign(cursor)
-        return UUID(bytes=urlsafe_b64decode(text + "=="))
+        return read(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     except (BadSignature, ValueError):
         detail = _("This cursor is not one from an answer of ours. Start without it.")
         raise Invalid.field("/cursor", "cursor_invalid", detail) from None
+
+
+def _row_id(place: bytes) -> UUID:
+    return UUID(bytes=place)
 
 
 def _signer() -> Signer:

@@ -14,6 +14,7 @@ from uuid import UUID
 from django.http import HttpResponse
 from django.template.response import SimpleTemplateResponse
 from django.utils.translation import gettext as _
+from drf_spectacular.drainage import set_override
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.request import Request
@@ -36,6 +37,11 @@ _BODIES = frozenset({"post", "put", "patch"})
 class In(serializers.Serializer[Any]):
     """What may come in; a member that is not named is refused, not ignored."""
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Call it in the schema what it is about."""
+        super().__init_subclass__(**kwargs)
+        set_override(cls, "component_name", cls.__name__.removesuffix("In"))
+
     def to_internal_value(self, data: Any) -> Any:
         """Check the members, and that there are no others."""
         unknown = [name for name in data if name not in self.fields] if _is_object(data) else []
@@ -50,6 +56,15 @@ class In(serializers.Serializer[Any]):
         if errors:
             raise ValidationError(errors)
         return value
+
+
+class Out(serializers.Serializer[Any]):
+    """What goes out."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Call it in the schema what it is."""
+        super().__init_subclass__(**kwargs)
+        set_override(cls, "component_name", cls.__name__.removesuffix("Out"))
 
 
 class Nothing(In):
@@ -92,11 +107,19 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a handler answers; its status chooses the declared shape."""
+    """What a handler answers.
+
+    Attributes:
+        content: what the declared shape of ``status`` is made from.
+        status: one of those declared.
+        location: address of what was made.
+        is_shaped: the content is already what the renderer takes.
+    """
 
     content: Any = None
     status: int = 200
     location: str = ""
+    is_shaped: bool = False
 
 
 type Handler = Callable[..., Reply]
@@ -132,7 +155,7 @@ def endpoint(
     operation_id: str,
     *scopes: TokenScope,
     summary: str,
-    gives: Mapping[int, type[serializers.BaseSerializer[Any]] | None],
+    gives: Mapping[int, type[Out] | None],
     takes: type[In] | None = None,
     query: type[In] | None = None,
     refuses: tuple[int, ...] = (),
@@ -197,12 +220,12 @@ def endpoint(
 
 
 @cache
-def page_of(row: type[serializers.BaseSerializer[Any]]) -> type[serializers.Serializer[Any]]:
+def page_of(row: type[Out]) -> type[Out]:
     """Make the shape of a page of such rows: ``{"results": […], "next": cursor or null}``."""
     name = row.__name__.removesuffix("Out") + "Page"
     return type(
         name,
-        (serializers.Serializer,),
+        (Out,),
         {
             "__doc__": "A page of a list, newest first.",
             "results": row(many=True, source="rows"),
@@ -213,9 +236,9 @@ def page_of(row: type[serializers.BaseSerializer[Any]]) -> type[serializers.Seri
     )
 
 
-def _response(reply: Reply, shape: type[serializers.BaseSerializer[Any]] | None) -> HttpResponse:
+def _response(reply: Reply, shape: type[Out] | None) -> HttpResponse:
     headers = {"Location": reply.location} if reply.location else None
-    data = shape(reply.content).data if shape else None
+    data = shape(reply.content).data if shape and not reply.is_shaped else reply.content
     return Response(data, status=reply.status, headers=headers)
 
 

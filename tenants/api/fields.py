@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from tenants.common.money import parse_amount
+from tenants.common.money import parse_amount, plain
 from tenants.common.secrets import Secret
 
 _INT32 = 2**31 - 1
@@ -208,6 +208,10 @@ class Amount(serializers.Field[Decimal, str, str, Any]):
             return parse_amount(data) if isinstance(data, str) else self.fail("invalid")
         except ValueError:
             return self.fail("invalid")
+
+    def to_representation(self, value: Decimal) -> str:
+        """Write it without an exponent, with two places or as many as it has."""
+        return plain(value)
 
 
 @extend_schema_field({"type": "string", "format": "password", "writeOnly": True})

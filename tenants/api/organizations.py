@@ -12,7 +12,7 @@ from tenants.access.models import TokenScope
 from tenants.access.pagination import Page, page
 from tenants.access.permissions import require_platform
 from tenants.api import fields
-from tenants.api.endpoint import ApiView, Call, In, PageQuery, Reply, endpoint, page_of
+from tenants.api.endpoint import ApiView, Call, In, Out, PageQuery, Reply, endpoint, page_of
 from tenants.common import scope
 from tenants.common.money import CURRENCIES
 from tenants.organizations import services
@@ -43,7 +43,7 @@ class OrganizationChange(In):
     timezone = fields.Zone(max_length=64)
 
 
-class OrganizationOut(serializers.Serializer[Any]):
+class OrganizationOut(Out):
     """An organization."""
 
     id = serializers.UUIDField()

@@ -19,6 +19,7 @@ _MEANINGS = {
     402: "A spending limit stands in the way.",
     403: "The token lacks a scope.",
     404: "Not there, or not yours.",
+    406: "The answer has no form that Accept names.",
     409: "The present state does not allow it.",
     413: "The body is too large.",
     415: "The body is not application/json.",
@@ -29,7 +30,7 @@ _MEANINGS = {
 _SUCCESSES = {200: "Done.", 201: "Created.", 202: "Accepted; a worker goes on.", 204: "Gone."}
 
 
-class FieldErrorOut(serializers.Serializer[Any]):
+class FieldError(serializers.Serializer[Any]):
     """What is wrong with one member of a request."""
 
     pointer = serializers.CharField(help_text="JSON pointer (RFC 6901) to the member.")
@@ -37,7 +38,7 @@ class FieldErrorOut(serializers.Serializer[Any]):
     detail = serializers.CharField()
 
 
-class ProblemOut(serializers.Serializer[Any]):
+class ProblemDetails(serializers.Serializer[Any]):
     """A refusal or failure (RFC 9457)."""
 
     type = serializers.CharField(help_text="Relative reference to the problem's description.")
@@ -46,7 +47,7 @@ class ProblemOut(serializers.Serializer[Any]):
     detail = serializers.CharField(help_text="What happened and what to do next.")
     code = serializers.CharField(help_text="Stable; docs/problems.md lists all of them.")
     request_id = serializers.CharField()
-    errors = FieldErrorOut(many=True)  # type: ignore[assignment]  # a member, not the property
+    errors = FieldError(many=True)  # type: ignore[assignment]  # a member, not the property
 
 
 class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
@@ -91,7 +92,7 @@ def describe(
             answer = OpenApiTypes.STR if media_type != "application/json" else serializer
             responses[status, media_type] = OpenApiResponse(answer, description=_SUCCESSES[status])
     for status in sorted(refuses):
-        responses[status, PROBLEM_JSON] = OpenApiResponse(ProblemOut, _MEANINGS[status])
+        responses[status, PROBLEM_JSON] = OpenApiResponse(ProblemDetails, _MEANINGS[status])
     examples = [OpenApiExample("example", value=example, request_only=True)] if example else []
     return extend_schema(
         operation_id=operation_id,

@@ -13,7 +13,7 @@ from tenants.access.errors import not_found
 from tenants.access.models import OrganizationToken, TokenScope
 from tenants.access.pagination import page
 from tenants.api import fields
-from tenants.api.endpoint import ApiView, Call, In, PageQuery, Reply, endpoint, page_of
+from tenants.api.endpoint import ApiView, Call, In, Out, PageQuery, Reply, endpoint, page_of
 from tenants.common import scope
 from tenants.common.problems import Invalid
 from tenants.organizations.models import Organization
@@ -33,7 +33,7 @@ class TokenIn(In):
     expires_at = fields.Instant(required=False, allow_null=True)
 
 
-class TokenOut(serializers.Serializer[Any]):
+class TokenOut(Out):
     """A token, without the token."""
 
     id = serializers.UUIDField()

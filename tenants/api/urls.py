@@ -2,10 +2,30 @@
 
 from django.urls import path
 
-from tenants.api import documentation, organizations, tokens, workspaces
+from tenants.api import (
+    catalog,
+    documentation,
+    keys,
+    limits,
+    models,
+    organizations,
+    spend,
+    tokens,
+    workspaces,
+)
+from tenants.organizations.models import Organization, Workspace
+from tenants.registry.models import RegisteredModel
+from tenants.spend.limits import Subject
 
 _ORGANIZATION = "organizations/<uuid:organization_id>"
 _WORKSPACE = "workspaces/<uuid:workspace_id>"
+_KEY = "keys/<uuid:key_id>"
+_MODEL = "models/<uuid:model_id>"
+_LIMITED: tuple[tuple[str, type[Subject], str], ...] = (
+    (_ORGANIZATION, Organization, "organization"),
+    (_WORKSPACE, Workspace, "workspace"),
+    (_MODEL, RegisteredModel, "model"),
+)
 
 urlpatterns = [
     path("organizations", organizations.Organizations.as_view(), name="organizations"),
@@ -15,6 +35,34 @@ urlpatterns = [
     path(f"{_ORGANIZATION}/tokens/<uuid:token_id>", tokens.OneToken.as_view(), name="token"),
     path(_WORKSPACE, workspaces.OneWorkspace.as_view(), name="workspace"),
     path(f"{_WORKSPACE}/archive", workspaces.ArchiveWorkspace.as_view(), name="archive_workspace"),
+    path(f"{_WORKSPACE}/keys", keys.Keys.as_view(), name="keys"),
+    path(_KEY, keys.OneKey.as_view(), name="key"),
+    path(f"{_KEY}/validate", keys.ValidateKey.as_view(), name="validate_key"),
+    path(f"{_KEY}/versions", keys.KeyVersions.as_view(), name="key_versions"),
+    path(f"{_KEY}/models", keys.KeyModels.as_view(), name="key_models"),
+    path("models", models.Models.as_view(), name="models"),
+    path(_MODEL, models.OneModel.as_view(), name="model"),
+    path(f"{_MODEL}/token", models.ModelToken.as_view(), name="model_token"),
+    path(
+        f"{_MODEL}/completion-config",
+        models.ModelCompletionConfig.as_view(),
+        name="completion_config",
+    ),
+    path("catalog", catalog.Catalog.as_view(), name="catalog"),
+    *(
+        path(f"{address}/limits", limits.limits_of(subject, noun).as_view(), name=f"{noun}_limits")
+        for address, subject, noun in _LIMITED
+    ),
+    *(
+        path(
+            f"{address}/limits/effective",
+            limits.effective_limits_of(subject, noun).as_view(),
+            name=f"{noun}_effective_limits",
+        )
+        for address, subject, noun in _LIMITED
+    ),
+    path("spend", spend.Spend.as_view(), name="spend"),
+    path("calls", spend.Calls.as_view(), name="calls"),
     path("schema", documentation.Schema.as_view(), name="schema"),
     path("docs", documentation.Docs.as_view(), name="docs"),
     path("problems/<slug:code>", documentation.problem, name="problem"),

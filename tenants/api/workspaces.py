@@ -13,7 +13,7 @@ from tenants.access import tenancy
 from tenants.access.models import TokenScope
 from tenants.access.pagination import page
 from tenants.api import fields
-from tenants.api.endpoint import ApiView, Call, In, PageQuery, Reply, endpoint, page_of
+from tenants.api.endpoint import ApiView, Call, In, Out, PageQuery, Reply, endpoint, page_of
 from tenants.common import scope
 from tenants.keys.models import KeyStatus, MistralKey
 from tenants.organizations import services
@@ -28,14 +28,14 @@ class WorkspaceIn(In):
     description = fields.Text(max_length=500, required=False, allow_blank=True, multiline=True)
 
 
-class MistralWorkspaceOut(serializers.Serializer[Any]):
+class MistralWorkspaceOut(Out):
     """A workspace at Mistral, as a key's owner sees it there."""
 
     id = serializers.CharField(allow_null=True)
     name = serializers.CharField()
 
 
-class WorkspaceOut(serializers.Serializer[Any]):
+class WorkspaceOut(Out):
     """A workspace."""
 
     id = serializers.UUIDField()

@@ -1,0 +1,100 @@
+"""The catalogue over HTTP: Mistral's public models with what they do, cost, and how long they live.
+
+What a *key* may call is told by the key's own list, not here.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.utils import timezone
+from rest_framework import serializers
+
+from tenants.access.models import TokenScope
+from tenants.access.pagination import Page
+from tenants.api import fields
+from tenants.api.endpoint import ApiView, Call, In, Out, Reply, endpoint, page_of
+from tenants.common import scope
+from tenants.common.money import CURRENCIES
+from tenants.organizations.models import Organization
+from tenants.registry import catalog
+from tenants.spend import pricebook
+from tenants.spend.pricing import Meter
+
+
+class CatalogQuery(In):
+    """Which models, in which currency."""
+
+    currency = fields.OneOf(
+        choices=CURRENCIES, required=False, help_text="Without it, the organization's, or EUR."
+    )
+    include_retired = serializers.BooleanField(default=False)
+
+
+class UnitPriceOut(Out):
+    """What `per` units of a meter cost."""
+
+    meter = serializers.ChoiceField(choices=[meter.value for meter in Meter])
+    amount = fields.Amount()
+    per = serializers.IntegerField()
+    currency = serializers.CharField()
+
+
+class CatalogModelOut(Out):
+    """A model as Mistral publishes it."""
+
+    id = serializers.CharField()
+    display_name = serializers.CharField()
+    aliases = serializers.ListField(child=serializers.CharField())
+    stage = serializers.CharField()
+    family = serializers.CharField()
+    category = serializers.CharField()
+    endpoints = serializers.ListField(child=serializers.CharField())
+    capabilities = serializers.ListField(child=serializers.CharField())
+    context_length = serializers.IntegerField(allow_null=True)
+    released_on = serializers.DateField(allow_null=True)
+    deprecated_on = serializers.DateField(allow_null=True)
+    retires_on = serializers.DateField(allow_null=True)
+    replacement = serializers.CharField(allow_null=True)
+    prices = UnitPriceOut(many=True, help_text="None: the price is not known, which is not free.")
+
+
+class Catalog(ApiView):
+    """``/catalog``."""
+
+    @endpoint(
+        "list_catalog",
+        TokenScope.MODELS_READ,
+        summary="List Mistral's public models",
+        query=CatalogQuery,
+        gives={200: page_of(CatalogModelOut)},
+    )
+    def get(self, call: Call) -> Reply:
+        """All of them on one page, with today's prices."""
+        currency = call.data.get("currency") or _currency(call)
+        return Reply(Page(list(_models(currency, call.data["include_retired"])), None))
+
+
+def _currency(call: Call) -> str:
+    if call.principal.organization_id is None:
+        return CURRENCIES[0]
+    with scope.tenant(call.principal.organization_id):
+        return Organization.objects.get().currency
+
+
+def _models(currency: str, include_retired: bool) -> Iterator[dict[str, Any]]:  # noqa: FBT001 - a member of the query
+    now = timezone.now()
+    for model in catalog.load().models.values():
+        if include_retired or not model.is_retired(now.date()):
+            meters = pricebook.prices_for(model.id, currency, now).meters
+            prices = [
+                {"meter": meter.value, "amount": price.amount, "per": price.per}
+                for meter, price in meters.items()
+            ]
+            yield {
+                **{name: getattr(model, name) for name in _SHOWN},
+                "capabilities": sorted(model.capabilities),
+                "prices": [price | {"currency": currency} for price in prices],
+            }
+
+
+_SHOWN = tuple(set(CatalogModelOut().fields) - {"capabilities", "prices"})

@@ -1,0 +1,307 @@
+"""Mistral keys over HTTP: register, list, read, change, replace, check, delete. Never shown."""
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from django.urls import reverse
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from tenants.access import tenancy
+from tenants.access.models import TokenScope
+from tenants.access.pagination import page
+from tenants.api import fields
+from tenants.api.endpoint import ApiView, Call, In, Out, PageQuery, Reply, endpoint, page_of
+from tenants.common import scope
+from tenants.keys import services, verdicts
+from tenants.keys.models import KeyStatus, MistralKey, SeenModel, VerdictCode
+from tenants.keys.services import Registration
+from tenants.organizations.models import Workspace
+from tenants.registry.models import RegisteredModel
+
+_EXAMPLE_KEY = "the key as Mistral showed it"
+_LONGEST_GRACE = 30 * 86_400
+
+
+class KeyIn(In):
+    """A key to register."""
+
+    name = fields.Text(max_length=120, required=False, allow_blank=True)
+    key = fields.SecretText()
+    expires_on = fields.Day(required=False, allow_null=True)
+
+
+class KeyChange(In):
+    """What may change; the secret is no member of a key: see versions."""
+
+    name = fields.Text(max_length=120, allow_blank=True)
+    expires_on = fields.Day(allow_null=True)
+
+
+class KeyVersionIn(In):
+    """A new secret behind the same key."""
+
+    key = fields.SecretText()
+    expires_on = fields.Day(required=False, allow_null=True)
+    grace_seconds = fields.Whole(min_value=0, max_value=_LONGEST_GRACE, required=False)
+
+
+class KeysQuery(PageQuery):
+    """Which keys of a workspace."""
+
+    search = serializers.CharField(
+        max_length=120, required=False, help_text="Part of the name, or the last four characters."
+    )
+    status = fields.OneOf(
+        choices=KeyStatus.choices, required=False, help_text="Without it, all but revoked ones."
+    )
+
+
+class DeleteKeyQuery(In):
+    """How to delete a key."""
+
+    force = serializers.BooleanField(
+        default=False, help_text="Delete it although models use it; they are blocked from then on."
+    )
+
+
+class EvidenceOut(Out):
+    """What Mistral answered."""
+
+    http_status = serializers.IntegerField(allow_null=True, default=None)
+    mistral_code = serializers.CharField(allow_null=True, default=None)
+    correlation_id = serializers.CharField(allow_null=True, default=None)
+
+
+class IdentityOut(Out):
+    """Whom the key belongs to at Mistral."""
+
+    organization = serializers.CharField(allow_null=True)
+    workspace = serializers.CharField(allow_null=True)
+    key_name = serializers.CharField(allow_null=True)
+
+
+class VerdictOut(Out):
+    """The outcome of the last check."""
+
+    code = serializers.ChoiceField(choices=VerdictCode.choices)
+    title = serializers.CharField()
+    detail = serializers.CharField()
+    next_step = serializers.CharField()
+    checked_at = serializers.DateTimeField()
+    evidence = EvidenceOut()
+    identity = IdentityOut(allow_null=True)
+    models = serializers.IntegerField()
+
+
+class KeyOut(Out):
+    """A Mistral key, without the key."""
+
+    id = serializers.UUIDField()
+    workspace_id = serializers.UUIDField()
+    name = serializers.CharField()
+    last4 = serializers.CharField()
+    status = serializers.ChoiceField(choices=KeyStatus.choices)
+    expires_on = serializers.DateField(allow_null=True)
+    created_at = serializers.DateTimeField()
+    created_by = serializers.CharField()
+    verdict = serializers.SerializerMethodField()
+    in_use_by = serializers.IntegerField(help_text="How many models use it.")
+
+    @extend_schema_field(VerdictOut(allow_null=True))
+    def get_verdict(self, key: MistralKey) -> Any:
+        """Tell the verdict in the reader's language."""
+        verdict = verdicts.of(key)
+        return None if verdict is None else VerdictOut(verdict).data
+
+
+class CautionOut(Out):
+    """Something to know although the request succeeded."""
+
+    code = serializers.CharField()
+    detail = serializers.CharField()
+
+
+class RegisteredKeyOut(KeyOut):
+    """A key that was just sent."""
+
+    warnings = CautionOut(many=True)
+
+
+class SeenModelOut(Out):
+    """A model that a key sees at Mistral."""
+
+    id = serializers.CharField(source="mistral_id")
+    name = serializers.CharField()
+    aliases = serializers.ListField(child=serializers.CharField())
+    kind = serializers.CharField(help_text="`base` or `fine-tuned`.")
+    root = serializers.CharField(  # type: ignore[assignment]  # a member, not the property
+        help_text="What a fine-tuned model was trained from."
+    )
+    context_length = serializers.IntegerField(allow_null=True)
+    capabilities = serializers.DictField(child=serializers.BooleanField())
+    deprecation_at = serializers.DateTimeField(allow_null=True)
+    replacement = serializers.CharField()
+
+
+class Keys(ApiView):
+    """``/workspaces/{workspace_id}/keys``."""
+
+    @endpoint(
+        "list_keys",
+        TokenScope.KEYS_READ,
+        summary="List the keys of a workspace",
+        query=KeysQuery,
+        gives={200: page_of(KeyOut)},
+    )
+    def get(self, call: Call, workspace_id: UUID) -> Reply:
+        """Revoked keys are listed only when asked for."""
+        workspace = tenancy.find(call.principal, Workspace, workspace_id)
+        with scope.tenant(workspace.organization_id):
+            rows = _chosen(_keys().filter(workspace=workspace), call.data)
+            return Reply(page(rows, **call.page))
+
+    @endpoint(
+        "register_key",
+        TokenScope.KEYS_WRITE,
+        summary="Register a Mistral key",
+        takes=KeyIn,
+        gives={202: RegisteredKeyOut, 200: RegisteredKeyOut},
+        refuses=(409, 503),
+        example={"name": "Produzione", "key": _EXAMPLE_KEY},
+    )
+    def post(self, call: Call, workspace_id: UUID) -> Reply:
+        """A worker asks Mistral about it; a key that the workspace has already gives 200."""
+        workspace = tenancy.find(call.principal, Workspace, workspace_id)
+        facts = dict(call.data)
+        registration = services.register_key(
+            actor=call.actor, workspace=workspace, plain=facts.pop("key"), **facts
+        )
+        address = reverse("key", kwargs={"key_id": registration.key.pk})
+        return Reply(_sent(registration), 202 if registration.created else 200, address)
+
+
+class OneKey(ApiView):
+    """``/keys/{key_id}``."""
+
+    @endpoint("get_key", TokenScope.KEYS_READ, summary="Read a key", gives={200: KeyOut})
+    def get(self, call: Call, key_id: UUID) -> Reply:
+        """The secret is never shown."""
+        return Reply(_shown(tenancy.find(call.principal, MistralKey, key_id)))
+
+    @endpoint(
+        "update_key",
+        TokenScope.KEYS_WRITE,
+        summary="Change a key's name or expiry date",
+        takes=KeyChange,
+        gives={200: KeyOut},
+        refuses=(409,),
+        example={"name": "Produzione"},
+    )
+    def patch(self, call: Call, key_id: UUID) -> Reply:
+        """Only the members sent are changed; another date has the key checked again."""
+        key = tenancy.find(call.principal, MistralKey, key_id)
+        return Reply(_shown(services.update_key(actor=call.actor, key=key, changes=call.data)))
+
+    @endpoint(
+        "delete_key",
+        TokenScope.KEYS_WRITE,
+        summary="Delete a key",
+        query=DeleteKeyQuery,
+        gives={204: None},
+        refuses=(409,),
+    )
+    def delete(self, call: Call, key_id: UUID) -> Reply:
+        """The secret is shredded; the key stays in history as `revoked`."""
+        key = tenancy.find(call.principal, MistralKey, key_id)
+        services.delete_key(actor=call.actor, key=key, force=call.data["force"])
+        return Reply(None, 204)
+
+
+class ValidateKey(ApiView):
+    """``/keys/{key_id}/validate``."""
+
+    @endpoint(
+        "validate_key",
+        TokenScope.KEYS_WRITE,
+        summary="Check a key again",
+        gives={202: KeyOut},
+        refuses=(409,),
+    )
+    def post(self, call: Call, key_id: UUID) -> Reply:
+        """A worker asks Mistral; it costs nothing there."""
+        key = tenancy.find(call.principal, MistralKey, key_id)
+        return Reply(_shown(services.request_validation(actor=call.actor, key=key)), 202)
+
+
+class KeyVersions(ApiView):
+    """``/keys/{key_id}/versions``."""
+
+    @endpoint(
+        "replace_key_secret",
+        TokenScope.KEYS_WRITE,
+        summary="Replace the secret behind a key",
+        takes=KeyVersionIn,
+        gives={202: RegisteredKeyOut, 200: RegisteredKeyOut},
+        refuses=(409, 503),
+        example={"key": _EXAMPLE_KEY},
+    )
+    def post(self, call: Call, key_id: UUID) -> Reply:
+        """The models of the key follow with their next call; the same secret again gives 200."""
+        key = tenancy.find(call.principal, MistralKey, key_id)
+        facts = dict(call.data)
+        registration = services.replace_secret(
+            actor=call.actor, key=key, plain=facts.pop("key"), **facts
+        )
+        return Reply(_sent(registration), 202 if registration.created else 200)
+
+
+class KeyModels(ApiView):
+    """``/keys/{key_id}/models``."""
+
+    @endpoint(
+        "list_key_models",
+        TokenScope.KEYS_READ,
+        summary="List the models that a key sees",
+        query=PageQuery,
+        gives={200: page_of(SeenModelOut)},
+    )
+    def get(self, call: Call, key_id: UUID) -> Reply:
+        """As of its last accepted check; fine-tuned models and aliases included."""
+        key = tenancy.find(call.principal, MistralKey, key_id)
+        with scope.tenant(key.organization_id):
+            return Reply(page(SeenModel.objects.filter(key=key), **call.page))
+
+
+def _keys() -> QuerySet[MistralKey]:
+    """Read keys with the number of models that use each."""
+    users = (
+        RegisteredModel.objects.filter(key=OuterRef("pk"), retired_at=None)
+        .order_by()
+        .values("key")
+        .annotate(number=Count("pk"))
+    )
+    return MistralKey.objects.annotate(in_use_by=Coalesce(Subquery(users.values("number")), 0))
+
+
+def _chosen(rows: QuerySet[MistralKey], query: dict[str, Any]) -> QuerySet[MistralKey]:
+    if "status" in query:
+        rows = rows.filter(status=query["status"])
+    else:
+        rows = rows.filter(revoked_at=None)
+    if search := query.get("search"):
+        rows = rows.filter(Q(name__icontains=search) | Q(last4=search))
+    return rows
+
+
+def _shown(key: MistralKey) -> MistralKey:
+    with scope.tenant(key.organization_id):
+        return _keys().get(pk=key.pk)
+
+
+def _sent(registration: Registration) -> Any:
+    shown: Any = _shown(registration.key)
+    shown.warnings = registration.cautions
+    return shown
