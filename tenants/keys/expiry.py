@@ -4,6 +4,11 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 
+def today(zone: str, now: datetime) -> date:
+    """Return the day that an instant falls on in a zone."""
+    return now.astimezone(ZoneInfo(zone)).date()
+
+
 def ends_at(expires_on: date, zone: str) -> datetime:
     """Return the first instant at which a key with this date is expired.
 
@@ -15,4 +20,4 @@ def ends_at(expires_on: date, zone: str) -> datetime:
 
 def has_expired(expires_on: date | None, zone: str, now: datetime) -> bool:
     """Tell whether the day is over; a key without a date never expires here."""
-    return expires_on is not None and expires_on < now.astimezone(ZoneInfo(zone)).date()
+    return expires_on is not None and expires_on < today(zone, now)

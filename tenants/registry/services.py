@@ -1,0 +1,255 @@
+"""Verbs on registered models and their tokens: each is one transaction with its audit row.
+
+A model is bound to a key that is valid and sees the Mistral model; a token is shown once, and only
+its digest is kept.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError
+from django.db.models.functions import Least, Now
+from django.utils.translation import gettext as _
+
+from tenants.common import scope, tokens
+from tenants.common.models import new_id
+from tenants.common.problems import Conflict, Invalid
+from tenants.common.secrets import Secret
+from tenants.keys.models import MistralKey
+from tenants.organizations import audit
+from tenants.organizations.audit import Actor
+from tenants.organizations.models import Organization, Workspace
+from tenants.registry import choosing, conditions
+from tenants.registry.models import ModelToken, RegisteredModel
+
+MAX_GRACE_SECONDS = 30 * 86_400
+_BOUND = frozenset({"key", "mistral_model"})
+_CHANGEABLE = frozenset(
+    {
+        "name",
+        "description",
+        "mistral_model",
+        "context_size",
+        "timeout",
+        "purposes",
+        "defaults",
+        "external_id",
+        "visible_to_tenant",
+        "use_as_default",
+    }
+)
+
+
+def create_model(
+    *,
+    actor: Actor,
+    organization: Organization,
+    workspace: Workspace,
+    name: str,
+    mistral_model: str,
+    purposes: Collection[str],
+    key: MistralKey | None = None,
+    description: str = "",
+    context_size: int | None = None,
+    timeout: int | None = None,
+    defaults: Mapping[str, Any] | None = None,
+    external_id: str = "",
+    visible_to_tenant: bool = True,
+    use_as_default: bool = False,
+) -> tuple[RegisteredModel, Secret[str]]:
+    """Register a model of a workspace and make its first token, which is never shown again.
+
+    Args:
+        actor: who registers it.
+        organization: whose model it is.
+        workspace: of the same organization.
+        name: unique among the organization's models, whatever the case of its letters.
+        mistral_model: a model that the key sees: snapshot, alias or ``ft:…``.
+        purposes: at least one of ``Purpose``.
+        key: of the same workspace; None chooses the best.
+        description: for people.
+        context_size: tokens; None takes what the model has.
+        timeout: seconds; None: no wish.
+        defaults: ``temperature``, ``max_tokens``, ``safe_prompt``; any of them.
+        external_id: the caller's own.
+        visible_to_tenant: as AIsuru has it.
+        use_as_default: as AIsuru has it; needs ``visible_to_tenant``.
+
+    Raises:
+        Invalid: ``model_not_available`` (with ``near_matches``), ``not_found`` for a key or
+            workspace that is not there, or what ``conditions.check`` refuses.
+        Conflict: ``name_taken``, ``workspace_archived``, ``no_usable_key``.
+    """
+    model = RegisteredModel(
+        id=new_id(),
+        organization=organization,
+        name=name,
+        description=description,
+        mistral_model=mistral_model,
+        context_size=context_size,
+        timeout=timeout,
+        purposes=list(purposes),
+        defaults=dict(defaults or {}),
+        external_id=external_id,
+        visible_to_tenant=visible_to_tenant,
+        use_as_default=use_as_default,
+        created_by=actor.name,
+    )
+    conditions.check(model)
+    with _unique_name(), scope.tenant(organization.id):
+        model.workspace = _active(organization, workspace)
+        choice = choosing.choose(model.workspace, mistral_model, key)
+        model.key = choice.key
+        model.context_size = context_size or choice.context_length
+        model.save(force_insert=True)
+        token = _issue(model)
+        _record(actor, model, "model.created")
+    return model, token
+
+
+def update_model(
+    *, actor: Actor, model: RegisteredModel, changes: Mapping[str, Any]
+) -> RegisteredModel:
+    """Change a model; ``key`` (None: the best) and ``mistral_model`` are checked as on creation.
+
+    Unknown names are left out; a change that changes nothing is no event.
+
+    Raises:
+        Invalid: as ``create_model``.
+        Conflict: ``model_retired``, ``name_taken``, ``no_usable_key``.
+    """
+    changed = sorted(
+        name
+        for name, value in changes.items()
+        if (name in _CHANGEABLE and getattr(model, name) != value)
+        or (name == "key" and model.key_id != getattr(value, "pk", None))
+    )
+    if not changed:
+        return model
+    with _unique_name(), scope.tenant(model.organization_id):
+        model = _locked(model.pk)
+        for name in set(changed) - _BOUND:
+            setattr(model, name, changes[name])
+        conditions.check(model)
+        if _BOUND & set(changed):
+            _rebind(model, changes)
+        model.save(update_fields={*changed, "context_size"})
+        _record(actor, model, "model.updated", changed)
+    return model
+
+
+def retire_model(*, actor: Actor, model: RegisteredModel) -> RegisteredModel:
+    """Retire a model: its tokens stop at once, its history stays; twice changes nothing."""
+    with scope.tenant(model.organization_id):
+        active = RegisteredModel.objects.filter(pk=model.pk, retired_at=None)
+        if active.update(retired_at=Now()):
+            ModelToken.objects.filter(model=model, revoked_at=None).update(revoked_at=Now())
+            _record(actor, model, "model.retired")
+        model.refresh_from_db(fields=["retired_at"])
+    return model
+
+
+def rotate_token(*, actor: Actor, model: RegisteredModel, grace_seconds: int = 0) -> Secret[str]:
+    """Make a new token; the old ones stop after the grace, at once if there is none.
+
+    An older token's own end is never moved to a later time.
+
+    Raises:
+        Invalid: ``grace_out_of_range``: below zero, or longer than thirty days.
+        Conflict: ``model_retired``.
+    """
+    if not 0 <= grace_seconds <= MAX_GRACE_SECONDS:
+        detail = _("Choose a grace from 0 seconds to 30 days (2592000 seconds).")
+        raise Invalid.field("/grace_seconds", "grace_out_of_range", detail)
+    with scope.tenant(model.organization_id):
+        model = _locked(model.pk)
+        old = ModelToken.objects.filter(model=model, revoked_at=None)
+        if grace_seconds:
+            ends_at = Now() + timedelta(seconds=grace_seconds)
+            old.update(expires_at=Least("expires_at", ends_at))  # NULLs do not count
+        else:
+            old.update(revoked_at=Now())
+        token = _issue(model)
+        _record(actor, model, "model.token_rotated")
+    return token
+
+
+def _active(organization: Organization, workspace: Workspace) -> Workspace:
+    """Read a workspace of the organization anew, and refuse an archived one."""
+    found = (
+        Workspace.objects.select_related("organization")
+        .filter(pk=workspace.pk, organization=organization)
+        .first()
+    )
+    if found is None:
+        detail = _("There is no such workspace in this organization.")
+        raise Invalid.field("/workspace_id", "not_found", detail)
+    if found.archived_at is not None:
+        detail = _("This workspace is archived. Choose an active one.")
+        raise Conflict("workspace_archived", detail)
+    return found
+
+
+def _locked(model_id: UUID) -> RegisteredModel:
+    """Lock a model that is not retired, with all that its status depends on.
+
+    Raises:
+        Conflict: ``model_retired``.
+    """
+    found = (
+        RegisteredModel.objects.select_for_update(no_key=True, of=("self",))
+        .select_related("organization", "workspace__organization", "key")
+        .filter(pk=model_id, retired_at=None)
+        .first()
+    )
+    if found is None:
+        raise Conflict("model_retired", _("This model was deleted. Create a new one."))
+    return found
+
+
+def _rebind(model: RegisteredModel, changes: Mapping[str, Any]) -> None:
+    """Give a model another key, another Mistral model, or both; check them together."""
+    mistral_model = changes.get("mistral_model", model.mistral_model)
+    choice = choosing.choose(model.workspace, mistral_model, changes.get("key", model.key))
+    model.mistral_model, model.key = mistral_model, choice.key
+    too_large = (
+        model.context_size and choice.context_length and model.context_size > choice.context_length
+    )
+    if too_large and "context_size" not in changes:
+        model.context_size = choice.context_length
+
+
+def _issue(model: RegisteredModel) -> Secret[str]:
+    token = tokens.mint(tokens.TokenKind.MODEL)
+    ModelToken.objects.create(
+        organization_id=model.organization_id,
+        model=model,
+        digest=tokens.digest(token.reveal()),
+        hint=tokens.hint(token),
+    )
+    return token
+
+
+def _record(actor: Actor, model: RegisteredModel, verb: str, changed: Collection[str] = ()) -> None:
+    audit.record(
+        actor=actor,
+        organization_id=model.organization_id,
+        verb=verb,
+        target=model,
+        changed=list(changed),
+    )
+
+
+@contextmanager
+def _unique_name() -> Iterator[None]:
+    """Turn the database's word on a taken name into a refusal."""
+    try:
+        yield
+    except IntegrityError as error:
+        if "model_name_uniq" not in str(error):
+            raise
+        detail = _("Another model of this organization has this name. Choose a different one.")
+        raise Conflict("name_taken", detail) from None

@@ -1,0 +1,395 @@
+"""Verbs on models: create, change, retire, rotate the token."""
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
+from decimal import Decimal
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from tenants.common import scope, tokens
+from tenants.common.problems import Conflict, Invalid, Problem
+from tenants.common.secrets import Secret
+from tenants.keys import services as keys
+from tenants.keys.models import KeyStatus, MistralKey
+from tenants.organizations import services as organizations
+from tenants.organizations.models import AuditEvent
+from tenants.registry import services, status
+from tenants.registry.status import BlockedReason
+from tests import factories
+from tests.factories import ACTOR
+from tests.keys.keyring import checked, name_of, registered, set_back
+from tests.registry.steps import create, models_of, tokens_of
+
+FINE_TUNED = "ft:mistral-small-2603:aurora-claims:20260310:7e773925"
+
+
+@pytest.fixture
+def workspace(organization):
+    """The default workspace, with its organization at hand."""
+    workspace = factories.default_workspace(organization)
+    workspace.organization = organization
+    return workspace
+
+
+def refused(call, error: type[Problem], code: str) -> Problem:
+    with pytest.raises(error) as refusal:
+        call()
+    assert refusal.value.code == code
+    return refusal.value
+
+
+def verbs(model) -> list[str]:
+    with scope.tenant(model.organization_id):
+        events = AuditEvent.objects.filter(target_id=model.id).order_by("id")
+        return [event.verb for event in events]
+
+
+def test_a_model_is_ready_with_a_token_shown_once_and_defaults_of_its_own(workspace, key):
+    model, token = create(
+        workspace,
+        key=key,
+        purposes=["deep_thought", "question_answering", "deep_thought"],
+        defaults={"temperature": Decimal("0.3"), "max_tokens": 400, "safe_prompt": True},
+        external_id="42",
+    )
+    assert status.of(model, timezone.now()) is None
+    assert (model.key, model.workspace, model.context_size) == (key, workspace, 262144)
+    assert model.purposes == ["question_answering", "deep_thought"]
+    assert model.defaults == {"temperature": 0.3, "max_tokens": 400, "safe_prompt": True}
+    assert tokens.kind_of(token.reveal()) is tokens.TokenKind.MODEL
+    (kept,) = tokens_of(model)
+    assert bytes(kept.digest) == tokens.digest(token.reveal())
+    assert token.reveal() not in str(vars(kept))
+    assert verbs(model) == ["model.created"]
+
+
+@pytest.mark.parametrize("mistral_model", ["mistral-small-2603", "mistral-embed", FINE_TUNED])
+def test_every_model_that_the_key_sees_may_be_registered(workspace, key, mistral_model):
+    assert create(workspace, key=key, mistral_model=mistral_model)[0].mistral_model == mistral_model
+
+
+@pytest.mark.parametrize(
+    ("wanted", "near"),
+    [
+        ("mistral-smal-latest", "mistral-small-latest"),
+        ("Mistral-Large", "mistral-large-latest"),
+        ("mistral-small-2506", "mistral-small-2603"),
+        ("codestral", "codestral-embed"),
+        ("ft:mistral-small-2603:aurora-claims:20260310:00000000", FINE_TUNED),
+    ],
+)
+def test_a_model_that_the_key_does_not_see_is_refused_with_near_matches(
+    workspace, key, wanted, near
+):
+    problem = refused(
+        lambda: create(workspace, key=key, mistral_model=wanted), Invalid, "model_not_available"
+    )
+    assert problem.errors[0].pointer == "/model"
+    assert near in problem.members["near_matches"]
+    assert near in problem.detail
+    assert len(problem.members["near_matches"]) <= 6
+    assert models_of(workspace.organization) == []
+
+
+def test_a_model_like_no_other_is_refused_without_a_guess(workspace, key):
+    problem = refused(
+        lambda: create(workspace, key=key, mistral_model="zzz"), Invalid, "model_not_available"
+    )
+    assert problem.members["near_matches"] == []
+
+
+def test_without_a_wish_the_valid_key_that_lives_longest_and_sees_the_model_is_taken(
+    workspace, made_up
+):
+    def valid(**facts) -> MistralKey:
+        return checked(registered(workspace, made_up(organization="aurora"), **facts))
+
+    soon = valid(expires_on=date(2199, 1, 1))
+    later = valid(expires_on=date(2199, 6, 1))
+    blind = checked(registered(workspace, made_up(organization="borea")))
+    registered(workspace, made_up(organization="aurora"))  # still pending
+    assert create(workspace, mistral_model=FINE_TUNED, name="a")[0].key == later
+    keys.delete_key(actor=ACTOR, key=later, force=True)
+    assert create(workspace, mistral_model=FINE_TUNED, name="b")[0].key == soon
+    assert create(workspace, name="c")[0].key == blind, "no date at all is the longest life"
+
+
+def test_without_any_key_the_answer_says_so(workspace):
+    problem = refused(lambda: create(workspace), Conflict, "no_usable_key")
+    assert "key_status" not in problem.members
+
+
+def test_without_a_valid_key_the_answer_says_so(workspace, made_up):
+    pending = registered(workspace, made_up(behaviour={"error": "billing_inactive"}))
+    while_pending = refused(lambda: create(workspace), Conflict, "no_usable_key").detail
+    checked(pending)
+    assert refused(lambda: create(workspace), Conflict, "no_usable_key").detail != while_pending
+
+
+@pytest.mark.parametrize("error", ["billing_inactive", "service_unavailable", None])
+def test_a_wished_key_must_be_valid(workspace, made_up, error):
+    key = registered(workspace, made_up(behaviour={"error": error}))
+    if error:
+        key = checked(key)
+    problem = refused(lambda: create(workspace, key=key), Conflict, "no_usable_key")
+    assert problem.members["key_status"] == key.status
+    assert models_of(workspace.organization) == []
+
+
+def test_a_valid_key_whose_date_is_over_since_its_check_is_not_usable(workspace, key):
+    with scope.tenant(key.organization_id):
+        MistralKey.objects.filter(pk=key.pk).update(expires_on=date(2020, 1, 1))
+    refused(lambda: create(workspace, key=key), Conflict, "no_usable_key")
+    refused(lambda: create(workspace), Conflict, "no_usable_key")
+
+
+def test_a_key_of_another_workspace_or_organization_is_as_if_it_were_not_there(
+    workspace, stranger, made_up
+):
+    other = factories.workspace(workspace.organization)
+    neighbours = checked(registered(other, made_up()))
+    strangers = checked(registered(factories.default_workspace(stranger), made_up()))
+    deleted = keys.delete_key(actor=ACTOR, key=checked(registered(workspace, made_up())))
+    answers = {
+        refused(lambda key=key: create(workspace, key=key), Invalid, "not_found").detail
+        for key in (neighbours, strangers, deleted)
+    }
+    assert len(answers) == 1
+    assert models_of(workspace.organization) == []
+
+
+def test_a_workspace_of_another_organization_is_not_found(workspace, stranger, key):
+    problem = refused(
+        lambda: create(factories.default_workspace(stranger), organization=workspace.organization),
+        Invalid,
+        "not_found",
+    )
+    assert problem.errors[0].pointer == "/workspace_id"
+
+
+def test_an_archived_workspace_takes_no_model(organization, made_up):
+    workspace = factories.workspace(organization)
+    checked(registered(workspace, made_up()))
+    workspace = organizations.archive_workspace(actor=ACTOR, workspace=workspace)
+    refused(lambda: create(workspace, organization=organization), Conflict, "workspace_archived")
+
+
+def test_a_name_is_taken_once_whatever_its_letters_and_free_again_after_retirement(workspace, key):
+    first, _token = create(workspace, name="Assistente")
+    refused(lambda: create(workspace, name="ASSISTENTE"), Conflict, "name_taken")
+    other, _token = create(workspace, name="Altro")
+    refused(
+        lambda: services.update_model(actor=ACTOR, model=other, changes={"name": "assistente"}),
+        Conflict,
+        "name_taken",
+    )
+    services.retire_model(actor=ACTOR, model=first)
+    create(workspace, name="assistente")
+
+
+@pytest.mark.parametrize(
+    ("facts", "pointer", "code"),
+    [
+        ({"purposes": []}, "/purposes", "purpose_required"),
+        ({"purposes": ["poetry"]}, "/purposes", "purpose_unknown"),
+        ({"context_size": 0}, "/context_size", "out_of_range"),
+        ({"context_size": 2**31}, "/context_size", "out_of_range"),
+        ({"timeout": -1}, "/timeout", "out_of_range"),
+        ({"timeout": True}, "/timeout", "out_of_range"),
+        ({"defaults": {"temperature": 1.51}}, "/defaults/temperature", "out_of_range"),
+        ({"defaults": {"temperature": -0.1}}, "/defaults/temperature", "out_of_range"),
+        ({"defaults": {"temperature": math.nan}}, "/defaults/temperature", "out_of_range"),
+        ({"defaults": {"temperature": True}}, "/defaults/temperature", "out_of_range"),
+        ({"defaults": {"temperature": "0.5"}}, "/defaults/temperature", "out_of_range"),
+        ({"defaults": {"max_tokens": 0}}, "/defaults/max_tokens", "out_of_range"),
+        ({"defaults": {"max_tokens": 1.5}}, "/defaults/max_tokens", "out_of_range"),
+        ({"defaults": {"safe_prompt": 1}}, "/defaults/safe_prompt", "out_of_range"),
+        ({"defaults": {"top_p": 1}}, "/defaults", "unknown_default"),
+        (
+            {"use_as_default": True, "visible_to_tenant": False},
+            "/use_as_default",
+            "default_needs_visibility",
+        ),
+    ],
+)
+def test_a_fact_that_cannot_be_is_refused_on_creation_and_on_change(
+    workspace, key, facts, pointer, code
+):
+    problem = refused(lambda: create(workspace, **facts), Invalid, code)
+    assert problem.errors[0].pointer == pointer
+    assert models_of(workspace.organization) == []
+    model, _token = create(workspace)
+    refused(lambda: services.update_model(actor=ACTOR, model=model, changes=facts), Invalid, code)
+    (stored,) = models_of(workspace.organization)
+    for field in stored._meta.fields:
+        assert getattr(stored, field.attname) == getattr(model, field.attname)
+    assert verbs(model) == ["model.created"]
+
+
+@pytest.mark.parametrize("temperature", [0, 1.5, 1, Decimal("0.70")])
+def test_temperatures_that_mistral_takes_are_taken(workspace, key, temperature):
+    model, _token = create(workspace, defaults={"temperature": temperature})
+    assert model.defaults == {"temperature": float(temperature)}
+
+
+def test_all_breaches_are_told_at_once(workspace, key):
+    problem = refused(
+        lambda: create(workspace, purposes=[], timeout=0, defaults={"max_tokens": 0}),
+        Invalid,
+        "purpose_required",
+    )
+    assert [error.pointer for error in problem.errors] == [
+        "/purposes",
+        "/timeout",
+        "/defaults/max_tokens",
+    ]
+
+
+def test_a_model_may_change_and_what_is_not_named_stays(workspace, key):
+    model, token = create(workspace, description="vecchia", timeout=30)
+    changed = services.update_model(
+        actor=ACTOR,
+        model=model,
+        changes={"description": "nuova", "created_by": "x", "purposes": ["import_export"]},
+    )
+    assert (changed.description, changed.timeout) == ("nuova", 30)
+    assert (changed.purposes, changed.created_by) == (["import_export"], ACTOR.name)
+    assert verbs(model) == ["model.created", "model.updated"]
+    services.update_model(actor=ACTOR, model=changed, changes={"description": "nuova"})
+    assert len(verbs(model)) == 2
+    assert bytes(tokens_of(model)[0].digest) == tokens.digest(token.reveal())
+
+
+def test_another_mistral_model_is_checked_like_the_first(workspace, key):
+    model, _token = create(workspace)
+    refused(
+        lambda: services.update_model(
+            actor=ACTOR, model=model, changes={"mistral_model": "mistral-tiny"}
+        ),
+        Invalid,
+        "model_not_available",
+    )
+    changed = services.update_model(
+        actor=ACTOR, model=model, changes={"mistral_model": "mistral-embed"}
+    )
+    assert changed.mistral_model == "mistral-embed"
+    assert changed.context_size == 8192, "never more than the new model takes"
+
+
+def test_another_key_is_checked_like_the_first(workspace, key, made_up):
+    model, _token = create(workspace, key=key, mistral_model=FINE_TUNED)
+    blind = checked(registered(workspace, made_up(organization="borea")))
+    broke = checked(registered(workspace, made_up(behaviour={"error": "billing_inactive"})))
+    good = checked(registered(workspace, made_up(organization="aurora")))
+    change = lambda key: services.update_model(  # noqa: E731
+        actor=ACTOR, model=model, changes={"key": key}
+    )
+    refused(lambda: change(blind), Invalid, "model_not_available")
+    refused(lambda: change(broke), Conflict, "no_usable_key")
+    assert models_of(workspace.organization)[0].key_id == key.id
+    assert change(good).key == good
+
+
+def test_a_retired_model_stops_with_its_tokens_and_keeps_its_history(workspace, key):
+    model, _token = create(workspace)
+    services.rotate_token(actor=ACTOR, model=model, grace_seconds=60)
+    retired = services.retire_model(actor=ACTOR, model=model)
+    assert retired.retired_at is not None
+    assert all(token.revoked_at for token in tokens_of(model))
+    again = services.retire_model(actor=ACTOR, model=model)
+    assert again.retired_at == retired.retired_at
+    assert verbs(model)[-1:] == ["model.retired"]
+    assert verbs(model).count("model.retired") == 1
+    for call in (
+        lambda: services.update_model(actor=ACTOR, model=model, changes={"name": "x"}),
+        lambda: services.rotate_token(actor=ACTOR, model=model),
+    ):
+        refused(call, Conflict, "model_retired")
+
+
+def test_without_grace_the_old_token_stops_at_once(workspace, key):
+    model, first = create(workspace)
+    second = services.rotate_token(actor=ACTOR, model=model)
+    old, new = tokens_of(model)
+    assert first != second
+    assert old.revoked_at is not None
+    assert (new.revoked_at, new.expires_at) == (None, None)
+    assert bytes(new.digest) == tokens.digest(second.reveal())
+
+
+def test_with_grace_the_old_token_ends_later_but_never_later_than_it_would(workspace, key):
+    model, _token = create(workspace)
+    services.rotate_token(actor=ACTOR, model=model, grace_seconds=60)
+    services.rotate_token(actor=ACTOR, model=model, grace_seconds=3600)
+    first, second, third = tokens_of(model)
+    now = timezone.now()
+    assert timedelta(0) < first.expires_at - now <= timedelta(seconds=60)
+    assert timedelta(seconds=3500) < second.expires_at - now <= timedelta(seconds=3600)
+    assert third.expires_at is None
+
+
+@pytest.mark.parametrize("grace", [-1, 30 * 86_400 + 1])
+def test_a_grace_out_of_range_is_refused_and_rotates_nothing(workspace, key, grace):
+    model, _token = create(workspace)
+    refused(
+        lambda: services.rotate_token(actor=ACTOR, model=model, grace_seconds=grace),
+        Invalid,
+        "grace_out_of_range",
+    )
+    (only,) = tokens_of(model)
+    assert (only.revoked_at, only.expires_at) == (None, None)
+
+
+def test_a_key_is_never_deleted_under_a_model_that_is_just_being_made(workspace, made_up):
+    """Whoever comes second sees the other: no model is born on a key that is gone."""
+
+    def in_thread(call):
+        try:
+            return call()
+        except Problem as problem:
+            return problem
+        finally:
+            connection.close()
+
+    for number in range(6):
+        key = checked(registered(workspace, made_up()))
+        calls = [
+            lambda key=key, number=number: create(workspace, key=key, name=f"m{number}"),
+            lambda key=key: keys.delete_key(actor=ACTOR, key=key),
+        ]
+        with ThreadPoolExecutor(2) as threads:
+            made, deleted = threads.map(in_thread, calls)
+        with scope.tenant(key.organization_id):
+            row = MistralKey.objects.get(pk=key.pk)
+        if isinstance(made, Problem):
+            assert row.status == KeyStatus.REVOKED
+        else:
+            assert (deleted.code, row.status) == ("key_in_use", KeyStatus.VALID)
+
+
+def test_a_model_follows_its_key_into_trouble_and_out_of_it(workspace, made_up, mistral):
+    plain = made_up()
+    key = checked(registered(workspace, plain))
+    model, _token = create(workspace)
+
+    def reason() -> BlockedReason | None:
+        with scope.tenant(model.organization_id):
+            row = type(model).objects.select_related("organization", "workspace", "key")
+            return status.of(row.get(pk=model.pk), timezone.now())
+
+    assert reason() is None
+    mistral.state.change(name_of(plain), behaviour={"error": "billing_inactive"})
+    checked(set_back(key, next_check_at=1))
+    assert reason() is BlockedReason.KEY_SUSPENDED
+    mistral.state.change(name_of(plain), behaviour={"error": "unauthorized"})
+    checked(set_back(key, next_check_at=1))
+    assert reason() is BlockedReason.KEY_INVALID
+    keys.replace_secret(actor=ACTOR, key=key, plain=Secret(made_up()))
+    assert reason() is None, "a secret that was not judged yet blocks nothing"
+    checked(key)
+    assert reason() is None
+    keys.delete_key(actor=ACTOR, key=key, force=True)
+    assert reason() is BlockedReason.KEY_REVOKED
