@@ -1,4 +1,4 @@
-"""Runs the migrations as the owner of the tables, and only when there may be something to do.
+"""Whether the database has every migration and the price list, without asking Django.
 
 Django needs a second or two to find that nothing is new. What was applied last time is remembered
 beside the data, and compared with the files here and with the rows in the database.
@@ -13,12 +13,17 @@ from psycopg import errors
 from aisuru_mistral import env
 
 _MARKER = "migrated"
+_SOURCES = (
+    "requirements/base.txt",
+    "tenants/**/migrations/*.py",
+    "tenants/registry/data/models.json",
+)
 
 
 def state(owner_url: str) -> str:
-    """Return a fingerprint of the migrations on disk and of those the database has applied."""
+    """Return a fingerprint of the migrations and prices on disk, and of what was applied."""
     digest = hashlib.sha256()
-    files = [env.ROOT / "requirements" / "base.txt", *env.ROOT.glob("tenants/**/migrations/*.py")]
+    files = {path for pattern in _SOURCES for path in env.ROOT.glob(pattern)}
     for path in sorted(files):
         digest.update(path.name.encode() + path.read_bytes())
     with psycopg.connect(owner_url, connect_timeout=10) as connection:

@@ -197,14 +197,19 @@ class Service:
 
     def _migrate(self, owner_url: str) -> None:
         if migrations.are_applied(self._data_dir, owner_url):
-            self.tell("  ✓ migrations (nothing new)")
+            self.tell("  ✓ migrations and prices (nothing new)")
             return
-        with step("migrations", self.tell):
-            log = self._log("migrate")
-            command = [sys.executable, "manage.py", "migrate", "--no-input"]
-            as_owner = self._variables | {"DATABASE_URL": owner_url}
-            migrate = spawner(command, environment=as_owner, folder=env.ROOT, log=log)
-            self.supervisor.run("the migration", migrate, log)
+        as_owner = self._variables | {"DATABASE_URL": owner_url}
+        with step("migrations and prices", self.tell):
+            for command in (["migrate", "--no-input"], ["load_prices"]):
+                log = self._log(command[0])
+                spawn = spawner(
+                    [sys.executable, "manage.py", *command],
+                    environment=as_owner,
+                    folder=env.ROOT,
+                    log=log,
+                )
+                self.supervisor.run(command[0], spawn, log)
             migrations.remember(self._data_dir, owner_url)
 
     def _start_parts(self) -> None:

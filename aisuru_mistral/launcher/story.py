@@ -94,9 +94,10 @@ class Story:
 
     # ── the chapters ─────────────────────────────────────────────────────────────────────────────
 
-    def organization(self, name: str) -> Json:
+    def organization(self, name: str, owner: str) -> Json:
         """Create an organization with its default workspace."""
-        made = self.ask("POST", "/organizations", expect=201, body={"name": name})
+        body = {"name": name, "owner_email": owner}
+        made = self.ask("POST", "/organizations", expect=201, body=body)
         self.note(f"{made['name']}, default workspace {made['default_workspace_id']}")
         return made
 
@@ -218,7 +219,7 @@ def play(address: str, token: str) -> None:
     story = Story(address, token)
     when = time.strftime("%H:%M:%S")
     story.chapter("AIsuru's backend creates an organization with its platform token")
-    organization = story.organization(f"Aurora Assicurazioni {when}")
+    organization = story.organization(f"Aurora Assicurazioni {when}", "alice@aurora.example")
     workspace = organization["default_workspace_id"]
     story.chapter("The customer's Mistral key is registered, sealed and validated by the worker")
     key = story.good_key(workspace, WELL_KNOWN["valid"])
@@ -234,7 +235,7 @@ def play(address: str, token: str) -> None:
     story.limit(organization["id"], "0.01")
     story.refused_chat(model["token"])
     story.chapter("A second organization, free to play with")
-    other = story.organization(f"Borea Logistica {when}")
+    other = story.organization(f"Borea Logistica {when}", "bruno@borea.example")
     other_key = story.good_key(
         other["default_workspace_id"], WELL_KNOWN["valid_other_organization"]
     )

@@ -140,7 +140,7 @@ def test_sigterm_stops_all_parts_and_the_next_start_is_ready_in_seconds(running)
     order = [line.split()[1] for line in running.console().splitlines() if " stopped (" in line]
     assert order == ["web", "beat", "worker", "postgres"]
     assert running.start() < 20  # about 4 s on an idle machine
-    assert "migrations (nothing new)" in running.console()
+    assert "migrations and prices (nothing new)" in running.console()
 
 
 def test_ctrl_c_and_a_closed_terminal_stop_it_too(running):
