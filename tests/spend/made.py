@@ -1,23 +1,36 @@
 """Makes calls as the gateway would, with costs chosen by the test instead of by a price."""
 
-from dataclasses import replace
-from datetime import UTC, datetime
+import time
+from datetime import datetime
 from decimal import Decimal
 from secrets import randbits
+from typing import Any, Protocol
 from uuid import UUID, uuid4
 
 import psycopg
 
-from tenants.common import scope
 from tenants.common.models import new_id
 from tenants.organizations.models import Organization, Workspace
 from tenants.registry.models import RegisteredModel
 from tenants.spend.calls import CallIntent, Outcome, Settlement, period_of
+from tenants.spend.meter import Meter
 from tenants.spend.pricing import Cost, PriceState, Quantities, WorstCase
 from tests import factories
 from tests.postgres import owner_url
 
-LONG_AGO = datetime(2026, 1, 15, 12, tzinfo=UTC)
+type Figures = dict[tuple[str, UUID], tuple[Decimal | int, Decimal | int]]
+
+
+class Named(Protocol):
+    """Whatever has an id: a row, or a stand-in for one."""
+
+    id: UUID
+
+
+class Zoned(Named, Protocol):
+    """An organization, or a stand-in for one."""
+
+    timezone: str
 
 
 def id_at(instant: datetime) -> UUID:
@@ -33,8 +46,8 @@ def cost_of(amount: str | Decimal | None, currency: str = "EUR") -> Cost:
 
 
 def intent(
-    organization: Organization,
-    workspace: Workspace,
+    organization: Zoned,
+    workspace: Named,
     worst: str | Decimal | None = "1.00",
     *,
     model_id: UUID | None = None,
@@ -75,10 +88,6 @@ def settlement(call: CallIntent, amount: str | Decimal | None = "0.40", **facts)
     )
 
 
-def with_id(call: CallIntent, call_id: UUID) -> CallIntent:
-    return replace(call, call_id=call_id)
-
-
 def registered_model(organization: Organization, workspace: Workspace) -> RegisteredModel:
     """Insert a model around its service, inside an open scope."""
     return RegisteredModel.objects.create(
@@ -92,14 +101,26 @@ def registered_model(organization: Organization, workspace: Workspace) -> Regist
     )
 
 
-def as_owner(query: str, *values) -> list[tuple]:
+def die(meter: Meter) -> None:
+    """End a writer as the death of its process does, and wait until PostgreSQL has noticed."""
+    assert meter._connection is not None
+    pid = meter._connection.info.backend_pid
+    meter.close()
+    for _ in range(500):
+        if not as_owner("SELECT FROM pg_stat_activity WHERE pid = %s", pid):
+            return
+        time.sleep(0.01)
+    raise AssertionError("the connection is still there")
+
+
+def as_owner(query: str, *values) -> list[tuple[Any, ...]]:
     """Look with the eyes of the tables' owner, who is behind no wall."""
     with psycopg.connect(owner_url(), autocommit=True) as connection:
         cursor = connection.execute(query, values)
         return cursor.fetchall() if cursor.description else []
 
 
-def ledger(organization: Organization) -> dict[tuple[str, UUID], tuple[Decimal, Decimal]]:
+def ledger(organization: Organization) -> Figures:
     """What the balances say: (kind, subject) → (settled, held), over all months."""
     rows = as_owner(
         "SELECT subject_kind, subject_id, sum(settled), sum(held) FROM spend_balance"
@@ -109,7 +130,7 @@ def ledger(organization: Organization) -> dict[tuple[str, UUID], tuple[Decimal, 
     return {(kind, subject): (settled, held) for kind, subject, settled, held in rows}
 
 
-def recount(organization: Organization) -> dict[tuple[str, UUID], tuple[Decimal, Decimal]]:
+def recount(organization: Organization) -> Figures:
     """The same, summed anew from events and holds."""
     rows = as_owner(
         """
@@ -128,7 +149,7 @@ def recount(organization: Organization) -> dict[tuple[str, UUID], tuple[Decimal,
     return {(kind, subject): (settled, held) for kind, subject, settled, held in rows}
 
 
-def events(organization: Organization) -> list[dict]:
+def events(organization: Organization) -> list[dict[str, Any]]:
     """Every event of an organization, oldest first."""
     with psycopg.connect(owner_url(), row_factory=psycopg.rows.dict_row) as connection:
         return connection.execute(

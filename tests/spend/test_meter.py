@@ -10,6 +10,7 @@ from django.db import connections
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tenants.common import scope
 from tenants.spend import services
 from tenants.spend.calls import (
     Estimate,
@@ -137,7 +138,7 @@ def test_repeating_an_open_at_the_limit_is_accepted_again(meter, organization, w
 def test_a_call_beyond_a_limit_is_refused_and_the_refusal_names_it(
     kind, meter, organization, workspace
 ):
-    with made.scope.tenant(organization.id):
+    with scope.tenant(organization.id):
         model = made.registered_model(organization, workspace)
     subject = {"organization": organization, "workspace": workspace, "model": model}[kind]
     limit(organization, subject, "1.50")
@@ -258,9 +259,7 @@ def test_a_call_in_another_currency_than_the_months_is_refused(meter, organizati
     assert ledger(organization)["organization", organization.id] == (0, 1)
 
 
-def test_a_call_that_was_never_sent_costs_nothing_and_can_be_listed(
-    meter, organization, workspace
-):
+def test_a_call_that_was_never_sent_costs_nothing_and_can_be_listed(meter, organization, workspace):
     call = intent(organization, workspace)
     meter.open_calls([call])
     meter.settle_calls([Settlement.nothing(call)])
