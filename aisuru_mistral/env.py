@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from psycopg import conninfo
+
 ROOT = Path(__file__).resolve().parent.parent
 KEYRING_KEY_BYTES = 32
 SECRET_KEY_LENGTH = 50
@@ -262,12 +264,34 @@ def django_database(url: str) -> dict[str, Any]:
     }
 
 
+def _pgmq_connection(url: str) -> str:
+    """Write pgmq's address in libpq's form: it ignores ``?host=`` in the other.
+
+    pgmq takes the values apart and puts them together again without quotes, so they carry quotes of
+    their own where they need them.
+    """
+    facts = django_database(url)
+    parts = {
+        "host": facts["HOST"],
+        "port": facts["PORT"],
+        "dbname": facts["NAME"],
+        "user": facts["USER"],
+        "password": facts["PASSWORD"],
+    }
+    quoted = {
+        name: conninfo.make_conninfo("", password=value).partition("=")[2]
+        for name, value in parts.items()
+        if value
+    }
+    return conninfo.make_conninfo("", **quoted)
+
+
 def celery_settings(broker_url: str) -> dict[str, Any]:
     """Choose Celery's broker options: one queue, late acknowledgement, no results, JSON only."""
     options: dict[str, Any] = {}
     if broker_url.startswith("pgmq://"):
         options = {
-            "conn_string": "postgresql" + broker_url[len("pgmq") :],
+            "conn_string": _pgmq_connection(broker_url),
             "init_extension": False,
             "use_notify": True,
             "pool_size": 2,

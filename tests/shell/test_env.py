@@ -6,7 +6,15 @@ import sys
 
 import pytest
 
-from aisuru_mistral.env import ConfigurationError, Environment, django_database
+from pgmq.base import PGMQConfig
+from psycopg.conninfo import conninfo_to_dict
+
+from aisuru_mistral.env import (
+    ConfigurationError,
+    Environment,
+    celery_settings,
+    django_database,
+)
 
 GOOD_SECRET = "q7Yz-3vNf8Lw2Xk5Rb9Td1Mh6Jc4Gs0Pa_Eu7Wo3Zi5Kx2Vn8By"
 GOOD_KEY = base64.b64encode(bytes(range(32))).decode()
@@ -109,3 +117,15 @@ def test_the_service_does_not_start_without_its_secrets(tmp_path):
     assert result.returncode == 1
     assert result.stderr.startswith("aisuru-mistral does not start: SECRET_KEY: is not set; make")
     assert len(result.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("pgmq://u:p@h:5433/db", {"host": "h", "port": "5433", "dbname": "db"}),
+        ("pgmq://u:p%40s%20s'@/db?host=/run/a%20b", {"host": "/run/a b", "password": "p@s s'"}),
+    ],
+)
+def test_pgmq_reaches_the_same_database_as_everyone_else(url, expected):
+    options = celery_settings(url)["broker_transport_options"]
+    assert expected.items() <= conninfo_to_dict(PGMQConfig(options["conn_string"]).dsn).items()
