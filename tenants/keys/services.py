@@ -66,6 +66,9 @@ def register_key(
 ) -> Registration:
     """Seal a key into a workspace as ``pending`` and have it checked.
 
+    A key that the workspace has already stays as it is, unless its stored secret cannot be opened
+    any more: then it is sealed anew.
+
     Raises:
         Invalid: ``key_malformed``, ``expired_already``.
         Conflict: ``workspace_archived``.
@@ -91,6 +94,8 @@ def _register(
         same = MistralKey.objects.filter(fingerprint=fingerprint, revoked_at=None)
         cautions = _cautions(pasted, elsewhere=same.exclude(workspace=workspace).exists())
         if existing := same.filter(workspace=workspace).first():
+            if not _opens(existing):
+                _put_secret(actor, existing, pasted.plain, existing.expires_on)
             return Registration(existing, created=False, cautions=cautions)
         key = MistralKey(
             id=new_id(),
@@ -170,24 +175,10 @@ def replace_secret(
         current = _locked(key)
         same = MistralKey.objects.filter(fingerprint=fingerprint, revoked_at=None)
         cautions = _cautions(pasted, elsewhere=same.exclude(workspace=workspace).exists())
-        if bytes(current.fingerprint) == fingerprint:
+        if bytes(current.fingerprint) == fingerprint and _opens(current):
             return Registration(current, created=False, cautions=cautions)
-        version = current.secret_version + 1
-        _change(
-            key,
-            {
-                **_secret_fields(current, pasted.plain, version=version),
-                "expires_on": expires_on,
-                "status": KeyStatus.PENDING,
-                "verdict_code": "",
-                "checked_at": None,
-                "evidence": {},
-                "identity": None,
-            },
-        )
-        _done(actor, key, "key.secret_replaced", ["secret"])
-        enqueue_on_commit(tasks.validate, str(key.organization_id), str(key.id))
-    return Registration(key, created=True, cautions=cautions)
+        _put_secret(actor, current, pasted.plain, expires_on)
+    return Registration(current, created=True, cautions=cautions)
 
 
 def request_validation(*, actor: Actor, key: MistralKey) -> MistralKey:
@@ -261,6 +252,31 @@ def _cautions(pasted: shape.Pasted, *, elsewhere: bool) -> tuple[Caution, ...]:
         )
         cautions.append(Caution("duplicate_elsewhere", detail))
     return tuple(cautions)
+
+
+def _opens(key: MistralKey) -> bool:
+    """Tell, inside the scope, whether the stored secret can still be opened."""
+    try:
+        custody.borrow(key)
+    except custody.UndecryptableError:
+        return False
+    return True
+
+
+def _put_secret(actor: Actor, key: MistralKey, plain: Secret[str], expires_on: date | None) -> None:
+    """Put a secret into the slot of a locked or unreadable key, as its next version."""
+    values = {
+        **_secret_fields(key, plain, version=key.secret_version + 1),
+        "expires_on": expires_on,
+        "status": KeyStatus.PENDING,
+        "verdict_code": "",
+        "checked_at": None,
+        "evidence": {},
+        "identity": None,
+    }
+    _change(key, values)
+    _done(actor, key, "key.secret_replaced", ["secret"])
+    enqueue_on_commit(tasks.validate, str(key.organization_id), str(key.id))
 
 
 def _secret_fields(key: MistralKey, plain: Secret[str], *, version: int) -> dict[str, Any]:

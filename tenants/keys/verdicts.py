@@ -62,7 +62,7 @@ _INCLUDED = Words(
     _("The usage included in the plan is used up"),
     _(
         "Mistral knows the key, but the usage that the plan includes for this month is used up and"
-        " pay-as-you-go is off. Until then calls are refused."
+        " pay-as-you-go is off, so calls are refused."
     ),
     _(
         "Switch on pay-as-you-go at https://admin.mistral.ai/subscription or wait for next month."
@@ -105,8 +105,8 @@ _WORDS = {
     VerdictCode.BILLING_INACTIVE: Words(
         _("The subscription at Mistral is not active"),
         _(
-            "Mistral knows the key, but the subscription of its organization is not active or its"
-            " usage limit is reached. Calls are refused until then."
+            "Mistral knows the key, but the subscription of its organization is not active, or its"
+            " usage limit is reached, so calls are refused."
         ),
         _(
             "Check plan and payment at https://admin.mistral.ai/subscription. The key itself can"

@@ -265,6 +265,26 @@ def test_the_same_secret_again_replaces_nothing(workspace):
     assert verbs(key) == ["key.registered"]
 
 
+@pytest.mark.parametrize("verb", ["register", "replace"])
+def test_a_key_that_cannot_be_opened_any_more_heals_when_it_is_entered_again(
+    organization, workspace, made_up, verb
+):
+    plain = made_up()
+    key = registered(workspace, plain, expires_on=date(2199, 1, 1))
+    with scope.tenant(organization.id):
+        MistralKey.objects.filter(pk=key.pk).update(sealed=b"\x01\x01dnoise")
+    assert checked(key).status == KeyStatus.UNDECRYPTABLE
+    if verb == "register":
+        again = register(workspace, plain)
+        assert (again.created, again.key.expires_on) == (False, date(2199, 1, 1))
+    else:
+        again = services.replace_secret(actor=ACTOR, key=key, plain=Secret(plain))
+        assert again.created
+    assert (again.key.id, again.key.secret_version) == (key.id, 2)
+    assert (again.key.status, keys_of(organization)) == (KeyStatus.PENDING, 1)
+    assert checked(key).status == KeyStatus.VALID
+
+
 def test_a_secret_that_another_key_of_the_workspace_has_is_refused(workspace, made_up):
     register(workspace)
     other = registered(workspace, made_up())
