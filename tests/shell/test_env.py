@@ -5,7 +5,6 @@ import subprocess
 import sys
 
 import pytest
-
 from pgmq.base import PGMQConfig
 from psycopg.conninfo import conninfo_to_dict
 
