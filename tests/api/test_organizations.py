@@ -3,8 +3,7 @@
 from uuid import UUID
 
 from tenants.common import scope
-from tenants.organizations.models import AuditEvent, Organization, Workspace
-from tests.api.conftest import organization_caller, platform_caller
+from tenants.organizations.models import AuditEvent, Workspace
 
 
 def test_a_platform_token_creates_an_organization_with_its_default_workspace(platform):
@@ -22,7 +21,7 @@ def test_a_platform_token_creates_an_organization_with_its_default_workspace(pla
 
 def test_the_audit_row_ties_an_act_to_its_token_and_request(platform):
     answer = platform.post(
-        "organizations", {"name": "X", "owner_email": "x@x.example"}, **{"X-Request-Id": "abc-1"}
+        "organizations", {"name": "X", "owner_email": "x@x.example"}, {"X-Request-Id": "abc-1"}
     )
     assert answer.headers["X-Request-Id"] == "abc-1"
     with scope.tenant(UUID(answer.body["id"])):

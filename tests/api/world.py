@@ -1,0 +1,122 @@
+"""A small world behind the API: an organization with a workspace, a valid key, a model, a token."""
+
+import secrets
+import string
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.apps import apps
+from django.db import connection
+from django.utils import timezone
+
+from tenants.access.models import OrganizationToken
+from tenants.access.services import issue_organization_token
+from tenants.common import scope
+from tenants.common.secrets import Secret
+from tenants.keys.models import KeyStatus, MistralKey, SeenModel
+from tenants.keys.services import register_key
+from tenants.organizations.models import Organization, Workspace
+from tenants.registry.models import RegisteredModel
+from tenants.registry.services import create_model
+from tests import factories
+from tests.factories import ACTOR
+
+MODEL = "mistral-small-latest"
+
+
+@dataclass
+class World:
+    """Rows to point at."""
+
+    organization: Organization
+    workspace: Workspace
+    key: MistralKey
+    model: RegisteredModel
+    token: OrganizationToken
+
+    @property
+    def ids(self) -> dict[str, UUID]:
+        """By the names that addresses give them."""
+        return {
+            "organization_id": self.organization.pk,
+            "workspace_id": self.workspace.pk,
+            "key_id": self.key.pk,
+            "model_id": self.model.pk,
+            "token_id": self.token.pk,
+        }
+
+
+def made_up_key() -> str:
+    """Make a plaintext of the usual shape."""
+    return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(32))
+
+
+def valid_key(workspace: Workspace, name: str = "Produzione") -> MistralKey:
+    """Register a key and give it the verdict that a worker would."""
+    registration = register_key(
+        actor=ACTOR, workspace=workspace, plain=Secret(made_up_key()), name=name
+    )
+    key = registration.key
+    with scope.tenant(workspace.organization_id):
+        MistralKey.objects.filter(pk=key.pk).update(
+            status=KeyStatus.VALID,
+            verdict_code="ok",
+            checked_at=timezone.now(),
+            evidence={"http_status": 200, "mistral_code": None, "correlation_id": "c"},
+            identity={"organization": "Rossi", "workspace": "Default", "key_name": "k"},
+            models_seen=1,
+        )
+        SeenModel.objects.create(
+            organization_id=workspace.organization_id, key=key, mistral_id=MODEL, name=MODEL
+        )
+        key.refresh_from_db()
+    return key
+
+
+def registered_model(workspace: Workspace, key: MistralKey, name: str) -> RegisteredModel:
+    """Create a model through the service."""
+    with scope.tenant(workspace.organization_id):
+        organization = Organization.objects.get()
+    model, _token = create_model(
+        actor=ACTOR,
+        organization=organization,
+        workspace=workspace,
+        key=key,
+        name=name,
+        mistral_model=MODEL,
+        purposes=["question_answering"],
+    )
+    return model
+
+
+def world(organization: Organization | None = None) -> World:
+    """Make one."""
+    organization = organization or factories.organization()
+    workspace = factories.workspace(organization, "Vendite")
+    key = valid_key(workspace)
+    model = registered_model(workspace, key, "Assistente")
+    token, _plain = issue_organization_token(
+        actor=ACTOR, organization=organization, name="old", scopes=[], grantable=[]
+    )
+    return World(organization, workspace, key, model, token)
+
+
+def everything(organization_id: UUID) -> dict[str, object]:
+    """Take a picture of every row of an organization, to see that nothing changed."""
+    with scope.tenant(organization_id), connection.cursor() as cursor:
+        picture = {}
+        for table in _tables():
+            cursor.execute(
+                f"SELECT count(*), md5(string_agg(t::text, '|' ORDER BY t::text)) FROM {table} t"
+            )
+            picture[table] = cursor.fetchone()
+    return picture
+
+
+def _tables() -> list[str]:
+    return [
+        model._meta.db_table
+        for model in apps.get_models()
+        if any(field.column == "organization_id" for field in model._meta.fields)
+        or model is Organization
+    ]
