@@ -84,6 +84,7 @@ def test_every_class_of_the_table_is_known_and_every_class_has_a_family_and_an_e
         (307, "", {}, "no_route"),
         # Capacity is not the caller's quota, whatever the status and the age of the body.
         (503, "", {"code": "3505"}, "capacity"),
+        (429, "", {"code": "3810"}, "capacity"),
         (
             429,
             "",
@@ -100,6 +101,13 @@ def test_every_class_of_the_table_is_known_and_every_class_has_a_family_and_an_e
 )
 def test_the_rules_hold_beyond_the_recorded_bodies(status, path, body, expected):
     assert classify(status, {}, json.dumps(body).encode(), path=path).error_class == expected
+
+
+def test_the_limit_of_a_customer_stops_the_organization_any_other_the_workspace():
+    by_customer = classify(402, {}, b'{"type": "billing_customer_monthly_x"}')
+    by_another = classify(402, {}, b'{"type": "billing_x"}')
+
+    assert (by_customer.scope, by_another.scope) == (Scope.ORGANIZATION, Scope.WORKSPACE)
 
 
 def test_quota_capacity_and_outage_are_three_different_things():

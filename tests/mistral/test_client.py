@@ -124,6 +124,7 @@ def test_nobody_listening_is_never_reached():
 
     assert caught.value.failure.reach is Reach.NEVER
     assert caught.value.failure.retryable
+    assert caught.value.__context__ is None
 
 
 def silent(_, connection):
@@ -132,7 +133,7 @@ def silent(_, connection):
 
 def dripping(_, connection):
     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-    for _ in range(40):
+    for _ in range(200):
         connection.sendall(b" ")
         time.sleep(0.05)
 
@@ -181,6 +182,21 @@ def test_an_answer_of_another_shape_is_no_verdict_about_the_key(script):
     assert isinstance(error, errors.WireError)
     assert error.failure.error_class is ErrorClass.UNREADABLE_ANSWER
     assert error.failure.http_status in {200, 204}
+
+
+def test_an_endless_answer_is_not_read_to_its_end():
+    sent = []
+
+    def script(_, connection):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n")
+        for _ in range(100):
+            connection.sendall(b" " * 1_000_000)
+            sent.append(1_000_000)
+
+    error = refusal(script)
+
+    assert isinstance(error, errors.WireError)
+    assert sum(sent) < 50_000_000
 
 
 def test_a_huge_error_body_still_gets_its_class():

@@ -166,6 +166,24 @@ def test_all_three_line_endings_mean_the_same(ending):
     assert (outcome.delivered_characters, outcome.events, outcome.done) == (2, 2, True)
 
 
+def test_a_byte_order_mark_does_not_hide_the_first_event():
+    assert observed("\ufeff".encode() + event(chunk("ab"))).delivered_characters == 2
+
+
+def test_an_empty_chunk_between_cr_and_lf_changes_nothing():
+    stream = event({"code": 500}, "error", ending="\r\n")
+    cut = stream.index(b"\n")
+
+    outcome = observed(stream[:cut], b"", stream[cut:])
+
+    assert outcome == observed(stream)
+    assert outcome.failure is not None
+
+
+def test_an_error_member_beside_choices_is_no_failure():
+    assert observed(event(chunk("a", error=None))).failure is None
+
+
 def test_an_event_cut_off_by_the_end_of_the_stream_is_still_read():
     whole = event(chunk(usage=USAGE))
 
@@ -188,6 +206,15 @@ def test_an_event_above_the_limit_is_counted_but_not_kept():
     assert outcome.oversized_events == 1
     assert outcome.usage.quantity is Quantity.ABSENT
     assert outcome.delivered_characters == 3 + len(huge) - 2 + 2
+
+
+def test_an_event_too_large_in_all_its_lines_counts_all_of_them():
+    lines = [b"data: " + b"x" * size + b"\n" for size in (600, 600, 50)]
+
+    outcome = observed(*lines, b"\n", event(chunk("abc")), max_event_bytes=1000)
+
+    assert outcome.oversized_events == 1
+    assert outcome.delivered_characters == 601 + 600 + 50 + 3
 
 
 @pytest.mark.parametrize("unit", [b"x" * 1000, b"data:\n", b"data: " + b"y" * 90 + b"\n", b"\xff"])
