@@ -25,6 +25,7 @@ ROOT_URLCONF = "aisuru_mistral.urls"
 ASGI_APPLICATION = "aisuru_mistral.asgi.application"
 
 INSTALLED_APPS = [
+    "aisuru_mistral.apps.ShellConfig",
     "django.contrib.postgres",
     "django.contrib.staticfiles",
     "rest_framework",
