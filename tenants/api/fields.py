@@ -23,6 +23,7 @@ from tenants.common.secrets import Secret
 _INT32 = 2**31 - 1
 _LONGEST_SECRET = 1024
 _DAY = re.compile(r"(?a:\d{4}-\d{2}-\d{2})")
+_AMOUNT = re.compile(r"(?a:\d{1,9}(?:\.\d{1,2})?)")
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _HOST = re.compile(r"(?i:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*)")
 _zones = cache(available_timezones)
@@ -32,6 +33,15 @@ _NOT_TEXT = _("Must be text.")
 def _is_control(character: str) -> bool:
     """Tell what has no place in one line of text: controls, separators, halves of characters."""
     return unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}
+
+
+def read_id(data: object) -> UUID | None:
+    """Read an id in its usual spelling, with hyphens and nothing else; None if it is none."""
+    try:
+        found = UUID(data) if isinstance(data, str) else None
+    except ValueError:
+        return None
+    return found if found is not None and str(found) == str(data).lower() else None
 
 
 class Text(serializers.CharField):
@@ -159,11 +169,8 @@ class Id(serializers.UUIDField):
 
     def to_internal_value(self, data: Any) -> UUID:
         """Refuse numbers and URNs."""
-        try:
-            found = UUID(data) if isinstance(data, str) else None
-        except ValueError:
-            found = None
-        if found is None or str(found) != str(data).lower():
+        found = read_id(data)
+        if found is None:
             self.fail("invalid", value="…")
         return found
 
@@ -196,18 +203,17 @@ class Instant(serializers.DateTimeField):
 
 @extend_schema_field({"type": "string", "examples": ["500.00"]})
 class Amount(serializers.Field[Decimal, str, str, Any]):
-    """An amount of money as decimal text of at most two places."""
+    """An amount of money as decimal text of at most nine places."""
 
     default_error_messages = {
-        "invalid": _("Must be an amount as decimal text of at most two places, like 500.00.")
+        "invalid": _("Must be an amount as decimal text of at most nine places, like 500.00.")
     }
 
     def to_internal_value(self, data: Any) -> Decimal:
         """Refuse numbers: JSON's lose cents."""
-        try:
-            return parse_amount(data) if isinstance(data, str) else self.fail("invalid")
-        except ValueError:
-            return self.fail("invalid")
+        if not isinstance(data, str) or not _AMOUNT.fullmatch(data):
+            self.fail("invalid")
+        return parse_amount(data)
 
     def to_representation(self, value: Decimal) -> str:
         """Write it without an exponent, with two places or as many as it has."""

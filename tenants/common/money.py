@@ -16,7 +16,7 @@ def rounded(amount: Decimal) -> Decimal:
 
 
 def parse_amount(text: str) -> Decimal:
-    """Read a decimal amount of at most two places, as people write limits.
+    """Read a decimal amount, to the nano-unit at most, as people write limits.
 
     Raises:
         ValueError: no plain decimal number, negative, too precise or too large.
@@ -27,8 +27,8 @@ def parse_amount(text: str) -> Decimal:
         raise ValueError("not a decimal number") from error
     if not amount.is_finite() or amount.is_signed() or "e" in text.lower():
         raise ValueError("not a positive decimal number")
-    if amount != amount.quantize(Decimal("0.01")) or amount >= Decimal(10) ** 9:
-        raise ValueError("more than two decimal places, or too large")
+    if amount >= Decimal(10) ** 9 or amount != rounded(amount):
+        raise ValueError("too large, or finer than a nano-unit")
     return amount
 
 
