@@ -22,7 +22,8 @@ BEGIN
     WITH fact AS MATERIALIZED (
         SELECT * FROM json_populate_recordset(NULL::spend_usageevent, settlements)
     ), gone AS (
-        DELETE FROM spend_hold h USING fact f WHERE h.id = f.id
+        DELETE FROM spend_hold h USING fact f
+        WHERE h.id = f.id AND h.organization_id = f.organization_id
         RETURNING h.id, coalesce(h.amount, 0) AS amount
     ), fresh AS (
         INSERT INTO spend_usageevent (

@@ -1,0 +1,201 @@
+"""Reports: every figure is a sum of events, grouped as asked, and empty months say so."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+from django.utils import timezone, translation
+
+from tenants.common import scope
+from tenants.common.months import Month
+from tenants.spend import recovery, reports
+from tenants.spend.calls import Estimate
+from tenants.spend.meter import Meter
+from tenants.spend.pricing import Quantities
+from tests import factories
+from tests.spend import made
+from tests.spend.made import intent, settlement
+
+OCTOBER = Month.parse("2026-10", "Europe/Rome")
+
+
+def at(day, hour=12):
+    return made.id_at(datetime(2026, 10, day, hour, tzinfo=UTC))
+
+
+@pytest.fixture
+def spent(meter, organization, workspace):
+    """Three calls in October: two workspaces, two models, two categories, one without a price."""
+    other = factories.workspace(organization)
+    with scope.tenant(organization.id):
+        model = made.registered_model(organization, workspace)
+    calls = [
+        intent(organization, workspace, call_id=at(3), model_id=model.id, message_id="m-1"),
+        intent(organization, other, call_id=at(3, 13), message_id="m-1"),
+        intent(organization, workspace, None, call_id=at(4), model_id=model.id),
+    ]
+    meter.open_calls(calls)
+    meter.settle_calls(
+        [
+            settlement(calls[0], "0.10"),
+            settlement(
+                calls[1],
+                "0.20",
+                answered_model="mistral-medium-3-5",
+                estimate=Estimate.DISCONNECTED,
+                quantities=Quantities(10, 5, 0, pages=2, annotated_pages=1, characters=7),
+            ),
+            settlement(calls[2], None, answered_model=""),
+        ]
+    )
+    return {"model": model, "other": other, "calls": calls}
+
+
+def report(organization, *group_by, **facts):
+    return reports.spend_report(
+        organization=organization, month=facts.pop("month", OCTOBER), group_by=group_by, **facts
+    )
+
+
+def test_totals_of_a_month(organization, spent):
+    found = report(organization)
+    assert (found.total, found.currency, found.held) == (Decimal("0.30"), "EUR", 0)
+    assert (found.estimated, found.unpriced) == (Decimal("0.20"), 1)
+    assert (found.groups, found.empty_message) == ((), "")
+
+
+def test_groups_add_up_to_the_total_whatever_they_are(organization, spent):
+    for names in (["category"], ["day"], ["model"], ["workspace"], ["key"], ["source"]):
+        found = report(organization, *names)
+        assert sum(group.amount for group in found.groups) == found.total
+        assert sum(group.quantities["requests"] for group in found.groups) == 3
+        assert sum(group.unpriced for group in found.groups) == 1
+    every = report(organization, *reports.GROUPINGS)
+    assert sum(group.amount for group in every.groups) == every.total
+    assert len(every.groups) == 3
+
+
+def test_a_group_has_its_names_amount_and_quantities(organization, workspace, spent):
+    found = report(organization, "workspace", "day")
+    groups = {
+        (group.names["workspace_id"], str(group.names["day"])): group for group in found.groups
+    }
+    assert set(groups) == {
+        (workspace.id, "2026-10-03"),
+        (workspace.id, "2026-10-04"),
+        (spent["other"].id, "2026-10-03"),
+    }
+    group = groups[spent["other"].id, "2026-10-03"]
+    assert group.amount == Decimal("0.20")
+    assert group.quantities == {
+        "prompt_tokens": 10,
+        "completion_tokens": 5,
+        "cached_tokens": 0,
+        "pages": 3,
+        "audio_seconds": 0,
+        "characters": 7,
+        "requests": 1,
+    }
+
+
+def test_models_are_those_that_answered_else_those_that_were_asked(organization, spent):
+    found = report(organization, "model")
+    assert {group.names["mistral_model"] for group in found.groups} == {
+        "mistral-small-2603",
+        "mistral-medium-3-5",
+        "mistral-small-latest",
+    }
+
+
+def test_a_report_can_be_of_one_workspace_or_one_model(organization, workspace, spent):
+    assert report(organization, workspace=spent["other"]).total == Decimal("0.20")
+    assert report(organization, workspace=workspace).total == Decimal("0.10")
+    assert report(organization, model=spent["model"]).total == Decimal("0.10")
+
+
+@pytest.mark.parametrize(
+    ("language", "message"),
+    [("en", "No usage in September 2026"), ("it", "Settembre 2026")],
+)
+def test_an_empty_month_says_so(organization, spent, language, message):
+    with translation.override(language):
+        found = report(organization, "day", month=Month.parse("2026-09", "Europe/Rome"))
+    assert (found.total, found.groups) == (0, ())
+    assert message in found.empty_message
+
+
+def test_what_is_going_on_is_held_and_not_spent(meter, organization, workspace):
+    meter.open_calls([intent(organization, workspace, "0.70")])
+    month = Month.of(timezone.now(), "Europe/Rome")
+    found = report(organization, month=month)
+    assert (found.total, found.held) == (0, Decimal("0.70"))
+    assert report(organization, month=month, workspace=workspace).held == Decimal("0.70")
+
+
+def test_an_estimate_that_was_corrected_is_an_estimate_no_more(meter, organization, workspace):
+    dead = Meter()
+    call = intent(organization, workspace, call_id=at(9))
+    dead.open_calls([call])
+    made.die(dead)
+    recovery.recover_orphans()
+    assert report(organization).estimated == 1
+    meter.settle_calls([settlement(call, "0.40")])
+    found = report(organization, "source")
+    assert (found.total, found.estimated) == (Decimal("0.40"), 0)
+    assert {group.names["source"]: group.amount for group in found.groups} == {
+        "gateway": 1,
+        "correction": Decimal("-0.60"),
+    }
+
+
+def test_an_unknown_grouping_is_refused(organization):
+    with pytest.raises(ValueError, match="colour"):
+        report(organization, "day", "colour")
+
+
+def test_the_csv_has_a_header_a_row_per_group_and_the_total(organization, workspace, spent):
+    rows = list(reports.rows_for_csv(report(organization, "workspace")))
+    assert rows[0][:4] == ["month", "workspace_id", "amount", "currency"]
+    assert len({len(row) for row in rows}) == 1
+    amounts = [Decimal(row[2]) for row in rows[1:]]
+    assert sum(amounts[:-1]) == amounts[-1] == Decimal("0.30")
+    assert str(workspace.id) in {row[1] for row in rows}
+    assert list(reports.rows_for_csv(report(organization, month=Month.parse("2025-01", "UTC"))))
+
+
+def test_calls_are_listed_newest_first_page_by_page(organization, workspace, spent):
+    newest_first = [call.call_id for call in reversed(spent["calls"])]
+    seen, before = [], None
+    for _ in range(3):
+        page = reports.calls(organization=organization, before=before, limit=1)
+        seen += [event.id for event in page.results]
+        before = page.next
+    assert seen == newest_first
+    assert before is None
+
+
+def test_calls_of_one_message_one_workspace_or_one_model(organization, spent):
+    def ids(**chosen):
+        page = reports.calls(organization=organization, **chosen)
+        return {event.id for event in page.results}
+
+    first, second, third = (call.call_id for call in spent["calls"])
+    assert ids(message_id="m-1") == {first, second}
+    assert ids(workspace=spent["other"]) == {second}
+    assert ids(model=spent["model"]) == {first, third}
+    assert ids(message_id="nobody's") == set()
+
+
+def test_a_stranger_sees_nothing_of_it(stranger, workspace, spent):
+    assert report(stranger).total == 0
+    assert report(stranger, workspace=workspace).total == 0
+    assert reports.calls(organization=stranger).results == ()
+    assert reports.calls(organization=stranger, message_id="m-1").results == ()
+
+
+def test_a_report_reads_one_months_partition_only(organization):
+    other = Month.parse("2026-12", "Europe/Rome")
+    with scope.tenant(organization.id):
+        plan = reports._events_of(organization, None, None, other).explain()
+    assert "spend_usageevent_2026_12" in plan
+    assert "spend_usageevent_2027_02" not in plan
