@@ -23,7 +23,7 @@ from tenants.common.secrets import Secret
 _INT32 = 2**31 - 1
 _LONGEST_SECRET = 1024
 _DAY = re.compile(r"(?a:\d{4}-\d{2}-\d{2})")
-_AMOUNT = re.compile(r"(?a:\d{1,9}(?:\.\d{1,2})?)")
+_AMOUNT = re.compile(r"(?a:\d{1,9}(?:\.\d{1,9})?)")
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _HOST = re.compile(r"(?i:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*)")
 _zones = cache(available_timezones)

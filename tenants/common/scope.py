@@ -21,8 +21,12 @@ class ScopeError(RuntimeError):
 
 
 @contextmanager
-def tenant(organization_id: UUID) -> Iterator[None]:
+def tenant(organization_id: UUID, *, snapshot: bool = False) -> Iterator[None]:
     """Open one durable transaction that sees the rows of one organization.
+
+    Args:
+        organization_id: whose rows.
+        snapshot: read only, and every query sees the same instant: for sums that must agree.
 
     Raises:
         ScopeError: another scope is open already; scopes do not nest.
@@ -31,6 +35,8 @@ def tenant(organization_id: UUID) -> Iterator[None]:
     token = _current.set(organization_id)
     try:
         with transaction.atomic(durable=True):
+            if snapshot:
+                _read_one_instant()
             _set("aim.organization", str(organization_id))
             yield
     finally:
@@ -74,6 +80,11 @@ def assert_no_transaction() -> None:
     """
     if connection.in_atomic_block:
         raise ScopeError("a database transaction is open here")
+
+
+def _read_one_instant() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
 
 def _set(name: str, value: str) -> None:

@@ -103,7 +103,7 @@ def spend_report(
     if unknown:
         raise ValueError(f"no such grouping: {', '.join(sorted(unknown))}")
     names = [name for key in dict.fromkeys(group_by) for name in GROUPINGS[key]]
-    with scope.tenant(organization.pk):
+    with scope.tenant(organization.pk, snapshot=True):
         events = _events_of(organization, workspace, model, month)
         totals = events.aggregate(**_sums())
         groups = tuple(_group(row, names) for row in _grouped(events, names, month))
