@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from aisuru_mistral.simulator.errors import REFUSALS
 from aisuru_mistral.simulator.keys import WELL_KNOWN
 from aisuru_mistral.simulator.server import SimulatorServer
 from tenants.common.secrets import Secret
@@ -16,48 +15,14 @@ from tenants.mistral.masking import mask_key_shaped
 from tenants.mistral.sse import StreamObserver
 from tenants.mistral.stream import UpstreamPool
 from tenants.mistral.wire import ModelType, Quantity, read_answer
+from tests.mistral.test_classification import ENTRIES
 
 HEADERS = {"content-type": "application/json"}
 CHAT = "/v1/chat/completions"
 HELLO = {"model": "mistral-small-latest", "messages": [{"role": "user", "content": "Hello there"}]}
-CLASSES = {
-    "unauthorized": "key_invalid",
-    "invalid_api_key": "key_invalid",
-    "unauthorized_gateway": "key_invalid",
-    "unauthorized_quoting_key": "key_invalid",
-    "billing_inactive": "billing_inactive",
-    "billing_inactive_403": "billing_inactive",
-    "subscription_required": "subscription_required",
-    "api_budget_exhausted": "included_usage_exhausted",
-    "spending_limit_reached": "spending_limit_reached",
-    "workspace_spending_limit": "spending_limit_reached",
-    "batch_too_big_for_free": "batch_too_big_for_free",
-    "model_tier_denied": "model_tier_denied",
-    "labs_not_enabled": "labs_not_enabled",
-    "forbidden": "forbidden_other",
-    "model_unknown": "model_unknown",
-    "model_not_found": "model_unknown",
-    "model_retired": "model_retired",
-    "admin_key_required": "key_invalid",  # on a path that is not the Admin API's
-    "validation": "validation",
-    "validation_wrapped": "validation",
-    "rate_limited": "rate_limited",
-    "rate_limited_gateway": "rate_limited",
-    "rate_limited_retry_after": "rate_limited",
-    "connector_rate_limited": "connector_rate_limited",
-    "capacity": "capacity",
-    "capacity_503": "capacity",
-    "capacity_queue": "capacity",
-    "internal_error": "server_error",
-    "service_unavailable": "server_error",
-    "service_unavailable_retry_after": "server_error",
-    "backend_unreachable": "server_error",
-    "bad_gateway": "server_error",
-    "gateway_timeout": "server_error",
-    "request_timeout": "server_error",
-    "no_route": "no_route",
-    "not_found": "no_route",
-}
+CLASSES = {entry["name"]: entry["class"] for entry in ENTRIES}
+# Called on a path that is not the Admin API's.
+CLASSES["admin_key_required"] = "key_invalid"
 
 
 @pytest.fixture(scope="module")
@@ -142,14 +107,14 @@ def test_a_key_in_trouble_raises_its_family(simulator, name, error_type):
     assert WELL_KNOWN[name] not in repr(caught.value)
 
 
-@pytest.mark.parametrize("name", [name for name in REFUSALS if REFUSALS[name].status >= 400])
+@pytest.mark.parametrize("name", sorted(CLASSES))
 async def test_every_refusal_of_the_simulator_gets_its_class_and_quotes_no_key(simulator, name):
     response, body = await sent(simulator, HELLO, error=name)
 
     failure = classify(response.status, response.headers, body, path=CHAT)
     masked = mask_key_shaped(body, secrets=[key()])
 
-    assert failure.error_class == CLASSES.get(name, "bad_request")
+    assert failure.error_class == CLASSES[name]
     assert failure.correlation_id == response.correlation_id
     assert (failure.retry_after_seconds == 2) is name.endswith("retry_after")
     assert WELL_KNOWN["valid"].encode() not in masked

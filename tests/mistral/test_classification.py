@@ -7,18 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aisuru_mistral import simulator
 from tenants.mistral import errors
 from tenants.mistral.classification import classify, classify_event
 from tenants.mistral.errors import ErrorClass, Family, Quota, Reach, Retry, Scope
 
-ENTRIES = json.loads((Path(__file__).parent / "data/errors.json").read_text())["errors"]
+# The one table of Mistral's errors in this repository; the simulator answers from it.
+TABLE = Path(simulator.__file__).parent / "data/errors.json"
+ENTRIES: list[dict[str, Any]] = json.loads(TABLE.read_text())["errors"]
+SCOPED = [entry for entry in ENTRIES if "scope" in entry]
 SCOPES = {"workspace or organization": "workspace", "model (server side)": "model"}
-# The entries whose body nobody has recorded, with one that their rule describes.
-UNRECORDED: dict[str, Any] = {
-    "spending_limit_reached": {"object": "error", "type": "billing_workspace_limit", "code": None},
-    "admin_key_required": {"detail": "Unauthorized"},
-    "forbidden_other": {"object": "error", "message": "No.", "type": "forbidden", "code": "9"},
-}
 ID = "0123456789abcdef0123456789abcdef"
 
 
@@ -28,28 +26,33 @@ def _retry(text):
     return Retry.AFTER_RESET if text.startswith("after reset") else Retry.NO
 
 
-def _name(entry):
-    return f"{entry['class']}-{entry['http_status']}-{json.dumps(entry['match'])[:60]}"
-
-
-@pytest.mark.parametrize("entry", ENTRIES, ids=_name)
-def test_every_known_error_answer_gets_its_class_scope_and_retry(entry):
-    body = entry["body_example"] or UNRECORDED[entry["class"]]
-
-    failure = classify(
+def judged(entry):
+    body = entry.get("body_example")
+    return classify(
         entry["http_status"],
-        {"Mistral-Correlation-Id": ID},
-        json.dumps(body).encode(),
-        path=entry["match"].get("path^", "/v1/chat/completions"),
+        {"Mistral-Correlation-Id": ID, **entry.get("headers", {})},
+        json.dumps(body).encode() if body else entry["body_text"].encode(),
+        path=entry.get("match", {}).get("path^", "/v1/chat/completions"),
     )
 
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=[entry["name"] for entry in ENTRIES])
+def test_every_known_error_answer_gets_its_class_and_keeps_its_evidence(entry):
+    failure = judged(entry)
+
     assert failure.error_class == entry["class"]
-    assert failure.scope == SCOPES.get(entry["scope"], entry["scope"])
-    assert failure.retry is _retry(entry["retry"])
     assert failure.http_status == entry["http_status"]
     assert failure.correlation_id == ID
-    assert failure.mistral_code == body.get("code")
+    assert failure.mistral_code == (entry.get("body_example") or {}).get("code")
     assert failure.reach is Reach.ANSWERED
+
+
+@pytest.mark.parametrize("entry", SCOPED, ids=[entry["name"] for entry in SCOPED])
+def test_every_recorded_error_answer_gets_its_scope_and_retry(entry):
+    failure = judged(entry)
+
+    assert failure.scope == SCOPES.get(entry["scope"], entry["scope"])
+    assert failure.retry is _retry(entry["retry"])
 
 
 def test_every_class_of_the_table_is_known_and_every_class_has_a_family_and_an_error():
