@@ -134,7 +134,7 @@ def once(
     try:
         with shelf.open():
             _settle(shelf, claim, response)
-    except DatabaseError as error:
+    except (DatabaseError, data_keys.OpeningError) as error:
         # What was done is done: the caller is told so, and the claim runs out by itself.
         log.warning("idempotent_answer_not_kept", error=type(error).__name__)
     return response

@@ -26,6 +26,7 @@ from tenants.access.authentication import Principal, principal_of
 from tenants.access.models import TokenScope
 from tenants.access.pagination import DEFAULT_LIMIT, MAX_LIMIT
 from tenants.access.permissions import HasScopes
+from tenants.api.fields import read_id
 from tenants.api.schema import describe
 from tenants.organizations.audit import Actor
 
@@ -264,13 +265,8 @@ def _query(request: Request) -> dict[str, str]:
 
 def _ids(body: Any) -> dict[str, UUID]:
     """Read the ids that a body names, before it is checked, to know whose request it is."""
-    found = {}
-    for name in ("workspace_id", "organization_id"):
-        try:
-            found[name] = UUID(body[name])
-        except (KeyError, ValueError, TypeError, AttributeError):
-            continue
-    return found
+    found = {name: read_id(body.get(name)) for name in ("workspace_id", "organization_id")}
+    return {name: row_id for name, row_id in found.items() if row_id is not None}
 
 
 def _is_object(data: Any) -> bool:

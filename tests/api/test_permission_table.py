@@ -17,7 +17,7 @@ from tenants.access.services import ALL_SCOPES
 from tenants.common.models import new_id
 from tenants.common.tokens import TokenKind, mint
 from tests import factories
-from tests.api.callers import BASE, Caller, organization_caller, platform_caller
+from tests.api.callers import BASE, Answer, Caller, organization_caller, platform_caller
 from tests.api.world import MODEL, World, everything, made_up_key, world
 
 ORGANIZATION = "organizations/<uuid:organization_id>"
@@ -68,11 +68,15 @@ class Row:
     def __str__(self) -> str:
         return f"{self.method} {self.route}"
 
-    def send(self, caller: Caller, found: World) -> Any:
+    def address(self, found: World) -> str:
         path = f"{BASE}/{self.route}{self.query}"
         for name, value in found.ids.items():
             path = path.replace(f"<uuid:{name}>", str(value)).replace(f"{{{name}}}", str(value))
-        return caller.call(self.method, path, self.body(found) if self.body else None)
+        return path
+
+    def send(self, caller: Caller, found: World) -> Answer:
+        body = self.body(found) if self.body else None
+        return caller.call(self.method, self.address(found), body)
 
 
 def new_model(found: World) -> dict[str, Any]:
