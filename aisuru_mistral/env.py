@@ -239,6 +239,14 @@ class Environment:
         return value
 
     @cached_property
+    def key_recheck_seconds(self) -> int:
+        """How long a fresh key that Mistral does not know stays in doubt (``KEY_RECHECK_SECONDS``).
+
+        Mistral's servers were reported to need two to five minutes until all know a new key.
+        """
+        return self._integer("KEY_RECHECK_SECONDS", 180, 1, 3600)
+
+    @cached_property
     def metrics_token(self) -> str | None:
         """Bearer token that opens ``/metrics`` beyond loopback (``METRICS_TOKEN``)."""
         return self.text("METRICS_TOKEN")

@@ -36,6 +36,7 @@ _PATIENCE = {
 }
 _STOP_ORDER = (("story",), ("web", "beat", "worker"), ("simulator",), ("postgres",))
 _START_PATIENCE = 90.0
+_RECHECK_IN_DEMO = "10"  # seconds: the simulator knows its keys at once
 _CHECKED_BEFORE_ANYTHING = (
     *("port", "public_url", "allowed_hosts", "mistral_api_url", "debug", "log_level"),
     "web_concurrency",
@@ -191,6 +192,7 @@ class Service:
             port_of_simulator = ports.remembered_port(self._data_dir / "simulator-port")
             run["MISTRAL_API_URL"] = f"http://{ports.HOST}:{port_of_simulator}"
             self._variables["MISTRAL_API_URL"] = run["MISTRAL_API_URL"]
+            run["KEY_RECHECK_SECONDS"] = _RECHECK_IN_DEMO
         path = self._data_dir / private_files.RUN_FILE
         private_files.write_private(path, private_files.env_lines(run))
         _refuse_bad(env.Environment(self._variables), _CHECKED_BEFORE_PARTS)
@@ -213,18 +215,21 @@ class Service:
             migrations.remember(self._data_dir, owner_url)
 
     def _start_parts(self) -> None:
+        """Start what answers requests first: work in the background can wait two seconds."""
         port = self.environment.port
-        with step(f"web on port {port}, worker, beat{self._and_simulator}", self.tell):
-            for part in (parts := self._parts()):
-                self.supervisor.launch(part)
+        if self.mode == "demo":
+            with step("simulated Mistral", self.tell):
+                simulator = self._simulator()
+                self.supervisor.launch(simulator)
+                self.supervisor.wait_until(self._simulator_accepts, simulator, _START_PATIENCE)
+        with step(f"web on port {port}", self.tell):
+            web = self._web()
+            self.supervisor.launch(web)
             is_ready = partial(ports.answers, port, "/health/ready")
-            self.supervisor.wait_until(is_ready, parts[0], _START_PATIENCE)
-            if self.mode == "demo":
-                self.supervisor.wait_until(self._simulator_accepts, parts[-1], _START_PATIENCE)
-
-    @property
-    def _and_simulator(self) -> str:
-        return ", simulated Mistral" if self.mode == "demo" else ""
+            self.supervisor.wait_until(is_ready, web, _START_PATIENCE)
+        for part in (self._worker(), self._beat()):
+            self.supervisor.launch(part)
+        self.tell("  ✓ worker and beat are on their way")
 
     @property
     def _simulator_port(self) -> str:
@@ -233,34 +238,36 @@ class Service:
     def _simulator_accepts(self) -> bool:
         return ports.accepts(int(self._simulator_port))
 
-    def _parts(self) -> list[Part]:
+    def _web(self) -> Part:
         settings = self.environment
-        celery = ["-m", "celery", "-A", "aisuru_mistral.celery"]
-        level = ["--loglevel", settings.log_level]
-        parts = [
-            self._part(
-                "web",
-                *("-m", "granian", "--interface", "asgi", "--no-ws"),
-                *("--host", ports.HOST, "--port", str(settings.port)),
-                *("--workers", str(settings.web_concurrency), "--workers-kill-timeout", "4"),
-                *("--respawn-failed-workers", "--respawn-interval", "0.5"),
-                "aisuru_mistral.asgi:application",
-            ),
-            self._part(
-                "worker",
-                *(*celery, "worker", "-Q", "aisuru", "--concurrency", "2", "-n", "aisuru@%h"),
-                *("--without-gossip", "--without-mingle", "--without-heartbeat", *level),
-            ),
-            self._part(
-                "beat",
-                *(*celery, "beat", "--pidfile=", *level),
-                *("--schedule", str(self._data_dir / "beat-schedule")),
-            ),
-        ]
-        if self.mode == "demo":
-            simulator = ("manage.py", "mistral_simulator", "--port", self._simulator_port)
-            parts.append(self._part("simulator", *simulator))
-        return parts
+        return self._part(
+            "web",
+            *("-m", "granian", "--interface", "asgi", "--no-ws"),
+            *("--host", ports.HOST, "--port", str(settings.port)),
+            *("--workers", str(settings.web_concurrency), "--workers-kill-timeout", "4"),
+            *("--respawn-failed-workers", "--respawn-interval", "0.5"),
+            "aisuru_mistral.asgi:application",
+        )
+
+    def _worker(self) -> Part:
+        return self._celery(
+            "worker",
+            *("-Q", "aisuru", "--concurrency", "2", "-n", "aisuru@%h"),
+            *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+        )
+
+    def _beat(self) -> Part:
+        schedule = str(self._data_dir / "beat-schedule")
+        return self._celery("beat", "--pidfile=", "--schedule", schedule)
+
+    def _simulator(self) -> Part:
+        port = self._simulator_port
+        return self._part("simulator", "manage.py", "mistral_simulator", "--port", port)
+
+    def _celery(self, name: str, *arguments: str) -> Part:
+        level = self.environment.log_level
+        celery = ("-m", "celery", "-A", "aisuru_mistral.celery", name, "--loglevel", level)
+        return self._part(name, *celery, *arguments)
 
     def _part(self, name: str, *arguments: str) -> Part:
         log = self._log(name)
