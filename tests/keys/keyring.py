@@ -18,30 +18,30 @@ def name_of(plain: str) -> str:
     return "made up " + hashlib.sha256(plain.encode()).hexdigest()[:12]
 
 
-def registered(workspace, plain, **facts) -> MistralKey:
+def registered(workspace, plain, **facts):
     """Register a key through the service."""
     return services.register_key(actor=ACTOR, workspace=workspace, plain=Secret(plain), **facts).key
 
 
-def checked(key: MistralKey) -> MistralKey:
+def checked(key):
     """Run the worker on a key that is due, and read it anew."""
     validate(key.organization_id, key.id)
     return fresh(key)
 
 
-def fresh(key: MistralKey) -> MistralKey:
+def fresh(key):
     """Read a key anew."""
     with scope.tenant(key.organization_id):
         return MistralKey.objects.get(pk=key.pk)
 
 
-def seen(key: MistralKey) -> set[str]:
+def seen(key):
     """Ids of the models that a key sees."""
     with scope.tenant(key.organization_id):
         return set(key.seen_models.values_list("mistral_id", flat=True))
 
 
-def set_back(key: MistralKey, **fields: float) -> MistralKey:
+def set_back(key, **fields):
     """Move instants of a key into the past by so many seconds: the only way to pass time here."""
     now = timezone.now()
     with scope.tenant(key.organization_id):
@@ -51,6 +51,6 @@ def set_back(key: MistralKey, **fields: float) -> MistralKey:
     return fresh(key)
 
 
-def seconds_until(instant) -> float:
+def seconds_until(instant):
     """How far away an instant is."""
     return (instant - timezone.now()).total_seconds()

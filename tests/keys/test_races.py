@@ -8,7 +8,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from celery import Celery, current_app
+from celery import Celery
+from celery._state import get_current_app
 from django.db import connection
 
 from tenants.common import scope
@@ -27,14 +28,14 @@ LONG_AGO = 10_000_000
 @pytest.fixture
 def queue():
     """Return a function that takes what is in the broker: name and arguments of each task."""
-    before = current_app._get_current_object()
+    before = get_current_app()
     app = Celery("tests", broker="memory://")
     app.conf.update(task_default_queue="tests", task_ignore_result=True)
     app.set_current()
 
     def take() -> list[tuple[str, list[str]]]:
         with app.connection_for_read() as broker, broker.SimpleQueue("tests") as messages:
-            taken = []
+            taken: list[tuple[str, list[str]]] = []
             while True:
                 try:
                     message = messages.get_nowait()
@@ -48,15 +49,11 @@ def queue():
     before.set_current()
 
 
-def claim(key: MistralKey) -> validation._Claimed:
+def claim(key):
     """Begin a check as a worker does, and then do nothing."""
     claimed = validation._claim(key.organization_id, key.id, timing())
     assert claimed is not None
     return claimed
-
-
-def due() -> list[tuple]:
-    return sweeping.take_due()
 
 
 def test_two_workers_on_one_key_ask_mistral_once(workspace, made_up, mistral):
@@ -96,12 +93,12 @@ def test_a_worker_killed_during_the_call_is_followed_by_another(workspace, made_
 
     left = set_back(key, next_check_at=LONG_AGO)
     assert left.claim is not None
-    assert (key.organization_id, key.id) not in due(), "the claim still holds"
+    assert (key.organization_id, key.id) not in sweeping.take_due(), "the claim still holds"
     mistral.state.change(name_of(plain), behaviour={})
     assert checked(key).status == KeyStatus.PENDING, "nobody else may check while it holds"
 
     set_back(key, held_until=1)
-    assert (key.organization_id, key.id) in due()
+    assert (key.organization_id, key.id) in sweeping.take_due()
     key = checked(key)
     assert (key.status, key.claim) == (KeyStatus.VALID, None)
 
@@ -109,7 +106,7 @@ def test_a_worker_killed_during_the_call_is_followed_by_another(workspace, made_
 def test_a_crash_after_the_call_leaves_the_key_to_the_next_worker(workspace, made_up, monkeypatch):
     key = registered(workspace, made_up())
     with monkeypatch.context() as patch:
-        patch.setattr(validation.audit, "record", lambda **_: 1 / 0)
+        patch.setattr("tenants.keys.validation.audit.record", lambda **_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             checked(key)
     assert (fresh(key).status, fresh(key).verdict_code) == (KeyStatus.PENDING, "")
@@ -164,9 +161,9 @@ def test_a_registered_key_is_enqueued_by_ids_and_left_alone_by_the_sweep_for_a_w
     key = registered(workspace, made_up())
     assert queue() == [("keys.validate", [str(key.organization_id), str(key.id)])]
     set_back(key, next_check_at=LONG_AGO)
-    assert (key.organization_id, key.id) not in due()
+    assert (key.organization_id, key.id) not in sweeping.take_due()
     set_back(key, held_until=1)
-    assert (key.organization_id, key.id) in due()
+    assert (key.organization_id, key.id) in sweeping.take_due()
 
 
 def test_what_a_dead_broker_lost_the_sweep_enqueues_once(workspace, made_up, queue):
@@ -183,7 +180,7 @@ def test_what_a_dead_broker_lost_the_sweep_enqueues_once(workspace, made_up, que
 
 
 def test_a_broker_that_is_away_fails_no_request(workspace, made_up, unused_tcp_port):
-    before = current_app._get_current_object()
+    before = get_current_app()
     app = Celery("tests", broker=f"amqp://127.0.0.1:{unused_tcp_port}")
     app.conf.update(broker_connection_timeout=1)
     app.set_current()
@@ -202,7 +199,7 @@ def test_the_sweep_takes_the_longest_due_first_and_no_more_than_a_batch(
     for age, key in enumerate(keys):
         set_back(key, next_check_at=LONG_AGO * (age + 2), held_until=1)
     settings.KEY_TIMING = {**settings.KEY_TIMING, "batch": 2}
-    assert [key_id for _organization, key_id in due()] in (
+    assert [key_id for _organization, key_id in sweeping.take_due()] in (
         [keys[2].id, keys[1].id],
         [keys[1].id, keys[2].id],
     )
@@ -217,7 +214,7 @@ def test_the_sweep_finds_keys_of_every_organization_and_none_that_is_not_due(
     gone = services.delete_key(actor=ACTOR, key=registered(workspace, made_up()))
     for key in (mine, theirs):
         set_back(key, next_check_at=LONG_AGO, held_until=1)
-    found = {key_id for _organization, key_id in due()}
+    found = {key_id for _organization, key_id in sweeping.take_due()}
     assert {mine.id, theirs.id} <= found
     assert not {later.id, gone.id} & found
 

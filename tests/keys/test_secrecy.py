@@ -10,10 +10,12 @@ import signal
 import threading
 import traceback
 from secrets import token_bytes
+from typing import Any
 
 import psycopg
 import pytest
-from celery import Celery, current_app
+from celery import Celery
+from celery._state import get_current_app
 from psycopg import sql
 
 from tenants.common import scope
@@ -43,17 +45,21 @@ def assert_absent(plain: str, *texts: str) -> None:
 
 
 def everything_stored() -> str:
-    """Every row of every table, as the owner of the database sees it."""
-    rows = []
-    with psycopg.connect(owner_url()) as owner:
+    """Every row of every table: the owner reads what it owns, the application its own queues."""
+    rows: list[str] = []
+    with (
+        psycopg.connect(owner_url()) as owner,
+        psycopg.connect(os.environ["DATABASE_URL"]) as application,  # noqa: TID251 - as tests/postgres.py set it
+    ):
         tables = owner.execute(
-            """SELECT schemaname, tablename FROM pg_tables
+            """SELECT schemaname, tablename, pg_has_role(tableowner, 'USAGE') FROM pg_tables
                WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"""
         ).fetchall()
-        for schema, table in tables:
-            statement = sql.SQL("SELECT to_jsonb(t)::text FROM {}.{} AS t")
-            found = owner.execute(statement.format(sql.Identifier(schema), sql.Identifier(table)))
-            rows += [row for (row,) in found]
+        for schema, table, is_owned in tables:
+            statement = sql.SQL("SELECT to_jsonb(t)::text FROM {}.{} AS t").format(
+                sql.Identifier(schema), sql.Identifier(table)
+            )
+            rows += [row for (row,) in (owner if is_owned else application).execute(statement)]
     assert rows
     return "\n".join(rows)
 
@@ -67,13 +73,13 @@ def verbose(caplog):
 @pytest.fixture
 def broker():
     """Return a function that gives what tasks carried, raw, and empties the broker."""
-    before = current_app._get_current_object()
+    before = get_current_app()
     app = Celery("tests", broker="memory://")
     app.conf.update(task_default_queue="canary", task_ignore_result=True)
     app.set_current()
 
     def carried() -> str:
-        texts = []
+        texts: list[str] = []
         with app.connection_for_read() as link, link.SimpleQueue("canary") as messages:
             while True:
                 try:
@@ -169,7 +175,7 @@ def test_a_crash_while_sealing_or_opening_shows_the_key_in_no_frame(
 ):
     canary = made_up()
     key = registered(workspace, canary)
-    monkeypatch.setattr(data_keys.envelope, "AeadKey", lambda *_: 1 / 0)
+    monkeypatch.setattr("tenants.vault.envelope.AeadKey", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError) as sealing:
         registered(workspace, canary[::-1])
     with pytest.raises(ZeroDivisionError) as opening:
@@ -180,9 +186,9 @@ def test_a_crash_while_sealing_or_opening_shows_the_key_in_no_frame(
     assert_absent(canary[::-1], *frames)
 
 
-def sealed(key: MistralKey) -> SealedKey:
+def sealed(key):
     with scope.tenant(key.organization_id):
-        row = MistralKey.objects.get(pk=key.pk)
+        row: Any = MistralKey.objects.get(pk=key.pk)
         data_key = data_keys.of_version(row.organization_id, row.data_key_version)
         return SealedKey(
             row.organization_id,

@@ -1,13 +1,12 @@
 """Steps that the tests of models share."""
 
 from tenants.common import scope
-from tenants.common.secrets import Secret
 from tenants.registry import services
 from tenants.registry.models import ModelToken, RegisteredModel
 from tests.factories import ACTOR
 
 
-def create(workspace, **facts) -> tuple[RegisteredModel, Secret[str]]:
+def create(workspace, **facts):
     """Create a model through the service; what is not named is ordinary."""
     if "organization" not in facts:
         facts["organization"] = workspace.organization
@@ -19,13 +18,13 @@ def create(workspace, **facts) -> tuple[RegisteredModel, Secret[str]]:
     return services.create_model(actor=ACTOR, workspace=workspace, **facts)
 
 
-def models_of(organization) -> list[RegisteredModel]:
+def models_of(organization):
     """Every model of an organization."""
     with scope.tenant(organization.id):
         return list(RegisteredModel.objects.all())
 
 
-def tokens_of(model) -> list[ModelToken]:
+def tokens_of(model):
     """Every token of a model, oldest first."""
     with scope.tenant(model.organization_id):
         return list(ModelToken.objects.filter(model=model).order_by("id"))

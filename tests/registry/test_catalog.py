@@ -9,6 +9,12 @@ from hypothesis import strategies as st
 from tenants.registry import catalog
 
 
+def found(name: str) -> catalog.CatalogModel:
+    model = catalog.find(name)
+    assert model is not None
+    return model
+
+
 @pytest.mark.parametrize(
     ("name", "snapshot"),
     [
@@ -37,7 +43,7 @@ def test_every_name_leads_to_a_model_and_a_snapshot_to_itself():
 
 
 def test_a_model_has_its_facts():
-    model = catalog.find("mistral-large-latest")
+    model = found("mistral-large-latest")
     assert (model.id, model.display_name, model.stage) == (
         "mistral-large-2512",
         "Mistral Large 3",
@@ -57,11 +63,11 @@ def test_a_model_has_its_facts():
 
 
 def test_a_deprecated_model_is_retired_after_its_last_day_and_names_its_successor():
-    model = catalog.find("mistral-medium-2508")
+    model = found("mistral-medium-2508")
     assert model.replacement == "mistral-medium-3-5"
     assert not model.is_retired(date(2026, 8, 31))
     assert model.is_retired(date(2026, 9, 1))
-    assert catalog.find("codestral-2405").is_retired(date(2020, 1, 1))
+    assert found("codestral-2405").is_retired(date(2020, 1, 1))
 
 
 @pytest.mark.parametrize(

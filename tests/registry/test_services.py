@@ -1,9 +1,11 @@
 """Verbs on models: create, change, retire, rotate the token."""
 
 import math
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import partial
 
 import pytest
 from django.db import connection
@@ -104,7 +106,7 @@ def test_a_model_like_no_other_is_refused_without_a_guess(workspace, key):
 def test_without_a_wish_the_valid_key_that_lives_longest_and_sees_the_model_is_taken(
     workspace, made_up
 ):
-    def valid(**facts) -> MistralKey:
+    def valid(**facts):
         return checked(registered(workspace, made_up(organization="aurora"), **facts))
 
     soon = valid(expires_on=date(2199, 1, 1))
@@ -284,9 +286,10 @@ def test_another_key_is_checked_like_the_first(workspace, key, made_up):
     blind = checked(registered(workspace, made_up(organization="borea")))
     broke = checked(registered(workspace, made_up(behaviour={"error": "billing_inactive"})))
     good = checked(registered(workspace, made_up(organization="aurora")))
-    change = lambda key: services.update_model(  # noqa: E731
-        actor=ACTOR, model=model, changes={"key": key}
-    )
+
+    def change(key):
+        return services.update_model(actor=ACTOR, model=model, changes={"key": key})
+
     refused(lambda: change(blind), Invalid, "model_not_available")
     refused(lambda: change(broke), Conflict, "no_usable_key")
     assert models_of(workspace.organization)[0].key_id == key.id
@@ -356,9 +359,9 @@ def test_a_key_is_never_deleted_under_a_model_that_is_just_being_made(workspace,
 
     for number in range(6):
         key = checked(registered(workspace, made_up()))
-        calls = [
-            lambda key=key, number=number: create(workspace, key=key, name=f"m{number}"),
-            lambda key=key: keys.delete_key(actor=ACTOR, key=key),
+        calls: list[Callable[[], object]] = [
+            partial(create, workspace, key=key, name=f"m{number}"),
+            partial(keys.delete_key, actor=ACTOR, key=key),
         ]
         with ThreadPoolExecutor(2) as threads:
             made, deleted = threads.map(in_thread, calls)

@@ -26,7 +26,7 @@ from tests.registry.steps import create, tokens_of
 FINE_TUNED = "ft:mistral-small-2603:aurora-claims:20260310:7e773925"
 
 
-def resolved(token: Secret[str]) -> snapshots.Snapshot:
+def resolved(token):
     snapshot = snapshots.resolve(tokens.digest(token.reveal()))
     assert snapshot is not None
     return snapshot
@@ -161,7 +161,7 @@ def test_what_stops_a_model_is_told_by_its_snapshot(workspace, made_up):
     key = checked(registered(workspace, made_up()))
     _model, token = create(workspace)
 
-    def reason() -> BlockedReason | None:
+    def reason():
         return resolved(token).blocked(timezone.now())
 
     with scope.tenant(key.organization_id):

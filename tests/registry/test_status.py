@@ -1,6 +1,7 @@
 """Ready or blocked is derived, and every reason has its words."""
 
 from datetime import UTC, date, datetime
+from typing import Any
 
 import pytest
 from django.utils import translation
@@ -11,8 +12,8 @@ from tenants.registry.status import BlockedReason, Circumstances, explain
 NOON = datetime(2026, 6, 15, 12, tzinfo=UTC)
 
 
-def blocked(now: datetime = NOON, **facts) -> BlockedReason | None:
-    ready = {
+def blocked(now=NOON, **facts):
+    ready: dict[str, Any] = {
         "organization_status": "active",
         "timezone": "Europe/Rome",
         "workspace_archived": False,
@@ -46,7 +47,7 @@ def test_every_status_of_a_key_is_decided_here():
 
 
 def test_the_widest_cause_is_told_first():
-    everything = {
+    everything: dict[str, Any] = {
         "organization_status": "suspended",
         "workspace_archived": True,
         "model_retired": True,
