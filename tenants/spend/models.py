@@ -83,7 +83,7 @@ class Limit(TenantRow):
 
     subject_kind = models.CharField(max_length=12)
     subject_id = models.UUIDField()
-    monthly_spend = models.DecimalField(max_digits=11, decimal_places=2, null=True)
+    monthly_spend = _money(null=True)
     mode = models.CharField(max_length=8, default=LimitMode.ENFORCE.value)
     alert_thresholds = ArrayField(models.PositiveSmallIntegerField(), default=list)
     updated_at = models.DateTimeField(auto_now=True)

@@ -46,7 +46,7 @@ def set_limit(
         actor: who sets it.
         organization: the tenant.
         subject: the organization itself, or one of its workspaces or models.
-        monthly_spend: in the organization's currency, two decimal places; None is no limit.
+        monthly_spend: in the organization's currency, to the nano-unit; None is no limit.
         alert_thresholds: percentages at which to tell, from 1 to 100.
         mode: ``shadow`` only counts what it would refuse.
 

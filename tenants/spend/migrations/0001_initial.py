@@ -106,7 +106,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('subject_kind', models.CharField(max_length=12)),
                 ('subject_id', models.UUIDField()),
-                ('monthly_spend', models.DecimalField(decimal_places=2, max_digits=11, null=True)),
+                ('monthly_spend', models.DecimalField(decimal_places=9, max_digits=20, null=True)),
                 ('mode', models.CharField(default='enforce', max_length=8)),
                 ('alert_thresholds', django.contrib.postgres.fields.ArrayField(base_field=models.PositiveSmallIntegerField(), default=list)),
                 ('updated_at', models.DateTimeField(auto_now=True)),
