@@ -20,6 +20,7 @@ from aisuru_mistral import env
 from aisuru_mistral.simulator.keys import WELL_KNOWN
 
 PATIENCE = 60.0
+LONG_ANSWER = 100_000
 MODEL = "mistral-small-latest"
 QUESTION = "In one sentence: why does a customer bring an own Mistral key?"
 
@@ -132,7 +133,7 @@ class Story:
         self.note(f"Next step: {verdict['next_step']}")
 
     def create_model(self, organization: Json, key: Json, name: str) -> Json:
-        """Create a model and show the CompletionConfig that AIsuru takes."""
+        """Create a model."""
         body = {
             "organization_id": organization["id"],
             "workspace_id": organization["default_workspace_id"],
@@ -142,10 +143,14 @@ class Story:
             "purposes": ["question_answering"],
         }
         model = self.ask("POST", "/models", expect=201, body=body)
-        self.note(f"{model['name']} is {model['status']}; AIsuru's CompletionConfig:")
+        self.note(f"{model['name']} is {model['status']}")
+        return model
+
+    def show_config(self, model: Json) -> None:
+        """Print the CompletionConfig that AIsuru takes."""
+        self.note("AIsuru's CompletionConfig:")
         for line in json.dumps(model["completion_config"], indent=2).splitlines():
             self.note(f"  {line}")
-        return model
 
     def chat(self, token: str) -> None:
         """Stream a chat through the gateway with the model token."""
@@ -172,7 +177,8 @@ class Story:
 
     def refused_chat(self, token: str) -> None:
         """Show that a chat which could go beyond the limit is refused before Mistral is asked."""
-        body = {"messages": [{"role": "user", "content": QUESTION}]}
+        body = {"messages": [{"role": "user", "content": QUESTION}], "max_tokens": LONG_ANSWER}
+        self.note(f"the same question, with room for {LONG_ANSWER:,} tokens of answer")
         with self._call_gateway(token, body) as answer:
             answer.read()
             refusal = answer.json()
@@ -225,6 +231,7 @@ def play(address: str, token: str) -> None:
     key = story.good_key(workspace, WELL_KNOWN["valid"])
     story.chapter("AIsuru creates a model: the Mistral key stays here, AIsuru gets a model token")
     model = story.create_model(organization, key, f"Assistente {when}")
+    story.show_config(model)
     story.chapter("A chat streams through the gateway with the model token")
     story.chat(model["token"])
     story.chapter("The month's spend shows its exact cost")

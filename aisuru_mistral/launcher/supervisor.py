@@ -232,10 +232,10 @@ class Supervisor:
         pause = _pause_after(part.deaths)
         part.restart_at = time.monotonic() + pause
         when = f"in {pause:.0f} s" if pause else "now"
-        self._tell(
-            f"  ✗ {part.name} {_how_it_ended(process.returncode)}: starting it again {when}"
-            f" (log: {part.log})"
-        )
+        how = _how_it_ended(process.returncode)
+        self._tell(f"  ✗ {part.name} {how}: starting it again {when} (log: {part.log})")
+        if process.returncode > 0 and part.deaths == 1:  # it has something to say
+            self._tell(tail(part.log))
 
     # ── stop ─────────────────────────────────────────────────────────────────────────────────────
 
