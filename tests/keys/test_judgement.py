@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tenants.keys.judgement import Circumstances, Finding, found, judge
@@ -10,6 +10,7 @@ from tenants.keys.models import KeyStatus, VerdictCode
 from tenants.keys.timing import Timing
 from tenants.mistral.errors import ErrorClass, Family, Retry, Scope, UpstreamFailure
 
+unhurried = settings(deadline=None)  # the machine may be busy
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 TIMING = Timing()
 UNDECIDED = {
@@ -36,6 +37,7 @@ def judged(finding, given):
     return judge(finding, given, now=NOW, timing=TIMING)
 
 
+@unhurried
 @given(finding=findings, given=circumstances)
 def test_what_says_nothing_about_the_key_changes_at_most_pending_to_unreachable(finding, given):
     result = judged(finding, given)
@@ -48,6 +50,7 @@ def test_what_says_nothing_about_the_key_changes_at_most_pending_to_unreachable(
         assert result.status == given.status
 
 
+@unhurried
 @given(finding=findings, given=circumstances)
 def test_mistral_is_never_asked_earlier_than_it_wished(finding, given):
     result = judged(finding, given)
@@ -55,6 +58,7 @@ def test_mistral_is_never_asked_earlier_than_it_wished(finding, given):
         assert result.next_check_at >= NOW + timedelta(seconds=finding.retry_after)
 
 
+@unhurried
 @given(finding=findings, given=circumstances)
 def test_every_key_but_an_expired_one_is_looked_at_again(finding, given):
     result = judged(finding, given)
@@ -64,6 +68,7 @@ def test_every_key_but_an_expired_one_is_looked_at_again(finding, given):
         assert NOW <= result.next_check_at <= NOW + timedelta(seconds=1.25 * 86_400)
 
 
+@unhurried
 @given(finding=findings, given=circumstances)
 def test_a_key_is_pending_only_while_nobody_knows(finding, given):
     result = judged(finding, given)
@@ -72,6 +77,7 @@ def test_a_key_is_pending_only_while_nobody_knows(finding, given):
         assert given.status in {KeyStatus.PENDING, KeyStatus.UNREACHABLE}
 
 
+@unhurried
 @given(given=circumstances)
 def test_a_refused_key_is_invalid_once_it_is_older_than_the_recheck(given):
     result = judged(Finding(VerdictCode.KEY_UNKNOWN), given)
@@ -83,6 +89,7 @@ def test_a_refused_key_is_invalid_once_it_is_older_than_the_recheck(given):
         assert result.status == KeyStatus.INVALID
 
 
+@unhurried
 @given(given=circumstances)
 def test_an_accepted_key_is_valid_whatever_it_was(given):
     result = judged(Finding(VerdictCode.OK), given)
@@ -91,6 +98,7 @@ def test_an_accepted_key_is_valid_whatever_it_was(given):
         assert result.next_check_at <= given.good_until
 
 
+@unhurried
 @given(error_class=st.sampled_from(sorted(ErrorClass)))
 def test_every_failure_has_a_verdict_and_only_key_and_money_can_take_a_key_down(error_class):
     failure = UpstreamFailure(error_class, Scope.KEY, Retry.NO)

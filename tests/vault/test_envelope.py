@@ -4,7 +4,7 @@ from dataclasses import replace
 from uuid import UUID, uuid4
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tenants.common.secrets import Secret
@@ -13,6 +13,7 @@ from tenants.vault.aead import AeadKey, OpeningError, UnknownKeyError, key_id_of
 from tenants.vault.envelope import Place
 from tenants.vault.keyring import LocalKeyring
 
+unhurried = settings(deadline=None)  # the machine may be busy
 uuids = st.uuids()
 places = st.builds(
     Place,
@@ -38,11 +39,13 @@ def opened(box: bytes, place: Place = HOME, data_key=DATA_KEY, key_place=KEY_PLA
     return envelope.open_box(box, data_key=data_key, data_key_place=key_place, place=place).reveal()
 
 
+@unhurried
 @given(plain=plains, place=places)
 def test_what_is_sealed_opens_in_its_place(plain, place):
     assert opened(seal(plain, place), place) == plain
 
 
+@unhurried
 @given(plain=st.text(st.characters(codec="ascii"), min_size=4, max_size=100))
 def test_a_box_shows_nothing_of_its_contents_and_no_two_are_alike(plain):
     first, second = seal(plain), seal(plain)
@@ -50,6 +53,7 @@ def test_a_box_shows_nothing_of_its_contents_and_no_two_are_alike(plain):
     assert first != second
 
 
+@unhurried
 @given(data=st.data())
 def test_no_byte_of_a_box_can_be_changed(data):
     box = bytearray(seal())
@@ -59,6 +63,7 @@ def test_no_byte_of_a_box_can_be_changed(data):
         opened(bytes(box))
 
 
+@unhurried
 @given(data=st.data())
 def test_no_byte_of_a_wrapped_data_key_can_be_changed(data):
     wrapped = bytearray(DATA_KEY)
@@ -68,6 +73,7 @@ def test_no_byte_of_a_wrapped_data_key_can_be_changed(data):
         opened(seal(), data_key=bytes(wrapped))
 
 
+@unhurried
 @given(length=st.integers(0, len(seal()) - 1), tail=st.binary(min_size=1, max_size=40))
 def test_a_box_cannot_be_cut_or_lengthened(length, tail):
     box = seal()
@@ -76,6 +82,7 @@ def test_a_box_cannot_be_cut_or_lengthened(length, tail):
             opened(altered)
 
 
+@unhurried
 @given(noise=st.binary(max_size=200))
 def test_noise_opens_nowhere_and_raises_nothing_else(noise):
     with pytest.raises(OpeningError):
@@ -85,6 +92,7 @@ def test_noise_opens_nowhere_and_raises_nothing_else(noise):
 
 
 @pytest.mark.parametrize("field", ["organization", "workspace", "row", "slot", "version"])
+@unhurried
 @given(other=places)
 def test_a_box_moved_in_any_respect_does_not_open(field, other):
     box = seal()
@@ -96,6 +104,7 @@ def test_a_box_moved_in_any_respect_does_not_open(field, other):
 
 
 @pytest.mark.parametrize("field", ["organization", "workspace", "row", "slot", "version"])
+@unhurried
 @given(other=places)
 def test_a_data_key_moved_in_any_respect_opens_nothing(field, other):
     elsewhere = replace(KEY_PLACE, **{field: getattr(other, field)})
@@ -105,6 +114,7 @@ def test_a_data_key_moved_in_any_respect_opens_nothing(field, other):
         opened(seal(), key_place=elsewhere)
 
 
+@unhurried
 @given(one=places, other=places)
 def test_two_places_are_never_written_alike(one, other):
     assert (one.associated() == other.associated()) == (one == other)
@@ -134,6 +144,7 @@ def test_a_refusal_never_says_why():
 KEYS = [AeadKey(name, bytes([number]) * 32) for number, name in enumerate(["new", "old"], 1)]
 
 
+@unhurried
 @given(plain=st.binary(max_size=64), associated=st.binary(max_size=64))
 def test_the_newest_master_key_writes_and_every_one_on_the_ring_reads(plain, associated):
     new, old = KEYS
@@ -145,6 +156,7 @@ def test_the_newest_master_key_writes_and_every_one_on_the_ring_reads(plain, ass
         LocalKeyring((new,)).unwrap(boxed, associated)
 
 
+@unhurried
 @given(associated=st.binary(max_size=32), other=st.binary(max_size=32))
 def test_a_master_key_binds_to_the_associated_data(associated, other):
     ring = LocalKeyring((KEYS[0],))
@@ -174,6 +186,7 @@ def test_keys_do_not_print():
     assert repr(KEYS[0]) == "AeadKey('new')"
 
 
+@unhurried
 @given(one=plains, other=plains)
 def test_fingerprints_are_equal_for_equal_secrets_only(one, other):
     same = envelope.fingerprint(Secret(one)) == envelope.fingerprint(Secret(other))
