@@ -1,8 +1,13 @@
 """Fixtures for all rooms. Databases are never rolled back: every test makes its own tenants."""
 
 import pytest
+from hypothesis import settings
 
 from tests import factories
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("suite", deadline=None)
+settings.load_profile("suite")
 
 
 @pytest.fixture(scope="session")

@@ -19,9 +19,7 @@ def catalogue():
 
 def sentences() -> set[str]:
     found = extract_from_dir(ROOT / "tenants", method_map=[("**.py", "python")], keywords=KEYWORDS)
-    return {
-        message if isinstance(message, str) else message[0] for _, _, message, _, _ in found
-    }
+    return {message if isinstance(message, str) else message[0] for _, _, message, _, _ in found}
 
 
 def test_every_sentence_has_a_finished_italian_translation():
