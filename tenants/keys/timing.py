@@ -27,7 +27,8 @@ class Timing:
         batch: how many due keys one sweep enqueues.
         connect: until Mistral is connected.
         read: until the next bytes of an answer.
-        answer: for one whole answer, once it began.
+        answer: for one whole answer, once it began. A check makes three calls at most, so all of
+            it stays within the task's soft limit however slowly Mistral answers.
     """
 
     recheck: float = 180
@@ -42,8 +43,8 @@ class Timing:
     queue: float = 60
     batch: int = 200
     connect: float = 5
-    read: float = 10
-    answer: float = 15
+    read: float = 8
+    answer: float = 10
 
 
 def timing() -> Timing:

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from tenants.registry import catalog
 
-
 unhurried = settings(deadline=None)  # the machine may be busy
 
 
