@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -150,7 +151,7 @@ def test_a_key_on_another_method_means_nothing(alice, organization):
         assert not TenantRequest.objects.exists()
 
 
-def in_a_thread(work) -> Answer:
+def in_a_thread(work: Callable[[], Answer]) -> Answer:
     try:
         return work()
     finally:
