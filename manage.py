@@ -11,7 +11,9 @@ def main() -> None:
     """Choose the settings module and hand over to Django."""
     simulator = sys.argv[1:2] == ["mistral_simulator"]
     settings = "aisuru_mistral.simulator.settings" if simulator else "aisuru_mistral.settings"
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", settings)  # noqa: TID251 - chosen before env.py can be read
+    # Both are chosen before env.py can be read; a person at a prompt wants answers, not log lines.
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", settings)  # noqa: TID251
+    os.environ.setdefault("LOG_LEVEL", "WARNING")  # noqa: TID251
     execute_from_command_line(sys.argv)
 
 
