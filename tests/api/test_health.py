@@ -1,0 +1,81 @@
+"""Whether the service lives, is ready, and whom it shows its figures."""
+
+import psycopg
+import pytest
+
+from aisuru_mistral import health
+from tests.api.callers import Caller
+from tests.postgres import owner_url
+
+
+def test_a_living_service_says_so(nobody):
+    assert nobody.get("/health/live").body == {"status": "live"}
+
+
+def test_a_service_with_its_migrations_behind_the_wall_is_ready(nobody):
+    answer = nobody.get("/health/ready")
+    assert (answer.status, answer.body) == (200, {"status": "ready", "failing": []})
+
+
+def test_a_migration_that_is_missing_makes_it_not_ready(nobody):
+    with psycopg.connect(owner_url(), autocommit=True) as owner:
+        owner.execute("UPDATE django_migrations SET name = 'x' WHERE app = 'access'")
+        try:
+            answer = nobody.get("/health/ready")
+        finally:
+            owner.execute("UPDATE django_migrations SET name = '0001_initial' WHERE name = 'x'")
+    assert (answer.status, answer.body["failing"]) == (503, ["migrations"])
+    assert nobody.get("/health/ready").status == 200
+
+
+def test_the_login_that_owns_the_tables_would_be_found_out():
+    with psycopg.connect(owner_url()) as owner:
+        assert owner.execute(health._UNSAFE_LOGIN).fetchone() == (True,)
+
+
+def test_only_reading_is_allowed():
+    assert Caller().post("/health/ready").status == 405
+
+
+@pytest.fixture
+def metrics_token(settings):
+    settings.METRICS_TOKEN = "a-token-for-prometheus"
+    return settings.METRICS_TOKEN
+
+
+@pytest.mark.parametrize(
+    ("address", "forwarded", "allowed"),
+    [
+        ("127.0.0.1", None, True),
+        ("::1", None, True),
+        ("10.0.0.9", None, False),
+        ("", None, False),
+        ("127.0.0.1", "203.0.113.9", False),
+    ],
+)
+def test_figures_are_for_this_machine(address, forwarded, allowed, nobody):
+    nobody.client.defaults["REMOTE_ADDR"] = address
+    answer = nobody.get("/metrics", {"X-Forwarded-For": forwarded} if forwarded else {})
+    assert answer.status == (200 if allowed else 404)
+    assert (b"aim_http_requests_total" in answer.raw) == allowed
+
+
+def test_or_for_who_has_the_token(metrics_token, nobody):
+    nobody.client.defaults["REMOTE_ADDR"] = "10.0.0.9"
+    for given, status in ((metrics_token, 200), (metrics_token[:-1], 404), ("", 404), ("è", 404)):
+        answer = nobody.get("/metrics", {"Authorization": f"Bearer {given}"})
+        assert answer.status == status
+
+
+def test_requests_are_counted_by_route_and_never_by_address(nobody, organization):
+    nobody.get(f"organizations/{organization.pk}")
+    figures = nobody.get("/metrics").raw.decode()
+    assert (
+        'aim_http_requests_total{method="GET",'
+        'route="api/v1/organizations/<uuid:organization_id>",status="401"}'
+    ) in figures
+    assert str(organization.pk) not in figures
+
+
+def test_the_checks_are_the_ones_the_launcher_waits_for():
+    assert list(health._CHECKS) == ["database", "row_level_security", "migrations"]

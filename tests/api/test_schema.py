@@ -1,0 +1,90 @@
+"""The schema is the committed one, has no warnings, and everything in it is said properly."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from django.core.management import call_command
+from drf_spectacular.drainage import GENERATOR_STATS
+from drf_spectacular.validation import validate_schema
+
+from tests.api.callers import Caller
+
+COMMITTED = Path(__file__).resolve().parents[2] / "docs" / "openapi.yaml"
+
+
+@pytest.fixture(scope="module")
+def generated() -> str:
+    GENERATOR_STATS.reset()
+    written = io.StringIO()
+    call_command("spectacular", stdout=written)
+    return written.getvalue()
+
+
+@pytest.fixture(scope="module")
+def schema(generated):
+    return yaml.safe_load(generated)
+
+
+def test_the_committed_schema_is_what_the_code_says(generated):
+    assert generated == COMMITTED.read_text(encoding="utf-8"), "run `make openapi` and commit it"
+
+
+def test_it_is_openapi_3_1_without_a_warning(generated, schema):
+    assert schema["openapi"] == "3.1.0"
+    validate_schema(schema)
+    assert not GENERATOR_STATS
+
+
+def operations(schema: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    return [
+        (path, method, operation)
+        for path, methods in schema["paths"].items()
+        for method, operation in methods.items()
+    ]
+
+
+def test_every_operation_has_a_name_of_its_own_a_summary_scopes_and_refusals(schema):
+    found = operations(schema)
+    names = [operation["operationId"] for _path, _method, operation in found]
+    assert len(names) == len(set(names))
+    for path, method, operation in found:
+        assert operation["summary"], path
+        assert "Scopes: `" in operation["description"], path
+        assert operation["security"] == [{"token": []}]
+        assert {"401", "403", "404", "422"} <= set(operation["responses"]), path
+        headers = [one["name"] for one in operation.get("parameters", []) if one["in"] == "header"]
+        assert ("Idempotency-Key" in headers) == (method == "post"), path
+
+
+def test_no_readable_resource_has_a_secret(schema):
+    shown_once = {"IssuedToken", "NewModel", "NewToken", "CompletionConfig"}
+    for name, component in schema["components"]["schemas"].items():
+        members = set(component.get("properties", {}))
+        if not name.endswith("Request") and name not in shown_once:
+            assert not members & {"key", "token", "secret", "apiKey", "sealed"}, name
+
+
+def test_the_schema_is_served_to_everybody_as_yaml_and_json(nobody, schema):
+    served = nobody.get("schema")
+    assert yaml.safe_load(served.raw) == schema
+    answer = nobody.get("schema", {"Accept": "application/vnd.oai.openapi+json"})
+    assert answer.body["paths"].keys() == schema["paths"].keys()
+
+
+def test_the_rendered_docs_ask_no_other_host(nobody):
+    page = nobody.get("docs").raw.decode()
+    assert "//" not in page.replace("// ", "").replace("http://www.w3.org", "")
+    for asset in ("swagger-ui.css", "swagger-ui-bundle.js"):
+        address = f"/static/drf_spectacular_sidecar/swagger-ui-dist/{asset}"
+        assert address in page
+        assert nobody.get(address).status == 200
+    assert nobody.get("/static/drf_spectacular_sidecar/swagger-ui-dist/nothing.js").status == 404
+    assert nobody.get("/static/rest_framework/css/default.css").status == 404
+
+
+def test_the_front_door_leads_to_the_docs():
+    answer = Caller().get("/")
+    assert (answer.status, answer.headers["Location"]) == (302, "/api/v1/docs")
