@@ -1,7 +1,5 @@
 """Mistral keys, their verdicts, and the models each key sees."""
 
-from typing import Self
-
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils import timezone
@@ -39,25 +37,6 @@ class VerdictCode(models.TextChoices):
     UNDECRYPTABLE = "undecryptable"
 
 
-class KeyQuerySet(models.QuerySet["MistralKey"]):
-    """How keys are listed."""
-
-    def matching(self, *, search: str = "", status: str | None = None) -> Self:
-        """Filter by a part of the name or the last four characters, and by status.
-
-        Revoked keys are history: they are listed only when asked for by their status.
-        """
-        found = self.filter(status=status) if status else self.exclude(status=KeyStatus.REVOKED)
-        if search:
-            found = found.filter(models.Q(name__icontains=search) | models.Q(last4=search))
-        return found
-
-    def with_use(self) -> Self:
-        """Add ``in_use_by``: how many models that are not retired use the key."""
-        active = models.Q(registered_models__isnull=False, registered_models__retired_at=None)
-        return self.annotate(in_use_by=models.Count("registered_models", filter=active))
-
-
 class MistralKey(TenantRow):
     """A Mistral API key: sealed, recognised by fingerprint and last four, judged by a worker.
 
@@ -91,8 +70,6 @@ class MistralKey(TenantRow):
     attempts = models.PositiveIntegerField(default=0)
     claim = models.UUIDField(null=True, blank=True)
     held_until = models.DateTimeField(null=True, blank=True)
-
-    objects = KeyQuerySet.as_manager()
 
     class Meta:
         ordering = ["-id"]

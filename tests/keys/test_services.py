@@ -380,29 +380,3 @@ def test_a_deleted_key_comes_back_by_no_verb(workspace, verb):
         verb(stale)
     assert refusal.value.code == "key_revoked"
     assert fresh(stale).sealed is None
-
-
-def test_keys_are_found_by_name_or_last_four_and_deleted_ones_only_by_their_status(
-    workspace, made_up
-):
-    first = register(workspace, name="Produzione web").key
-    second = registered(workspace, made_up(), name="Prove")
-    gone = services.delete_key(actor=ACTOR, key=registered(workspace, made_up(), name="Prove 2"))
-    used_by(first, "a")
-    used_by(first, "b")
-    used_by(first, "c", retired_at=timezone.now())
-    with scope.tenant(workspace.organization_id):
-        keys = MistralKey.objects.with_use()
-        assert set(keys.matching()) == {first, second}
-        assert set(keys.matching(search="PRO")) == {first, second}
-        assert list(keys.matching(search="produzione")) == [first]
-        assert list(keys.matching(search="Ug6Y")) == [first]
-        assert list(keys.matching(search="%")) == []
-        assert list(keys.matching(status="revoked")) == [gone]
-        assert list(keys.matching(search="Prove", status="valid")) == []
-        used = {key.id: vars(key)["in_use_by"] for key in keys}
-        assert used == {
-            first.id: 2,
-            second.id: 0,
-            gone.id: 0,
-        }
