@@ -82,7 +82,8 @@ def test_in_a_tenants_scope_only_its_rows_are_seen_and_the_owner_knows_there_are
         everyones = owner.execute(
             f"SELECT count(*) FROM {table} WHERE {column} = %s", [populated.id]
         ).fetchone()
-    assert everyones and everyones[0], (
+    made = everyones is not None and everyones[0] > 0
+    assert made, f"the fixture makes no row in {table}: this test would prove nothing"
         f"the fixture makes no row in {table}: this test would prove nothing"
     )
     with scope.tenant(stranger.id):
