@@ -17,9 +17,9 @@ from aisuru_mistral import env
 from aisuru_mistral.launcher import ports, provision
 from aisuru_mistral.launcher.processes import Identity
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("launcher"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("launcher"), pytest.mark.timeout(300)]
 
-START_SECONDS = 60
+START_SECONDS = 90
 STOP_SECONDS = 15
 OWN = ("DATABASE_URL", "SECRET_KEY", "ENCRYPTION_KEYRING", "PUBLIC_URL", "DJANGO_SETTINGS_MODULE")
 
@@ -261,7 +261,7 @@ def test_the_demo_tells_its_whole_story_and_again_after_it_was_killed(place):
     try:
         for ending in (signal.SIGKILL, signal.SIGTERM):
             launched.start("demo")
-            wait_until(lambda: _story_is_over(launched.console()), 60, launched.console)
+            wait_until(lambda: _story_is_over(launched.console()), 120, launched.console)
             told = launched.console()
             assert "The story ends here" not in told, told
             assert "The demo keeps serving" in told
