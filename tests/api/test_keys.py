@@ -1,0 +1,179 @@
+"""Keys over HTTP: registered, listed, found, changed, replaced, checked, deleted; never shown."""
+
+import pytest
+
+from tenants.common import scope
+from tenants.keys.models import KeyStatus, MistralKey
+from tests import factories
+from tests.api.world import made_up_key, registered_model, valid_key
+
+
+@pytest.fixture
+def path(workspace) -> str:
+    return f"workspaces/{workspace.pk}/keys"
+
+
+def test_a_key_is_accepted_pending_and_its_secret_never_comes_back(alice, path, workspace):
+    plain = made_up_key()
+    answer = alice.post(path, {"name": "Produzione", "key": plain, "expires_on": "2099-12-31"})
+    assert answer.status == 202
+    key = answer.body
+    assert answer.headers["Location"] == f"/api/v1/keys/{key['id']}"
+    assert key == {
+        "id": key["id"],
+        "workspace_id": str(workspace.pk),
+        "name": "Produzione",
+        "last4": plain[-4:],
+        "status": "pending",
+        "expires_on": "2099-12-31",
+        "created_at": key["created_at"],
+        "created_by": "script",
+        "verdict": None,
+        "in_use_by": 0,
+        "warnings": [],
+    }
+    for place in (answer.headers["Location"], path, f"keys/{key['id']}/models"):
+        assert plain.encode() not in alice.get(place).raw
+    assert plain.encode() not in answer.raw
+
+
+def test_the_same_key_again_is_the_same_key(alice, path):
+    plain = made_up_key()
+    first, again = (alice.post(path, {"key": plain}) for _ in range(2))
+    assert (first.status, again.status) == (202, 200)
+    assert first.body["id"] == again.body["id"]
+
+
+def test_in_another_workspace_it_is_accepted_with_a_warning(alice, path, organization):
+    plain = made_up_key()
+    alice.post(path, {"key": plain})
+    other = factories.workspace(organization)
+    answer = alice.post(f"workspaces/{other.pk}/keys", {"key": plain})
+    assert (answer.status, [one["code"] for one in answer.body["warnings"]]) == (
+        202,
+        ["duplicate_elsewhere"],
+    )
+
+
+def test_a_malformed_key_is_refused_at_once_without_being_repeated(alice, path):
+    answer = alice.post(path, {"key": "not a mistral key at all"})
+    assert (answer.status, answer.code, answer.pointers) == (
+        422,
+        "key_malformed",
+        {"/key": "key_malformed"},
+    )
+    assert b"not a mistral" not in answer.raw
+    assert alice.get(path).body["results"] == []
+
+
+def test_the_verdict_comes_in_the_readers_language(hers, alice):
+    address = f"keys/{hers.key.pk}"
+    english = alice.get(address, {"Accept-Language": "en"}).body
+    assert english["status"] == "valid"
+    assert english["in_use_by"] == 1
+    verdict = english["verdict"]
+    assert (verdict["code"], verdict["title"], verdict["models"]) == ("ok", "The key works", 1)
+    assert verdict["evidence"] == {
+        "http_status": 200,
+        "mistral_code": None,
+        "correlation_id": "c",
+    }
+    assert verdict["identity"] == {
+        "organization": "Rossi",
+        "workspace": "Default",
+        "key_name": "k",
+    }
+
+
+def test_keys_are_found_by_part_of_the_name_by_last_four_and_by_status(alice, path, workspace):
+    first, second = valid_key(workspace, "Produzione"), valid_key(workspace, "100%_prova")
+    for query, found in (
+        ("search=produ", {first}),
+        ("search=%25_", {second}),
+        (f"search={second.last4}", {second}),
+        ("search=%25%25", set()),
+        ("status=valid", {first, second}),
+        ("status=invalid", set()),
+        ("", {first, second}),
+    ):
+        results = alice.get(f"{path}?{query}").body["results"]
+        assert {one["id"] for one in results} == {str(key.pk) for key in found}, query
+
+
+def test_a_key_in_use_is_deleted_by_force_only_and_stays_in_history(hers, alice):
+    address = f"keys/{hers.key.pk}"
+    refusal = alice.delete(address)
+    assert (refusal.status, refusal.code, refusal.body["in_use_by"]) == (409, "key_in_use", 1)
+    assert alice.get(address).body["status"] == "valid"
+    assert alice.delete(f"{address}?force=true").status == 204
+    assert alice.get(address).body["status"] == "revoked"
+    keys = f"workspaces/{hers.workspace.pk}/keys"
+    assert alice.get(keys).body["results"] == []
+    assert len(alice.get(f"{keys}?status=revoked").body["results"]) == 1
+    with scope.tenant(hers.organization.pk):
+        assert MistralKey.objects.get(pk=hers.key.pk).sealed is None
+    model = alice.get(f"models/{hers.model.pk}").body
+    assert (model["status"], model["blocked_reason"]) == ("blocked", "key_revoked")
+    assert model["blocked_detail"]
+
+
+def test_a_secret_is_replaced_behind_the_same_id_and_only_there(hers, alice):
+    address, plain = f"keys/{hers.key.pk}", made_up_key()
+    refusal = alice.patch(address, {"key": plain})
+    assert (refusal.status, refusal.pointers) == (422, {"/key": "unknown_field"})
+    answer = alice.post(f"{address}/versions", {"key": plain})
+    assert (answer.status, answer.body["id"]) == (202, str(hers.key.pk))
+    assert (answer.body["last4"], answer.body["status"]) == (plain[-4:], "pending")
+    assert alice.post(f"{address}/versions", {"key": plain}).status == 200
+    assert alice.get(f"models/{hers.model.pk}").body["key_id"] == str(hers.key.pk)
+
+
+def test_name_and_date_change_and_what_is_not_sent_does_not(hers, alice):
+    address = f"keys/{hers.key.pk}"
+    before = alice.get(address).body
+    changed = alice.patch(address, {"name": "Nuovo"}).body
+    assert changed == {**before, "name": "Nuovo"}
+    assert alice.patch(address, {"expires_on": "2099-01-31"}).body["expires_on"] == "2099-01-31"
+    assert alice.patch(address, {"expires_on": None}).body["expires_on"] is None
+    assert alice.patch(address, {}).body["name"] == "Nuovo"
+
+
+def test_a_check_is_asked_for_and_a_deleted_key_is_not_checked(hers, alice):
+    address = f"keys/{hers.key.pk}"
+    assert alice.post(f"{address}/validate").status == 202
+    with scope.tenant(hers.organization.pk):
+        assert MistralKey.objects.get().next_check_at is not None
+    alice.delete(f"{address}?force=true")
+    answer = alice.post(f"{address}/validate")
+    assert (answer.status, answer.code) == (409, "key_revoked")
+
+
+def test_the_models_that_a_key_sees_are_listed(hers, alice):
+    (seen,) = alice.get(f"keys/{hers.key.pk}/models").body["results"]
+    assert (seen["id"], seen["kind"]) == ("mistral-small-latest", "base")
+
+
+def test_an_archived_workspace_takes_no_key(hers, alice):
+    alice.post(f"workspaces/{hers.workspace.pk}/archive")
+    answer = alice.post(f"workspaces/{hers.workspace.pk}/keys", {"key": made_up_key()})
+    assert (answer.status, answer.code) == (409, "workspace_archived")
+
+
+def test_a_workspace_tells_the_name_that_its_newest_valid_key_has_at_mistral(hers, alice):
+    address = f"workspaces/{hers.workspace.pk}"
+    assert alice.get(address).body["mistral_workspace"] == {"id": None, "name": "Default"}
+    with scope.tenant(hers.organization.pk):
+        MistralKey.objects.update(status=KeyStatus.INVALID)
+    assert alice.get(address).body["mistral_workspace"] is None
+
+
+def test_the_number_of_models_counts_each_key_for_itself(hers, alice):
+    other = valid_key(hers.workspace, "Altra")
+    registered_model(hers.workspace, other, "Due")
+    registered_model(hers.workspace, other, "Tre")
+    alice.delete(f"models/{registered_model(hers.workspace, other, 'Quattro').pk}")
+    results = alice.get(f"workspaces/{hers.workspace.pk}/keys").body["results"]
+    assert {one["id"]: one["in_use_by"] for one in results} == {
+        str(other.pk): 2,
+        str(hers.key.pk): 1,
+    }

@@ -1,0 +1,168 @@
+"""Spend, calls and limits over HTTP: exact, in text, of nobody else."""
+
+import csv
+import io
+from decimal import Decimal
+
+import pytest
+
+from tenants.spend.meter import Meter
+from tests.spend import made
+
+MONTH_MEMBERS = {
+    "month",
+    "timezone",
+    "currency",
+    "total",
+    "held",
+    "groups",
+    "estimated",
+    "unpriced",
+    "empty_message",
+}
+
+
+@pytest.fixture
+def meter():
+    metered = Meter()
+    yield metered
+    metered.close()
+
+
+@pytest.fixture
+def spent(hers, meter):
+    """Three calls: two of one message, one unpriced; and one that goes on."""
+
+    def call(worst, **facts):
+        return made.intent(
+            hers.organization,
+            hers.workspace,
+            worst,
+            model_id=hers.model.pk,
+            key_id=hers.key.pk,
+            **facts,
+        )
+
+    calls = [call("1.00", message_id="m-1"), call("1.00", message_id="m-1"), call(None)]
+    open_call = call("2.50")
+    verdicts = meter.open_calls([*calls, open_call])
+    assert all(verdict.is_accepted for verdict in verdicts)
+    amounts = ["0.000000123", "0.40", None]
+    meter.settle_calls(
+        [made.settlement(one, amount) for one, amount in zip(calls, amounts, strict=True)]
+    )
+    return calls
+
+
+def test_a_months_spend_is_exact_text_beside_its_currency(hers, spent, alice):
+    report = alice.get(f"spend?workspace_id={hers.workspace.pk}").body
+    assert set(report) == MONTH_MEMBERS
+    assert (report["total"], report["held"]) == ("0.400000123", "2.50")
+    assert (report["currency"], report["timezone"]) == ("EUR", "Europe/Rome")
+    assert (report["unpriced"], report["estimated"], report["empty_message"]) == (1, "0.00", "")
+    (group,) = report["groups"]
+    assert (group["category"], group["amount"]) == ("completion", "0.400000123")
+    assert group["quantities"]["prompt_tokens"] == 300
+    assert group["quantities"]["requests"] == 3
+
+
+@pytest.mark.parametrize("named", ["organization", "workspace", "model"])
+def test_the_same_spend_is_found_from_above(named, hers, spent, platform):
+    row_id = hers.ids[f"{named}_id"]
+    assert platform.get(f"spend?{named}_id={row_id}").body["total"] == "0.400000123"
+
+
+def test_groups_add_up_and_carry_what_they_are_grouped_by(hers, spent, alice):
+    groups = "category,day,model,workspace,key,source"
+    report = alice.get(f"spend?group_by={groups}").body
+    assert sum(Decimal(group["amount"]) for group in report["groups"]) == Decimal(report["total"])
+    (group,) = report["groups"]
+    assert group["model_id"] == str(hers.model.pk)
+    assert group["key_id"] == str(hers.key.pk)
+    assert group["mistral_model"] == "mistral-small-2603"
+    assert group["source"] == "gateway"
+    assert alice.get("spend?group_by=").body["groups"] == []
+
+
+def test_an_empty_month_says_so(alice):
+    report = alice.get("spend?month=2025-01", {"Accept-Language": "en"}).body
+    assert (report["total"], report["groups"]) == ("0.00", [])
+    assert report["empty_message"] == "No usage in January 2025"
+
+
+def test_csv_gives_the_same_figures(spent, alice):
+    answer = alice.get("spend?group_by=model", {"Accept": "text/csv"})
+    assert answer.headers["Content-Type"].startswith("text/csv")
+    rows = list(csv.DictReader(io.StringIO(answer.raw.decode())))
+    assert Decimal(rows[0]["amount"]) == Decimal("0.400000123")
+    assert rows[0]["prompt_tokens"] == "300"
+    assert Decimal(rows[-1]["amount"]) == Decimal("0.400000123")
+
+
+def test_calls_of_one_message_come_together(hers, spent, alice):
+    results = alice.get(f"calls?workspace_id={hers.workspace.pk}").body["results"]
+    assert sorted(len(group["calls"]) for group in results) == [1, 2]
+    (message,) = [group for group in results if group["message_id"] == "m-1"]
+    assert (message["cost"], message["currency"]) == ("0.400000123", "EUR")
+    assert {call["id"] for call in message["calls"]} == {str(call.call_id) for call in spent[:2]}
+    (single,) = [group for group in results if group["message_id"] is None]
+    assert single["calls"][0]["cost"] is None
+    assert single["calls"][0]["quantities"]["cached_tokens"] == 64
+    only = alice.get("calls?message_id=m-1").body["results"]
+    assert only == [message]
+    assert alice.get("calls?message_id=m-2").body["results"] == []
+
+
+def test_pages_of_calls_give_each_call_once(spent, alice):
+    seen, cursor = [], ""
+    for _ in range(3):
+        body = alice.get(f"calls?limit=1{cursor}").body
+        seen += [call["id"] for group in body["results"] for call in group["calls"]]
+        cursor = f"&cursor={body['next']}"
+    assert body["next"] is None
+    assert sorted(seen) == sorted(str(call.call_id) for call in spent)
+
+
+def test_charlie_sees_no_spend_of_others(spent, hers, charlie):
+    assert charlie.get("spend").body["total"] == "0.00"
+    assert charlie.get("calls").body["results"] == []
+    for name in ("organization_id", "workspace_id", "model_id"):
+        for path in ("spend", "calls"):
+            assert charlie.get(f"{path}?{name}={hers.ids[name]}").status == 404
+
+
+@pytest.mark.parametrize("named", ["organization", "workspace", "model"])
+def test_a_limit_is_set_read_and_lifted(named, hers, alice):
+    path = f"{named}s/{hers.ids[f'{named}_id']}/limits"
+    unset = alice.get(path).body
+    assert (unset["monthly_spend"], unset["mode"], unset["updated_at"]) == (None, "enforce", None)
+    assert unset["alert_thresholds"] == [50, 80, 100]
+    body = {"monthly_spend": "12.5", "alert_thresholds": [90, 10], "mode": "shadow"}
+    done = alice.put(path, body).body
+    assert (done["monthly_spend"], done["currency"]) == ("12.50", "EUR")
+    assert (done["subject_kind"], done["subject_id"]) == (named, str(hers.ids[f"{named}_id"]))
+    assert (done["alert_thresholds"], done["mode"]) == ([10, 90], "shadow")
+    assert alice.get(path).body == done
+    assert alice.put(path, {"monthly_spend": None}).body["monthly_spend"] is None
+
+
+def test_every_limit_that_matches_is_told_widest_first(hers, spent, alice):
+    for named, amount in (("organization", "100"), ("workspace", "50"), ("model", "20")):
+        alice.put(f"{named}s/{hers.ids[f'{named}_id']}/limits", {"monthly_spend": amount})
+    results = alice.get(f"models/{hers.model.pk}/limits/effective").body["results"]
+    assert [one["subject_kind"] for one in results] == ["organization", "workspace", "model"]
+    assert [one["monthly_spend"] for one in results] == ["100.00", "50.00", "20.00"]
+    for one in results:
+        assert (one["spent"], one["held"]) == ("0.400000123", "2.50")
+        assert Decimal(one["remaining"]) == Decimal(one["monthly_spend"]) - Decimal("2.900000123")
+        assert one["resets_at"].endswith("Z")
+    workspace = alice.get(f"workspaces/{hers.workspace.pk}/limits/effective").body["results"]
+    assert [one["subject_kind"] for one in workspace] == ["organization", "workspace"]
+
+
+def test_a_workspace_may_not_spend_more_than_its_organization(hers, alice):
+    alice.put(f"organizations/{hers.organization.pk}/limits", {"monthly_spend": "10"})
+    path = f"workspaces/{hers.workspace.pk}/limits"
+    answer = alice.put(path, {"monthly_spend": "10.01"})
+    assert (answer.status, answer.code) == (422, "above_organization_limit")
+    assert alice.get(path).body["monthly_spend"] is None
