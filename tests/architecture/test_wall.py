@@ -84,8 +84,6 @@ def test_in_a_tenants_scope_only_its_rows_are_seen_and_the_owner_knows_there_are
         ).fetchone()
     made = everyones is not None and everyones[0] > 0
     assert made, f"the fixture makes no row in {table}: this test would prove nothing"
-        f"the fixture makes no row in {table}: this test would prove nothing"
-    )
     with scope.tenant(stranger.id):
         assert rows(f"SELECT count(*) FROM {table} WHERE {column} = %s", populated.id) == [(0,)]
         assert rows(f"SELECT count(*) FROM {table} WHERE {column} <> %s", stranger.id) == [(0,)]
