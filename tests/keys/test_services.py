@@ -135,8 +135,7 @@ def test_a_deleted_key_may_be_registered_anew(organization, workspace):
         "************************1234",
         "HQSx…………………………………………Ug6Y",
         "aim_mdl_something",
-        tokens.mint(tokens.TokenKind.MODEL).reveal(),
-        tokens.mint(tokens.TokenKind.PLATFORM).reveal(),
+        "aim_plat_0000000000000000000000000000000000",
     ],
 )
 def test_what_cannot_be_a_key_is_refused_with_a_reason_and_without_a_trace(
@@ -148,6 +147,14 @@ def test_what_cannot_be_a_key_is_refused_with_a_reason_and_without_a_trace(
     assert (problem.status, problem.code) == (422, "key_malformed")
     assert problem.errors[0].pointer == "/key"
     assert len(plain) < 8 or plain.strip() not in problem.detail
+    assert keys_of(organization) == 0
+
+
+@pytest.mark.parametrize("kind", tokens.TokenKind)
+def test_none_of_our_own_tokens_is_taken_for_a_key(organization, workspace, kind):
+    with pytest.raises(Invalid) as refusal:
+        register(workspace, tokens.mint(kind).reveal())
+    assert refusal.value.code == "key_malformed"
     assert keys_of(organization) == 0
 
 
