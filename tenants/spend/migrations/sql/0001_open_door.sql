@@ -6,6 +6,8 @@ RETURNS TABLE (
     limit_at numeric, spent numeric, on_hold numeric, in_currency text
 )
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
+-- See spend_settle.
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
 AS $$
 DECLARE
     calm json;

@@ -5,6 +5,9 @@
 CREATE FUNCTION spend_settle(settlements json)
 RETURNS TABLE (call_id uuid, state text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
+-- Plans are kept for the session, and spend_hold is nearly empty when it was just swept: never learn
+-- to read it from end to end.
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
 AS $$
 DECLARE
     many integer := json_array_length(settlements);
@@ -24,7 +27,8 @@ BEGIN
     ), gone AS (
         DELETE FROM spend_hold h USING fact f
         WHERE h.id = f.id AND h.organization_id = f.organization_id
-        RETURNING h.id, coalesce(h.amount, 0) AS amount
+        RETURNING h.id, h.organization_id, h.workspace_id, h.model_id, h.period,
+                  coalesce(h.amount, 0) AS amount
     ), fresh AS (
         INSERT INTO spend_usageevent (
             id, organization_id, workspace_id, key_id, model_id, occurred_at, period,
@@ -33,20 +37,26 @@ BEGIN
             characters, requests, currency, cost, excess, factor, price_ids, estimate,
             outcome, http_status, duration_ms, message_id, request_id, correlation_id
         )
-        SELECT f.id, organization_id, workspace_id, key_id, model_id, spend_started_at(f.id),
-            period, 'gateway', category, endpoint, requested_model, answered_model,
+        SELECT f.id, f.organization_id, f.workspace_id, key_id, f.model_id,
+            spend_started_at(f.id), f.period, 'gateway', category, endpoint, requested_model, answered_model,
             prompt_tokens, completion_tokens, cached_tokens, pages, annotated_pages, audio_seconds,
             characters, requests, currency, cost, greatest(0, cost - coalesce(g.amount, 0)),
             factor, price_ids, estimate,
             outcome, http_status, duration_ms, message_id, request_id, correlation_id
         FROM fact f LEFT JOIN gone g ON g.id = f.id
         ON CONFLICT (organization_id, occurred_at, id) DO NOTHING
-        RETURNING id, cost, excess
+        RETURNING id, organization_id, workspace_id, model_id, period, coalesce(cost, 0) AS cost,
+                  excess
     ), change AS (
-        SELECT f.organization_id, s.kind, s.subject, f.period, sum(coalesce(n.cost, 0)) AS cost,
-               sum(coalesce(n.excess, 0)) AS excess, sum(coalesce(g.amount, 0)) AS amount
-        FROM fact f LEFT JOIN gone g ON g.id = f.id LEFT JOIN fresh n ON n.id = f.id,
-             LATERAL spend_subjects(f.organization_id, f.workspace_id, f.model_id) s
+        SELECT m.organization_id, s.kind, s.subject, m.period, sum(m.cost) AS cost,
+               sum(m.excess) AS excess, sum(m.amount) AS amount
+        FROM (
+            SELECT organization_id, workspace_id, model_id, period, cost, excess, 0 AS amount
+            FROM fresh
+            UNION ALL
+            SELECT organization_id, workspace_id, model_id, period, 0, 0, amount FROM gone
+        ) m,
+             LATERAL spend_subjects(m.organization_id, m.workspace_id, m.model_id) s
         GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
     )
     SELECT array_agg(c.organization_id), array_agg(c.kind), array_agg(c.subject),
@@ -58,7 +68,7 @@ BEGIN
     IF released < many THEN  -- posted before, or its hold was lost with a crashed PostgreSQL
         PERFORM spend_ensure_balances(settlements);
     END IF;
-    FOR at IN 1 .. cardinality(subjects) LOOP
+    FOR at IN 1 .. coalesce(cardinality(subjects), 0) LOOP
         UPDATE spend_balance b
         SET settled = b.settled + costs[at], held = b.held - amounts[at],
             excess = b.excess + excesses[at]
