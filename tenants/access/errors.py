@@ -4,6 +4,7 @@ A problem's ``type`` is a relative reference to its description, ``/api/v1/probl
 texts are in docs/problems.md. What was not foreseen is logged and told without a word of its cause.
 """
 
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -86,7 +87,7 @@ def problem_response(exc: Exception, context: Mapping[str, Any]) -> HttpResponse
     problem = _known(exc)
     if problem is None:
         view = type(context.get("view")).__name__
-        log.error("unforeseen", view=view, exc_info=exc)
+        log.error("unforeseen", view=view, **_place_of(exc))
         got_request_exception.send(sender=problem_response, request=context.get("request"))
         problem = _internal()
     return answer(problem)
@@ -123,7 +124,7 @@ def _unsupported(_exc: Exception) -> Problem:
 
 
 def _database(exc: Exception) -> Problem:
-    log.error("database_unavailable", error=type(exc).__name__, exc_info=exc)
+    log.error("database_unavailable", **_place_of(exc))
     detail = _("The database does not answer. Try again shortly.")
     return Unavailable("database_unavailable", detail, retry_after=_RETRY_SECONDS)
 
@@ -177,6 +178,13 @@ def _escaped(name: str) -> str:
 def not_found() -> NotFound:
     """Make the one refusal for what is not there and for what is somebody else's."""
     return NotFound("not_found", _("There is nothing here, or it is not yours."))
+
+
+def _place_of(exc: BaseException) -> dict[str, Any]:
+    """Say what went wrong and where: the words of an exception, and locals, may quote a key."""
+    frames = traceback.extract_tb(exc.__traceback__)
+    where = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+    return {"error": type(exc).__name__, "where": where}
 
 
 def _internal() -> Problem:

@@ -124,3 +124,21 @@ def test_nobody_is_told_more_than_that_a_token_is_missing():
     assert answer.headers["WWW-Authenticate"] == (
         'Bearer realm="aisuru-mistral", error="invalid_token"'
     )
+
+
+def test_what_goes_wrong_is_logged_by_its_place_and_never_by_its_words(capfd, caplog):
+    canary = "cAnArY0123456789cAnArY0123456789"
+
+    def fail(key: str) -> None:
+        raise ValueError(f"cannot use {key}")
+
+    try:
+        fail(canary)
+    except ValueError as error:
+        answer = errors.problem_response(error, {})
+    logged = capfd.readouterr().err + caplog.text
+    assert "unforeseen" in logged
+    assert "test_problems.py" in logged
+    assert "ValueError" in logged
+    assert canary not in logged
+    assert canary.encode() not in answer.content
