@@ -1,9 +1,14 @@
-"""Structured logs on standard error: one JSON object a line; it never writes request bodies."""
+"""Structured logs on standard error: one JSON object a line; it writes no bodies and no locals."""
 
 import logging
 import sys
 
 import structlog
+
+# Frames without their locals: a request's frame holds the body, and with it a key that is pasted.
+_TRACEBACKS = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+)
 
 
 def configure(level: str) -> None:
@@ -26,7 +31,7 @@ def configure(level: str) -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.dict_tracebacks,
+                _TRACEBACKS,
                 structlog.processors.JSONRenderer(),
             ],
         )
