@@ -21,8 +21,12 @@ _SUBJECTS = [kind.value for kind in SubjectKind]
 _MODES = [mode.value for mode in LimitMode]
 
 
-def _money(*, null: bool = False) -> "models.DecimalField[Decimal, Decimal]":
-    return models.DecimalField(max_digits=MAX_DIGITS, decimal_places=DECIMAL_PLACES, null=null)
+def _money() -> "models.DecimalField[Decimal, Decimal]":
+    return models.DecimalField(max_digits=MAX_DIGITS, decimal_places=DECIMAL_PLACES)
+
+
+def _unknown_money() -> "models.DecimalField[Decimal | None, Decimal | None]":
+    return models.DecimalField(max_digits=MAX_DIGITS, decimal_places=DECIMAL_PLACES, null=True)
 
 
 def _sum() -> "models.DecimalField[Decimal, Decimal]":
@@ -83,7 +87,7 @@ class Limit(TenantRow):
 
     subject_kind = models.CharField(max_length=12)
     subject_id = models.UUIDField()
-    monthly_spend = _money(null=True)
+    monthly_spend = _unknown_money()
     mode = models.CharField(max_length=8, default=LimitMode.ENFORCE.value)
     alert_thresholds = ArrayField(models.PositiveSmallIntegerField(), default=list)
     updated_at = models.DateTimeField(auto_now=True)
@@ -130,8 +134,8 @@ class Balance(models.Model):
     held = _sum()
     excess = _sum()
     carried = _sum()
-    limit_amount = _money(null=True)
-    shadow_limit = _money(null=True)
+    limit_amount = _unknown_money()
+    shadow_limit = _unknown_money()
     shadow_calls = models.PositiveIntegerField(db_default=0)
     shadow_spend = _sum()
 
@@ -188,7 +192,7 @@ class Hold(_CallFacts):
     writer_id = models.UUIDField()
     key_id = models.UUIDField()
     model_id = models.UUIDField()
-    amount = _money(null=True)
+    amount = _unknown_money()
 
     class Meta:
         constraints = [
@@ -228,7 +232,7 @@ class UsageEvent(_CallFacts):
     source = models.CharField(max_length=20)
     outcome = models.CharField(max_length=16)
     answered_model = models.CharField(max_length=200)
-    cost = _money(null=True)
+    cost = _unknown_money()
     excess = _money()
     estimate = models.CharField(max_length=20)
     correlation_id = models.CharField(max_length=64)

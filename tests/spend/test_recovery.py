@@ -172,6 +172,20 @@ def test_a_call_opened_again_after_its_recovery_still_costs_what_it_used(
     assert ledger(organization) == recount(organization)
 
 
+def test_a_settled_call_that_is_opened_again_by_a_dying_process_is_released_and_counted_once(
+    organization, workspace
+):
+    dying = Meter()
+    call = intent(organization, workspace, call_id=made.id_at(timezone.now() - MINUTE_AGO))
+    dying.open_calls([call])
+    dying.settle_calls([settlement(call, "0.40")])
+    dying.open_calls([call])
+    made.die(dying)
+    recovery.recover_orphans()
+    assert len(events(organization)) == 1
+    assert ledger(organization)["organization", organization.id] == (Decimal("0.40"), 0)
+
+
 def test_after_a_kill_nine_every_opened_call_is_recorded_once(organization, workspace):
     seen: dict[str, set[UUID]] = {"open": set(), "settle": set()}
     arguments = [str(organization.id), str(workspace.id)]
