@@ -302,6 +302,8 @@ def celery_settings(broker_url: str) -> dict[str, Any]:
             "conn_string": _pgmq_connection(broker_url),
             "init_extension": False,
             "use_notify": True,
+            # A long poll is one transaction, and every publisher's first message waits for it.
+            "wait_time_seconds": 0,
             "pool_size": 2,
             "pool_timeout": 5,
             "visibility_timeout": 300,
