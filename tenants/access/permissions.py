@@ -35,7 +35,7 @@ class HasScopes(BasePermission):
         """
         method = (request.method or "").lower()
         handler = getattr(view, method, None) if method in view.http_method_names else None
-        if handler is None or method == "options":
+        if handler is None:
             return True
         scopes: Collection[str] | None = getattr(handler, "scopes", None)
         if scopes is None:

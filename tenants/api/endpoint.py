@@ -130,7 +130,7 @@ class ApiView(APIView):
     """A view whose methods are made by ``endpoint``."""
 
     permission_classes = (HasScopes,)
-    metadata_class = None
+    http_method_names = ("get", "head", "post", "put", "patch", "delete")
 
     def finalize_response(  # type: ignore[override]  # problems are plain responses
         self, request: Request, response: Any, *args: Any, **kwargs: Any

@@ -115,7 +115,7 @@ WRONG: dict[str, dict[str, list[Any]]] = {
             {"safe_prompt": 1},
             {"top_p": 1},
         ],
-        "spend_limit": [1, 1.5, "1.234", "-1", "1e3", "NaN", "", "9" * 40, "Infinity", "\uff11"],
+        "spend_limit": [1, 1.5, "1.0000000001", "-1", "1e3", "NaN", "", "9" * 40, "Infinity", "\uff11"],
         "visible_to_tenant": [1, "true", None],
         "use_as_default": ["on", 0, None],
         "external_id": ["x" * 201, 1, "a\x00"],
@@ -171,7 +171,7 @@ def dumped(body) -> bytes:
     return json.dumps(body).encode()
 
 
-WRONG_AMOUNTS: list[Any] = [1, "1.001", "-5", "", [], True, "1" * 30]
+WRONG_AMOUNTS: list[Any] = [1, "1.0000000001", "-5", "", [], True, "1" * 30]
 WRONG_THRESHOLDS: list[Any] = [None, [0], [101], ["50"], [1.5], [True], [1] * 11, "50", {}]
 WRONG_LIMITS: list[Any] = [
     {},
