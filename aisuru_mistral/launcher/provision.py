@@ -17,7 +17,7 @@ from psycopg.rows import TupleRow
 from aisuru_mistral.launcher.console import CannotStart
 
 APPLICATION_ROLE = "aim_app"
-LEAST_VERSION = 160000
+LEAST_VERSION = 150000
 _LOCK = 0x61696D5F70726F76  # "aim_prov"
 _ATTEMPTS = 20
 # What two runs in different databases of one cluster may do to each other: roles are shared.
