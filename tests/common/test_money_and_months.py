@@ -32,7 +32,9 @@ def test_small_costs_keep_their_digits():
     assert money.plain(Decimal("0.000123000")) == "0.000123"
 
 
-@pytest.mark.parametrize("text", ["-1", "NaN", "Infinity", "0.0000000001", "1e5", "x", "", "1000000000"])
+@pytest.mark.parametrize(
+    "text", ["-1", "NaN", "Infinity", "0.0000000001", "1e5", "x", "", "1000000000"]
+)
 def test_an_amount_that_is_no_amount_is_refused(text):
     with pytest.raises(ValueError):  # noqa: PT011 - any of its texts
         money.parse_amount(text)
