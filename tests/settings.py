@@ -9,8 +9,12 @@ _KEY = base64.b64encode(bytes(range(7, 39))).decode()
 os.environ.setdefault("DATA_DIR", str(Path(tempfile.gettempdir()) / "aim-no-data-dir"))
 os.environ["SECRET_KEY"] = "q7Yz-3vNf8Lw2Xk5Rb9Td1Mh6Jc4Gs0Pa_Eu7Wo3Zi5Kx2Vn8By"
 os.environ["ENCRYPTION_KEYRING"] = f"t1:{_KEY}"
-os.environ.setdefault("DATABASE_URL", "postgresql://app:app@127.0.0.1:9/none")
+_no_database = "DATABASE_URL" not in os.environ  # a command that needs settings only
+os.environ.setdefault("DATABASE_URL", "postgresql://nobody@127.0.0.1:9/none")
 os.environ.setdefault("PUBLIC_URL", "http://gateway.test")
 os.environ.setdefault("LOG_LEVEL", "WARNING")
 
 from aisuru_mistral.settings import *  # noqa: E402, F403 - the environment comes first
+
+if _no_database:
+    DATABASES = {"default": {"ENGINE": "django.db.backends.dummy"}}
