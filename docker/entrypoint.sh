@@ -1,0 +1,29 @@
+#!/bin/sh
+# One image, four roles. `migrate` runs before the others, with DATABASE_OWNER_URL.
+set -eu
+cd "$(dirname "$0")/.."
+role="${1:-web}"
+[ $# -eq 0 ] || shift
+
+case "$role" in
+  web)
+    exec python -m granian --interface asgi --no-ws \
+      --host "${HOST:-0.0.0.0}" --port "${PORT:-8000}" --workers "${WEB_CONCURRENCY:-1}" \
+      --workers-kill-timeout 30 --respawn-failed-workers \
+      aisuru_mistral.asgi:application "$@"
+    ;;
+  worker)
+    exec python -m celery -A aisuru_mistral.celery worker -Q aisuru --loglevel "${LOG_LEVEL:-INFO}" \
+      --concurrency "${WORKER_CONCURRENCY:-2}" --without-gossip --without-mingle --without-heartbeat "$@"
+    ;;
+  beat)
+    exec python -m celery -A aisuru_mistral.celery beat --loglevel "${LOG_LEVEL:-INFO}" \
+      --pidfile= --schedule "${DATA_DIR:-/tmp}/beat-schedule" "$@"
+    ;;
+  migrate) exec python -m aisuru_mistral.launcher.prepare "$@" ;;
+  manage) exec python manage.py "$@" ;;
+  *)
+    echo "unknown role '$role': web, worker, beat, migrate or manage" >&2
+    exit 64
+    ;;
+esac

@@ -1,0 +1,121 @@
+"""The image's entrypoint without Docker: the roles, on a database that nobody has prepared yet."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+import yaml
+from psycopg import sql
+
+from aisuru_mistral.launcher import ports, provision
+from tests.postgres import OWNER_URL, service_environment
+
+ROOT = Path(__file__).resolve().parents[2]
+ENTRYPOINT = ROOT / "docker" / "entrypoint.sh"
+DATABASE = f"image_{os.getpid()}"
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory):
+    """What compose.yaml gives its services, with secrets in files."""
+    owner = service_environment()[OWNER_URL]
+    with psycopg.connect(owner, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
+    app = provision.with_login(
+        provision.with_database(owner, DATABASE), f"aim_{DATABASE}_app", "a-made-up-password"
+    )
+    folder = tmp_path_factory.mktemp("secrets")
+    (folder / "database_url").write_text(app)
+    facts = service_environment(
+        DATA_DIR=str(folder),
+        DATABASE_URL_FILE=str(folder / "database_url"),
+        DATABASE_OWNER_URL=provision.with_database(owner, DATABASE),
+        PATH=f"{Path(sys.executable).parent}:/usr/bin:/bin",
+    )
+    del facts["DATABASE_URL"]
+    return facts
+
+
+def run(environment, *role):
+    return subprocess.run(
+        [ENTRYPOINT, *role], env=environment, capture_output=True, text=True, check=False, cwd="/"
+    )
+
+
+@pytest.fixture(scope="module")
+def prepared(environment):
+    result = run(environment, "migrate")
+    assert result.returncode == 0, result.stdout + result.stderr
+    return environment
+
+
+def test_migrate_prepares_a_database_and_does_nothing_the_second_time(prepared):
+    again = run(prepared, "migrate")
+    assert again.returncode == 0
+    assert "No migrations to apply" in again.stdout
+
+
+def test_migrate_says_what_is_missing(environment):
+    without = {name: value for name, value in environment.items() if name != "DATABASE_OWNER_URL"}
+    result = run(without, "migrate")
+    assert result.returncode == 1
+    assert "DATABASE_OWNER_URL: is not set" in result.stdout + result.stderr
+
+
+def test_web_becomes_ready_and_stops_on_sigterm(prepared, tmp_path):
+    port = ports.remembered_port(tmp_path / "port")
+    web = subprocess.Popen([ENTRYPOINT, "web"], env=prepared | {"PORT": str(port)}, cwd="/")
+    try:
+        address = f"http://127.0.0.1:{port}/health/ready"
+        with httpx.Client(trust_env=False, timeout=2) as client:
+            for _ in range(300):
+                try:
+                    answer = client.get(address)
+                except httpx.TransportError:
+                    time.sleep(0.1)
+                    continue
+                if answer.status_code == 200:
+                    break
+                time.sleep(0.1)
+            assert client.get(address).status_code == 200
+    finally:
+        web.send_signal(signal.SIGTERM)
+        assert web.wait(30) == 0
+
+
+def test_manage_runs_commands_as_the_application(prepared):
+    result = run(prepared, "manage", "create_token", "--platform", "--name", "image")
+    assert '"token": "aim_plat_' in result.stdout
+
+
+def test_an_unknown_role_is_refused(environment):
+    assert run(environment, "wbe").returncode == 64
+
+
+def test_compose_starts_every_role_the_entrypoint_has_and_mounts_what_they_read():
+    compose = yaml.safe_load((ROOT / "docker" / "compose.yaml").read_text())
+    roles = {name: service.get("command") for name, service in compose["services"].items()}
+    del roles["postgres"]
+    assert roles == {name: [name] for name in ("migrate", "web", "worker", "beat")}
+    for service in compose["services"].values():
+        files = [value for name, value in service["environment"].items() if name.endswith("_FILE")]
+        assert sorted(path.rpartition("/")[2] for path in files) == sorted(service["secrets"])
+        assert set(service["secrets"]) <= set(compose["secrets"])
+
+
+def test_the_image_contains_what_the_roles_need_and_no_more():
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    copied = [
+        line.split()[1]
+        for line in (ROOT / "docker" / "Dockerfile").read_text().splitlines()
+        if line.startswith("COPY ") and "--from" not in line
+    ]
+    for path in copied:
+        assert f"!{path}" in ignored, path
+        assert (ROOT / path).exists(), path
