@@ -82,7 +82,8 @@ def describe(
     media_types: Collection[str],
 ) -> Callable[[Any], Any]:
     """Make the decorator that puts a handler's declaration into the schema."""
-    needs = f"Scopes: {', '.join(f'`{scope}`' for scope in sorted(scopes))}."
+    named = ", ".join(f"`{scope}`" for scope in sorted(scopes))
+    needs = f"Scopes: {named}." if scopes else "Any live token."
     parameters: list[Any] = [query] if query else []
     if method == "post":
         parameters.append(_idempotency_key())
