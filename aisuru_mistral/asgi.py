@@ -10,7 +10,8 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aisuru_mistral.settings")  # noqa: TID251 - chosen before env.py can be read
 _django = get_asgi_application()
 
-from tenants.gateway.app import application as _gateway  # noqa: E402 - Django's apps come first
+from tenants.access.requests import limited  # noqa: E402 - Django's apps come first
+from tenants.gateway.app import application as _gateway  # noqa: E402
 
 type _Message = dict[str, Any]
 type _Receive = Callable[[], Awaitable[_Message]]
@@ -24,7 +25,7 @@ async def application(scope: _Message, receive: _Receive, send: _Send) -> None:
         if path.startswith("/v1/") or path == "/v1":
             await _gateway(scope, receive, send)
         else:
-            await _django(scope, receive, send)
+            await _django(scope, limited(receive), send)
     elif scope["type"] == "lifespan":
         await _live(receive, send)
     else:

@@ -39,6 +39,6 @@ def configure(level: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    # httpx logs every address it calls, and aiohttp every request line: both may name tenants.
-    for name in ("httpx", "httpcore", "aiohttp.access"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    # Each of them repeats request lines, which name tenants; ours says what is needed.
+    for name in ("httpx", "httpcore", "aiohttp.access", "django.request"):
+        logging.getLogger(name).setLevel(logging.ERROR)
