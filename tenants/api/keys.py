@@ -14,8 +14,10 @@ from tenants.access.models import TokenScope
 from tenants.access.pagination import page
 from tenants.api import fields
 from tenants.api.endpoint import ApiView, Call, In, Out, PageQuery, Reply, endpoint, page_of
+from tenants.api.intake import SecretIn, secret_of
 from tenants.common import scope
 from tenants.keys import services, verdicts
+from tenants.keys.intake import Purpose
 from tenants.keys.models import KeyStatus, MistralKey, SeenModel, VerdictCode
 from tenants.keys.services import Registration
 from tenants.organizations.models import Workspace
@@ -25,11 +27,10 @@ _EXAMPLE_KEY = "the key as Mistral showed it"
 _LONGEST_GRACE = 30 * 86_400
 
 
-class KeyIn(In):
+class KeyIn(SecretIn):
     """A key to register."""
 
     name = fields.Text(max_length=120, required=False, allow_blank=True)
-    key = fields.SecretText()
     expires_on = fields.Day(required=False, allow_null=True)
 
 
@@ -40,10 +41,9 @@ class KeyChange(In):
     expires_on = fields.Day(allow_null=True)
 
 
-class KeyVersionIn(In):
+class KeyVersionIn(SecretIn):
     """A new secret behind the same key."""
 
-    key = fields.SecretText()
     expires_on = fields.Day(required=False, allow_null=True)
     grace_seconds = fields.Whole(min_value=0, max_value=_LONGEST_GRACE, required=False)
 
@@ -175,10 +175,8 @@ class Keys(ApiView):
     def post(self, call: Call, workspace_id: UUID) -> Reply:
         """A worker asks Mistral about it; a key that the workspace has already gives 200."""
         workspace = tenancy.find(call.principal, Workspace, workspace_id)
-        facts = dict(call.data)
-        registration = services.register_key(
-            actor=call.actor, workspace=workspace, plain=facts.pop("key"), **facts
-        )
+        facts = secret_of(call.data, Purpose.REGISTER, workspace_id=workspace_id)
+        registration = services.register_key(actor=call.actor, workspace=workspace, **facts)
         address = reverse("key", kwargs={"key_id": registration.key.pk})
         return Reply(_sent(registration), 202 if registration.created else 200, address)
 
@@ -251,10 +249,8 @@ class KeyVersions(ApiView):
     def post(self, call: Call, key_id: UUID) -> Reply:
         """The models of the key follow with their next call; the same secret again gives 200."""
         key = tenancy.find(call.principal, MistralKey, key_id)
-        facts = dict(call.data)
-        registration = services.replace_secret(
-            actor=call.actor, key=key, plain=facts.pop("key"), **facts
-        )
+        facts = secret_of(call.data, Purpose.REPLACE, workspace_id=key.workspace_id, key_id=key.pk)
+        registration = services.replace_secret(actor=call.actor, key=key, **facts)
         return Reply(_sent(registration), 202 if registration.created else 200)
 
 

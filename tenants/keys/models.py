@@ -129,3 +129,17 @@ class SeenModel(TenantRow):
 
     def __str__(self) -> str:
         return self.mistral_id
+
+
+class SpentEnvelope(TenantRow):
+    """A sealed envelope that was taken; kept for as long as its intake key is accepted."""
+
+    digest = models.BinaryField(max_length=32)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "digest"], name="spent_envelope_uniq")
+        ]
+
+    def __str__(self) -> str:
+        return str(self.pk)

@@ -9,7 +9,8 @@ customer it belongs to, and would tell its owner something about a stranger.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -21,13 +22,11 @@ from django.utils.translation import ngettext
 
 from tenants.common import scope
 from tenants.common.models import new_id
-from tenants.common.problems import Conflict, Invalid, Unavailable
+from tenants.common.problems import Conflict, Invalid
 from tenants.common.queue import enqueue_on_commit
-from tenants.common.secrets import Secret, last_four
-from tenants.keys import custody, expiry, shape, tasks
+from tenants.common.secrets import Secret
+from tenants.keys import custody, expiry, intake, shape, slots, tasks
 from tenants.keys.models import KeyStatus, MistralKey, SeenModel
-from tenants.keys.timing import timing
-from tenants.organizations import audit
 from tenants.organizations.audit import Actor
 from tenants.organizations.models import Organization, Workspace
 
@@ -63,38 +62,57 @@ def register_key(
     plain: Secret[str],
     name: str = "",
     expires_on: date | None = None,
+    envelope: bytes | None = None,
 ) -> Registration:
     """Seal a key into a workspace as ``pending`` and have it checked.
 
     A key that the workspace has already stays as it is, unless its stored secret cannot be opened
     any more: then it is sealed anew.
 
+    Args:
+        actor: who registers it.
+        workspace: where.
+        plain: as it was pasted.
+        name: for people.
+        expires_on: its last good day.
+        envelope: what it came in, by ``intake.open_envelope``; taken once.
+
     Raises:
         Invalid: ``key_malformed``, ``expired_already``.
-        Conflict: ``workspace_archived``.
+        Conflict: ``workspace_archived``, ``sealed_key_replayed``.
         Unavailable: ``vault_unavailable``.
     """
-    pasted = shape.read(plain, "/key")
+    pasted = shape.read(plain, _pointer(envelope))
+    register = partial(
+        _register, actor, workspace, pasted, name=name, expires_on=expires_on, envelope=envelope
+    )
     try:
-        return _register(actor, workspace, pasted, name, expires_on)
+        return register()
     except IntegrityError as error:
         if "key_once_per_workspace_uniq" not in str(error):
             raise
     # Somebody registered the same key in the same instant: now it is there.
-    return _register(actor, workspace, pasted, name, expires_on)
+    return register()
 
 
 def _register(
-    actor: Actor, workspace: Workspace, pasted: shape.Pasted, name: str, expires_on: date | None
+    actor: Actor,
+    workspace: Workspace,
+    pasted: shape.Pasted,
+    *,
+    name: str,
+    expires_on: date | None,
+    envelope: bytes | None,
 ) -> Registration:
     fingerprint = custody.fingerprint(pasted.plain)
     with scope.tenant(workspace.organization_id):
+        _spend(workspace.organization_id, envelope)
         workspace = _active(workspace.pk)
         _refuse_past(expires_on, workspace.organization)
         same = MistralKey.objects.filter(fingerprint=fingerprint, revoked_at=None)
         cautions = _cautions(pasted, elsewhere=same.exclude(workspace=workspace).exists())
         if existing := same.filter(workspace=workspace).first():
-            if not _opens(existing):
+            if not slots.opens(existing):
                 _put_secret(actor, existing, pasted.plain, existing.expires_on)
             return Registration(existing, created=False, cautions=cautions)
         key = MistralKey(
@@ -105,10 +123,10 @@ def _register(
             expires_on=expires_on,
             created_by=actor.name,
         )
-        for field, value in _secret_fields(key, pasted.plain, version=1).items():
+        for field, value in slots.secret_fields(key, pasted.plain, version=1).items():
             setattr(key, field, value)
         key.save(force_insert=True)
-        _done(actor, key, "key.registered")
+        slots.done(actor, key, "key.registered")
         enqueue_on_commit(tasks.validate, str(key.organization_id), str(key.id))
     return Registration(key, created=True, cautions=cautions)
 
@@ -132,11 +150,11 @@ def update_key(*, actor: Actor, key: MistralKey, changes: Mapping[str, Any]) -> 
         if "expires_on" in changed:
             organization = Organization.objects.get(pk=key.organization_id)
             _refuse_past(values["expires_on"], organization)
-            values |= _due()
+            values |= slots.due()
             if key.status == KeyStatus.EXPIRED:
                 values["status"] = KeyStatus.PENDING
-        _change(key, values)
-        _done(actor, key, "key.updated", changed)
+        slots.change(key, values)
+        slots.done(actor, key, "key.updated", changed)
         if "expires_on" in changed:
             enqueue_on_commit(tasks.validate, str(key.organization_id), str(key.id))
     return key
@@ -149,6 +167,7 @@ def replace_secret(
     plain: Secret[str],
     expires_on: date | None = None,
     grace_seconds: int | None = None,
+    envelope: bytes | None = None,
 ) -> Registration:
     """Put another secret behind the same key, at once: its models follow with their next call.
 
@@ -167,15 +186,16 @@ def replace_secret(
             "The new secret replaces the old one at once. Leave grace_seconds out or send 0."
         )
         raise Invalid.field("/grace_seconds", "grace_not_supported", detail)
-    pasted = shape.read(plain, "/key")
+    pasted = shape.read(plain, _pointer(envelope))
     fingerprint = custody.fingerprint(pasted.plain)
     with _no_duplicate(), scope.tenant(key.organization_id):
+        _spend(key.organization_id, envelope)
         workspace = _active(key.workspace_id)
         _refuse_past(expires_on, workspace.organization)
-        current = _locked(key)
+        current = slots.locked(key)
         same = MistralKey.objects.filter(fingerprint=fingerprint, revoked_at=None)
         cautions = _cautions(pasted, elsewhere=same.exclude(workspace=workspace).exists())
-        if bytes(current.fingerprint) == fingerprint and _opens(current):
+        if bytes(current.fingerprint) == fingerprint and slots.opens(current):
             return Registration(current, created=False, cautions=cautions)
         _put_secret(actor, current, pasted.plain, expires_on)
     return Registration(current, created=True, cautions=cautions)
@@ -188,8 +208,8 @@ def request_validation(*, actor: Actor, key: MistralKey) -> MistralKey:
         Conflict: ``key_revoked``.
     """
     with scope.tenant(key.organization_id):
-        _change(key, {"next_check_at": Now(), "attempts": 0})
-        _done(actor, key, "key.check_requested")
+        slots.change(key, {"next_check_at": Now(), "attempts": 0})
+        slots.done(actor, key, "key.check_requested")
         enqueue_on_commit(tasks.validate, str(key.organization_id), str(key.id))
     return key
 
@@ -220,9 +240,18 @@ def delete_key(*, actor: Actor, key: MistralKey, force: bool = False) -> Mistral
                 held_until=None,
             )
             SeenModel.objects.filter(key=key).delete()
-            _done(actor, key, "key.deleted")
+            slots.done(actor, key, "key.deleted")
         key.refresh_from_db()
     return key
+
+
+def _pointer(envelope: bytes | None) -> str:
+    return "/key" if envelope is None else intake.POINTER
+
+
+def _spend(organization_id: UUID, envelope: bytes | None) -> None:
+    if envelope is not None:
+        intake.spend(organization_id, envelope)
 
 
 def _active(workspace_id: UUID) -> Workspace:
@@ -254,19 +283,10 @@ def _cautions(pasted: shape.Pasted, *, elsewhere: bool) -> tuple[Caution, ...]:
     return tuple(cautions)
 
 
-def _opens(key: MistralKey) -> bool:
-    """Tell, inside the scope, whether the stored secret can still be opened."""
-    try:
-        custody.borrow(key)
-    except custody.UndecryptableError:
-        return False
-    return True
-
-
 def _put_secret(actor: Actor, key: MistralKey, plain: Secret[str], expires_on: date | None) -> None:
     """Put a secret into the slot of a locked or unreadable key, as its next version."""
     values = {
-        **_secret_fields(key, plain, version=key.secret_version + 1),
+        **slots.secret_fields(key, plain, version=key.secret_version + 1),
         "expires_on": expires_on,
         "status": KeyStatus.PENDING,
         "verdict_code": "",
@@ -274,78 +294,9 @@ def _put_secret(actor: Actor, key: MistralKey, plain: Secret[str], expires_on: d
         "evidence": {},
         "identity": None,
     }
-    _change(key, values)
-    _done(actor, key, "key.secret_replaced", ["secret"])
+    slots.change(key, values)
+    slots.done(actor, key, "key.secret_replaced", ["secret"])
     enqueue_on_commit(tasks.validate, str(key.organization_id), str(key.id))
-
-
-def _secret_fields(key: MistralKey, plain: Secret[str], *, version: int) -> dict[str, Any]:
-    """Everything that changes with the secret, for the row of this key.
-
-    Raises:
-        Unavailable: ``vault_unavailable``: the organization's data key does not open.
-    """
-    try:
-        box, data_key_version = custody.seal(
-            plain,
-            organization_id=key.organization_id,
-            workspace_id=key.workspace_id,
-            key_id=key.id,
-            version=version,
-        )
-    except custody.UndecryptableError:
-        detail = _(
-            "The key cannot be encrypted now, so nothing was stored. This is a fault on our side:"
-            " ask support."
-        )
-        raise Unavailable("vault_unavailable", detail) from None
-    return {
-        "sealed": box,
-        "secret_version": version,
-        "secret_at": Now(),
-        "data_key_version": data_key_version,
-        "fingerprint": custody.fingerprint(plain),
-        "last4": last_four(plain),
-        **_due(),
-    }
-
-
-def _due() -> dict[str, Any]:
-    """Make a key due now, by the database's clock, and leave it to the task just enqueued.
-
-    Whoever checks it at this moment loses the claim: what it finds is about something else.
-    """
-    return {
-        "next_check_at": Now(),
-        "attempts": 0,
-        "claim": None,
-        "held_until": Now() + timedelta(seconds=timing().queue),
-    }
-
-
-def _locked(key: MistralKey) -> MistralKey:
-    """Lock the row of a key that is not revoked.
-
-    Raises:
-        Conflict: ``key_revoked``.
-    """
-    found = (
-        MistralKey.objects.select_for_update(no_key=True).filter(pk=key.pk, revoked_at=None).first()
-    )
-    if found is None:
-        raise _revoked()
-    return found
-
-
-def _change(key: MistralKey, values: Mapping[str, Any]) -> None:
-    """Update a key that is not revoked, and read it anew."""
-    if not MistralKey.objects.filter(pk=key.pk, revoked_at=None).update(**values):
-        raise _revoked()
-    key.refresh_from_db()
-
-
-def _revoked() -> Conflict:
-    return Conflict("key_revoked", _("This key was deleted. Register it again as a new key."))
 
 
 def _refuse_in_use(users: Sequence[tuple[str, str]]) -> None:
@@ -361,16 +312,6 @@ def _refuse_in_use(users: Sequence[tuple[str, str]]) -> None:
     ) % {"count": len(users), "names": names}
     told = [{"id": model_id, "name": name} for model_id, name in users[:_NAMES_TOLD]]
     raise Conflict("key_in_use", detail, in_use_by=len(users), models=told)
-
-
-def _done(actor: Actor, key: MistralKey, verb: str, changed: Sequence[str] = ()) -> None:
-    audit.record(
-        actor=actor,
-        organization_id=key.organization_id,
-        verb=verb,
-        target=key,
-        changed=changed,
-    )
 
 
 @contextmanager

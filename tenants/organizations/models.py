@@ -84,6 +84,21 @@ class DataKey(TenantRow):
         return f"data key {self.version}"
 
 
+class IntakeKey(Row):
+    """A public key that clients seal secrets to; its private part, wrapped by the keyring, dies.
+
+    It belongs to no organization.
+    """
+
+    public = models.BinaryField(max_length=65)
+    wrapped = models.BinaryField()
+    replaced_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"intake key {self.pk}"
+
+
 class AuditEvent(TenantRow):
     """One thing that was done: who, what, to what. Append-only, by privilege."""
 

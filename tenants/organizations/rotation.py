@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterator
 from uuid import UUID
 
 from tenants.common import scope
-from tenants.organizations import data_keys
+from tenants.organizations import data_keys, intake_keys
 from tenants.organizations.models import Organization
 
 _PAGE = 500
@@ -22,11 +22,15 @@ def organization_count() -> int:
 
 
 def rotate() -> Generator[Counter[str]]:
-    """Re-wrap organization after organization; yield, for each, which master keys wrap it now."""
+    """Re-wrap organization after organization; yield, for each, which master keys wrap it now.
+
+    The intake keys, which belong to no organization, come last.
+    """
     for organization_id in _organization_ids():
         with scope.tenant(organization_id):
             found = data_keys.rewrap_all(organization_id)
         yield found
+    yield intake_keys.rewrap_all()
 
 
 def _organization_ids() -> Iterator[UUID]:

@@ -66,6 +66,18 @@ class Migration(migrations.Migration):
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='organizations.organization')),
             ],
         ),
+        migrations.CreateModel(
+            name='SpentEnvelope',
+            fields=[
+                ('id', models.UUIDField(default=tenants.common.models.new_id, editable=False, primary_key=True, serialize=False)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('digest', models.BinaryField(max_length=32)),
+                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='organizations.organization')),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('organization', 'digest'), name='spent_envelope_uniq')],
+            },
+        ),
         migrations.AddIndex(
             model_name='mistralkey',
             index=models.Index(fields=['organization', 'workspace', '-id'], name='key_list_idx'),
@@ -96,6 +108,7 @@ class Migration(migrations.Migration):
             grants="SELECT, INSERT, UPDATE",
             locatable=True,
         ),
+        TenantTable("keys_spentenvelope", grants="SELECT, INSERT, DELETE", referenced=False),
         TenantTable("keys_seenmodel", parents={"key_id": "keys_mistralkey"}),
         # The sweep: which keys are due, whosesoever they are. It tells ids and holds them for the
         # queue, so that one sweep does not enqueue what the last one did.

@@ -4,7 +4,7 @@ import django.db.models.functions.text
 import tenants.common.models
 from django.db import migrations, models
 
-from tenants.common.row_security import TenantTable
+from tenants.common.row_security import PlatformTable, TenantTable
 
 
 class Migration(migrations.Migration):
@@ -44,6 +44,20 @@ class Migration(migrations.Migration):
             ],
             options={
                 'constraints': [models.UniqueConstraint(fields=('organization', 'version'), name='data_key_version_uniq')],
+            },
+        ),
+        migrations.CreateModel(
+            name='IntakeKey',
+            fields=[
+                ('id', models.UUIDField(default=tenants.common.models.new_id, editable=False, primary_key=True, serialize=False)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('public', models.BinaryField(max_length=65)),
+                ('wrapped', models.BinaryField()),
+                ('replaced_at', models.DateTimeField()),
+                ('expires_at', models.DateTimeField()),
+            ],
+            options={
+                'abstract': False,
             },
         ),
         migrations.CreateModel(
@@ -93,5 +107,8 @@ class Migration(migrations.Migration):
             "organizations_workspace", grants="SELECT, INSERT, UPDATE", locatable=True
         ),
         TenantTable("organizations_datakey"),
+        PlatformTable(
+            "organizations_intakekey", grants="SELECT, INSERT, UPDATE, DELETE"
+        ),
         TenantTable("organizations_auditevent", grants="SELECT, INSERT"),
     ]

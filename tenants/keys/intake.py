@@ -1,0 +1,89 @@
+"""Sealed intake: a Mistral key that its sender encrypted for one purpose in one place, once.
+
+An envelope opens only for the purpose, workspace and key it was sealed for, and is taken once: a
+copy of it out of somebody's log registers nothing. docs/intake.md describes it byte for byte.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+from django.db.models.functions import Now
+from django.utils.translation import gettext as _
+
+from tenants.common.problems import Conflict, Invalid
+from tenants.common.secrets import Secret
+from tenants.keys.models import SpentEnvelope
+from tenants.organizations import intake_keys
+from tenants.organizations.intake_keys import Envelope
+
+POINTER = "/sealed_key"
+
+
+class Purpose(StrEnum):
+    """What an envelope is for."""
+
+    REGISTER = "register-key"
+    REPLACE = "replace-key-secret"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What was in an envelope.
+
+    Attributes:
+        plain: the key as it was pasted.
+        envelope: names the envelope for ``spend``; tells nothing of its contents.
+    """
+
+    plain: Secret[str]
+    envelope: bytes
+
+
+def associated_data(
+    purpose: Purpose, intake_key_id: UUID, workspace_id: UUID, key_id: UUID | None = None
+) -> bytes:
+    """Write what an envelope is bound to: version, purpose and ids, joined by line feeds."""
+    ids = [intake_key_id, workspace_id, *([key_id] if key_id else [])]
+    return "\n".join([intake_keys.VERSION, purpose, *map(str, ids)]).encode("ascii")
+
+
+def open_envelope(
+    envelope: Envelope, purpose: Purpose, *, workspace_id: UUID, key_id: UUID | None = None
+) -> Opened:
+    """Open an envelope in the place it is used; outside of any scope.
+
+    Raises:
+        Invalid: ``intake_key_expired``: seal anew; ``sealed_key_not_opened``: altered, or sealed
+            for another purpose or place.
+    """
+    associated = associated_data(purpose, envelope.key_id, workspace_id, key_id)
+    try:
+        plain = intake_keys.unseal(envelope, associated)
+    except intake_keys.IntakeKeyGoneError:
+        detail = _("The intake key of this envelope is over. Fetch the present one and seal anew.")
+        raise Invalid.field(POINTER, "intake_key_expired", detail) from None
+    except intake_keys.OpeningError:
+        detail = _(
+            "The envelope does not open here. Seal it for exactly this purpose, workspace and key."
+        )
+        raise Invalid.field(POINTER, "sealed_key_not_opened", detail) from None
+    return Opened(plain, hashlib.sha256(envelope.ephemeral).digest())
+
+
+def spend(organization_id: UUID, envelope: bytes) -> None:
+    """Take an envelope in the open transaction of what it is for; it is never taken again.
+
+    Who comes second waits for the first to commit or fail. What is older than any intake key is
+    forgotten on the way.
+
+    Raises:
+        Conflict: ``sealed_key_replayed``.
+    """
+    SpentEnvelope.objects.filter(created_at__lt=Now() - intake_keys.ACCEPTED).delete()
+    row = SpentEnvelope(organization_id=organization_id, digest=envelope)
+    SpentEnvelope.objects.bulk_create([row], ignore_conflicts=True)
+    if not SpentEnvelope.objects.filter(pk=row.pk).exists():
+        detail = _("This envelope was used before. Seal the key anew.")
+        raise Conflict("sealed_key_replayed", detail)
