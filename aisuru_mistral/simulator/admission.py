@@ -27,7 +27,7 @@ def admitted_model(call: Call, name: str, *capabilities: str, family: str = "") 
         reply = call.refuse("rate_limited")
         reply.headers += RateLimits.no_quota_headers()
         return reply
-    if not call.state.rate_limits.admit(key):
+    if not call.batch and not call.state.rate_limits.admit(key):
         reply = call.refuse("rate_limited")
         reply.headers += call.state.rate_limits.headers(key, 0)
         return reply

@@ -19,6 +19,7 @@ from aisuru_mistral.simulator.endpoints import ROUTES
 from aisuru_mistral.simulator.errors import REFUSALS, Refusal
 from aisuru_mistral.simulator.faults import reset_connection
 from aisuru_mistral.simulator.keys import Key
+from aisuru_mistral.simulator.multipart import BadForm, is_multipart, read_form
 from aisuru_mistral.simulator.routing import Call, Route, Routes
 from aisuru_mistral.simulator.state import RecordedRequest, SimulatorState
 from aisuru_mistral.simulator.validation import Checker, Findings, check_body, finding
@@ -79,6 +80,8 @@ class Simulator:
                 request=request,
                 correlation_id=str(uuid_utils.uuid7()),
                 directives=dictated.NOTHING,
+                sent=exchange.headers,
+                query=exchange.query,
             )
             request.correlation_id = call.correlation_id
             try:
@@ -234,8 +237,24 @@ def _checked(call: Call, route: Route) -> Reply | StreamReply:
     """The body read and checked, then the endpoint's answer."""
     if route.schema is None:
         return route.handler(call)
+    if route.multipart:
+        return _checked_form(call, route, route.schema)
     read = _read_again if len(call.raw) <= SMALL_BODY else _read
     call.body, findings = read(route.schema, call.raw)
+    return _unless(findings, call, route)
+
+
+def _checked_form(call: Call, route: Route, schema: Checker) -> Reply | StreamReply:
+    content_type = call.sent.get(b"content-type", b"")
+    try:
+        form = read_form(content_type, call.raw) if is_multipart(content_type) else {}
+    except BadForm as error:
+        return json_reply(400, {"detail": str(error)})
+    call.body, findings = check_body(schema, form)
+    return _unless(findings, call, route)
+
+
+def _unless(findings: Findings, call: Call, route: Route) -> Reply | StreamReply:
     if not findings:
         return route.handler(call)
     if call.directives.validation == "wrapped":

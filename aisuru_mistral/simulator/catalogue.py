@@ -17,17 +17,30 @@ DATA = Path(__file__).parents[2] / "tenants" / "registry" / "data" / "models.jso
 # GET /v1/models/devstral-medium-latest answered 404 "is deprecated" on 2026-10-06 (see
 # meta.later_live_observations of the data).
 WITHDRAWN = frozenset({"devstral-2512"})
+_METERS = {
+    "per_1000_pages": "page",
+    "per_1000_annotated_pages": "annotated_page",
+    "per_audio_minute": "audio_minute",
+    "per_1M_characters": "character",
+}
 FIM = "completion_fim"
 CHAT = "completion_chat"
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """Per million tokens, in one currency; zero where nothing is published."""
+    """In one currency; zero where nothing is published.
+
+    Per million tokens or characters, thousand pages, minute of audio.
+    """
 
     input: Decimal = Decimal()
     cached_input: Decimal = Decimal()
     output: Decimal = Decimal()
+    page: Decimal = Decimal()
+    annotated_page: Decimal = Decimal()
+    audio_minute: Decimal = Decimal()
+    character: Decimal = Decimal()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +75,12 @@ class Catalogue:
             name for row in retired for name in _names(row) if name not in self._by_name
         }
         self._fine_tuned: dict[tuple[str, str], Model] = {}
+        self._changes: dict[tuple[str, str], dict[str, Any]] = {}
+
+    def reset(self) -> None:
+        """Fine-tuned models as they were."""
+        self._fine_tuned.clear()
+        self._changes.clear()
 
     def is_retired(self, name: str) -> bool:
         """Whether Mistral once had this model."""
@@ -72,10 +91,28 @@ class Catalogue:
         model = self._by_name.get(name)
         if model is not None or not name.startswith("ft:"):
             return model
-        for tuned in organization.fine_tuned:
+        for tuned in self._of(organization):
             if tuned.id == name:
                 return self._tuned(organization, tuned)
         return None
+
+    def change_tuned(
+        self, organization: Organization, name: str, changes: Mapping[str, Any]
+    ) -> Model | None:
+        """Change fields of a fine-tuned model's card, or `deleted`; None: there is none (now)."""
+        if self.find(organization, name) is None or not name.startswith("ft:"):
+            return None
+        at = (organization.id, name)
+        self._changes[at] = {**self._changes.get(at, {}), **changes}
+        self._fine_tuned.pop(at, None)
+        return self.find(organization, name)
+
+    def _of(self, organization: Organization) -> list[FineTuned]:
+        return [
+            tuned
+            for tuned in organization.fine_tuned
+            if not self._changes.get((organization.id, tuned.id), {}).get("deleted")
+        ]
 
     def price(self, model_id: str, currency: str) -> Price:
         """Published price of a canonical id; zeros for free and fine-tuned models."""
@@ -88,7 +125,7 @@ class Catalogue:
             if model.id not in organization.hidden_models:
                 for name in model.names:
                     yield self.row(model, name, created)
-        for tuned in organization.fine_tuned:
+        for tuned in self._of(organization):
             yield self.row(self._tuned(organization, tuned), tuned.id, created)
 
     def row(self, model: Model, name: str, created: int) -> dict[str, Any]:
@@ -109,12 +146,14 @@ class Catalogue:
         model = self._fine_tuned.get(at)
         if model is None:
             model = self._fine_tuned[at] = _fine_tuned_model(
-                organization, tuned, self._by_name[tuned.root]
+                organization, tuned, self._by_name[tuned.root], self._changes.get(at, {})
             )
         return model
 
 
-def _fine_tuned_model(organization: Organization, tuned: FineTuned, root: Model) -> Model:
+def _fine_tuned_model(
+    organization: Organization, tuned: FineTuned, root: Model, changes: Mapping[str, Any]
+) -> Model:
     card = {
         **root.card,
         "owned_by": organization.id,
@@ -125,6 +164,7 @@ def _fine_tuned_model(organization: Organization, tuned: FineTuned, root: Model)
         "root": tuned.root,
         "archived": tuned.archived,
         "billing_model_name": tuned.id,
+        **changes,
     }
     return Model(
         id=tuned.id, family=root.family, context=root.context, card=card, names=(tuned.id,)
@@ -180,9 +220,10 @@ def _guessed_capabilities(row: Mapping[str, Any]) -> dict[str, bool]:
 
 
 def _read_price(row: Mapping[str, Any], currency: str) -> Price:
-    found = {
-        entry["side"]: Decimal(entry[currency])
-        for entry in row["price"]["entries"]
-        if entry["unit"] == "per_1M_tokens" and entry[currency] is not None
-    }
+    found: dict[str, Decimal] = {}
+    for entry in row["price"]["entries"]:
+        # Speech has an entry of zero for what goes in: the sum is the price of a character.
+        meter = _METERS.get(entry["unit"], entry["side"])
+        if entry[currency] is not None:
+            found[meter] = found.get(meter, Decimal()) + Decimal(entry[currency])
     return Price(**found)

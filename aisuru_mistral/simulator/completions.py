@@ -47,9 +47,9 @@ class Choice:
         if self.tool_call:
             yield {"tool_calls": [self.tool_call]}, self.tokens
             return
-        for piece, tokens in _pieces(self.thinking, size):
+        for piece, tokens in pieces(self.thinking, size):
             yield {"content": [_thinking(piece)]}, tokens
-        for piece, tokens in _pieces(self.text, size):
+        for piece, tokens in pieces(self.text, size):
             yield {"content": piece}, tokens
 
     def _content(self) -> str | list[dict[str, Any]]:
@@ -68,24 +68,28 @@ class Completion:
     prompt: str
     choices: list[Choice]
     service_tier: str | None = None
+    audio_seconds: int = 0
 
-    def reply(self, *, stream: bool, cache_key: str | None) -> Reply | StreamReply:
-        """Bill the prompt, and answer in one piece or as a stream."""
+    def begin(self, cache_key: str | None) -> tuple[dict[str, Any], Line]:
+        """Bill the prompt: the usage of the whole answer, and the line its tokens go to."""
         usage, line_tier = self._usage(cache_key)
         call = self.call
-        key = call.key
-        line = call.state.ledger.line(
-            key=key.name,
-            organization=key.organization.id,
-            workspace=key.workspace.id,
-            model=self.model.id,
-            service_tier=line_tier,
-        )
+        line = call.line(self.model.id, line_tier)
         line.calls += 1
         line.prompt_tokens += usage["prompt_tokens"]
         line.cached_tokens += usage["prompt_tokens_details"]["cached_tokens"]
+        if self.audio_seconds:
+            usage["prompt_audio_seconds"] = self.audio_seconds
+            line.audio_seconds += self.audio_seconds
+        call.state.rate_limits.use(call.key, usage["total_tokens"])
+        return usage, line
+
+    def reply(self, *, stream: bool, cache_key: str | None) -> Reply | StreamReply:
+        """Bill the prompt, and answer in one piece or as a stream."""
+        usage, line = self.begin(cache_key)
+        call = self.call
+        key = call.key
         limits = call.state.rate_limits
-        limits.use(key, usage["total_tokens"])
         headers = self._headers()
         if not stream:
             line.completion_tokens += usage["completion_tokens"]
@@ -191,7 +195,8 @@ def _thinking(text: str) -> dict[str, Any]:
     return {"type": "thinking", "thinking": [{"type": "text", "text": text}]}
 
 
-def _pieces(text: str, size: int) -> Iterator[tuple[str, int]]:
+def pieces(text: str, size: int) -> Iterator[tuple[str, int]]:
+    """The text in pieces of so many tokens, each with its tokens."""
     step = size * CHARACTERS_PER_TOKEN
     for at in range(0, len(text), step):
         piece = text[at : at + step]

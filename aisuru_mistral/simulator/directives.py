@@ -45,6 +45,10 @@ class Directives:
         split: send a stream in pieces of so many bytes.
         keep_alive: a comment line before every so-many-th chunk.
         service_tier: what `usage.service_tier` says ("priority" or "standard").
+        pages: pages of every OCR document.
+        audio_seconds: length of every recording.
+        connectors: calls of built-in tools, by name.
+        batch_seconds: how long a batch job created by the request takes.
         validation: shape of 422 bodies, "plain" ({"detail": …}) or "wrapped".
     """
 
@@ -60,6 +64,10 @@ class Directives:
     split: int | None = None
     keep_alive: int | None = None
     service_tier: str | None = None
+    pages: int | None = None
+    audio_seconds: int | None = None
+    connectors: Mapping[str, int] | None = None
+    batch_seconds: float | None = None
     validation: str | None = None
 
     def over(self, weaker: "Directives") -> "Directives":
@@ -144,14 +152,17 @@ def _answer_tokens(value: Any) -> int | str:
 
 
 def _usage(value: Any) -> Usage:
+    return Usage(**_numbers(value))
+
+
+def _numbers(value: Any) -> dict[str, int]:
     if isinstance(value, Mapping):
-        pairs = {str(name): _natural(number) for name, number in value.items()}
-    else:
-        pairs = {}
-        for part in str(value).split(","):
-            name, _, number = part.partition("=")
-            pairs[name.strip()] = _natural(number)
-    return Usage(**pairs)
+        return {str(name): _natural(number) for name, number in value.items()}
+    pairs = {}
+    for part in str(value).split(","):
+        name, _, number = part.partition("=")
+        pairs[name.strip()] = _natural(number)
+    return pairs
 
 
 def _one_of(*words: str) -> Callable[[Any], str]:
@@ -176,5 +187,9 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "split": _positive,
     "keep_alive": _positive,
     "service_tier": _one_of("standard", "priority"),
+    "pages": _natural,
+    "audio_seconds": _natural,
+    "connectors": _numbers,
+    "batch_seconds": _seconds,
     "validation": _one_of("plain", "wrapped"),
 }

@@ -22,7 +22,7 @@ from aisuru_mistral.simulator.directives import NOTHING, Directives
 
 DATA = Path(__file__).parent / "data" / "keys.json"
 KEY_SHAPE = re.compile(r"[A-Za-z0-9]{32}")
-SCOPES = frozenset({"all", "models", "identity", "inference"})
+SCOPES = frozenset({"all", "models", "identity", "inference", "resources"})
 IDENTITY_FORMS = frozenset({"any", "bearer", "x-api-key", "none"})
 
 

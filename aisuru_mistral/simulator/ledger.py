@@ -12,32 +12,66 @@ from decimal import Decimal
 from aisuru_mistral.simulator.catalogue import Price
 
 PRIORITY_FACTOR = Decimal("1.75")
+BATCH_FACTOR = Decimal("0.5")
 MILLION = Decimal(1_000_000)
+THOUSAND = Decimal(1000)
+MINUTE = Decimal(60)
+METERS = (
+    "calls",
+    "prompt_tokens",
+    "completion_tokens",
+    "cached_tokens",
+    "connector_tokens",
+    "connector_calls",
+    "pages",
+    "annotated_pages",
+    "audio_seconds",
+    "characters",
+)
 
 
 @dataclass(slots=True)
 class Line:
-    """Calls of one key on one model at one service tier, and their tokens."""
+    """Calls of one key on one model at one service tier, live or in batches, and what they used.
+
+    `prompt_tokens` contain the cached ones but no connector tokens. `pages` are plain pages,
+    `annotated_pages` the others.
+    """
 
     key: str
     organization: str
     workspace: str
     model: str
     service_tier: str
+    batch: bool = False
     calls: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
+    connector_tokens: int = 0
+    connector_calls: int = 0
+    pages: int = 0
+    annotated_pages: int = 0
+    audio_seconds: int = 0
+    characters: int = 0
 
     def cost(self, price: Price) -> Decimal:
-        """What these tokens cost; nothing when the model is free or has no published price."""
-        uncached = self.prompt_tokens - self.cached_tokens
+        """What all this costs; nothing when the model is free or has no published price.
+
+        Connector tokens cost as input; the price of connector calls is not published.
+        """
+        uncached = self.prompt_tokens - self.cached_tokens + self.connector_tokens
         total = (
             uncached * price.input
             + self.cached_tokens * price.cached_input
             + self.completion_tokens * price.output
+            + self.characters * price.character
         ) / MILLION
-        return total * PRIORITY_FACTOR if self.service_tier == "priority" else total
+        total += (self.pages * price.page + self.annotated_pages * price.annotated_page) / THOUSAND
+        total += self.audio_seconds * price.audio_minute / MINUTE
+        if self.service_tier == "priority":
+            total *= PRIORITY_FACTOR
+        return total * BATCH_FACTOR if self.batch else total
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,25 +82,38 @@ class Total:
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int
+    connector_tokens: int
+    connector_calls: int
+    pages: int
+    annotated_pages: int
+    audio_seconds: int
+    characters: int
     usd: Decimal
     eur: Decimal
 
 
 class Ledger:
-    """Lines by key, workspace, model and tier. Reading is safe from another thread."""
+    """Lines by key, workspace, model, tier and batch. Reading is safe from another thread."""
 
     def __init__(self, price_of: Callable[[str, str], Price]) -> None:
-        self._lines: dict[tuple[str, str, str, str], Line] = {}
+        self._lines: dict[tuple[str, str, str, str, bool], Line] = {}
         self._price_of = price_of
 
     def line(
-        self, *, key: str, organization: str, workspace: str, model: str, service_tier: str
+        self,
+        *,
+        key: str,
+        organization: str,
+        workspace: str,
+        model: str,
+        service_tier: str,
+        batch: bool = False,
     ) -> Line:
         """The line to add a call to."""
-        at = (key, workspace, model, service_tier)
+        at = (key, workspace, model, service_tier, batch)
         line = self._lines.get(at)
         if line is None:
-            line = self._lines[at] = Line(key, organization, workspace, model, service_tier)
+            line = self._lines[at] = Line(key, organization, workspace, model, service_tier, batch)
         return line
 
     def lines(
@@ -90,10 +137,7 @@ class Ledger:
         """The sum of the lines that match."""
         lines = self.lines(key=key, workspace=workspace, model=model)
         return Total(
-            calls=sum(line.calls for line in lines),
-            prompt_tokens=sum(line.prompt_tokens for line in lines),
-            completion_tokens=sum(line.completion_tokens for line in lines),
-            cached_tokens=sum(line.cached_tokens for line in lines),
+            **{meter: sum(getattr(line, meter) for line in lines) for meter in METERS},
             usd=sum((self.cost(line, "usd") for line in lines), Decimal()),
             eur=sum((self.cost(line, "eur") for line in lines), Decimal()),
         )

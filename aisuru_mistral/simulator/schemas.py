@@ -23,48 +23,49 @@ from aisuru_mistral.simulator.validation import (
     tagged,
 )
 
-_TEXT_OR_TEXTS = either({"str": string, "list[str]": list_of(string)})
-_OPTIONAL_STRING = (nullable(string), None)
-_OPTIONAL_BOOLEAN = (boolean, False)
+TEXT_OR_TEXTS = either({"str": string, "list[str]": list_of(string)})
+OPTIONAL_STRING = (nullable(string), None)
+OPTIONAL_BOOLEAN = (boolean, False)
 
 
-def _chunk(name: str, **fields: Checker) -> Checker:
+def chunk(name: str, **fields: Checker) -> Checker:
+    """A content chunk of this type with these fields, all required."""
     own = {field: (checker, REQUIRED) for field, checker in fields.items()}
     return record({"type": (one_of(name, literal=True), name), **own})
 
 
-_TEXT_CHUNK = _chunk("text", text=string)
-_IMAGE_URL = record(
+_TEXT_CHUNK = chunk("text", text=string)
+IMAGE_URL = record(
     {"url": (string, REQUIRED), "detail": (nullable(one_of("low", "auto", "high")), None)}
 )
 _THINKING = record(
     {
         "type": (one_of("thinking", literal=True), "thinking"),
         "thinking": (list_of(mapping), REQUIRED),
-        "signature": _OPTIONAL_STRING,
+        "signature": OPTIONAL_STRING,
         "closed": (boolean, None),
     }
 )
-_DOCUMENT_URL = record(
+DOCUMENT_URL = record(
     {
         "type": (one_of("document_url", literal=True), "document_url"),
         "document_url": (string, REQUIRED),
-        "document_name": _OPTIONAL_STRING,
+        "document_name": OPTIONAL_STRING,
     }
 )
-_CHUNKS = list_of(
+CHUNKS = list_of(
     tagged(
         "type",
         {
             "text": _TEXT_CHUNK,
-            "image_url": _chunk(
-                "image_url", image_url=either({"ImageURL": _IMAGE_URL, "str": string})
+            "image_url": chunk(
+                "image_url", image_url=either({"ImageURL": IMAGE_URL, "str": string})
             ),
-            "document_url": _DOCUMENT_URL,
-            "reference": _chunk("reference", reference_ids=list_of(anything)),
-            "file": _chunk("file", file_id=string),
+            "document_url": DOCUMENT_URL,
+            "reference": chunk("reference", reference_ids=list_of(anything)),
+            "file": chunk("file", file_id=string),
             "thinking": _THINKING,
-            "input_audio": _chunk("input_audio", input_audio=string),
+            "input_audio": chunk("input_audio", input_audio=string),
         },
         default="text",
     )
@@ -72,7 +73,7 @@ _CHUNKS = list_of(
 _SYSTEM_CHUNKS = list_of(
     tagged("type", {"text": _TEXT_CHUNK, "thinking": _THINKING}, default="text")
 )
-_CONTENT = nullable(either({"str": string, "list[ContentChunk]": _CHUNKS}))
+_CONTENT = nullable(either({"str": string, "list[ContentChunk]": CHUNKS}))
 
 _FUNCTION_CALL = record(
     {"name": (string, REQUIRED), "arguments": (either({"dict": mapping, "str": string}), REQUIRED)}
@@ -85,7 +86,7 @@ _TOOL_CALL = record(
         "index": (integer(), None),
     }
 )
-_MESSAGES = list_of(
+MESSAGES = list_of(
     tagged(
         "role",
         {
@@ -104,22 +105,22 @@ _MESSAGES = list_of(
                     "role": (string, "assistant"),
                     "content": (_CONTENT, None),
                     "tool_calls": (nullable(list_of(_TOOL_CALL)), None),
-                    "prefix": _OPTIONAL_BOOLEAN,
+                    "prefix": OPTIONAL_BOOLEAN,
                 }
             ),
             "tool": record(
                 {
                     "role": (string, "tool"),
                     "content": (_CONTENT, REQUIRED),
-                    "tool_call_id": _OPTIONAL_STRING,
-                    "name": _OPTIONAL_STRING,
+                    "tool_call_id": OPTIONAL_STRING,
+                    "name": OPTIONAL_STRING,
                 }
             ),
         },
     )
 )
 
-_FUNCTION = record(
+FUNCTION = record(
     {
         "name": (string, REQUIRED),
         "description": (string, None),
@@ -127,16 +128,16 @@ _FUNCTION = record(
         "parameters": (mapping, REQUIRED),
     }
 )
-_BUILT_IN = {"tool_configuration": (nullable(mapping), None)}
-_TOOLS = list_of(
+BUILT_IN = {"tool_configuration": (nullable(mapping), None)}
+TOOLS = list_of(
     tagged(
         "type",
         {
             "function": record(
-                {"type": (one_of("function"), "function"), "function": (_FUNCTION, REQUIRED)}
+                {"type": (one_of("function"), "function"), "function": (FUNCTION, REQUIRED)}
             ),
             **{
-                name: record({"type": (one_of(name), name), **_BUILT_IN})
+                name: record({"type": (one_of(name), name), **BUILT_IN})
                 for name in (
                     "web_search",
                     "web_search_premium",
@@ -148,7 +149,7 @@ _TOOLS = list_of(
                 {
                     "type": (one_of("document_library"), "document_library"),
                     "library_ids": (list_of(string), REQUIRED),
-                    **_BUILT_IN,
+                    **BUILT_IN,
                 }
             ),
             "connector": record(
@@ -156,14 +157,14 @@ _TOOLS = list_of(
                     "type": (one_of("connector"), "connector"),
                     "connector_id": (string, REQUIRED),
                     "authorization": (anything, None),
-                    **_BUILT_IN,
+                    **BUILT_IN,
                 }
             ),
         },
         default="function",
     )
 )
-_TOOL_CHOICE = either(
+TOOL_CHOICE = either(
     {
         "ToolChoice": record(
             {
@@ -177,62 +178,65 @@ _TOOL_CHOICE = either(
 _JSON_SCHEMA = record(
     {
         "name": (string, REQUIRED),
-        "description": _OPTIONAL_STRING,
+        "description": OPTIONAL_STRING,
         "schema": (mapping, REQUIRED),
-        "strict": _OPTIONAL_BOOLEAN,
+        "strict": OPTIONAL_BOOLEAN,
     }
 )
-_RESPONSE_FORMAT = record(
+RESPONSE_FORMAT = record(
     {
         "type": (one_of("text", "json_object", "json_schema"), "text"),
         "json_schema": (nullable(_JSON_SCHEMA), None),
     }
 )
-_PREDICTION = record(
-    {"type": (one_of("content", literal=True), "content"), "content": (string, "")}
-)
+PREDICTION = record({"type": (one_of("content", literal=True), "content"), "content": (string, "")})
 
-_SAMPLING = {
+SAMPLING = {
     "temperature": (nullable(number(least=0, most=1.5)), None),
     "top_p": (nullable(number(above=0, most=1)), None),
     "max_tokens": (nullable(integer(least=0)), None),
-    "stream": _OPTIONAL_BOOLEAN,
-    "stop": (nullable(_TEXT_OR_TEXTS), None),
+    "stream": OPTIONAL_BOOLEAN,
+    "stop": (nullable(TEXT_OR_TEXTS), None),
     "random_seed": (nullable(integer(least=0)), None),
     "metadata": (nullable(mapping), None),
-    "prompt_cache_key": _OPTIONAL_STRING,
+    "prompt_cache_key": OPTIONAL_STRING,
 }
-_PENALTY = (nullable(number(least=-2, most=2)), None)
+PENALTY = (nullable(number(least=-2, most=2)), None)
 
-CHAT = record(
+_CHAT_FIELDS = {
+    **SAMPLING,
+    "messages": (MESSAGES, REQUIRED),
+    "response_format": (nullable(RESPONSE_FORMAT), None),
+    "tools": (nullable(TOOLS), None),
+    "tool_choice": (nullable(TOOL_CHOICE), None),
+    "presence_penalty": PENALTY,
+    "frequency_penalty": PENALTY,
+    "n": (nullable(integer(least=1)), None),
+    "prediction": (nullable(PREDICTION), None),
+    "parallel_tool_calls": (boolean, None),
+    "reasoning_effort": (
+        nullable(one_of("none", "minimal", "low", "medium", "high", "xhigh")),
+        None,
+    ),
+    "prompt_mode": (nullable(one_of("reasoning")), None),
+    "guardrails": (nullable(list_of(mapping)), None),
+    "service_tier": (nullable(one_of("auto", "standard_only")), None),
+}
+_NOT_FOR_AGENTS = frozenset({"temperature", "top_p"})
+
+CHAT = record({"model": (string, REQUIRED), **_CHAT_FIELDS, "safe_prompt": OPTIONAL_BOOLEAN})
+AGENTS = record(
     {
-        "model": (string, REQUIRED),
-        **_SAMPLING,
-        "messages": (_MESSAGES, REQUIRED),
-        "response_format": (nullable(_RESPONSE_FORMAT), None),
-        "tools": (nullable(_TOOLS), None),
-        "tool_choice": (nullable(_TOOL_CHOICE), None),
-        "presence_penalty": _PENALTY,
-        "frequency_penalty": _PENALTY,
-        "n": (nullable(integer(least=1)), None),
-        "prediction": (nullable(_PREDICTION), None),
-        "parallel_tool_calls": (boolean, None),
-        "reasoning_effort": (
-            nullable(one_of("none", "minimal", "low", "medium", "high", "xhigh")),
-            None,
-        ),
-        "prompt_mode": (nullable(one_of("reasoning")), None),
-        "guardrails": (nullable(list_of(mapping)), None),
-        "service_tier": (nullable(one_of("auto", "standard_only")), None),
-        "safe_prompt": _OPTIONAL_BOOLEAN,
+        **{name: rule for name, rule in _CHAT_FIELDS.items() if name not in _NOT_FOR_AGENTS},
+        "agent_id": (string, REQUIRED),
     }
 )
 FIM = record(
     {
         "model": (string, REQUIRED),
-        **_SAMPLING,
+        **SAMPLING,
         "prompt": (string, REQUIRED),
-        "suffix": _OPTIONAL_STRING,
+        "suffix": OPTIONAL_STRING,
         "min_tokens": (nullable(integer(least=0)), None),
     }
 )
@@ -240,7 +244,7 @@ EMBEDDINGS = record(
     {
         "model": (string, REQUIRED),
         "metadata": (nullable(mapping), None),
-        "input": (_TEXT_OR_TEXTS, REQUIRED),
+        "input": (TEXT_OR_TEXTS, REQUIRED),
         "output_dimension": (nullable(integer(above=0)), None),
         "output_dtype": (one_of("float", "int8", "uint8", "binary", "ubinary"), "float"),
         "encoding_format": (one_of("float", "base64"), "float"),
@@ -250,6 +254,30 @@ CLASSIFICATION = record(
     {
         "model": (string, REQUIRED),
         "metadata": (nullable(mapping), None),
-        "input": (_TEXT_OR_TEXTS, REQUIRED),
+        "input": (TEXT_OR_TEXTS, REQUIRED),
+    }
+)
+CHAT_MODERATION = record(
+    {
+        "model": (string, REQUIRED),
+        "input": (
+            either(
+                {
+                    "list[Message]": MESSAGES,
+                    "list[list[Message]]": list_of(MESSAGES),
+                }
+            ),
+            REQUIRED,
+        ),
+    }
+)
+_INSTRUCT = record({"messages": (MESSAGES, REQUIRED)}, extra=True)
+CHAT_CLASSIFICATION = record(
+    {
+        "model": (string, REQUIRED),
+        "input": (
+            either({"InstructRequest": _INSTRUCT, "list[InstructRequest]": list_of(_INSTRUCT)}),
+            REQUIRED,
+        ),
     }
 )

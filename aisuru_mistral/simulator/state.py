@@ -6,6 +6,7 @@ The application runs in one event loop. Other threads may read and call the publ
 time; what they change holds from the next request on.
 """
 
+import asyncio
 import dataclasses
 import time
 from collections import deque
@@ -14,9 +15,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from aisuru_mistral.simulator.batches import BatchJob
 from aisuru_mistral.simulator.catalogue import Catalogue
+from aisuru_mistral.simulator.conversations import Conversation
 from aisuru_mistral.simulator.directives import NOTHING, from_mapping
 from aisuru_mistral.simulator.errors import REFUSALS
+from aisuru_mistral.simulator.files import StoredFile
 from aisuru_mistral.simulator.keys import (
     GOOD,
     REGISTER,
@@ -28,8 +32,10 @@ from aisuru_mistral.simulator.keys import (
 from aisuru_mistral.simulator.ledger import Ledger
 from aisuru_mistral.simulator.limits import RateLimits
 from aisuru_mistral.simulator.prompt_cache import PromptCache
+from aisuru_mistral.simulator.shelf import Shelf
 
 REMEMBERED_REQUESTS = 10_000
+BATCH_SECONDS = 0.2
 
 
 @dataclass(slots=True)
@@ -68,6 +74,9 @@ class SimulatorState:
         catalogue: the models.
         directives: dictated for every request; `Directives(error="service_unavailable")` is an
             outage.
+        files, batches, conversations: what keys have made, by workspace.
+        background: batch jobs at work.
+        batch_seconds: how long a batch job takes (0.2) unless its request dictates it.
         rate_limit_headers_on_streams: off, as in Mistral's recorded answers.
         clock: monotonic seconds; tests may replace it.
     """
@@ -79,7 +88,12 @@ class SimulatorState:
         self.ledger = Ledger(self.catalogue.price)
         self.prompt_cache = PromptCache()
         self.rate_limits = RateLimits(self.now)
+        self.files: Shelf[StoredFile] = Shelf()
+        self.batches: Shelf[BatchJob] = Shelf()
+        self.conversations: Shelf[Conversation] = Shelf()
+        self.background: set[asyncio.Task[None]] = set()
         self.directives = NOTHING
+        self.batch_seconds = BATCH_SECONDS
         self.rate_limit_headers_on_streams = False
         self._keys: dict[str, Key] = {}
         self._secrets: dict[str, str] = {}
@@ -169,7 +183,7 @@ class SimulatorState:
     def misbehaviour(self, key: Key, kind: str) -> str | None:
         """Name of the error that answers this call of the key, None for none; counts the call.
 
-        `kind` is the kind of path: models, identity, inference.
+        `kind` is the kind of path: models, identity, inference, resources.
         """
         behaviour = key.behaviour
         if behaviour is GOOD or behaviour.scope not in {"all", kind}:
@@ -216,7 +230,7 @@ class SimulatorState:
         return self.ledger.total(workspace=key.workspace.id).usd
 
     def reset(self) -> None:
-        """As after the start: keys, bill, requests, windows, caches and directives."""
+        """As after the start; batch jobs that still run are dropped."""
         self._keys.clear()
         self._secrets.clear()
         self._progress.clear()
@@ -224,7 +238,12 @@ class SimulatorState:
         self.ledger.clear()
         self.prompt_cache.clear()
         self.rate_limits.clear()
+        self.files.clear()
+        self.batches.clear()
+        self.conversations.clear()
+        self.catalogue.reset()
         self.directives = NOTHING
+        self.batch_seconds = BATCH_SECONDS
         self.rate_limit_headers_on_streams = False
         for key in REGISTER.keys:
             self._put(key)

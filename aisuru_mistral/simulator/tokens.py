@@ -100,7 +100,7 @@ def _content(content: Any) -> list[str]:
             thoughts = (str(inner.get("text", "")) for inner in chunk["thinking"])
             parts.extend(_padded(thought) for thought in thoughts)
         else:
-            size = ATTACHMENT_TOKENS[kind] * CHARACTERS_PER_TOKEN
+            size = ATTACHMENT_TOKENS.get(kind, 0) * CHARACTERS_PER_TOKEN
             # The whole attachment is in the cached prefix: another attachment is another prefix.
             mark = f"[{kind} {zlib.crc32(orjson.dumps(chunk)):x}]"
             parts.append(mark.ljust(size)[:size])

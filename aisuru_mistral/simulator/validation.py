@@ -151,10 +151,10 @@ def either(choices: Mapping[str, Checker]) -> Checker:
     return check
 
 
-def record(fields: Mapping[str, tuple[Checker, Any]]) -> Checker:
+def record(fields: Mapping[str, tuple[Checker, Any]], *, extra: bool = False) -> Checker:
     """An object with exactly these fields: name → (checker, default or REQUIRED).
 
-    Defaults are filled in, but None is left out.
+    Defaults are filled in, but None is left out. With `extra` other fields are let through unread.
     """
 
     def check(value: Any, place: Place, findings: Findings) -> Any:
@@ -170,7 +170,7 @@ def record(fields: Mapping[str, tuple[Checker, Any]]) -> Checker:
                 findings.append(finding("missing", (*place, name), "Field required", value))
             elif default is not None:
                 read[name] = default
-        for name in value:
+        for name in () if extra else value:
             if name not in fields:
                 text = "Extra inputs are not permitted"
                 findings.append(finding("extra_forbidden", (*place, name), text, value[name]))

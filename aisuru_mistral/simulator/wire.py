@@ -67,15 +67,31 @@ def json_reply(status: int, payload: Any) -> Reply:
     return Reply(status=status, body=orjson.dumps(payload))
 
 
+def named_event(name: str, payload: Any) -> bytes:
+    """A server-sent event with a name."""
+    return b"event: " + name.encode() + b"\ndata: " + orjson.dumps(payload) + b"\n\n"
+
+
 class Exchange:
     """One request and the connection that waits for its answer."""
 
-    __slots__ = ("_left", "_receive", "_send", "_waiting", "headers", "method", "path", "scope")
+    __slots__ = (
+        "_left",
+        "_receive",
+        "_send",
+        "_waiting",
+        "headers",
+        "method",
+        "path",
+        "query",
+        "scope",
+    )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
         self.method: str = scope["method"]
         self.path: str = scope["path"]
+        self.query: bytes = scope.get("query_string", b"")
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self._receive = receive
         self._send = send

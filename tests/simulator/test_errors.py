@@ -106,7 +106,7 @@ def test_an_unknown_error_or_directive_is_refused_loudly(alice):
 
 
 def test_unknown_paths_and_methods_are_told_apart(alice):
-    for path in ("/v1/v1/models", "/v1/ocr", "/", "/v1/models/a/b"):
+    for path in ("/v1/v1/models", "/v1/rooms", "/", "/v1/models/a/b"):
         answer = alice.get(path)
         assert answer.status_code == 404
         assert answer.json()["message"] == "no Route matched with those values"

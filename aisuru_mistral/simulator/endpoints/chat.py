@@ -5,9 +5,9 @@ Refuses what mistral-common refuses: conversations that end in the wrong place.
 
 from typing import Any
 
-from aisuru_mistral.simulator import schemas, tokens
+from aisuru_mistral.simulator import audio, schemas, tokens
 from aisuru_mistral.simulator.admission import admitted_model
-from aisuru_mistral.simulator.catalogue import CHAT
+from aisuru_mistral.simulator.catalogue import CHAT, Model
 from aisuru_mistral.simulator.completions import Completion
 from aisuru_mistral.simulator.generation import chat_choices
 from aisuru_mistral.simulator.routing import Call, Route
@@ -18,10 +18,14 @@ MAXIMUM_CHOICES = 128
 
 def complete(call: Call) -> Reply | StreamReply:
     """Answer a conversation."""
-    body = call.body
-    model = admitted_model(call, body["model"], CHAT)
+    model = admitted_model(call, call.body["model"], CHAT)
     if isinstance(model, Reply):
         return model
+    return answer(call, model, call.body)
+
+
+def answer(call: Call, model: Model, body: dict[str, Any]) -> Reply | StreamReply:
+    """What an admitted model says to a chat body."""
     messages = body["messages"]
     if not messages or (messages[-1]["role"] == "assistant" and not messages[-1].get("prefix")):
         return call.refuse("bad_message_order")
@@ -37,6 +41,7 @@ def complete(call: Call) -> Reply | StreamReply:
         prompt=prompt,
         choices=chat_choices(body, prompt, call.directives),
         service_tier=_service_tier(call, body),
+        audio_seconds=audio.seconds_in_chat(call, messages) if model.can("audio") else 0,
     )
     return completion.reply(stream=body["stream"], cache_key=body.get("prompt_cache_key"))
 
