@@ -18,7 +18,13 @@ from tenants.api.intake import SecretIn, secret_of
 from tenants.common import scope
 from tenants.keys import services, verdicts
 from tenants.keys.intake import Purpose
-from tenants.keys.models import KeyStatus, MistralKey, SeenModel, VerdictCode
+from tenants.keys.models import (
+    KeyReplacement,
+    KeyStatus,
+    MistralKey,
+    SeenModel,
+    VerdictCode,
+)
 from tenants.keys.services import Registration
 from tenants.organizations.models import Workspace
 from tenants.registry.models import RegisteredModel
@@ -96,6 +102,27 @@ class VerdictOut(Out):
     models = serializers.IntegerField()
 
 
+class ReplacementOut(Out):
+    """A secret that waits to replace the present one."""
+
+    last4 = serializers.CharField()
+    status = serializers.ChoiceField(choices=KeyStatus.choices)
+    expires_on = serializers.DateField(allow_null=True)
+    grace_ends_at = serializers.DateTimeField(source="ends_at")
+    detail = serializers.SerializerMethodField()
+    verdict = serializers.SerializerMethodField()
+
+    def get_detail(self, waiting: KeyReplacement) -> str:
+        """Say what it means for calls."""
+        return verdicts.of_waiting(waiting)
+
+    @extend_schema_field(VerdictOut(allow_null=True))
+    def get_verdict(self, waiting: KeyReplacement) -> Any:
+        """Tell the verdict in the reader's language."""
+        verdict = verdicts.of(waiting)
+        return None if verdict is None else VerdictOut(verdict).data
+
+
 class KeyOut(Out):
     """A Mistral key, without the key."""
 
@@ -109,12 +136,19 @@ class KeyOut(Out):
     created_by = serializers.CharField()
     verdict = serializers.SerializerMethodField()
     in_use_by = serializers.IntegerField(help_text="How many models use it.")
+    replacement = serializers.SerializerMethodField()
 
     @extend_schema_field(VerdictOut(allow_null=True))
     def get_verdict(self, key: MistralKey) -> Any:
         """Tell the verdict in the reader's language."""
         verdict = verdicts.of(key)
         return None if verdict is None else VerdictOut(verdict).data
+
+    @extend_schema_field(ReplacementOut(allow_null=True))
+    def get_replacement(self, key: MistralKey) -> Any:
+        """Tell what waits behind the same id, within its grace."""
+        waiting: KeyReplacement | None = getattr(key, "replacement", None)
+        return None if waiting is None else ReplacementOut(waiting).data
 
 
 class CautionOut(Out):
@@ -247,7 +281,12 @@ class KeyVersions(ApiView):
         example={"key": _EXAMPLE_KEY},
     )
     def post(self, call: Call, key_id: UUID) -> Reply:
-        """The models of the key follow with their next call; the same secret again gives 200."""
+        """Put another secret behind the same id, so that its models follow with their next call.
+
+        Without `grace_seconds` this happens at once. With it, the present secret serves until
+        Mistral has accepted the new one, at most that long; `replacement` tells how far it is. The
+        present secret again gives 200 and takes a waiting one back.
+        """
         key = tenancy.find(call.principal, MistralKey, key_id)
         facts = secret_of(call.data, Purpose.REPLACE, workspace_id=key.workspace_id, key_id=key.pk)
         registration = services.replace_secret(actor=call.actor, key=key, **facts)
@@ -279,7 +318,8 @@ def _keys() -> QuerySet[MistralKey]:
         .values("key")
         .annotate(number=Count("pk"))
     )
-    return MistralKey.objects.annotate(in_use_by=Coalesce(Subquery(users.values("number")), 0))
+    keys = MistralKey.objects.select_related("replacement")
+    return keys.annotate(in_use_by=Coalesce(Subquery(users.values("number")), 0))
 
 
 def _chosen(rows: QuerySet[MistralKey], query: dict[str, Any]) -> QuerySet[MistralKey]:

@@ -7,7 +7,7 @@ one by fingerprint. It logs nothing, keeps nothing, and never says why a box doe
 from uuid import UUID
 
 from tenants.common.secrets import Secret
-from tenants.keys.models import MistralKey
+from tenants.keys.models import KeyReplacement, MistralKey
 from tenants.keys.sealed import SealedKey
 from tenants.organizations import data_keys
 from tenants.vault import envelope
@@ -48,10 +48,23 @@ def borrow(key: MistralKey) -> Secret[str]:
     Raises:
         UndecryptableError: the box does not open, or was shredded.
     """
-    if key.sealed is None:
+    return _open(key, key)
+
+
+def borrow_waiting(key: MistralKey, waiting: KeyReplacement) -> Secret[str]:
+    """Open the secret that waits to replace a key's, inside the organization's scope.
+
+    Raises:
+        UndecryptableError: the box does not open.
+    """
+    return _open(key, waiting)
+
+
+def _open(key: MistralKey, holder: MistralKey | KeyReplacement) -> Secret[str]:
+    if holder.sealed is None:
         raise UndecryptableError
     try:
-        data_key = data_keys.of_version(key.organization_id, key.data_key_version)
+        data_key = data_keys.of_version(key.organization_id, holder.data_key_version)
     except data_keys.KeyGoneError:
         raise UndecryptableError from None
     return open_sealed(
@@ -59,8 +72,8 @@ def borrow(key: MistralKey) -> Secret[str]:
             key.organization_id,
             key.workspace_id,
             key.id,
-            key.secret_version,
-            bytes(key.sealed),
+            holder.secret_version,
+            bytes(holder.sealed),
             data_key,
         )
     )

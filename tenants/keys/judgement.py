@@ -6,6 +6,7 @@ found                                  the key becomes
 200                                    ``valid``
 401, unknown key                       ``invalid``; a fresh one stays as it is until one re-check
 401/403 inactive billing, 402          ``suspended``
+either, about a key that works         what it was, once; believed when said twice in a row
 429, 5xx, time-out, broken body,       what it was; ``pending`` becomes ``unreachable`` once the
 any other refusal                      retries are used up
 its own date is over                   ``expired``, without a call
@@ -67,6 +68,15 @@ class Finding:
     models: tuple[ModelRow, ...] | None = None
     identity: Identity | None = None
 
+    @property
+    def evidence(self) -> dict[str, int | str | None]:
+        """What Mistral answered, as it is kept."""
+        return {
+            "http_status": self.http_status,
+            "mistral_code": self.mistral_code,
+            "correlation_id": self.correlation_id,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
@@ -77,12 +87,14 @@ class Circumstances:
         secret_at: when its present secret came in.
         attempts: checks since the last one that told anything, this one included.
         good_until: when the key's own date is over.
+        doubts: refusals in a row that were not believed yet.
     """
 
     status: str
     secret_at: datetime
     attempts: int
     good_until: datetime | None
+    doubts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +104,7 @@ class Judgement:
     status: str
     attempts: int
     next_check_at: datetime | None
+    doubts: int = 0
 
 
 def found(failure: UpstreamFailure) -> Finding:
@@ -115,13 +128,31 @@ def judge(finding: Finding, given: Circumstances, *, now: datetime, timing: Timi
     believed_at = given.secret_at + timedelta(seconds=timing.recheck)
     if status is KeyStatus.INVALID and given.status in _NEVER_JUDGED and now < believed_at:
         return Judgement(KeyStatus.PENDING, 0, believed_at)
+    if _is_doubtful(status, given, timing):
+        asked_again = _after(timing.doubt, given, now)
+        return Judgement(given.status, 0, asked_again, given.doubts + 1)
     waits = {
-        KeyStatus.VALID: timing.valid,
+        KeyStatus.VALID: _until_next(given, now, timing),
         KeyStatus.SUSPENDED: timing.suspended,
         KeyStatus.INVALID: timing.invalid,
         KeyStatus.UNDECRYPTABLE: timing.inconclusive,
     }
     return Judgement(status, 0, _after(waits[status], given, now))
+
+
+def _is_doubtful(status: KeyStatus, given: Circumstances, timing: Timing) -> bool:
+    refused = status in {KeyStatus.INVALID, KeyStatus.SUSPENDED}
+    return refused and given.status == KeyStatus.VALID and given.doubts + 1 < timing.refusals
+
+
+def _until_next(given: Circumstances, now: datetime, timing: Timing) -> float:
+    """Choose how long a working key is left alone: new and expiring ones are looked at more."""
+    wait = timing.valid
+    if now - given.secret_at < timedelta(seconds=timing.youth):
+        wait = min(wait, timing.young)
+    if given.good_until and given.good_until - now < timedelta(seconds=timing.expiry):
+        wait = min(wait, timing.expiring)
+    return wait
 
 
 def _undecided(
@@ -130,10 +161,10 @@ def _undecided(
     asked = finding.retry_after or 0
     if given.attempts < timing.retries:
         wait = max(timing.retry * 2 ** (given.attempts - 1), asked)
-        return Judgement(given.status, given.attempts, _after(wait, given, now))
+        return Judgement(given.status, given.attempts, _after(wait, given, now), given.doubts)
     status = KeyStatus.UNREACHABLE if given.status == KeyStatus.PENDING else given.status
     wait = max(timing.inconclusive, asked)
-    return Judgement(status, timing.retries, _after(wait, given, now))
+    return Judgement(status, timing.retries, _after(wait, given, now), given.doubts)
 
 
 def _after(seconds: float, given: Circumstances, now: datetime) -> datetime:

@@ -63,6 +63,9 @@ class MistralKey(TenantRow):
     identity = models.JSONField(null=True, blank=True)
     models_seen = models.PositiveIntegerField(default=0)
 
+    # How many checks in a row contradicted the status; one odd answer changes nothing.
+    doubts = models.PositiveSmallIntegerField(default=0)
+
     # When the next check is due; null: never by itself. ``attempts`` counts checks since the last
     # one that told anything. ``held_until`` keeps others away: with a ``claim`` a worker has the
     # key, without one it waits in the queue.
@@ -100,6 +103,33 @@ class MistralKey(TenantRow):
                 condition=models.Q(next_check_at__isnull=False),
                 name="key_due_idx",
             ),
+        ]
+
+    def __str__(self) -> str:
+        return f"…{self.last4}"
+
+
+class KeyReplacement(TenantRow):
+    """A secret that waits behind a key's id until Mistral accepts it, or its grace ends."""
+
+    key = models.OneToOneField(MistralKey, on_delete=models.CASCADE, related_name="replacement")
+    last4 = models.CharField(max_length=4)
+    fingerprint = models.BinaryField(max_length=32)
+    sealed = models.BinaryField()
+    secret_version = models.PositiveIntegerField()
+    secret_at = models.DateTimeField()
+    data_key_version = models.PositiveIntegerField()
+    expires_on = models.DateField(null=True, blank=True)
+    ends_at = models.DateTimeField()
+    status = models.CharField(max_length=16, choices=KeyStatus, default=KeyStatus.PENDING)
+    verdict_code = models.CharField(max_length=32, choices=VerdictCode, blank=True)
+    checked_at = models.DateTimeField(null=True, blank=True)
+    evidence = models.JSONField(default=dict)
+    attempts = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["organization", "fingerprint"], name="replacement_secret_idx")
         ]
 
     def __str__(self) -> str:

@@ -25,11 +25,12 @@ from tenants.common.models import new_id
 from tenants.common.problems import Conflict, Invalid
 from tenants.common.queue import enqueue_on_commit
 from tenants.common.secrets import Secret
-from tenants.keys import custody, expiry, intake, shape, slots, tasks
+from tenants.keys import custody, expiry, intake, replacing, shape, slots, tasks
 from tenants.keys.models import KeyStatus, MistralKey, SeenModel
 from tenants.organizations.audit import Actor
 from tenants.organizations.models import Organization, Workspace
 
+MAX_GRACE_SECONDS = 30 * 86_400
 _NAMES_TOLD = 20
 
 
@@ -115,6 +116,9 @@ def _register(
             if not slots.opens(existing):
                 _put_secret(actor, existing, pasted.plain, existing.expires_on)
             return Registration(existing, created=False, cautions=cautions)
+        if waits_for := replacing.waiting_elsewhere(fingerprint, workspace.pk, None):
+            existing = MistralKey.objects.get(pk=waits_for)
+            return Registration(existing, created=False, cautions=cautions)
         key = MistralKey(
             id=new_id(),
             organization_id=workspace.organization_id,
@@ -169,23 +173,23 @@ def replace_secret(
     grace_seconds: int | None = None,
     envelope: bytes | None = None,
 ) -> Registration:
-    """Put another secret behind the same key, at once: its models follow with their next call.
+    """Put another secret behind the same key: its models follow with their next call.
 
-    The old secret is gone from here; deleting it at Mistral is its owner's business. The expiry
-    date is the new secret's: none given, none kept. What the old secret saw stays listed until the
-    new one is checked.
+    Without a grace this happens at once. With one, the old secret serves until Mistral accepts the
+    new one, at most until the grace ends; where the old one serves no calls, the grace is nothing.
+    The old secret is shredded here; deleting it at Mistral is its owner's business. The expiry date
+    is the new secret's: none given, none kept. What the old secret saw stays listed until the new
+    one is checked. The old secret sent again takes a waiting one back.
 
     Raises:
-        Invalid: ``key_malformed``, ``expired_already``; ``grace_not_supported`` for a grace above
-            zero, because calls use one secret at a time.
-        Conflict: ``key_revoked``, ``workspace_archived``, or ``key_duplicate`` if another key of
-            the workspace has this secret.
+        Invalid: ``key_malformed``, ``expired_already``, ``grace_out_of_range``.
+        Conflict: ``key_revoked``, ``workspace_archived``, ``sealed_key_replayed``, or
+            ``key_duplicate`` if another key of the workspace has this secret.
     """
-    if grace_seconds:
-        detail = _(
-            "The new secret replaces the old one at once. Leave grace_seconds out or send 0."
-        )
-        raise Invalid.field("/grace_seconds", "grace_not_supported", detail)
+    grace = grace_seconds or 0
+    if not 0 <= grace <= MAX_GRACE_SECONDS:
+        detail = _("Choose a grace from 0 seconds to 30 days (2592000 seconds).")
+        raise Invalid.field("/grace_seconds", "grace_out_of_range", detail)
     pasted = shape.read(plain, _pointer(envelope))
     fingerprint = custody.fingerprint(pasted.plain)
     with _no_duplicate(), scope.tenant(key.organization_id):
@@ -196,9 +200,31 @@ def replace_secret(
         same = MistralKey.objects.filter(fingerprint=fingerprint, revoked_at=None)
         cautions = _cautions(pasted, elsewhere=same.exclude(workspace=workspace).exists())
         if bytes(current.fingerprint) == fingerprint and slots.opens(current):
+            if replacing.withdraw(current):
+                slots.done(actor, current, "key.replacement_withdrawn", ["secret"])
             return Registration(current, created=False, cautions=cautions)
-        _put_secret(actor, current, pasted.plain, expires_on)
-    return Registration(current, created=True, cautions=cautions)
+        taken = same.filter(workspace=workspace).exclude(pk=current.pk).exists()
+        if taken or replacing.waiting_elsewhere(fingerprint, workspace.pk, current.pk):
+            raise _duplicate()
+        if grace and replacing.serves(current):
+            created = _wait(actor, current, pasted.plain, expires_on, grace)
+        else:
+            created = True
+            _put_secret(actor, current, pasted.plain, expires_on)
+    return Registration(current, created=created, cautions=cautions)
+
+
+def _wait(
+    actor: Actor, key: MistralKey, plain: Secret[str], expires_on: date | None, grace: int
+) -> bool:
+    """Let a secret wait to replace another; False when it does already."""
+    waiting = replacing.of(key)
+    if waiting is not None and bytes(waiting.fingerprint) == custody.fingerprint(plain):
+        return False
+    replacing.put(key, plain, seconds=grace, expires_on=expires_on)
+    slots.done(actor, key, "key.replacement_registered", ["secret"])
+    enqueue_on_commit(tasks.validate, str(key.organization_id), str(key.id))
+    return True
 
 
 def request_validation(*, actor: Actor, key: MistralKey) -> MistralKey:
@@ -239,6 +265,7 @@ def delete_key(*, actor: Actor, key: MistralKey, force: bool = False) -> Mistral
                 claim=None,
                 held_until=None,
             )
+            replacing.withdraw(key)
             SeenModel.objects.filter(key=key).delete()
             slots.done(actor, key, "key.deleted")
         key.refresh_from_db()
@@ -286,7 +313,7 @@ def _cautions(pasted: shape.Pasted, *, elsewhere: bool) -> tuple[Caution, ...]:
 def _put_secret(actor: Actor, key: MistralKey, plain: Secret[str], expires_on: date | None) -> None:
     """Put a secret into the slot of a locked or unreadable key, as its next version."""
     values = {
-        **slots.secret_fields(key, plain, version=key.secret_version + 1),
+        **slots.secret_fields(key, plain, version=replacing.next_version(key)),
         "expires_on": expires_on,
         "status": KeyStatus.PENDING,
         "verdict_code": "",
@@ -294,6 +321,7 @@ def _put_secret(actor: Actor, key: MistralKey, plain: Secret[str], expires_on: d
         "evidence": {},
         "identity": None,
     }
+    replacing.withdraw(key)
     slots.change(key, values)
     slots.done(actor, key, "key.secret_replaced", ["secret"])
     enqueue_on_commit(tasks.validate, str(key.organization_id), str(key.id))
@@ -322,5 +350,9 @@ def _no_duplicate() -> Iterator[None]:
     except IntegrityError as error:
         if "key_once_per_workspace_uniq" not in str(error):
             raise
-        detail = _("Another key of this workspace has this secret already. Use that key.")
-        raise Conflict("key_duplicate", detail) from None
+        raise _duplicate() from None
+
+
+def _duplicate() -> Conflict:
+    detail = _("Another key of this workspace has this secret already. Use that key.")
+    return Conflict("key_duplicate", detail)

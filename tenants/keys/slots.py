@@ -18,6 +18,9 @@ from tenants.keys.timing import timing
 from tenants.organizations import audit
 from tenants.organizations.audit import Actor
 
+#: What changes together when a key gets another secret.
+SECRET = ("sealed", "secret_version", "secret_at", "data_key_version", "fingerprint", "last4")
+
 
 def opens(key: MistralKey) -> bool:
     """Tell, inside the scope, whether the stored secret can still be opened."""
@@ -67,6 +70,7 @@ def due() -> dict[str, Any]:
     return {
         "next_check_at": Now(),
         "attempts": 0,
+        "doubts": 0,
         "claim": None,
         "held_until": Now() + timedelta(seconds=timing().queue),
     }

@@ -10,7 +10,7 @@ _uniform = SystemRandom().uniform
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds, but for ``retries`` and ``batch``; ``settings.KEY_TIMING`` overrides any of them.
+    """Seconds, but for counts; ``settings.KEY_TIMING`` overrides any of them.
 
     Attributes:
         recheck: how long after registration Mistral's "unknown key" is not yet believed: fresh
@@ -18,7 +18,11 @@ class Timing:
         retry: first wait after a check that told nothing; it doubles each time.
         retries: how many such checks in a row are made before the wait is ``inconclusive``.
         inconclusive: between checks of a key about which nothing can be learned now.
+        refusals: how many refusals in a row take a working key down: one may be Mistral's slip.
+        doubt: until a working key that was refused once is asked about again.
         valid: between checks of a key that works.
+        young: between checks of one whose secret came in less than ``youth`` ago.
+        expiring: between checks of one whose own date is less than ``expiry`` away.
         suspended: between checks of a key that plan or payment stops: it heals when they do.
         invalid: between checks of a key that Mistral refused: it heals if Mistral was wrong.
         asleep: until one looks again at a key whose workspace or organization is not active.
@@ -35,7 +39,13 @@ class Timing:
     retry: float = 10
     retries: int = 6
     inconclusive: float = 3_600
+    refusals: int = 2
+    doubt: float = 5
     valid: float = 86_400
+    young: float = 14_400
+    youth: float = 86_400
+    expiring: float = 14_400
+    expiry: float = 7 * 86_400
     suspended: float = 900
     invalid: float = 86_400
     asleep: float = 86_400

@@ -18,9 +18,9 @@ from django.utils import timezone
 
 from tenants.common import scope
 from tenants.common.secrets import Secret
-from tenants.keys import custody, expiry, judgement
+from tenants.keys import custody, expiry, judgement, replacing
 from tenants.keys.judgement import Circumstances, Finding
-from tenants.keys.models import MistralKey, SeenModel, VerdictCode
+from tenants.keys.models import KeyReplacement, MistralKey, SeenModel, VerdictCode
 from tenants.keys.timing import Timing, timing
 from tenants.mistral.client import ClientTimeouts, MistralClient
 from tenants.mistral.errors import MistralError
@@ -40,12 +40,20 @@ _YEARS = range(2000, 2200)
 
 @dataclass(frozen=True, slots=True)
 class _Claimed:
-    """A key that this worker may check for a while."""
+    """A key that this worker may check for a while.
+
+    Attributes:
+        finding: known without a call.
+        waiting: the secret that may replace the key's, if one waits.
+        no_later: when the next check is due at the latest.
+    """
 
     claim: UUID
     key: MistralKey
     plain: Secret[str] | None
     finding: Finding | None
+    waiting: KeyReplacement | None = None
+    no_later: datetime | None = None
 
 
 def validate(organization_id: UUID, key_id: UUID) -> None:
@@ -56,10 +64,12 @@ def validate(organization_id: UUID, key_id: UUID) -> None:
     """
     times = timing()
     claimed = _claim(organization_id, key_id, times)
+    if claimed is not None and claimed.waiting is not None:
+        claimed = _try_waiting(claimed, claimed.waiting, times)
     if claimed is None:
         return
     finding = claimed.finding
-    if claimed.plain is not None:
+    if claimed.plain is not None and finding is None:
         finding = _ask(claimed.plain, times)
     if finding is None:
         return
@@ -78,16 +88,58 @@ def _claim(organization_id: UUID, key_id: UUID, times: Timing) -> _Claimed | Non
         )
         if not won:
             return None
-        key = MistralKey.objects.select_related("organization", "workspace").get(pk=key_id)
+        key = _read(key_id)
         if key.organization.status != OrganizationStatus.ACTIVE or key.workspace.archived_at:
             _put_to_sleep(key, times)
             return None
-        if expiry.has_expired(key.expires_on, key.organization.timezone, timezone.now()):
-            return _Claimed(claim, key, None, Finding(VerdictCode.EXPIRED_LOCALLY))
+        waiting = replacing.of(key)
+        if waiting is None:
+            return _opened(claim, key)
+        claimed = _opened(claim, key)
+        if claimed.finding is None and waiting.ends_at > timezone.now():
+            return replace(claimed, waiting=waiting)
+        replacing.take_over(WORKER, key, waiting, claim)
+        return _opened(claim, _read(key_id))
+
+
+def _opened(claim: UUID, key: MistralKey) -> _Claimed:
+    """Open a claimed key, or find at once why it need not be asked about."""
+    if expiry.has_expired(key.expires_on, key.organization.timezone, timezone.now()):
+        return _Claimed(claim, key, None, Finding(VerdictCode.EXPIRED_LOCALLY))
+    try:
+        return _Claimed(claim, key, custody.borrow(key), None)
+    except custody.UndecryptableError:
+        return _Claimed(claim, key, None, Finding(VerdictCode.UNDECRYPTABLE))
+
+
+def _read(key_id: UUID) -> MistralKey:
+    return MistralKey.objects.select_related("organization", "workspace").get(pk=key_id)
+
+
+def _try_waiting(claimed: _Claimed, waiting: KeyReplacement, times: Timing) -> _Claimed | None:
+    """Check the secret that waits: accepted, it takes over; otherwise it waits on."""
+    key = claimed.key
+    with scope.tenant(key.organization_id):
         try:
-            return _Claimed(claim, key, custody.borrow(key), None)
+            plain = custody.borrow_waiting(key, waiting)
+            finding = None
         except custody.UndecryptableError:
-            return _Claimed(claim, key, None, Finding(VerdictCode.UNDECRYPTABLE))
+            finding = Finding(VerdictCode.UNDECRYPTABLE)
+    if finding is None:
+        finding = _ask(plain, times)
+    now = timezone.now()
+    given = Circumstances(waiting.status, waiting.secret_at, waiting.attempts + 1, None)
+    judged = judgement.judge(finding, given, now=now, timing=times)
+    with scope.tenant(key.organization_id):
+        if not MistralKey.objects.filter(pk=key.pk, claim=claimed.claim).exists():
+            return None
+        if finding.code is VerdictCode.OK:
+            if replacing.take_over(WORKER, key, waiting, claimed.claim):
+                return _Claimed(claimed.claim, _read(key.pk), plain, finding)
+            return replace(claimed, waiting=None)
+        replacing.record(waiting, finding, judged, now)
+    no_later = min(judged.next_check_at or waiting.ends_at, waiting.ends_at)
+    return replace(claimed, waiting=None, no_later=no_later)
 
 
 def _put_to_sleep(key: MistralKey, times: Timing) -> None:
@@ -124,8 +176,11 @@ def _ask(plain: Secret[str], times: Timing) -> Finding:
 
 def _commit(claimed: _Claimed, finding: Finding, times: Timing) -> None:
     key, now = claimed.key, timezone.now()
-    given = Circumstances(key.status, key.secret_at, key.attempts, _good_until(key))
+    given = Circumstances(key.status, key.secret_at, key.attempts, _good_until(key), key.doubts)
     judged = judgement.judge(finding, given, now=now, timing=times)
+    next_check_at = judged.next_check_at
+    if claimed.no_later is not None:
+        next_check_at = min(claimed.no_later, next_check_at or claimed.no_later)
     changes: dict[str, object] = {}
     if finding.identity is not None:
         changes["identity"] = _names(finding.identity, claimed.plain)
@@ -137,17 +192,14 @@ def _commit(claimed: _Claimed, finding: Finding, times: Timing) -> None:
             status=judged.status,
             verdict_code=finding.code,
             checked_at=now,
-            evidence={
-                "http_status": finding.http_status,
-                "mistral_code": finding.mistral_code,
-                "correlation_id": finding.correlation_id,
-            },
+            evidence=finding.evidence,
             attempts=judged.attempts,
+            doubts=judged.doubts,
             claim=None,
             held_until=None,
             # Who asked for a check while this one ran is still to be answered.
             next_check_at=Case(
-                When(next_check_at=key.next_check_at, then=judged.next_check_at),
+                When(next_check_at=key.next_check_at, then=next_check_at),
                 default=F("next_check_at"),
             ),
             **changes,

@@ -12,7 +12,7 @@ from typing import Any
 from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as _
 
-from tenants.keys.models import KeyStatus, MistralKey, VerdictCode
+from tenants.keys.models import KeyReplacement, KeyStatus, MistralKey, VerdictCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,14 @@ class Verdict:
 #: Mistral's code of a 402 about the usage that a plan includes, rather than a limit someone set.
 _INCLUDED_USAGE = "2303"
 
+_REFUSALS = frozenset(
+    {
+        VerdictCode.KEY_UNKNOWN,
+        VerdictCode.BILLING_INACTIVE,
+        VerdictCode.SUBSCRIPTION_REQUIRED,
+        VerdictCode.SPENDING_LIMIT_REACHED,
+    }
+)
 _FRESH = Words(
     _("Mistral does not know this key yet"),
     _(
@@ -57,6 +65,14 @@ _FRESH = Words(
         "Wait: the key is checked again by itself in a few minutes. If it is older than that,"
         " compare it with the one in Mistral Studio."
     ),
+)
+_DOUBTED = Words(
+    _("Mistral refused a key that worked until now"),
+    _(
+        "Mistral refused the key in one check. One refusal may be a slip of Mistral's, so the key"
+        " stays valid until a second check says the same."
+    ),
+    _("Nothing to do yet: the key is checked again in a few seconds."),
 )
 _INCLUDED = Words(
     _("The usage included in the plan is used up"),
@@ -183,8 +199,24 @@ _WORDS = {
 }
 
 
-def of(key: MistralKey) -> Verdict | None:
-    """Tell a key's verdict in the reader's language; None before its first check."""
+_WAITS = _(
+    "Calls go on with the present secret until Mistral has accepted the new one, at most until the"
+    " grace ends. Then the new one takes over."
+)
+_WAITS_REFUSED = _(
+    "Mistral has not accepted the new secret, so calls go on with the present one until the grace"
+    " ends. Then the new one takes over, and calls stop if it still does not work: replace it, or"
+    " send the present secret again to keep it."
+)
+
+
+def of_waiting(waiting: KeyReplacement) -> str:
+    """Say in the reader's language what a waiting secret means for calls."""
+    return gettext(_WAITS if waiting.status == KeyStatus.PENDING else _WAITS_REFUSED)
+
+
+def of(key: MistralKey | KeyReplacement) -> Verdict | None:
+    """Tell the verdict on a secret in the reader's language; None before its first check."""
     if not key.verdict_code or key.checked_at is None:
         return None
     words = _words(VerdictCode(key.verdict_code), key)
@@ -195,12 +227,14 @@ def of(key: MistralKey) -> Verdict | None:
         next_step=gettext(words.next_step),
         checked_at=key.checked_at,
         evidence=key.evidence,
-        identity=key.identity,
-        models=key.models_seen,
+        identity=key.identity if isinstance(key, MistralKey) else None,
+        models=key.models_seen if isinstance(key, MistralKey) else 0,
     )
 
 
-def _words(code: VerdictCode, key: MistralKey) -> Words:
+def _words(code: VerdictCode, key: MistralKey | KeyReplacement) -> Words:
+    if code in _REFUSALS and key.status == KeyStatus.VALID:
+        return _DOUBTED
     if code is VerdictCode.KEY_UNKNOWN and key.status == KeyStatus.PENDING:
         return _FRESH
     if code is VerdictCode.SPENDING_LIMIT_REACHED:

@@ -30,6 +30,7 @@ def test_a_key_is_accepted_pending_and_its_secret_never_comes_back(alice, path, 
         "created_by": "script",
         "verdict": None,
         "in_use_by": 0,
+        "replacement": None,
         "warnings": [],
     }
     for place in (answer.headers["Location"], path, f"keys/{key['id']}/models"):
@@ -126,6 +127,31 @@ def test_a_secret_is_replaced_behind_the_same_id_and_only_there(hers, alice):
     assert (answer.body["last4"], answer.body["status"]) == (plain[-4:], "pending")
     assert alice.post(f"{address}/versions", {"key": plain}).status == 200
     assert alice.get(f"models/{hers.model.pk}").body["key_id"] == str(hers.key.pk)
+
+
+def test_a_secret_with_a_grace_waits_and_is_shown_beside_the_one_that_serves(hers, alice):
+    address, plain = f"keys/{hers.key.pk}", made_up_key()
+    answer = alice.post(f"{address}/versions", {"key": plain, "grace_seconds": 600})
+    assert answer.status == 202
+    assert (answer.body["last4"], answer.body["status"]) == (hers.key.last4, "valid")
+    waits = answer.body["replacement"]
+    assert (waits["last4"], waits["status"], waits["verdict"]) == (plain[-4:], "pending", None)
+    assert waits["detail"]
+    assert waits["grace_ends_at"] > answer.body["created_at"]
+    listed = alice.get(f"workspaces/{hers.workspace.pk}/keys").body["results"]
+    assert [one["replacement"]["last4"] for one in listed] == [plain[-4:]]
+    assert plain.encode() not in answer.raw
+
+
+@pytest.mark.parametrize("masked", ["••••{}", "****{}", "************{}", "abcd...{}", "…{}"])
+def test_the_masked_form_sent_back_is_no_key(hers, alice, masked):
+    sent = {"key": masked.format(hers.key.last4)}
+    for address in (f"workspaces/{hers.workspace.pk}/keys", f"keys/{hers.key.pk}/versions"):
+        answer = alice.post(address, sent)
+        assert (answer.status, answer.pointers) == (422, {"/key": "key_malformed"})
+    with scope.tenant(hers.organization.pk):
+        (key,) = MistralKey.objects.all()
+    assert (key.status, key.secret_version) == (KeyStatus.VALID, 1)
 
 
 def test_name_and_date_change_and_what_is_not_sent_does_not(hers, alice):

@@ -9,6 +9,7 @@ from django.utils import timezone
 from tenants.access.models import TenantRequest
 from tenants.common import scope
 from tenants.common.models import new_id
+from tenants.keys.models import KeyReplacement, SpentEnvelope
 from tenants.spend.meter import Meter
 from tenants.spend.services import set_limit
 from tests.api import world
@@ -31,6 +32,18 @@ def populated(organization):
     meter.open_calls(calls)
     meter.settle_calls([made.settlement(calls[0])])
     with scope.tenant(organization.id):
+        SpentEnvelope.objects.create(organization=organization, digest=b"e" * 32)
+        KeyReplacement.objects.create(
+            organization=organization,
+            key=hers.key,
+            last4="wxyz",
+            fingerprint=b"w" * 32,
+            sealed=b"no box",
+            secret_version=2,
+            secret_at=timezone.now(),
+            data_key_version=1,
+            ends_at=timezone.now() + timedelta(minutes=1),
+        )
         TenantRequest.objects.create(
             organization=organization,
             token_id=hers.token.id,

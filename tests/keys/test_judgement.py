@@ -29,6 +29,7 @@ circumstances = st.builds(
     status=st.sampled_from(sorted(set(KeyStatus) - {KeyStatus.REVOKED})),
     secret_at=st.integers(0, 1_000).map(lambda seconds: NOW - timedelta(seconds=seconds)),
     attempts=st.integers(1, 10_000),
+    doubts=st.integers(0, 3),
     good_until=st.none() | st.integers(1, 500).map(lambda hours: NOW + timedelta(hours=hours)),
 )
 
@@ -85,6 +86,8 @@ def test_a_refused_key_is_invalid_once_it_is_older_than_the_recheck(given):
     if fresh and given.status in {KeyStatus.PENDING, KeyStatus.UNREACHABLE}:
         assert result.status == KeyStatus.PENDING
         assert result.next_check_at == given.secret_at + timedelta(seconds=TIMING.recheck)
+    elif given.status == KeyStatus.VALID and given.doubts + 1 < TIMING.refusals:
+        assert (result.status, result.doubts) == (KeyStatus.VALID, given.doubts + 1)
     else:
         assert result.status == KeyStatus.INVALID
 
@@ -102,7 +105,7 @@ def test_an_accepted_key_is_valid_whatever_it_was(given):
 @given(error_class=st.sampled_from(sorted(ErrorClass)))
 def test_every_failure_has_a_verdict_and_only_key_and_money_can_take_a_key_down(error_class):
     failure = UpstreamFailure(error_class, Scope.KEY, Retry.NO)
-    given = Circumstances(KeyStatus.VALID, NOW - timedelta(days=9), 1, None)
+    given = Circumstances(KeyStatus.VALID, NOW - timedelta(days=9), 1, None, doubts=1)
     result = judged(found(failure), given)
     paid = error_class is ErrorClass.BATCH_TOO_BIG_FOR_FREE
     if failure.family in {Family.KEY, Family.BILLING} or paid:

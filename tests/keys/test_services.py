@@ -301,17 +301,6 @@ def test_a_secret_that_another_key_of_the_workspace_has_is_refused(workspace, ma
     assert fresh(other).secret_version == 1
 
 
-@pytest.mark.parametrize("grace", [1, 3600, -1])
-def test_a_grace_is_refused_rather_than_forgotten(workspace, made_up, grace):
-    key = registered(workspace, made_up())
-    with pytest.raises(Invalid) as refusal:
-        services.replace_secret(actor=ACTOR, key=key, plain=Secret(made_up()), grace_seconds=grace)
-    assert refusal.value.code == "grace_not_supported"
-    assert fresh(key).secret_version == 1
-    services.replace_secret(actor=ACTOR, key=key, plain=Secret(made_up()), grace_seconds=0)
-    assert fresh(key).secret_version == 2
-
-
 def test_a_masked_secret_never_replaces_a_real_one(workspace):
     key = register(workspace).key
     with pytest.raises(Invalid):

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from tenants.common import scope
 from tenants.common.secrets import Secret
-from tenants.keys import services, verdicts
+from tenants.keys import expiry, services, verdicts
 from tenants.keys.models import KeyStatus, MistralKey, VerdictCode
 from tenants.keys.validation import validate
 from tenants.organizations import services as organizations
@@ -58,7 +58,7 @@ def test_an_accepted_key_is_valid_with_its_identity_and_its_models(workspace, ma
     verdict = verdicts.of(key)
     assert verdict is not None
     assert verdict.models == len(seen(key)) == key.models_seen
-    assert timedelta(hours=23) < key.next_check_at - timezone.now() < timedelta(hours=31)
+    assert timedelta(hours=3) < key.next_check_at - timezone.now() < timedelta(hours=6)
     assert (key.claim, key.held_until, key.attempts) == (None, None, 0)
 
 
@@ -133,12 +133,46 @@ def test_an_old_key_that_was_never_checked_is_invalid_at_its_first_refusal(works
     assert checked(set_back(key, secret_at=600)).status == KeyStatus.INVALID
 
 
-def test_a_judged_key_that_mistral_no_longer_knows_is_invalid_at_once(workspace, made_up, mistral):
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [("invalid_api_key", KeyStatus.INVALID), ("billing_inactive", KeyStatus.SUSPENDED)],
+)
+def test_a_working_key_is_taken_down_by_two_refusals_in_a_row(
+    workspace, made_up, mistral, error, status
+):
     plain = made_up()
     key = checked(registered(workspace, plain))
-    mistral.state.change(name_of(plain), behaviour={"error": "invalid_api_key"})
+    mistral.state.change(name_of(plain), behaviour={"error": error})
     key = checked(set_back(key, next_check_at=1))
-    assert key.status == KeyStatus.INVALID
+    assert (key.status, key.doubts) == (KeyStatus.VALID, 1)
+    verdict = verdicts.of(key)
+    assert verdict is not None
+    assert verdict.code != VerdictCode.OK
+    assert seconds_until(key.next_check_at) < 10, "it is asked again at once, not tomorrow"
+    key = checked(set_back(key, next_check_at=1))
+    assert (key.status, key.doubts) == (status, 0)
+
+
+def test_one_odd_refusal_is_forgotten_once_mistral_accepts_the_key_again(
+    workspace, made_up, mistral
+):
+    plain = made_up()
+    key = checked(registered(workspace, plain))
+    for _ in range(3):
+        mistral.state.change(name_of(plain), behaviour={"error": "unauthorized"})
+        key = checked(set_back(key, next_check_at=1))
+        mistral.state.change(name_of(plain), behaviour={})
+        key = checked(set_back(key, next_check_at=1))
+        assert (key.status, key.doubts, key.verdict_code) == (KeyStatus.VALID, 0, "ok")
+
+
+def test_a_key_that_expires_soon_or_is_new_is_checked_more_often(workspace, made_up):
+    soon = timezone.now().date() + timedelta(days=3)
+    for facts, hours in (({"expires_on": soon}, 5), ({}, 30)):
+        key = registered(workspace, made_up(), **facts)
+        key = checked(set_back(key, secret_at=3 * 86_400))
+        assert seconds_until(key.next_check_at) <= hours * 3600
+        assert seconds_until(key.next_check_at) >= 0.75 * hours * 3600
 
 
 @pytest.mark.parametrize(
@@ -250,8 +284,10 @@ def test_a_valid_key_is_looked_at_again_when_its_own_date_is_over(organization, 
     today = timezone.localdate(timezone=ROME)
     key = checked(registered(workspace, made_up(), expires_on=today))
     assert key.status == KeyStatus.VALID
-    assert seconds_until(key.next_check_at) <= 25 * 3_600
-    assert key.next_check_at.astimezone(ROME).hour == 0
+    midnight = expiry.ends_at(today, "Europe/Rome")
+    assert key.next_check_at <= midnight
+    later = checked(set_back(key, next_check_at=1))
+    assert later.next_check_at <= midnight
 
 
 def test_a_key_whose_box_does_not_open_is_undecryptable_without_a_call(workspace, made_up, mistral):

@@ -27,7 +27,8 @@ def test_every_code_has_whole_sentences(code):
 
 
 def test_no_two_codes_say_the_same():
-    assert len({said(code).title for code in VerdictCode}) == len(VerdictCode)
+    titles = {said(code, KeyStatus.INVALID).title for code in VerdictCode}
+    assert len(titles) == len(VerdictCode)
 
 
 @pytest.mark.parametrize(
@@ -45,8 +46,8 @@ def test_whose_money_is_missing_is_not_told_that_the_key_is_wrong(code):
 
 
 def test_included_usage_and_a_limit_somebody_set_ask_for_different_steps():
-    limit = said(VerdictCode.SPENDING_LIMIT_REACHED, mistral_code="2300")
-    included = said(VerdictCode.SPENDING_LIMIT_REACHED, mistral_code="2303")
+    limit = said(VerdictCode.SPENDING_LIMIT_REACHED, KeyStatus.SUSPENDED, mistral_code="2300")
+    included = said(VerdictCode.SPENDING_LIMIT_REACHED, KeyStatus.SUSPENDED, mistral_code="2303")
     assert limit.code == included.code
     assert "pay-as-you-go" in included.next_step
     assert "pay-as-you-go" not in limit.next_step
@@ -57,6 +58,12 @@ def test_a_fresh_key_is_told_to_wait_and_an_invalid_one_to_be_replaced():
     wrong = said(VerdictCode.KEY_UNKNOWN, KeyStatus.INVALID)
     assert "Wait" in fresh.next_step
     assert "create a new one" in wrong.next_step
+
+
+def test_a_working_key_that_was_refused_once_is_told_to_be_asked_again():
+    verdict = said(VerdictCode.KEY_UNKNOWN, KeyStatus.VALID)
+    assert "checked again" in verdict.next_step
+    assert "stays valid" in verdict.detail
 
 
 def test_an_unreachable_key_is_not_told_that_it_keeps_the_state_it_had():

@@ -37,6 +37,7 @@ class Migration(migrations.Migration):
                 ('evidence', models.JSONField(default=dict)),
                 ('identity', models.JSONField(blank=True, null=True)),
                 ('models_seen', models.PositiveIntegerField(default=0)),
+                ('doubts', models.PositiveSmallIntegerField(default=0)),
                 ('next_check_at', models.DateTimeField(blank=True, default=django.utils.timezone.now, null=True)),
                 ('attempts', models.PositiveIntegerField(default=0)),
                 ('claim', models.UUIDField(blank=True, null=True)),
@@ -46,6 +47,31 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['-id'],
+            },
+        ),
+        migrations.CreateModel(
+            name='KeyReplacement',
+            fields=[
+                ('id', models.UUIDField(default=tenants.common.models.new_id, editable=False, primary_key=True, serialize=False)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('last4', models.CharField(max_length=4)),
+                ('fingerprint', models.BinaryField(max_length=32)),
+                ('sealed', models.BinaryField()),
+                ('secret_version', models.PositiveIntegerField()),
+                ('secret_at', models.DateTimeField()),
+                ('data_key_version', models.PositiveIntegerField()),
+                ('expires_on', models.DateField(blank=True, null=True)),
+                ('ends_at', models.DateTimeField()),
+                ('status', models.CharField(choices=[('pending', 'Pending'), ('valid', 'Valid'), ('invalid', 'Invalid'), ('suspended', 'Suspended'), ('expired', 'Expired'), ('unreachable', 'Unreachable'), ('undecryptable', 'Undecryptable'), ('revoked', 'Revoked')], default='pending', max_length=16)),
+                ('verdict_code', models.CharField(blank=True, choices=[('ok', 'Ok'), ('key_malformed', 'Key Malformed'), ('key_unknown', 'Key Unknown'), ('billing_inactive', 'Billing Inactive'), ('subscription_required', 'Subscription Required'), ('spending_limit_reached', 'Spending Limit Reached'), ('rate_limited', 'Rate Limited'), ('mistral_unavailable', 'Mistral Unavailable'), ('wrong_workspace', 'Wrong Workspace'), ('expired_locally', 'Expired Locally'), ('undecryptable', 'Undecryptable')], max_length=32)),
+                ('checked_at', models.DateTimeField(blank=True, null=True)),
+                ('evidence', models.JSONField(default=dict)),
+                ('attempts', models.PositiveIntegerField(default=0)),
+                ('key', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='replacement', to='keys.mistralkey')),
+                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='organizations.organization')),
+            ],
+            options={
+                'indexes': [models.Index(fields=['organization', 'fingerprint'], name='replacement_secret_idx')],
             },
         ),
         migrations.CreateModel(
@@ -108,6 +134,7 @@ class Migration(migrations.Migration):
             grants="SELECT, INSERT, UPDATE",
             locatable=True,
         ),
+        TenantTable("keys_keyreplacement", parents={"key_id": "keys_mistralkey"}),
         TenantTable("keys_spentenvelope", grants="SELECT, INSERT, DELETE", referenced=False),
         TenantTable("keys_seenmodel", parents={"key_id": "keys_mistralkey"}),
         # The sweep: which keys are due, whosesoever they are. It tells ids and holds them for the
