@@ -81,7 +81,7 @@ class Completion:
         if self.audio_seconds:
             usage["prompt_audio_seconds"] = self.audio_seconds
             line.audio_seconds += self.audio_seconds
-        call.state.rate_limits.use(call.key, usage["total_tokens"])
+        call.use(usage["total_tokens"])
         return usage, line
 
     def reply(self, *, stream: bool, cache_key: str | None) -> Reply | StreamReply:

@@ -32,9 +32,8 @@ def billed_reply(call: Call, model: Model, texts: list[str], payload: dict[str, 
     line = call.line(model.id)
     line.calls += 1
     line.prompt_tokens += prompt
-    key = call.key
-    call.state.rate_limits.use(key, prompt)
+    call.use(prompt)
     usage = {"prompt_tokens": prompt, "total_tokens": prompt, "completion_tokens": 0}
     reply = json_reply(200, {**payload, "usage": usage})
-    reply.headers = call.state.rate_limits.headers(key, prompt)
+    reply.headers = call.state.rate_limits.headers(call.key, prompt)
     return reply

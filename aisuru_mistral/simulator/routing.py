@@ -69,6 +69,11 @@ class Call:
             batch=self.batch,
         )
 
+    def use(self, tokens: int) -> None:
+        """Count tokens towards the workspace's rate; those of a batch are not."""
+        if not self.batch:
+            self.state.rate_limits.use(self.key, tokens)
+
     def refuse(self, name: str, *, model: str = "") -> Reply:
         """The answer of errors.json with this name."""
         return ERRORS[name].reply(

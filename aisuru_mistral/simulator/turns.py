@@ -51,8 +51,7 @@ class Turn:
         line.prompt_tokens += usage["prompt_tokens"]
         line.connector_tokens += usage["connector_tokens"] or 0
         line.connector_calls += sum(self.connectors.values())
-        limits = call.state.rate_limits
-        limits.use(call.key, usage["total_tokens"])
+        call.use(usage["total_tokens"])
         if stream:
             return StreamReply(self._events(usage, line))
         line.completion_tokens += usage["completion_tokens"]
@@ -64,7 +63,7 @@ class Turn:
             "guardrails": None,
         }
         reply = json_reply(200, payload)
-        reply.headers = limits.headers(call.key, usage["total_tokens"])
+        reply.headers = call.state.rate_limits.headers(call.key, usage["total_tokens"])
         return reply
 
     def _usage(self) -> dict[str, Any]:

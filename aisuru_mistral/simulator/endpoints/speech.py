@@ -68,8 +68,7 @@ def speak(call: Call) -> Reply | StreamReply:
     line.characters += len(text)
     line.prompt_tokens += prompt
     line.completion_tokens += completion
-    limits = call.state.rate_limits
-    limits.use(call.key, prompt + completion)
+    call.use(prompt + completion)
     sound = _sound(text, body["response_format"])
     if body["stream"]:
         usage = {
@@ -79,7 +78,7 @@ def speak(call: Call) -> Reply | StreamReply:
         }
         return StreamReply(_events(call, sound, usage))
     reply = json_reply(200, {"audio_data": base64.b64encode(sound).decode()})
-    reply.headers = limits.headers(call.key, prompt + completion)
+    reply.headers = call.state.rate_limits.headers(call.key, prompt + completion)
     return reply
 
 

@@ -79,7 +79,7 @@ def transcribe(call: Call) -> Reply | StreamReply:
             "completion_tokens": completion,
         },
     }
-    call.state.rate_limits.use(call.key, prompt + completion)
+    call.use(prompt + completion)
     if body["stream"]:
         return StreamReply(_events(call, line, transcript, words))
     line.completion_tokens += completion
