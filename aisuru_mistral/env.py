@@ -190,6 +190,35 @@ class Environment:
         schemes = ("pgmq", "redis", "rediss", "amqp", "amqps")
         return self._url("CELERY_BROKER_URL", value, schemes, "redis://host:6379/0")
 
+    def _optional_url(self, name: str, schemes: tuple[str, ...], example: str) -> str | None:
+        value = self.text(name)
+        return None if value is None else self._url(name, value, schemes, example)
+
+    @cached_property
+    def redis_url(self) -> str | None:
+        """Counters shared by several hosts (``REDIS_URL``)."""
+        return self._optional_url("REDIS_URL", ("redis", "rediss"), "redis://host:6379/0")
+
+    @cached_property
+    def aisuru_api_url(self) -> str | None:
+        """AIsuru's backend, up to and with ``/api/v2`` (``AISURU_API_URL``)."""
+        example = "https://backend.example.com/api/v2"
+        address = self._optional_url("AISURU_API_URL", ("https", "http"), example)
+        if address is not None and not address.endswith("/api/v2"):
+            raise ConfigurationError("AISURU_API_URL", "does not end in /api/v2", f"like {example}")
+        return address
+
+    @cached_property
+    def email_url(self) -> str | None:
+        """Where mail goes (``EMAIL_URL``): SMTP, a folder, or the console."""
+        value = self.text("EMAIL_URL")
+        if value in {None, "consolemail://"}:
+            return value
+        example = "smtp://host:25, filemail:///folder or consolemail://"
+        if str(value).startswith("filemail:///"):
+            return value
+        return self._url("EMAIL_URL", str(value), ("smtp", "smtps"), example)
+
     @cached_property
     def mistral_api_url(self) -> str:
         """Mistral's API without ``/v1`` (``MISTRAL_API_URL``)."""

@@ -12,6 +12,9 @@ try:
     DATABASE_URL = ENV.database_url
     BROKER_URL = ENV.celery_broker_url
     MISTRAL_API_URL = ENV.mistral_api_url
+    REDIS_URL = ENV.redis_url
+    AISURU_API_URL = ENV.aisuru_api_url
+    EMAIL_URL = ENV.email_url
     PUBLIC_URL = ENV.public_url
     ALLOWED_HOSTS = ENV.allowed_hosts
     DEBUG = ENV.debug

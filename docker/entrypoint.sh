@@ -14,7 +14,7 @@ case "$role" in
     ;;
   worker)
     exec python -m celery -A aisuru_mistral.celery worker -Q aisuru --loglevel "${LOG_LEVEL:-INFO}" \
-      --concurrency "${WORKER_CONCURRENCY:-2}" --without-gossip --without-mingle --without-heartbeat "$@"
+      --concurrency "${WORKER_CONCURRENCY:-4}" --without-gossip --without-mingle --without-heartbeat "$@"
     ;;
   beat)
     exec python -m celery -A aisuru_mistral.celery beat --loglevel "${LOG_LEVEL:-INFO}" \

@@ -252,7 +252,7 @@ class Service:
     def _worker(self) -> Part:
         return self._celery(
             "worker",
-            *("-Q", "aisuru", "--concurrency", "2", "-n", "aisuru@%h"),
+            *("-Q", "aisuru", "--concurrency", "4", "-n", "aisuru@%h"),
             *("--without-gossip", "--without-mingle", "--without-heartbeat"),
         )
 

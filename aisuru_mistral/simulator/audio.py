@@ -62,6 +62,6 @@ def _wave_seconds(data: bytes) -> int | None:
             # A header written before the end was known claims gigabytes.
             there = len(data) // (recording.getnchannels() * recording.getsampwidth())
             frames = min(int(recording.getnframes()), there)
-            return max(1, -(-frames // int(recording.getframerate())))
+            return max(1, int(-(-frames // recording.getframerate())))
     except (wave.Error, EOFError, ZeroDivisionError):
         return None

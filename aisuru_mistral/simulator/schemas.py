@@ -53,23 +53,16 @@ DOCUMENT_URL = record(
         "document_name": OPTIONAL_STRING,
     }
 )
-CHUNKS = list_of(
-    tagged(
-        "type",
-        {
-            "text": _TEXT_CHUNK,
-            "image_url": chunk(
-                "image_url", image_url=either({"ImageURL": IMAGE_URL, "str": string})
-            ),
-            "document_url": DOCUMENT_URL,
-            "reference": chunk("reference", reference_ids=list_of(anything)),
-            "file": chunk("file", file_id=string),
-            "thinking": _THINKING,
-            "input_audio": chunk("input_audio", input_audio=string),
-        },
-        default="text",
-    )
-)
+CHUNK_KINDS: dict[str, Checker] = {
+    "text": _TEXT_CHUNK,
+    "image_url": chunk("image_url", image_url=either({"ImageURL": IMAGE_URL, "str": string})),
+    "document_url": DOCUMENT_URL,
+    "reference": chunk("reference", reference_ids=list_of(anything)),
+    "file": chunk("file", file_id=string),
+    "thinking": _THINKING,
+    "input_audio": chunk("input_audio", input_audio=string),
+}
+CHUNKS = list_of(tagged("type", CHUNK_KINDS, default="text"))
 _SYSTEM_CHUNKS = list_of(
     tagged("type", {"text": _TEXT_CHUNK, "thinking": _THINKING}, default="text")
 )

@@ -170,8 +170,10 @@ def record(fields: Mapping[str, tuple[Checker, Any]], *, extra: bool = False) ->
                 findings.append(finding("missing", (*place, name), "Field required", value))
             elif default is not None:
                 read[name] = default
-        for name in () if extra else value:
-            if name not in fields:
+        for name in value:
+            if name not in fields and extra:
+                read[name] = value[name]
+            elif name not in fields:
                 text = "Extra inputs are not permitted"
                 findings.append(finding("extra_forbidden", (*place, name), text, value[name]))
         return read

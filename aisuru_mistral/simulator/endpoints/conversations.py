@@ -17,7 +17,6 @@ from aisuru_mistral.simulator.routing import Call, Route
 from aisuru_mistral.simulator.turns import begin_turn
 from aisuru_mistral.simulator.validation import (
     REQUIRED,
-    anything,
     boolean,
     either,
     integer,
@@ -39,7 +38,10 @@ def _entry(**fields: Any) -> Any:
     return record({name: (checker, REQUIRED) for name, checker in fields.items()}, extra=True)
 
 
-_CONTENT = either({"str": string, "list[ContentChunk]": list_of(mapping)})
+_CHUNKS = {**schemas.CHUNK_KINDS, "tool_file": mapping, "tool_reference": mapping}
+_CONTENT = either(
+    {"str": string, "list[ContentChunk]": list_of(tagged("type", _CHUNKS, default="text"))}
+)
 _INPUTS = either(
     {
         "str": string,
@@ -50,7 +52,11 @@ _INPUTS = either(
                     "message.input": _entry(role=one_of("assistant", "user"), content=_CONTENT),
                     "message.output": _entry(content=_CONTENT),
                     "function.result": _entry(tool_call_id=string, result=string),
-                    "function.call": _entry(tool_call_id=string, name=string, arguments=anything),
+                    "function.call": _entry(
+                        tool_call_id=string,
+                        name=string,
+                        arguments=either({"dict": mapping, "str": string}),
+                    ),
                     "tool.execution": _entry(name=string, arguments=string),
                     "agent.handoff": mapping,
                 },

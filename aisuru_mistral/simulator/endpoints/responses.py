@@ -37,6 +37,7 @@ from aisuru_mistral.simulator.validation import (
 from aisuru_mistral.simulator.wire import Reply, StreamReply, json_reply, named_event
 
 _KINDS = {"input_text": "text", "output_text": "text", "input_image": "image_url"}
+_ROLES = {role: role for role in ("system", "user", "assistant")} | {"developer": "system"}
 _READ = {
     "model": (string, REQUIRED),
     "input": (either({"str": string, "list[Item]": list_of(mapping)}), REQUIRED),
@@ -114,37 +115,46 @@ def as_chat(body: dict[str, Any]) -> dict[str, Any]:
         messages.append({"role": "user", "content": given})
     else:
         messages += [message for item in given for message in _messages(item)]
-    wanted = (body.get("text") or {}).get("format") or {"type": "text"}
+    wanted = (body.get("text") or {}).get("format")
+    wanted = wanted if isinstance(wanted, dict) else {}
+    kind = wanted.get("type")
     effort = (body.get("reasoning") or {}).get("effort")
     tool_choice = body.get("tool_choice")
     if isinstance(tool_choice, dict):
         tool_choice = {"function": {"name": tool_choice.get("name", "")}}
-    schema = {"schema": wanted.get("schema", {})} if wanted["type"] == "json_schema" else None
+    schema = {"schema": wanted.get("schema", {})} if kind == "json_schema" else None
     return {
         "model": body["model"],
         "messages": messages,
         "tools": [_function(tool) for tool in body.get("tools") or () if "name" in tool],
         "tool_choice": tool_choice,
-        "response_format": {"type": wanted["type"], "json_schema": schema},
+        "response_format": {"type": kind or "text", "json_schema": schema},
         "reasoning_effort": effort,
         "max_tokens": body.get("max_output_tokens"),
     }
 
 
 def _function(tool: dict[str, Any]) -> dict[str, Any]:
+    parameters = tool.get("parameters")
     return {
         "type": "function",
-        "function": {"name": tool["name"], "parameters": tool.get("parameters") or {}},
+        "function": {
+            "name": str(tool["name"]),
+            "parameters": parameters if isinstance(parameters, dict) else {},
+        },
     }
 
 
 def _messages(item: dict[str, Any]) -> Iterator[dict[str, Any]]:
     kind = item.get("type", "message")
     if kind == "message":
-        role = "system" if item.get("role") in {"developer", "system"} else item.get("role", "user")
-        yield {"role": role, "content": _content(item.get("content"))}
+        yield {
+            "role": _ROLES.get(str(item.get("role")), "user"),
+            "content": _content(item.get("content")),
+        }
     elif kind == "function_call":
-        function = {"name": item["name"], "arguments": item["arguments"]}
+        names = ("name", "arguments")
+        function = {name: str(item.get(name, "")) for name in names}
         yield {"role": "assistant", "tool_calls": [{"function": function}]}
     elif kind == "function_call_output":
         output = item.get("output")
@@ -154,8 +164,16 @@ def _messages(item: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _content(content: Any) -> Any:
     if not isinstance(content, list):
-        return content
-    return [{**chunk, "type": _KINDS.get(chunk.get("type"), "reference")} for chunk in content]
+        return str(content or "")
+    return [
+        {**chunk, "type": _KINDS.get(str(chunk.get("type")), "reference"), "text": _text(chunk)}
+        for chunk in content
+        if isinstance(chunk, dict)
+    ]
+
+
+def _text(chunk: dict[str, Any]) -> str:
+    return str(chunk.get("text", ""))
 
 
 class _Answer:
