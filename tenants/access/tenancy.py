@@ -16,7 +16,7 @@ from tenants.access.errors import not_found
 from tenants.common import scope
 from tenants.common.models import Row
 from tenants.keys.models import MistralKey
-from tenants.organizations.models import Organization, Workspace
+from tenants.organizations.models import Organization, OrganizationStatus, Workspace
 from tenants.registry.models import RegisteredModel
 
 #: The names by which addresses and bodies point at rows; the nearest one decides.
@@ -52,7 +52,8 @@ def locate(principal: Principal, model: type[Row], row_id: UUID) -> UUID:
         return principal.organization_id
     if model is Organization:
         with scope.tenant(row_id):
-            organization_id = row_id if Organization.objects.exists() else None
+            standing = Organization.objects.exclude(status=OrganizationStatus.ERASED)
+            organization_id = row_id if standing.exists() else None
     else:
         organization_id = scope.organization_of(model, row_id)
     if organization_id is None:

@@ -13,6 +13,7 @@ from tenants.access.pagination import Page, page
 from tenants.access.permissions import require_platform
 from tenants.api import fields
 from tenants.api.endpoint import ApiView, Call, In, Out, PageQuery, Reply, endpoint, page_of
+from tenants.api.erasure import EraseOrganization
 from tenants.common import scope
 from tenants.common.money import CURRENCIES
 from tenants.organizations import services
@@ -77,7 +78,8 @@ class Organizations(ApiView):
                 ids = {own: _default_workspace()}
         else:
             with scope.platform():
-                found = page(Organization.objects.all(), **call.page)
+                standing = Organization.objects.exclude(status=OrganizationStatus.ERASED)
+                found = page(standing, **call.page)
                 ids = tenancy.default_workspaces(row.pk for row in found.rows)
         return Reply(Page(list(_shown(found.rows, ids)), found.next))
 
@@ -101,7 +103,7 @@ class Organizations(ApiView):
         return Reply(shown, 201, address)
 
 
-class OneOrganization(ApiView):
+class OneOrganization(EraseOrganization):
     """``/organizations/{organization_id}``."""
 
     @endpoint(

@@ -5,6 +5,7 @@ from django.urls import path
 from tenants.api import (
     catalog,
     documentation,
+    erasure,
     intake,
     keys,
     limits,
@@ -31,6 +32,11 @@ _LIMITED: tuple[tuple[str, type[Subject], str], ...] = (
 urlpatterns = [
     path("organizations", organizations.Organizations.as_view(), name="organizations"),
     path(_ORGANIZATION, organizations.OneOrganization.as_view(), name="organization"),
+    path(
+        f"{_ORGANIZATION}/erasure-certificate",
+        erasure.Certificate.as_view(),
+        name="erasure_certificate",
+    ),
     path(f"{_ORGANIZATION}/workspaces", workspaces.Workspaces.as_view(), name="workspaces"),
     path(f"{_ORGANIZATION}/tokens", tokens.Tokens.as_view(), name="tokens"),
     path(f"{_ORGANIZATION}/tokens/<uuid:token_id>", tokens.OneToken.as_view(), name="token"),

@@ -45,7 +45,7 @@ class TenantTable(_TableOperation):
         column: the column that names the organization.
         platform_reads: the directory of organizations may be listed in platform scope.
         locatable: create ``<table>_tenant(uuid)``, which tells the organization of a row to a
-            caller who may act for any (see ``scope.organization_of``).
+            caller who may act for any (see ``scope.organization_of``); not of an erased one.
         referenced: other tables may point here with (organization_id, id), which takes an index.
     """
 
@@ -118,7 +118,9 @@ class TenantTable(_TableOperation):
         return (
             f"CREATE FUNCTION {self.table}_tenant(row_id uuid) RETURNS uuid LANGUAGE sql STABLE"  # noqa: S608 - the migration's own names
             " SECURITY DEFINER SET search_path = public, pg_temp"
-            f" AS 'SELECT {self.column} FROM {self.table} WHERE id = row_id'"
+            f" AS $$ SELECT t.{self.column} FROM {self.table} t"
+            " JOIN organizations_organization o ON o.id = t.organization_id"
+            " WHERE t.id = row_id AND o.status <> 'erased' $$"
         )
 
     def database_backwards(

@@ -67,8 +67,13 @@ def newest(organization_id: UUID) -> WrappedKey:
     Raises:
         KeyGoneError: the organization has none.
     """
-    row = DataKey.objects.filter(organization_id=organization_id).order_by("-version").first()
-    return _wrapped(row)
+    # Shared with others who seal; whoever destroys the key waits until what is sealed is committed.
+    rows = DataKey.objects.raw(
+        "SELECT * FROM organizations_datakey WHERE organization_id = %s"
+        " ORDER BY version DESC LIMIT 1 FOR KEY SHARE",
+        [organization_id],
+    )
+    return _wrapped(next(iter(rows), None))
 
 
 def of_version(organization_id: UUID, version: int) -> WrappedKey:

@@ -12,6 +12,7 @@ class OrganizationStatus(models.TextChoices):
 
     ACTIVE = "active"
     SUSPENDED = "suspended"
+    ERASED = "erased"
 
 
 class Organization(Row):
@@ -97,6 +98,25 @@ class IntakeKey(Row):
 
     def __str__(self) -> str:
         return f"intake key {self.pk}"
+
+
+class ErasureCertificate(TenantRow):
+    """What was destroyed when an organization was erased; written once, by privilege."""
+
+    erased_at = models.DateTimeField()
+    data_keys_destroyed = models.PositiveIntegerField()
+    keys_shredded = models.PositiveIntegerField()
+    tokens_revoked = models.PositiveIntegerField()
+    retained = ArrayField(models.CharField(max_length=64))
+    digest = models.CharField(max_length=64)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["organization"], name="erasure_certificate_uniq")
+        ]
+
+    def __str__(self) -> str:
+        return self.digest
 
 
 class AuditEvent(TenantRow):

@@ -112,6 +112,22 @@ TABLE = [
     ),
     Row("GET", ORGANIZATION, (Scope.ORGANIZATIONS_READ,)),
     Row("PATCH", ORGANIZATION, (Scope.ORGANIZATIONS_WRITE,), body=said({"name": "Altra"})),
+    Row(
+        "DELETE",
+        ORGANIZATION,
+        (Scope.ORGANIZATIONS_WRITE,),
+        202,
+        platform_only=True,
+        stranger=403,
+    ),
+    Row(
+        "GET",  # 404: it was not erased
+        f"{ORGANIZATION}/erasure-certificate",
+        (Scope.ORGANIZATIONS_READ,),
+        404,
+        platform_only=True,
+        stranger=403,
+    ),
     Row("GET", f"{ORGANIZATION}/workspaces", (Scope.WORKSPACES_READ,)),
     Row(
         "POST",

@@ -10,6 +10,7 @@ from tenants.access.models import TenantRequest
 from tenants.common import scope
 from tenants.common.models import new_id
 from tenants.keys.models import KeyReplacement, SpentEnvelope
+from tenants.organizations.models import ErasureCertificate
 from tenants.spend.meter import Meter
 from tenants.spend.services import set_limit
 from tests.api import world
@@ -32,6 +33,15 @@ def populated(organization):
     meter.open_calls(calls)
     meter.settle_calls([made.settlement(calls[0])])
     with scope.tenant(organization.id):
+        ErasureCertificate.objects.create(
+            organization=organization,
+            erased_at=timezone.now(),
+            data_keys_destroyed=0,
+            keys_shredded=0,
+            tokens_revoked=0,
+            retained=[],
+            digest="none",
+        )
         SpentEnvelope.objects.create(organization=organization, digest=b"e" * 32)
         KeyReplacement.objects.create(
             organization=organization,

@@ -108,7 +108,11 @@ class Migration(migrations.Migration):
             CREATE FUNCTION access_find_token(token_digest bytea)
             RETURNS uuid LANGUAGE sql STABLE
             SECURITY DEFINER SET search_path = public, pg_temp
-            AS 'SELECT organization_id FROM access_organizationtoken WHERE digest = token_digest'
+            AS $$
+                SELECT t.organization_id FROM access_organizationtoken t
+                JOIN organizations_organization o ON o.id = t.organization_id
+                WHERE t.digest = token_digest AND o.status <> 'erased'
+            $$
             """,
         ),
         # The directory of organizations shows each one's default workspace: ids, nothing else, and

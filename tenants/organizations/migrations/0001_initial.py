@@ -23,7 +23,7 @@ class Migration(migrations.Migration):
                 ('name', models.CharField(max_length=120)),
                 ('slug', models.SlugField(max_length=60, unique=True)),
                 ('aisuru_tenant', models.CharField(blank=True, max_length=253)),
-                ('status', models.CharField(choices=[('active', 'Active'), ('suspended', 'Suspended')], default='active', max_length=16)),
+                ('status', models.CharField(choices=[('active', 'Active'), ('suspended', 'Suspended'), ('erased', 'Erased')], default='active', max_length=16)),
                 ('owner_email', models.EmailField(max_length=254)),
                 ('locale', models.CharField(default='it', max_length=2)),
                 ('timezone', models.CharField(default='Europe/Rome', max_length=64)),
@@ -44,6 +44,23 @@ class Migration(migrations.Migration):
             ],
             options={
                 'constraints': [models.UniqueConstraint(fields=('organization', 'version'), name='data_key_version_uniq')],
+            },
+        ),
+        migrations.CreateModel(
+            name='ErasureCertificate',
+            fields=[
+                ('id', models.UUIDField(default=tenants.common.models.new_id, editable=False, primary_key=True, serialize=False)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('erased_at', models.DateTimeField()),
+                ('data_keys_destroyed', models.PositiveIntegerField()),
+                ('keys_shredded', models.PositiveIntegerField()),
+                ('tokens_revoked', models.PositiveIntegerField()),
+                ('retained', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=64), size=None)),
+                ('digest', models.CharField(max_length=64)),
+                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='organizations.organization')),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('organization',), name='erasure_certificate_uniq')],
             },
         ),
         migrations.CreateModel(
@@ -109,6 +126,9 @@ class Migration(migrations.Migration):
         TenantTable("organizations_datakey"),
         PlatformTable(
             "organizations_intakekey", grants="SELECT, INSERT, UPDATE, DELETE"
+        ),
+        TenantTable(
+            "organizations_erasurecertificate", grants="SELECT, INSERT", referenced=False
         ),
         TenantTable("organizations_auditevent", grants="SELECT, INSERT"),
     ]

@@ -1,0 +1,96 @@
+"""Erasing an organization: its data keys are destroyed, so that nothing sealed with them opens.
+
+This room destroys what is its own and writes the certificate; access/erasure.py calls it together
+with the rooms above, in one transaction. docs/erasure.md says what erasing does not reach.
+"""
+
+import hashlib
+import json
+from datetime import datetime
+from typing import Any
+
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from tenants.organizations.models import (
+    DataKey,
+    ErasureCertificate,
+    Organization,
+    OrganizationStatus,
+    Workspace,
+)
+
+#: What stays, by name: docs/erasure.md explains each.
+RETAINED = ("audit_events", "identifiers", "limits", "usage_ledger")
+ERASED_NAME = "erased"
+
+
+def destroy_data_keys(organization: Organization) -> int:
+    """Destroy the data keys, and tell how many.
+
+    It waits for whoever seals something with them at this moment; whoever comes later finds none.
+    """
+    destroyed, _by_model = DataKey.objects.filter(organization=organization).delete()
+    return destroyed
+
+
+def forget(organization: Organization) -> bool:
+    """Mark an organization erased and forget what it is called; False if it was erased before."""
+    standing = Organization.objects.filter(pk=organization.pk).exclude(
+        status=OrganizationStatus.ERASED
+    )
+    won = standing.update(
+        status=OrganizationStatus.ERASED,
+        name=ERASED_NAME,
+        slug=f"erased-{organization.pk.hex}",
+        owner_email="",
+        aisuru_tenant="",
+    )
+    if won:
+        Workspace.objects.filter(organization=organization, archived_at=None).update(
+            archived_at=Now()
+        )
+        Workspace.objects.filter(organization=organization).update(
+            name=ERASED_NAME, description="", icon=""
+        )
+    return bool(won)
+
+
+def certify(
+    organization: Organization, *, data_keys_destroyed: int, keys_shredded: int, tokens_revoked: int
+) -> ErasureCertificate:
+    """Write down what was destroyed and what stays, in the transaction that destroys it."""
+    certificate = ErasureCertificate(
+        organization_id=organization.pk,
+        erased_at=timezone.now(),
+        data_keys_destroyed=data_keys_destroyed,
+        keys_shredded=keys_shredded,
+        tokens_revoked=tokens_revoked,
+        retained=list(RETAINED),
+    )
+    certificate.digest = digest_of(certificate)
+    certificate.save(force_insert=True)
+    return certificate
+
+
+def digest_of(certificate: ErasureCertificate) -> str:
+    """SHA-256, in hexadecimal, of the certificate's other members as canonical JSON.
+
+    Members sorted by name, no white space, instants as the API writes them: anybody who holds the
+    certificate can compute it.
+    """
+    members: dict[str, Any] = {
+        "id": str(certificate.pk),
+        "organization_id": str(certificate.organization_id),
+        "erased_at": _instant(certificate.erased_at),
+        "data_keys_destroyed": certificate.data_keys_destroyed,
+        "keys_shredded": certificate.keys_shredded,
+        "tokens_revoked": certificate.tokens_revoked,
+        "retained": certificate.retained,
+    }
+    canonical = json.dumps(members, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _instant(at: datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")

@@ -1,0 +1,12 @@
+"""Retires all models of an organization that is being erased, inside its scope."""
+
+from django.db.models.functions import Now
+
+from tenants.registry.models import ModelToken, RegisteredModel
+
+
+def retire_all() -> int:
+    """Stop every model and forget what it is called; tell how many tokens were revoked."""
+    RegisteredModel.objects.filter(retired_at=None).update(retired_at=Now())
+    RegisteredModel.objects.update(name="erased", description="", external_id="", created_by="")
+    return ModelToken.objects.filter(revoked_at=None).update(revoked_at=Now())
