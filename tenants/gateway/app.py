@@ -4,7 +4,6 @@ No middleware, no framework: a request costs a look-up in memory, one JSON parse
 the ledger. Everything is refused in Mistral's error shape, and nothing of a request is logged.
 """
 
-import asyncio
 import time
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -19,6 +18,7 @@ from tenants.gateway import models, requests
 from tenants.gateway.bounds import Bounds, bounds
 from tenants.gateway.calls import open_call
 from tenants.gateway.endpoints import ENDPOINTS, MODELS
+from tenants.gateway.patience import Patience
 from tenants.gateway.refusals import JSON
 from tenants.gateway.relay import Exchange, Message, Receive, Relay, Send
 from tenants.gateway.snapshots import Picture, Pictures
@@ -49,6 +49,7 @@ class _Parts:
     writer: Writer
     pool: UpstreamPool
     relay: Relay
+    patience: Patience
     extra: tuple[Modifier, ...]
 
 
@@ -69,6 +70,7 @@ class Gateway:
             await parts.pool.close()
             await parts.writer.stop()
             parts.pictures.close()
+            parts.patience.stop()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one request; whatever goes wrong in it stays in it."""
@@ -105,7 +107,7 @@ class Gateway:
         if picture.blocked is not None:
             raise Conflict("model_blocked", picture.explanation, reason=picture.blocked.value)
         message_id = requests.message_id(headers.get(b"x-message-id"))
-        body = await _body(exchange.receive, headers, parts.bounds)
+        body = await _body(exchange.receive, headers, parts.bounds, parts.patience)
         call = await open_call(
             writer=parts.writer,
             picture=picture,
@@ -139,6 +141,7 @@ def _assemble() -> _Parts:
         writer=Writer(limits),
         pool=pool,
         relay=Relay(pool, limits),
+        patience=Patience(limits.receive),
         extra=(Modifier.REGIONAL,) if host in _REGIONAL_HOSTS else (),
     )
 
@@ -190,7 +193,7 @@ async def _authenticate(headers: _Headers, pictures: Pictures) -> Picture:
     return picture
 
 
-async def _body(receive: Receive, headers: _Headers, limits: Bounds) -> bytes:
+async def _body(receive: Receive, headers: _Headers, limits: Bounds, patience: Patience) -> bytes:
     """Read the whole body.
 
     Raises:
@@ -202,7 +205,7 @@ async def _body(receive: Receive, headers: _Headers, limits: Bounds) -> bytes:
     told = headers.get(b"content-length", b"0")
     if told.isdigit() and int(told) > limits.body:
         raise _too_large(limits)
-    message = await _part(receive, limits)
+    message = await _part(receive, patience)
     if not message.get("more_body"):
         body: bytes = message.get("body", b"")
         if len(body) > limits.body:
@@ -210,17 +213,16 @@ async def _body(receive: Receive, headers: _Headers, limits: Bounds) -> bytes:
         return body
     parts = bytearray(message.get("body", b""))
     while message.get("more_body"):
-        message = await _part(receive, limits)
+        message = await _part(receive, patience)
         parts += message.get("body", b"")
         if len(parts) > limits.body:
             raise _too_large(limits)
     return bytes(parts)
 
 
-async def _part(receive: Receive, limits: Bounds) -> Message:
+async def _part(receive: Receive, patience: Patience) -> Message:
     try:
-        async with asyncio.timeout(limits.receive):
-            message = await receive()
+        message = await patience.wait(receive())
     except TimeoutError:
         raise Invalid("too_slow", "The body did not arrive in time.", status=408) from None
     if message["type"] != "http.request":

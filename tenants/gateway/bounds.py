@@ -47,7 +47,7 @@ class Bounds:
     pictures: int = 20_000
     strangers: int = 200
     open_wait: float = 3
-    settle_pause: float = 0.01
+    settle_pause: float = 0.05
     batch: int = 500
     backlog: int = 20_000
     stop: float = 3

@@ -6,7 +6,7 @@ is missing the settlement is an estimate and says why. It refuses to send what i
 
 import time
 from dataclasses import dataclass
-from datetime import UTC, date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -47,6 +47,7 @@ class Call:
 
     Attributes:
         started: ``time.perf_counter()`` when the request came in.
+        at: the instant whose prices hold.
         extra: modifiers that hold for every call, as of a regional host.
     """
 
@@ -55,10 +56,11 @@ class Call:
     request: Request
     key: Secret[str]
     started: float
+    at: datetime
     prices: Prices
     extra: tuple[Modifier, ...]
     writer: Writer
-    is_settled: bool = False
+    settlement: Settlement | None = None
 
 
 @dataclass(slots=True)
@@ -147,32 +149,34 @@ async def open_call(
     verdict = await writer.open(intent)
     if verdict.refusal is not None:
         raise _refused(verdict.refusal, intent, snapshot.organization.timezone)
-    return Call(intent, picture, request, key, started, prices, extra, writer)
+    return Call(intent, picture, request, key, started, at, prices, extra, writer)
 
 
 def settle_call(call: Call, seen: Observation) -> Cost:
     """Settle a call by what is known, and return what it cost; a second time changes nothing."""
+    if call.settlement is None:
+        call.settlement = _settlement(call, seen)
+        call.writer.settle(call.settlement)
+    return call.settlement.cost
+
+
+def _settlement(call: Call, seen: Observation) -> Settlement:
     if seen.outcome in {Outcome.NOT_SENT, Outcome.REFUSED} or _is_failure(seen.http_status):
-        settlement = Settlement.nothing(
+        return Settlement.nothing(
             call.intent, seen.outcome, seen.http_status, _duration(call), seen.correlation_id
         )
-    else:
-        quantities, estimate = _used(call, seen)
-        settlement = Settlement(
-            intent=call.intent,
-            outcome=seen.outcome,
-            quantities=quantities,
-            cost=_cost(call, seen, quantities, estimate),
-            http_status=seen.http_status,
-            answered_model=seen.model or "",
-            estimate=estimate,
-            duration=_duration(call),
-            correlation_id=seen.correlation_id,
-        )
-    if not call.is_settled:
-        call.is_settled = True
-        call.writer.settle(settlement)
-    return settlement.cost
+    quantities, estimate = _used(call, seen)
+    return Settlement(
+        intent=call.intent,
+        outcome=seen.outcome,
+        quantities=quantities,
+        cost=_cost(call, seen, quantities, estimate),
+        http_status=seen.http_status,
+        answered_model=seen.model or "",
+        estimate=estimate,
+        duration=_duration(call),
+        correlation_id=seen.correlation_id,
+    )
 
 
 def _is_failure(http_status: int | None) -> bool:
@@ -207,8 +211,7 @@ def _cost(call: Call, seen: Observation, quantities: Quantities, estimate: Estim
     """Price by the snapshot that answered; by the one that was asked where that has no price."""
     prices = call.prices
     if seen.model is not None and seen.model != prices.mistral_model:
-        at = instant_of(call.intent.call_id)
-        answered = call.picture.book.prices_for(seen.model, prices.currency, at)
+        answered = call.picture.book.prices_for(seen.model, prices.currency, call.at)
         prices = answered if answered.meters else prices
     modifiers = call.extra
     if estimate is not Estimate.EXACT:

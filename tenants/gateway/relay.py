@@ -23,7 +23,7 @@ from tenants.mistral.headers import returned
 from tenants.mistral.masking import mask_key_shaped
 from tenants.mistral.sse import StreamObserver, StreamOutcome
 from tenants.mistral.stream import UpstreamPool, UpstreamResponse
-from tenants.mistral.wire import Answer, read_answer
+from tenants.mistral.wire import count_delivered, read_answer, read_json
 from tenants.spend.calls import Estimate, Outcome
 from tenants.spend.pricing import Cost, PriceState
 
@@ -78,8 +78,7 @@ class Relay:
         began = time.monotonic()
         problem = None
         try:
-            async with asyncio.timeout(self._bounds.total) as limit:
-                await self._carry(exchange, call, headers, seen, idle=idle, limit=limit)
+            await self._carry(exchange, call, headers, seen, idle)
         except TimeoutError:
             problem = refusals.timed_out()
         except MistralError as error:
@@ -96,38 +95,29 @@ class Relay:
         call: Call,
         headers: dict[str, str],
         seen: Observation,
-        *,
         idle: float,
-        limit: asyncio.Timeout,
     ) -> None:
         path, body = call.intent.endpoint, call.request.body
-        sending = self._pool.send("POST", path, headers, body, key=call.key, idle=idle)
-        async with sending as answer:
+        # The head comes within `idle`; what follows it has the time that `total` leaves.
+        async with self._pool.send("POST", path, headers, body, key=call.key, idle=idle) as answer:
             seen.http_status = answer.status
             seen.correlation_id = answer.correlation_id or ""
             if answer.status >= _FIRST_REFUSAL:
                 await self._refusal(exchange, call, answer, seen)
             elif answer.headers.get("content-type", "").startswith(_EVENT_STREAM):
-                await _Stream(exchange, call, seen, self._bounds, limit).relay(answer)
+                async with asyncio.timeout(self._bounds.total) as limit:
+                    await _Stream(exchange, call, seen, self._bounds, limit).relay(answer)
             else:
                 await self._whole(exchange, call, answer, seen)
 
     async def _whole(
         self, exchange: Exchange, call: Call, answer: UpstreamResponse, seen: Observation
     ) -> None:
-        body = await answer.read(self._bounds.answer)
+        body = await self._read(answer, self._bounds.answer)
         seen.is_unseen = False
         seen.doubt = Estimate.USAGE_MISSING
         seen.outcome = Outcome.COMPLETED
-        read = _read(body)
-        if read is None:
-            seen.delivered = len(body)
-        else:
-            seen.usage, seen.model, seen.delivered = (
-                read.usage,
-                read.model,
-                read.delivered_characters,
-            )
+        _note(body, seen)
         headers = returned(answer.headers)
         cost = settle_call(call, seen)
         if cost.state is not PriceState.UNPRICED:
@@ -141,8 +131,8 @@ class Relay:
         if answer.status < _FIRST_FAILURE:
             seen.outcome = Outcome.REFUSED
         try:
-            body = await answer.read(refusals.LARGEST_ERROR)
-        except MistralError:
+            body = await self._read(answer, refusals.LARGEST_ERROR)
+        except (MistralError, TimeoutError):
             body = b""
         headers = [
             header
@@ -155,6 +145,15 @@ class Relay:
             [*headers, refusals.JSON],
             refusals.theirs(answer.status, body, call.key),
         )
+
+    async def _read(self, answer: UpstreamResponse, largest: int) -> bytes:
+        """Read an answer to its end; nearly always it has arrived at once, and needs no clock."""
+        first = await answer.next_chunk()
+        told = answer.headers.get("content-length", "")
+        if told.isdecimal() and int(told) == len(first):
+            return first
+        async with asyncio.timeout(self._bounds.total):
+            return first + await answer.read(largest - len(first))
 
 
 class _Stream:
@@ -238,11 +237,22 @@ def _failed(error: MistralError, call: Call, seen: Observation) -> Problem:
     return refusals.unanswered(error)
 
 
-def _read(body: bytes) -> Answer | None:
+def _note(body: bytes, seen: Observation) -> None:
+    """Note what an answer tells; of one that tells no usage, how much it delivered."""
     try:
-        return read_answer(body)
+        told = read_answer(body)
     except WireError:
-        return None
+        seen.delivered = _delivered(body)
+    else:
+        seen.usage, seen.model, seen.delivered = told.usage, told.model, told.delivered_characters
+
+
+def _delivered(body: bytes) -> int:
+    try:
+        document = read_json(body)
+    except WireError:
+        return len(body)
+    return count_delivered(document) if isinstance(document, dict) else len(body)
 
 
 def _without_key(body: bytes, call: Call) -> bytes:

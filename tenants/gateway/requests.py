@@ -61,9 +61,19 @@ def read(endpoint: Endpoint, body: bytes, model: ModelFacts) -> Request:
     changes = _changes(endpoint, document, model)
     if changes:
         document.update(changes)
-    if changes or _is_ambiguous(body):
-        body = orjson.dumps(document)
+    written = _written(document)
+    if changes or (written != body and _is_ambiguous(body)):
+        body = written
     return Request(body, _bound(endpoint, document, model, len(body)), _modifiers(document))
+
+
+def _written(document: dict[str, Any]) -> bytes:
+    """Write a document as it was read; orjson reads deeper than it writes."""
+    try:
+        return orjson.dumps(document)
+    except orjson.JSONEncodeError:
+        pass
+    raise Invalid("invalid_json", "The body is nested too deeply.", status=400)
 
 
 def message_id(value: bytes | None) -> str:

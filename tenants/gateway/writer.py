@@ -10,7 +10,9 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
+from typing import Literal
 
 import structlog
 from django.db import Error as DatabaseFault
@@ -20,7 +22,7 @@ from tenants.common.models import new_id
 from tenants.common.problems import Unavailable
 from tenants.gateway.bounds import Bounds
 from tenants.spend import recovery
-from tenants.spend.calls import CallIntent, OpenVerdict, Outcome, Settlement
+from tenants.spend.calls import CallIntent, OpenVerdict, Outcome, RefusalReason, Settlement
 from tenants.spend.meter import Meter, MeterUnavailable
 
 log = structlog.get_logger(__name__)
@@ -37,10 +39,10 @@ class Writer:
         self._bounds = bounds
         writer_id = new_id()
         self._openings: _Line[_Opening] = _Line(
-            "gateway-open", make_meter(writer_id), self._open, bounds.batch
+            "gateway-open", make_meter(writer_id), self._open, bounds.batch, _is_awaited
         )
         self._settlements: _Line[Settlement] = _Line(
-            "gateway-settle", make_meter(writer_id), Meter.settle_calls, bounds.batch
+            "gateway-settle", make_meter(writer_id), _settle, bounds.batch
         )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._gathered: list[Settlement] = []
@@ -55,16 +57,40 @@ class Writer:
     async def open(self, intent: CallIntent) -> OpenVerdict:
         """Wait until a call's hold is durable, or refused.
 
+        A refusal is asked for again once what this process has still to settle is settled: nobody
+        is refused because of holds of calls that are over.
+
         Raises:
             Unavailable: the ledger did not answer in time; the call must not be made.
         """
         if self._loop is None or self.backlog > self._bounds.backlog:
             raise _unavailable()
-        waiting: asyncio.Future[OpenVerdict] = self._loop.create_future()
-        timer = self._loop.call_later(self._bounds.open_wait, _give_up, waiting)
-        self._openings.put((intent, waiting))
+        loop = self._loop
+        until = loop.time() + self._bounds.open_wait
+        verdict = await self._judged(intent, until)
+        refusal = verdict.refusal
+        if refusal is None or refusal.reason is not RefusalReason.LIMIT or not self._is_settling:
+            return verdict
+        self._hand_over()
+        await self._within(until, lambda done: self._settlements.mark(_Mark(loop, done)))
+        return await self._judged(intent, until)
+
+    async def _judged(self, intent: CallIntent, until: float) -> OpenVerdict:
+        def ask(answer: "asyncio.Future[OpenVerdict]") -> None:
+            self._openings.put((intent, answer))
+
+        return await self._within(until, ask)
+
+    async def _within[Answer](
+        self, until: float, ask: "Callable[[asyncio.Future[Answer]], None]"
+    ) -> Answer:
+        """Ask a thread for something, and wait until an instant of the loop's clock."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Answer] = loop.create_future()
+        timer = loop.call_at(until, _give_up, answer)
+        ask(answer)
         try:
-            return await waiting
+            return await answer
         except MeterUnavailable:
             raise _unavailable() from None
         finally:
@@ -78,6 +104,10 @@ class Writer:
         self._gathered.append(settlement)
         if self._handover is None and self._loop is not None:
             self._handover = self._loop.call_later(self._bounds.settle_pause, self._hand_over)
+
+    @property
+    def _is_settling(self) -> bool:
+        return bool(self._gathered or self._settlements.waiting)
 
     @property
     def backlog(self) -> int:
@@ -99,14 +129,14 @@ class Writer:
             self._handover.cancel()
             self._handover = None
         gathered, self._gathered = self._gathered, []
-        self._settlements.put_all(gathered)
+        for settlement in gathered:
+            self._settlements.put(settlement)
 
     def _open(self, meter: Meter, batch: Sequence[_Opening]) -> None:
-        """Open a batch, in the opener's thread, without the callers who gave up meanwhile."""
-        wanted = [opening for opening in batch if not opening[1].done()]
-        verdicts = meter.open_calls([intent for intent, _ in wanted])
+        """Open a batch, in the opener's thread."""
+        verdicts = meter.open_calls([intent for intent, _ in batch])
         if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._answer, wanted, verdicts)
+            self._loop.call_soon_threadsafe(self._answer, batch, verdicts)
 
     def _answer(self, batch: Sequence[_Opening], verdicts: Sequence[OpenVerdict]) -> None:
         """Wake the callers, in the event loop."""
@@ -115,6 +145,19 @@ class Writer:
                 waiting.set_result(verdict)
             elif verdict.is_accepted:
                 self.settle(Settlement.nothing(intent, Outcome.NOT_SENT))
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """Stands in a line and tells the event loop when everything before it is done."""
+
+    loop: asyncio.AbstractEventLoop
+    passed: "asyncio.Future[None]"
+
+    def pass_by(self) -> None:
+        """Tell it, from the line's thread."""
+        if not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(_succeed, self.passed)
 
 
 class _Line[Item]:
@@ -130,21 +173,24 @@ class _Line[Item]:
         meter: Meter,
         work: Callable[[Meter, Sequence[Item]], object],
         most: int,
+        is_wanted: Callable[[Item], bool] = lambda _item: True,
     ) -> None:
+        self._is_wanted = is_wanted
         self._meter = meter
         self._work = work
         self._most = most
-        self._queue: SimpleQueue[Item | None] = SimpleQueue()
+        self._queue: SimpleQueue[Item | _Mark | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._before: Callable[[], None] | None = None
-        self._under_way = 0
-        self._lost = 0
+        # Each has one writer: the event loop counts what comes, the thread what is done.
+        self._taken = 0
+        self._done = 0
         self._until: float | None = None
 
     @property
     def waiting(self) -> int:
         """How many items wait, are being worked on, or could not be written in the time left."""
-        return self._queue.qsize() + self._under_way + self._lost
+        return self._taken - self._done
 
     @property
     def _is_over(self) -> bool:
@@ -155,11 +201,11 @@ class _Line[Item]:
         self._thread.start()
 
     def put(self, item: Item) -> None:
+        self._taken += 1
         self._queue.put(item)
 
-    def put_all(self, items: Sequence[Item]) -> None:
-        for item in items:
-            self._queue.put(item)
+    def mark(self, mark: _Mark) -> None:
+        self._queue.put(mark)
 
     def stop(self, until: float) -> None:
         """Let the thread finish what waits, until an instant of the monotonic clock."""
@@ -172,39 +218,45 @@ class _Line[Item]:
         if self._before is not None:
             self._before()
         while True:
-            batch, last = self._take()
-            if batch:
-                self._under_way = len(batch)
-                self._attempt(batch)
-                self._under_way = 0
-            if last:
+            batch, mark = self._take()
+            # Decided once: what was tried and not confirmed is repeated, whoever still waits.
+            wanted = [item for item in batch if self._is_wanted(item)]
+            self._done += len(batch) - len(wanted)
+            if wanted:
+                self._attempt(wanted)
+            if isinstance(mark, _Mark):
+                mark.pass_by()
+            elif mark is None:
                 self._meter.close()
                 return
 
-    def _take(self) -> tuple[list[Item], bool]:
+    def _take(self) -> "tuple[list[Item], _Mark | Literal[True] | None]":
+        """Take what waits, up to a batch or a mark; with the mark, None at the end, or True."""
         batch: list[Item] = []
         item = self._queue.get()
-        while item is not None:
+        while item is not None and not isinstance(item, _Mark):
             batch.append(item)
             if len(batch) == self._most:
-                return batch, False
+                return batch, True
             try:
                 item = self._queue.get_nowait()
             except Empty:
-                return batch, False
-        return batch, True
+                return batch, True
+        return batch, item
 
     def _attempt(self, batch: Sequence[Item]) -> None:
         """Work on a batch; a fault of ours costs the item that has it, and never the thread."""
         try:
-            self._persist(batch)
+            self._done += self._persist(batch)
         except Exception as error:  # noqa: BLE001 - the thread outlives whatever a single call does
             log.error("writer_fault", error=type(error).__name__, calls=len(batch))  # noqa: TRY400 - a traceback could quote a call
             if len(batch) > 1:
                 for item in batch:
                     self._attempt([item])
+            else:
+                self._done += 1
 
-    def _persist(self, batch: Sequence[Item]) -> None:
+    def _persist(self, batch: Sequence[Item]) -> int:
         pause = _FIRST_PAUSE
         while not self._is_over:
             try:
@@ -213,8 +265,16 @@ class _Line[Item]:
                 time.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
             else:
-                return
-        self._lost += len(batch)
+                return len(batch)
+        return 0
+
+
+def _is_awaited(opening: _Opening) -> bool:
+    return not opening[1].done()
+
+
+def _settle(meter: Meter, batch: Sequence[Settlement]) -> None:
+    meter.settle_calls(batch)
 
 
 def _recover() -> None:
@@ -227,9 +287,14 @@ def _recover() -> None:
         connection.close()
 
 
-def _give_up(waiting: "asyncio.Future[OpenVerdict]") -> None:
+def _give_up[Answer](waiting: "asyncio.Future[Answer]") -> None:
     if not waiting.done():
         waiting.set_exception(MeterUnavailable("the ledger does not answer"))
+
+
+def _succeed(waiting: "asyncio.Future[None]") -> None:
+    if not waiting.done():
+        waiting.set_result(None)
 
 
 def _unavailable() -> Unavailable:

@@ -1,0 +1,62 @@
+"""A gateway in a process of its own, a simulated Mistral behind it, and tenants that call it."""
+
+import pytest
+
+from tests.gateway import tenancy
+from tests.gateway.server import GatewayServer
+from tests.keys.conftest import _timing, made_up, mistral
+from tests.mistral.far_side import FarSide, Script
+
+__all__ = ["_timing", "made_up", "mistral"]
+
+
+@pytest.fixture(scope="session")
+def gateway(mistral, _database):
+    """A gateway before the simulated Mistral."""
+    with GatewayServer(mistral.url, drain_time=2) as server:
+        yield server
+
+
+@pytest.fixture
+def tenant(made_up):
+    """A tenant with a valid key and a model."""
+    return tenancy.make(made_up)
+
+
+class Scripted:
+    """A Mistral that sends exactly the bytes a test wants, and a gateway before it."""
+
+    def __init__(self, far_side: FarSide, gateway: GatewayServer) -> None:
+        self.far_side = far_side
+        self.url = gateway.url
+        self.gateway = gateway
+        self.script: Script | None = None
+
+    @property
+    def received(self):
+        """The last request that reached Mistral."""
+        return self.far_side.requests[-1]
+
+
+@pytest.fixture(scope="session")
+def _scripted(_database):
+    holder: list[Scripted] = []
+
+    def play(request, connection) -> None:
+        script = holder[0].script
+        assert script is not None
+        script(request, connection)
+
+    with (
+        FarSide(play) as far_side,
+        GatewayServer(far_side.url, idle=2, connect=1, drain_time=2, total=8) as server,
+    ):
+        holder.append(Scripted(far_side, server))
+        yield holder[0]
+
+
+@pytest.fixture
+def scripted(_scripted):
+    """A gateway before a Mistral that plays a script."""
+    yield _scripted
+    _scripted.script = None

@@ -1,0 +1,154 @@
+"""What the ledger says is what Mistral bills: exact where it told, flagged where it did not."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+
+import httpx
+import pytest
+
+from tenants.spend import pricebook
+from tenants.spend.pricing import Meter
+from tests.gateway import tenancy
+from tests.gateway.tenancy import SMALL, ask, question
+from tests.keys.keyring import name_of
+from tests.mistral.far_side import answering
+
+pytestmark = pytest.mark.xdist_group("gateway")
+
+
+def stream(url, tenant, **more) -> bytes:
+    with httpx.stream(
+        "POST",
+        f"{url}/v1/chat/completions",
+        json=question(stream=True, **more),
+        headers=tenant.headers,
+        trust_env=False,
+        timeout=30,
+    ) as answer:
+        return answer.read()
+
+
+def test_the_ledger_equals_mistrals_bill_for_a_mixed_load(gateway, mistral, tenant):
+    def call(number: int) -> None:
+        text = f"Question {number % 7} " * (1 + number % 5) * 40
+        if number % 3:
+            assert ask(gateway.url, tenant, text=text, max_tokens=1 + number % 20).is_success
+        else:
+            stream(gateway.url, tenant, text=text, max_tokens=1 + number % 20)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(call, range(60)))
+    events = tenant.settled(60)
+    bill = mistral.state.ledger.total(key=name_of(tenant.plain))
+    assert len(events) == bill.calls == 60
+    assert sum(event.prompt_tokens for event in events) == bill.prompt_tokens
+    assert sum(event.completion_tokens for event in events) == bill.completion_tokens
+    assert sum(event.cached_tokens for event in events) == bill.cached_tokens
+    assert bill.cached_tokens > 0
+    assert {event.estimate for event in events} == {""}
+    assert tenant.balance().settled == sum(event.cost for event in events)
+    assert tenant.balance().held == 0
+
+
+def test_a_call_costs_its_tokens_times_the_price_of_the_model_that_answered(gateway, tenant):
+    usage = ask(gateway.url, tenant, max_tokens=5).json()["usage"]
+    (event,) = tenant.settled()
+    prices = pricebook.prices_for("mistral-small-2603", "EUR", event.occurred_at).meters
+    expected = sum(
+        Decimal(usage[member]) * prices[meter].amount / prices[meter].per
+        for member, meter in (("prompt_tokens", Meter.INPUT), ("completion_tokens", Meter.OUTPUT))
+    )
+    assert event.cost == expected
+    assert event.mistral_model.startswith("mistral-small")
+
+
+def test_the_calls_of_one_message_carry_its_id(gateway, tenant):
+    for message_id in ("msg-1", "msg-1", "msg-2"):
+        answer = httpx.post(
+            f"{gateway.url}/v1/chat/completions",
+            json=question(),
+            headers=tenant.headers | {"x-message-id": message_id},
+            trust_env=False,
+        )
+        assert answer.is_success
+    assert [event.message_id for event in tenant.settled(3)] == ["msg-1", "msg-1", "msg-2"]
+
+
+TOLD = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
+ZERO = {"prompt_tokens": 0, "completion_tokens": 0}
+NONSENSE = {"prompt_tokens": -1, "completion_tokens": "many"}
+
+
+def used(scripted, tenant, usage, text):
+    body = {"model": SMALL, "choices": [{"message": {"content": text}}], "usage": usage}
+    scripted.script = answering(200, body)
+    assert ask(scripted.url, tenant).is_success
+    (event,) = tenant.settled()
+    return event
+
+
+@pytest.mark.parametrize(("usage", "text"), [(TOLD, "hello you"), (ZERO, "")])
+def test_usage_that_mistral_told_is_believed_also_when_it_is_zero(scripted, tenant, usage, text):
+    event = used(scripted, tenant, usage, text)
+    assert event.estimate == ""
+    assert event.prompt_tokens == usage["prompt_tokens"]
+    assert event.completion_tokens == usage["completion_tokens"]
+
+
+@pytest.mark.parametrize("usage", [None, {}, NONSENSE, ZERO])
+def test_absent_usage_and_zero_for_delivered_text_become_a_flagged_estimate(
+    scripted, tenant, usage
+):
+    event = used(scripted, tenant, usage, "hello you")
+    assert event.estimate == "usage_missing"
+    assert event.prompt_tokens > 0
+    assert 2 <= event.completion_tokens <= 9
+    assert event.cost > 0
+
+
+def test_a_priority_answer_costs_its_factor(scripted, tenant):
+    usage = {"prompt_tokens": 1000, "completion_tokens": 10, "service_tier": "priority"}
+    scripted.script = answering(200, {"model": SMALL, "choices": [], "usage": usage})
+    assert ask(scripted.url, tenant, service_tier="auto").is_success
+    usage["service_tier"] = "standard"
+    assert ask(scripted.url, tenant, service_tier="auto").is_success
+    priority, standard = tenant.settled(2)
+    assert priority.cost == (standard.cost * Decimal("1.75")).quantize(priority.cost)
+
+
+def test_refusals_of_mistrals_cost_nothing_and_are_recorded(scripted, tenant):
+    for status, outcome in ((429, "refused"), (422, "refused"), (503, "failed"), (302, "refused")):
+        scripted.script = answering(status, {"detail": "no"})
+        assert ask(scripted.url, tenant).status_code == status
+        event = tenant.settled()[-1]
+        assert (event.http_status, event.outcome, event.cost) == (status, outcome, 0)
+    assert len(tenant.settled(4)) == 4
+    assert tenant.balance().settled == 0
+
+
+def test_a_free_model_needs_no_headroom(gateway, made_up):
+    judge = tenancy.make(made_up, mistral_model="mistral-moderation-2603")
+    judge.limit("0.00")
+    answer = httpx.post(
+        f"{gateway.url}/v1/moderations",
+        json={"input": ["hello"]},
+        headers=judge.headers,
+        trust_env=False,
+    )
+    assert answer.is_success
+    assert answer.headers["x-aim-cost"] == "0.000000 EUR"
+    assert judge.settled()[0].cost == 0
+
+
+def test_nothing_of_a_request_or_an_answer_is_written_down(scripted, tenant):
+    canary = "zanzibar-canary-prompt"
+    usage = {"prompt_tokens": 5, "completion_tokens": 2}
+    reply = {"model": SMALL, "choices": [{"message": {"content": f"answer-{canary}"}}]}
+    scripted.script = answering(200, {**reply, "usage": usage})
+    assert ask(scripted.url, tenant, text=canary).is_success
+    scripted.script = answering(500, {"message": canary})
+    assert ask(scripted.url, tenant, text=canary).status_code == 500
+    events = tenant.settled(2)
+    assert canary not in json.dumps([vars(event) for event in events], default=str)
+    assert canary not in scripted.gateway.log
