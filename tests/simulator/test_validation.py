@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aisuru_mistral.simulator import schemas
+from aisuru_mistral.simulator.endpoints import conversations, fine_tuning, ocr
 from aisuru_mistral.simulator.validation import check_body
 from tests.simulator.conftest import CHAT, HELLO
 from tests.simulator.schema import check, properties
@@ -123,6 +124,13 @@ def test_lax_numbers_are_read_as_numbers(alice):
         ("FIMCompletionRequest", schemas.FIM),
         ("EmbeddingRequest", schemas.EMBEDDINGS),
         ("ClassificationRequest", schemas.CLASSIFICATION),
+        ("AgentsCompletionRequest", schemas.AGENTS),
+        ("ChatModerationRequest", schemas.CHAT_MODERATION),
+        ("ChatClassificationRequest", schemas.CHAT_CLASSIFICATION),
+        ("OCRRequest", ocr.BODY),
+        ("AppendConversationRequest", conversations.APPEND),
+        ("RestartConversationRequest", conversations.RESTART),
+        ("UpdateModelRequest", fine_tuning.BODY),
     ],
 )
 def test_the_fields_are_those_of_the_published_schema(name, schema):
