@@ -24,6 +24,7 @@ BAD_BODIES = {
     "nan": (b'{"messages":[],"temperature":NaN}', 400),
     "huge number": (b'{"messages":[],"temperature":1e999}', 400),
     "too deep": (b"[" * 100_000, 400),
+    "deeper than is written": (b'{"messages":' + b"[" * 600 + b"]" * 600 + b"}", 400),
     "too deep inside": (b'{"messages":' + b"[" * 5000 + b"]" * 5000 + b"}", 400),
     "a list": (b"[]", 422),
     "a text": (b'"hello"', 422),
