@@ -1,0 +1,132 @@
+"""`python -m bench`: the gateway against bare pass-throughs, in one run and on one stub.
+
+It prints tables; `--write` also puts them into docs/benchmarks.md. It takes less than three minutes
+and touches nothing but loopback and a folder that it removes.
+"""
+
+import argparse
+import importlib.metadata
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import orjson
+import psycopg
+
+from bench import report
+from bench.report import AIOHTTP, DIRECT, GATEWAY, HTTPX, PLAIN, STREAM, Cell, Run
+from bench.servers import ROOT, Server, describe_machine, postgres_cpu
+from bench.stage import Stage, stage
+from bench.wire import MODEL
+
+_LOADS = ((PLAIN, 1), (PLAIN, 16), (PLAIN, 64), (STREAM, 1), (STREAM, 16))
+_ROUNDS = 2
+_VERSIONS = ("granian", "uvloop", "aiohttp", "httpx", "psycopg", "Django")
+
+
+def main() -> None:
+    """Measure, print, and write if asked."""
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("--write", action="store_true", help="also write docs/benchmarks.md")
+    parser.add_argument("--seconds", type=float, default=2.5, help="of each single measurement")
+    arguments = parser.parse_args()
+    written = report.write(_run(arguments.seconds))
+    print(written)
+    if arguments.write:
+        (ROOT / "docs" / "benchmarks.md").write_text(written, encoding="utf-8")
+
+
+def _run(seconds: float) -> Run:
+    began = time.monotonic()
+    machine = describe_machine()
+    with ExitStack() as stack:
+        here = dict(os.environ)  # noqa: TID251 - children inherit it
+        stub = stack.enter_context(Server(DIRECT, ["-m", "bench.stub", "{port}"], here))
+        set_up = stack.enter_context(stage(f"http://127.0.0.1:{stub.port}"))
+        environment = set_up.environment
+        servers = [stub]
+        for name, application in (
+            (HTTPX, "bench.passthrough:with_httpx"),
+            (AIOHTTP, "bench.passthrough:with_aiohttp"),
+            (GATEWAY, "aisuru_mistral.asgi:application"),
+        ):
+            servers.append(stack.enter_context(Server.asgi(name, application, environment)))
+        cells = dict(_cells(servers, set_up, seconds))
+        from bench import ledger  # noqa: PLC0415 - Django is set up by the stage
+
+        return Run(
+            machine=machine,
+            versions=", ".join(f"{name} {importlib.metadata.version(name)}" for name in _VERSIONS),
+            cells=cells,
+            memory={server.name: server.usage.memory for server in servers[1:]},
+            start_up={server.name: server.seconds_to_start for server in servers[1:]},
+            ledger=ledger.measure(set_up, MODEL, seconds),
+            bare_commits_per_second=_bare_commits(set_up.owner_url, seconds),
+            seconds=time.monotonic() - began,
+        )
+
+
+def _cells(
+    servers: list[Server], set_up: Stage, seconds: float
+) -> Iterator[tuple[tuple[str, str, int], Cell]]:
+    """Measure each load on all servers in turn, twice: what disturbs one disturbs its rival too."""
+    data_dir = Path(set_up.environment["DATA_DIR"]) / "postgres"
+    for kind, connections in _LOADS:
+        rounds: dict[str, list[Cell]] = {server.name: [] for server in servers}
+        for _ in range(_ROUNDS):
+            for server in servers:
+                print(f"{kind}, {connections}: {server.name}", file=sys.stderr)
+                cell = _measure(server, set_up.token, kind, connections, seconds, data_dir)
+                rounds[server.name].append(cell)
+        for server in servers:
+            yield (server.name, kind, connections), _mean(rounds[server.name])
+
+
+def _measure(  # noqa: PLR0917 - one measurement's facts
+    server: Server, token: str, kind: str, connections: int, seconds: float, data_dir: Path
+) -> Cell:
+    cpu, postgres = server.usage.cpu, postgres_cpu(data_dir)
+    command = [sys.executable, "-m", "bench.load", str(server.port), token]
+    done = subprocess.run(
+        [*command, str(connections), str(seconds), kind],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        timeout=seconds + 60,
+        check=True,
+    )
+    seen = orjson.loads(done.stdout)
+    per_request = 1e6 / max(seen["per_second"] * seconds, 1)
+    return Cell(
+        seen["per_second"],
+        seen["median_ms"],
+        seen["p99_ms"],
+        seen["first_byte_ms"],
+        (server.usage.cpu - cpu) * per_request,
+        (postgres_cpu(data_dir) - postgres) * per_request,
+    )
+
+
+def _mean(cells: list[Cell]) -> Cell:
+    columns = zip(*(vars(cell).values() for cell in cells), strict=True)
+    return Cell(*(statistics.fmean(column) for column in columns))
+
+
+def _bare_commits(url: str, seconds: float) -> float:
+    """Insert and commit one row at a time: what a commit for each call would cost."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE bare (id bigserial PRIMARY KEY, note text)")
+        until = time.perf_counter() + seconds
+        count = 0
+        while time.perf_counter() < until:
+            connection.execute("INSERT INTO bare (note) VALUES ('x')")
+            count += 1
+        return count / seconds
+
+
+if __name__ == "__main__":
+    main()

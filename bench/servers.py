@@ -1,0 +1,120 @@
+"""The processes under measurement: started on loopback, watched, and ended."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import psutil
+
+ROOT = Path(__file__).resolve().parent.parent
+_PATIENCE = 60.0
+_GRANIAN = ("--loop", "uvloop", "--runtime-mode", "mt", "--no-ws", "--workers", "1")
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a process and its children have used: seconds of CPU, bytes of memory."""
+
+    cpu: float
+    memory: int
+
+
+def free_port() -> int:
+    """Find a port on loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Server:
+    """One server process."""
+
+    def __init__(self, name: str, arguments: list[str], environment: Mapping[str, str]) -> None:
+        self.name = name
+        self.port = free_port()
+        self._command = [sys.executable, *(part.format(port=self.port) for part in arguments)]
+        self._environment = environment
+        self._process: subprocess.Popen[bytes] | None = None
+        self.seconds_to_start = 0.0
+
+    @classmethod
+    def asgi(cls, name: str, application: str, environment: Mapping[str, str]) -> Self:
+        """An ASGI application under granian, as the launcher runs it."""
+        address = ["--host", "127.0.0.1", "--port", "{port}"]
+        interface = ["--interface", "asgi" if "asgi:" in application else "asginl"]
+        arguments = ["-m", "granian", *interface, *_GRANIAN, *address, application]
+        return cls(name, arguments, environment)
+
+    def __enter__(self) -> Self:
+        """Start it and wait until it accepts."""
+        began = time.monotonic()
+        self._process = subprocess.Popen(
+            self._command,
+            cwd=ROOT,
+            env=dict(self._environment),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        while time.monotonic() - began < _PATIENCE:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+            except OSError:
+                time.sleep(0.02)
+            else:
+                self.seconds_to_start = time.monotonic() - began
+                return self
+        self.__exit__()
+        raise SystemExit(f"{self.name} did not start")
+
+    def __exit__(self, *_: object) -> None:
+        """End it."""
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(10)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait(10)
+
+    @property
+    def usage(self) -> Usage:
+        """What it and its children have used until now; memory of the largest of them."""
+        assert self._process is not None
+        parent = psutil.Process(self._process.pid)
+        family = [parent, *parent.children(recursive=True)]
+        cpu = sum(sum(process.cpu_times()[:2]) for process in family)
+        return Usage(cpu, max(process.memory_info().rss for process in family))
+
+
+def postgres_cpu(data_dir: Path) -> float:
+    """Seconds of CPU that the PostgreSQL of this directory has used."""
+    total = 0.0
+    for process in psutil.process_iter(["name"]):
+        try:
+            if process.info["name"].startswith("postgres") and process.cwd() == str(data_dir):
+                total += sum(process.cpu_times()[:2])
+        except psutil.Error:
+            continue
+    return total
+
+
+def describe_machine() -> str:
+    """Say what this was measured on."""
+    model = "unknown processor"
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            model = line.partition(":")[2].strip()
+            break
+    load = " ".join(f"{value:.1f}" for value in os.getloadavg())
+    memory = psutil.virtual_memory().total / 2**30
+    return (
+        f"{psutil.cpu_count()} cores of {model}, {memory:.0f} GiB, Linux {os.uname().release},"
+        f" Python {sys.version.split()[0]}; load before the run {load}"
+    )
