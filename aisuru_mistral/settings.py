@@ -111,6 +111,7 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "PATH_CONVERTER_OVERRIDES": {"id": {"type": "string", "format": "uuid"}},
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
@@ -131,6 +132,8 @@ CELERY_BEAT_SCHEDULE = {
     name: {"task": name, "schedule": seconds, "options": {"expires": seconds}}
     for name, seconds in {
         "keys.sweep": 10,
+        "keys.audit_custody": 86_400,
+        "keys.destroy_intake_keys": 3_600,
         "spend.recover_orphans": 15,
         "spend.prepare_partitions": 86_400,
         "access.sweep_idempotency": 3_600,

@@ -6,7 +6,8 @@ from celery import shared_task
 from django.db import InterfaceError, OperationalError
 
 from tenants.common.queue import enqueue_on_commit
-from tenants.keys import sweeping, validation
+from tenants.keys import auditing, sweeping, validation
+from tenants.organizations import intake_keys
 
 _TRANSIENT = (OperationalError, InterfaceError)
 
@@ -37,3 +38,28 @@ def sweep() -> None:
     """Enqueue the checks of keys that are due; the next beat repeats a sweep that failed."""
     for organization_id, key_id in sweeping.take_due():
         enqueue_on_commit(validate, str(organization_id), str(key_id))
+
+
+@shared_task(
+    name="keys.audit_custody",
+    acks_late=True,
+    reject_on_worker_lost=True,
+    soft_time_limit=3_000,
+    time_limit=3_100,
+)
+def audit_custody() -> None:
+    """Open every stored secret once, and have those checked that do not open."""
+    for organization_id, key_id in auditing.find_unopened():
+        enqueue_on_commit(validate, str(organization_id), str(key_id))
+
+
+@shared_task(
+    name="keys.destroy_intake_keys",
+    acks_late=True,
+    reject_on_worker_lost=True,
+    soft_time_limit=30,
+    time_limit=45,
+)
+def destroy_intake_keys() -> None:
+    """Destroy the intake keys whose time is over."""
+    intake_keys.destroy_expired()

@@ -5,14 +5,11 @@ was killed is continued by running it again, and traffic goes on throughout.
 """
 
 from collections import Counter
-from collections.abc import Generator, Iterator
-from uuid import UUID
+from collections.abc import Generator
 
 from tenants.common import scope
-from tenants.organizations import data_keys, intake_keys
+from tenants.organizations import data_keys, intake_keys, walking
 from tenants.organizations.models import Organization
-
-_PAGE = 500
 
 
 def organization_count() -> int:
@@ -26,21 +23,8 @@ def rotate() -> Generator[Counter[str]]:
 
     The intake keys, which belong to no organization, come last.
     """
-    for organization_id in _organization_ids():
+    for organization_id in walking.organization_ids():
         with scope.tenant(organization_id):
             found = data_keys.rewrap_all(organization_id)
         yield found
     yield intake_keys.rewrap_all()
-
-
-def _organization_ids() -> Iterator[UUID]:
-    """Walk the directory in the order of creation, a page at a time."""
-    last: UUID | None = None
-    while True:
-        with scope.platform():
-            page = Organization.objects.order_by("id").values_list("id", flat=True)
-            ids = list((page.filter(id__gt=last) if last else page)[:_PAGE])
-        if not ids:
-            return
-        yield from ids
-        last = ids[-1]
