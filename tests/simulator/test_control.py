@@ -1,3 +1,4 @@
+from aisuru_mistral.simulator.ledger import METERS
 from tests.simulator.conftest import CHAT, HELLO
 
 NEW = "RegisteredOverHttp00000000000001"
@@ -11,6 +12,8 @@ def test_the_bill_can_be_read_over_http(simulator, alice):
     assert line["workspace"] == simulator.state.key("valid").workspace.id
     assert bill["total"]["completion_tokens"] == usage["completion_tokens"]
     assert bill["total"]["usd"] == line["usd"] == str(simulator.state.ledger.total().usd)
+    assert set(METERS) < set(line)
+    assert set(METERS) < set(bill["total"])
 
 
 def test_requests_are_recorded_without_key_and_body(simulator, alice):
