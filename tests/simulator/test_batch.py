@@ -1,9 +1,12 @@
 import json
 import time
 
+import httpx
 import pytest
 
 from aisuru_mistral.simulator.agents import WELL_KNOWN_AGENTS
+from aisuru_mistral.simulator.keys import WELL_KNOWN
+from aisuru_mistral.simulator.server import SimulatorServer
 from tests.simulator.conftest import CHAT, HELLO
 from tests.simulator.schema import check
 
@@ -228,3 +231,15 @@ def test_a_reset_drops_what_runs(simulator, alice):
     assert simulator.state.ledger.lines() == []
     assert not simulator.state.background
     assert alice.get("/v1/files").json()["total"] == 0
+
+
+def test_a_server_stops_at_once_while_a_job_runs(recwarn):
+    with SimulatorServer() as server:
+        headers = {"authorization": f"Bearer {WELL_KNOWN['valid']}"}
+        with httpx.Client(base_url=server.url, headers=headers, verify=False) as client:  # noqa: S501
+            create(client, HELLO, headers={"x-sim-batch-seconds": "60"})
+        assert len(server.state.background) == 1
+        began = time.monotonic()
+    assert time.monotonic() - began < 5
+    assert not server.state.background
+    assert not recwarn
