@@ -23,7 +23,7 @@ from tenants.mistral.headers import returned
 from tenants.mistral.masking import mask_key_shaped
 from tenants.mistral.sse import StreamObserver, StreamOutcome
 from tenants.mistral.stream import UpstreamPool, UpstreamResponse
-from tenants.mistral.wire import count_delivered, read_answer, read_json
+from tenants.mistral.wire import Quantity, Usage, count_delivered, read_json, read_usage
 from tenants.spend.calls import Estimate, Outcome
 from tenants.spend.pricing import Cost, PriceState
 
@@ -101,7 +101,9 @@ class Relay:
         # The head comes within `idle`; what follows it has the time that `total` leaves.
         async with self._pool.send("POST", path, headers, body, key=call.key, idle=idle) as answer:
             seen.http_status = answer.status
-            seen.correlation_id = answer.correlation_id or ""
+            seen.correlation_id = (
+                answer.headers.get("mistral-correlation-id") or answer.correlation_id or ""
+            )
             if answer.status >= _FIRST_REFUSAL:
                 await self._refusal(exchange, call, answer, seen)
             elif answer.headers.get("content-type", "").startswith(_EVENT_STREAM):
@@ -240,19 +242,20 @@ def _failed(error: MistralError, call: Call, seen: Observation) -> Problem:
 def _note(body: bytes, seen: Observation) -> None:
     """Note what an answer tells; of one that tells no usage, how much it delivered."""
     try:
-        told = read_answer(body)
-    except WireError:
-        seen.delivered = _delivered(body)
-    else:
-        seen.usage, seen.model, seen.delivered = told.usage, told.model, told.delivered_characters
-
-
-def _delivered(body: bytes) -> int:
-    try:
         document = read_json(body)
     except WireError:
-        return len(body)
-    return count_delivered(document) if isinstance(document, dict) else len(body)
+        document = None
+    if not isinstance(document, dict):
+        seen.delivered = len(body)
+        return
+    model = document.get("model")
+    seen.model = model if isinstance(model, str) else None
+    try:
+        seen.usage = read_usage(document.get("usage"))
+    except WireError:
+        seen.usage = Usage()
+    if seen.usage.quantity is not Quantity.POSITIVE:
+        seen.delivered = count_delivered(document)
 
 
 def _without_key(body: bytes, call: Call) -> bytes:

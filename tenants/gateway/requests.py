@@ -41,7 +41,7 @@ _LARGEST_CAP = 2**31 - 1
 _MESSAGE_ID = re.compile(rb"[\x21-\x7e]{1,200}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """What is sent to Mistral, and what it can cost at most."""
 

@@ -21,6 +21,7 @@ from django.db import connection
 from tenants.common.models import new_id
 from tenants.common.problems import Unavailable
 from tenants.gateway.bounds import Bounds
+from tenants.gateway.patience import Patience
 from tenants.spend import recovery
 from tenants.spend.calls import CallIntent, OpenVerdict, Outcome, RefusalReason, Settlement
 from tenants.spend.meter import Meter, MeterUnavailable
@@ -45,6 +46,7 @@ class Writer:
             "gateway-settle", make_meter(writer_id), _settle, bounds.batch
         )
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._patience = Patience(bounds.open_wait)
         self._gathered: list[Settlement] = []
         self._handover: asyncio.TimerHandle | None = None
 
@@ -63,38 +65,24 @@ class Writer:
         Raises:
             Unavailable: the ledger did not answer in time; the call must not be made.
         """
-        if self._loop is None or self.backlog > self._bounds.backlog:
-            raise _unavailable()
         loop = self._loop
-        until = loop.time() + self._bounds.open_wait
-        verdict = await self._judged(intent, until)
-        refusal = verdict.refusal
-        if refusal is None or refusal.reason is not RefusalReason.LIMIT or not self._is_settling:
-            return verdict
-        self._hand_over()
-        await self._within(until, lambda done: self._settlements.mark(_Mark(loop, done)))
-        return await self._judged(intent, until)
-
-    async def _judged(self, intent: CallIntent, until: float) -> OpenVerdict:
-        def ask(answer: "asyncio.Future[OpenVerdict]") -> None:
-            self._openings.put((intent, answer))
-
-        return await self._within(until, ask)
-
-    async def _within[Answer](
-        self, until: float, ask: "Callable[[asyncio.Future[Answer]], None]"
-    ) -> Answer:
-        """Ask a thread for something, and wait until an instant of the loop's clock."""
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Answer] = loop.create_future()
-        timer = loop.call_at(until, _give_up, answer)
-        ask(answer)
+        if loop is None or self.backlog > self._bounds.backlog:
+            raise _unavailable()
+        answer: asyncio.Future[OpenVerdict] = loop.create_future()
+        self._openings.put((intent, answer))
         try:
-            return await answer
-        except MeterUnavailable:
+            verdict = await self._patience.wait(answer)
+            if verdict.is_accepted or not self._may_be_stale(verdict):
+                return verdict
+            self._hand_over()
+            passed: asyncio.Future[None] = loop.create_future()
+            self._settlements.mark(_Mark(loop, passed))
+            await self._patience.wait(passed)
+            again: asyncio.Future[OpenVerdict] = loop.create_future()
+            self._openings.put((intent, again))
+            return await self._patience.wait(again)
+        except TimeoutError:
             raise _unavailable() from None
-        finally:
-            timer.cancel()
 
     def settle(self, settlement: Settlement) -> None:
         """Take a settlement; it will reach the ledger, and nobody waits for it.
@@ -105,9 +93,11 @@ class Writer:
         if self._handover is None and self._loop is not None:
             self._handover = self._loop.call_later(self._bounds.settle_pause, self._hand_over)
 
-    @property
-    def _is_settling(self) -> bool:
-        return bool(self._gathered or self._settlements.waiting)
+    def _may_be_stale(self, verdict: OpenVerdict) -> bool:
+        """Tell whether what a refusal counted as held may be over by now."""
+        refusal = verdict.refusal
+        is_limit = refusal is not None and refusal.reason is RefusalReason.LIMIT
+        return is_limit and bool(self._gathered or self._settlements.waiting)
 
     @property
     def backlog(self) -> int:
@@ -120,6 +110,7 @@ class Writer:
         await asyncio.to_thread(self._openings.stop, until)
         self._hand_over()
         await asyncio.to_thread(self._settlements.stop, until)
+        self._patience.stop()
         left = self.backlog
         if left:
             log.error("settlements_left", count=left)
@@ -285,11 +276,6 @@ def _recover() -> None:
         log.warning("recovery_postponed", error=type(error).__name__)
     finally:
         connection.close()
-
-
-def _give_up[Answer](waiting: "asyncio.Future[Answer]") -> None:
-    if not waiting.done():
-        waiting.set_exception(MeterUnavailable("the ledger does not answer"))
 
 
 def _succeed(waiting: "asyncio.Future[None]") -> None:
