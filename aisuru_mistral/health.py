@@ -14,10 +14,9 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.loader import MigrationLoader
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from tenants.access.errors import answer, not_found
+from tenants.access.errors import answer, not_found, read_only
 
 log = structlog.get_logger(__name__)
 
@@ -30,13 +29,13 @@ _UNSAFE_LOGIN = """
 """
 
 
-@require_safe
+@read_only
 def live(_request: HttpRequest) -> HttpResponse:
     """Tell that the process answers."""
     return JsonResponse({"status": "live"})
 
 
-@require_safe
+@read_only
 def ready(_request: HttpRequest) -> HttpResponse:
     """Tell whether requests can be served: 200, or 503 with the checks that fail."""
     failing = [name for name, check in _CHECKS.items() if not _passes(name, check)]
@@ -44,7 +43,7 @@ def ready(_request: HttpRequest) -> HttpResponse:
     return JsonResponse(document, status=503 if failing else 200)
 
 
-@require_safe
+@read_only
 def metrics(request: HttpRequest) -> HttpResponse:
     """Give this process's figures to Prometheus; to strangers there is nothing here."""
     if not (_is_local(request) or _has_metrics_token(request)):

@@ -5,11 +5,12 @@ from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
 from aisuru_mistral import health
+from tenants.access.errors import read_only
 
 _DOCS_ASSETS = "drf_spectacular_sidecar/swagger-ui-dist/"
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("", RedirectView.as_view(pattern_name="docs"), name="home"),
+    path("", read_only(RedirectView.as_view(pattern_name="docs")), name="home"),
     path("api/v1/", include("tenants.api.urls")),
     # Scripts and styles of the rendered docs, straight from the wheel that carries them.
     path(

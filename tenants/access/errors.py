@@ -6,6 +6,7 @@ texts are in docs/problems.md. What was not foreseen is logged and told without 
 
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from functools import wraps
 from typing import Any
 
 import structlog
@@ -14,6 +15,7 @@ from django.core.signals import got_request_exception
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.request import UnreadablePostError
+from django.http.response import HttpResponseBase
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -34,6 +36,9 @@ PROBLEM_JSON = "application/problem+json"
 TYPE_PREFIX = "/api/v1/problems/"
 _RETRY_SECONDS = 5
 _UNAUTHENTICATED = 401
+_READING = ("GET", "HEAD")
+
+type _View = Callable[..., HttpResponseBase]
 
 log = structlog.get_logger(__name__)
 
@@ -178,6 +183,21 @@ def _escaped(name: str) -> str:
 def not_found() -> NotFound:
     """Make the one refusal for what is not there and for what is somebody else's."""
     return NotFound("not_found", _("There is nothing here, or it is not yours."))
+
+
+def read_only(view: _View) -> _View:
+    """Let a plain view answer GET and HEAD; other methods are a problem that says so in `Allow`."""
+
+    @wraps(view)
+    def answered(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if request.method in _READING:
+            return view(request, *args, **kwargs)
+        refusal = exceptions.MethodNotAllowed(request.method or "")
+        response = answer(Problem("method_not_allowed", str(refusal.detail), status=405))
+        response["Allow"] = ", ".join(_READING)
+        return response
+
+    return answered
 
 
 def _place_of(exc: BaseException) -> dict[str, Any]:

@@ -163,7 +163,7 @@ def _new_row(shelf: _Shelf, principal: Principal, key: str, fingerprint: bytes) 
 def _fingerprint(request: Request) -> bytes:
     """Recognise the same request without keeping it: its body may hold a Mistral key."""
     body = orjson.dumps(request.data, option=orjson.OPT_SORT_KEYS)
-    whole = b"\0".join(((request.method or "").encode(), request.path.encode(), body))
+    whole = b"\0".join(((request.method or "").encode(), request.get_full_path().encode(), body))
     return salted_hmac("aim.idempotency", whole, algorithm="sha256").digest()
 
 

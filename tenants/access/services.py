@@ -33,7 +33,7 @@ def issue_platform_token(
         name=name,
         digest=digest(token.reveal()),
         hint=hint(token),
-        scopes=sorted(scopes),
+        scopes=sorted(set(scopes)),
         created_by=actor.name,
     )
     log.info("platform_token_issued", token_id=str(row.id), scopes=row.scopes, actor=actor.name)
@@ -72,7 +72,7 @@ def issue_organization_token(
             name=name,
             digest=digest(token.reveal()),
             hint=hint(token),
-            scopes=sorted(scopes),
+            scopes=sorted(set(scopes)),
             created_by=actor.name,
             expires_at=expires_at,
         )

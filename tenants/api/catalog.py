@@ -3,25 +3,27 @@
 What a *key* may call is told by the key's own list, not here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
 from rest_framework import serializers
 
 from tenants.access.models import TokenScope
-from tenants.access.pagination import Page
+from tenants.access.pagination import Page, make_cursor, read_cursor
 from tenants.api import fields
-from tenants.api.endpoint import ApiView, Call, In, Out, Reply, endpoint, page_of
+from tenants.api.endpoint import ApiView, Call, Out, PageQuery, Reply, endpoint, page_of
 from tenants.common import scope
 from tenants.common.money import CURRENCIES
 from tenants.organizations.models import Organization
 from tenants.registry import catalog
+from tenants.registry.catalog import CatalogModel
 from tenants.spend import pricebook
 from tenants.spend.pricing import Meter
 
 
-class CatalogQuery(In):
+class CatalogQuery(PageQuery):
     """Which models, in which currency."""
 
     currency = fields.OneOf(
@@ -69,9 +71,17 @@ class Catalog(ApiView):
         gives={200: page_of(CatalogModelOut)},
     )
     def get(self, call: Call) -> Reply:
-        """All of them on one page, with today's prices."""
+        """With today's prices; in the catalogue's own order, which is not by age."""
         currency = call.data.get("currency") or _currency(call)
-        return Reply(Page(list(_models(currency, call.data["include_retired"])), None))
+        now = timezone.now()
+        cursor, limit = call.data.get("cursor"), call.data["limit"]
+        models = list(catalog.load().models.values())
+        ids = [model.id for model in models]
+        start = read_cursor(cursor, lambda place: ids.index(place.decode()) + 1) if cursor else 0
+        everything = call.data["include_retired"]
+        rest = [one for one in models[start:] if everything or not one.is_retired(now.date())]
+        following = make_cursor(rest[limit - 1].id.encode()) if len(rest) > limit else None
+        return Reply(Page(list(_shown(rest[:limit], currency, now)), following))
 
 
 def _currency(call: Call) -> str:
@@ -81,20 +91,20 @@ def _currency(call: Call) -> str:
         return Organization.objects.get().currency
 
 
-def _models(currency: str, include_retired: bool) -> Iterator[dict[str, Any]]:  # noqa: FBT001 - a member of the query
-    now = timezone.now()
-    for model in catalog.load().models.values():
-        if include_retired or not model.is_retired(now.date()):
-            meters = pricebook.prices_for(model.id, currency, now).meters
-            prices = [
-                {"meter": meter.value, "amount": price.amount, "per": price.per}
-                for meter, price in meters.items()
-            ]
-            yield {
-                **{name: getattr(model, name) for name in _SHOWN},
-                "capabilities": sorted(model.capabilities),
-                "prices": [price | {"currency": currency} for price in prices],
-            }
+def _shown(
+    models: Iterable[CatalogModel], currency: str, now: datetime
+) -> Iterator[dict[str, Any]]:
+    for model in models:
+        meters = pricebook.prices_for(model.id, currency, now).meters
+        prices = [
+            {"meter": meter.value, "amount": price.amount, "per": price.per}
+            for meter, price in meters.items()
+        ]
+        yield {
+            **{name: getattr(model, name) for name in _SHOWN},
+            "capabilities": sorted(model.capabilities),
+            "prices": [price | {"currency": currency} for price in prices],
+        }
 
 
 _SHOWN = tuple(set(CatalogModelOut().fields) - {"capabilities", "prices"})

@@ -9,11 +9,10 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.views.decorators.http import require_safe
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from tenants.access.errors import answer, not_found
+from tenants.access.errors import answer, not_found, read_only
 
 _ROW = re.compile(r"\| `(?P<code>[a-z_]+)` \|.*\|")
 _HEADING = "| code | status | what happened | what to do |\n| --- | --- | --- | --- |\n"
@@ -44,7 +43,7 @@ class Docs(SpectacularSwaggerView):
     authentication_classes = ()
 
 
-@require_safe
+@read_only
 def problem(_request: HttpRequest, code: str) -> HttpResponse:
     """Describe one problem, as docs/problems.md does."""
     row = _rows().get(code)

@@ -36,7 +36,14 @@ _BODIES = frozenset({"post", "put", "patch"})
 
 
 class In(serializers.Serializer[Any]):
-    """What may come in; a member that is not named is refused, not ignored."""
+    """What may come in; a member that is not named is refused, not ignored.
+
+    Attributes:
+        announced: members of the public contract that this version does not take yet. They are
+            refused like any other, but nobody has to look for a slip of the pen.
+    """
+
+    announced: frozenset[str] = frozenset()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Call it in the schema what it is about."""
@@ -47,8 +54,7 @@ class In(serializers.Serializer[Any]):
         """Check the members, and that there are no others."""
         unknown = [name for name in data if name not in self.fields] if _is_object(data) else []
         errors: dict[str, Any] = {
-            str(name)[:_LONGEST_NAME]: [ErrorDetail(_("There is no such member."), "unknown_field")]
-            for name in unknown[:_MOST_UNKNOWN]
+            str(name)[:_LONGEST_NAME]: [self._refusal_of(name)] for name in unknown[:_MOST_UNKNOWN]
         }
         try:
             value = super().to_internal_value(data)
@@ -57,6 +63,11 @@ class In(serializers.Serializer[Any]):
         if errors:
             raise ValidationError(errors)
         return value
+
+    def _refusal_of(self, name: str) -> ErrorDetail:
+        if name in self.announced:
+            return ErrorDetail(_("This member is not available yet. Leave it out."), "not_yet")
+        return ErrorDetail(_("There is no such member."), "unknown_field")
 
 
 class Out(serializers.Serializer[Any]):
@@ -88,12 +99,14 @@ class Call:
     Attributes:
         request: REST framework's, for the few who need headers.
         principal: who sends it.
-        data: the checked members of the body, or of the query.
+        data: the checked members of the body, or of the query where there is no body.
+        query: the checked members of the query.
     """
 
     request: Request
     principal: Principal
     data: dict[str, Any]
+    query: dict[str, Any]
 
     @property
     def actor(self) -> Actor:
@@ -186,12 +199,10 @@ def endpoint(
             principal = principal_of(request)
 
             def work() -> HttpResponse:
+                asked = data = _checked(query or Nothing, _query(request))
                 if reads_body:
-                    _checked(query or Nothing, _query(request))
                     data = _checked(takes or Nothing, request.data, partial=method == "patch")
-                else:
-                    data = _checked(query or Nothing, _query(request))
-                reply = handler(view, Call(request, principal, data), **ids)
+                reply = handler(view, Call(request, principal, data, asked), **ids)
                 return _response(reply, gives[reply.status])
 
             if method != "post":

@@ -22,6 +22,7 @@ from tenants.common.secrets import Secret
 
 _INT32 = 2**31 - 1
 _LONGEST_SECRET = 1024
+LAST_YEAR = 2999
 _DAY = re.compile(r"(?a:\d{4}-\d{2}-\d{2})")
 _AMOUNT = re.compile(r"(?a:\d{1,9}(?:\.\d{1,9})?)")
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
@@ -164,6 +165,16 @@ class OneOf(serializers.ChoiceField):
         return data
 
 
+class Several(serializers.ListField):
+    """A list of a bounded number of values."""
+
+    default_error_messages = {
+        "not_a_list": _("Must be a list."),
+        "min_length": _("Give at least {min_length} of these."),
+        "max_length": _("Give at most {max_length} of these."),
+    }
+
+
 class Id(serializers.UUIDField):
     """The id of a row, in its usual spelling."""
 
@@ -176,13 +187,20 @@ class Id(serializers.UUIDField):
 
 
 class Day(serializers.DateField):
-    """A day, as ``YYYY-MM-DD``."""
+    """A day up to the end of 2999, as ``YYYY-MM-DD``; later ones are slips of the hand."""
+
+    default_error_messages = {
+        "max_value": _("Choose a date before the year 3000, or leave it out for none.")
+    }
 
     def to_internal_value(self, data: Any) -> date:
         """Refuse the other spellings of ISO 8601."""
         if not isinstance(data, str) or not _DAY.fullmatch(data):
             self.fail("invalid", format="YYYY-MM-DD")
-        return super().to_internal_value(data)
+        day: date = super().to_internal_value(data)
+        if day.year > LAST_YEAR:
+            self.fail("max_value")
+        return day
 
 
 class Instant(serializers.DateTimeField):

@@ -28,10 +28,12 @@ _KINDS = [kind.value for kind in SubjectKind]
 class LimitIn(In):
     """A limit."""
 
+    announced = frozenset({"requests_per_second", "tokens_per_minute", "tokens_per_month"})
+
     monthly_spend = fields.Amount(
         allow_null=True, help_text="In the organization's currency; null for no limit."
     )
-    alert_thresholds = serializers.ListField(
+    alert_thresholds = fields.Several(
         child=fields.Whole(min_value=1, max_value=100),
         max_length=10,
         default=list(limits.DEFAULT_THRESHOLDS),
@@ -118,6 +120,7 @@ def limits_of(subject: type[Subject], noun: str) -> type[ApiView]:
             summary=f"Set the limits of {_AN[noun]}",
             takes=LimitIn,
             gives={200: LimitOut},
+            refuses=(409,),
             example={"monthly_spend": "500.00", "alert_thresholds": [50, 80, 100]},
         )
         def put(self, call: Call, **ids: UUID) -> Reply:

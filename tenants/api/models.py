@@ -49,7 +49,7 @@ class ModelChange(In):
     model = fields.Text(max_length=200, help_text="Mistral's id: snapshot, alias or `ft:…`.")
     context_size = fields.Whole(min_value=1, allow_null=True)
     timeout = fields.Whole(min_value=1, allow_null=True)
-    purposes = serializers.ListField(
+    purposes = fields.Several(
         child=fields.OneOf(choices=Purpose.choices), min_length=1, max_length=len(Purpose)
     )
     defaults = DefaultsIn()
@@ -71,7 +71,7 @@ class ModelIn(In):
     model = fields.Text(max_length=200, help_text="Mistral's id: snapshot, alias or `ft:…`.")
     context_size = fields.Whole(min_value=1, required=False, allow_null=True)
     timeout = fields.Whole(min_value=1, required=False, allow_null=True)
-    purposes = serializers.ListField(
+    purposes = fields.Several(
         child=fields.OneOf(choices=Purpose.choices), min_length=1, max_length=len(Purpose)
     )
     defaults = DefaultsIn(required=False)
@@ -104,7 +104,11 @@ class ModelsQuery(subjects.WorkspaceQuery, PageQuery):
 class CompletionConfigQuery(In):
     """In which form."""
 
-    flavour = fields.OneOf(choices=list(_FLAVOURS), default="mistral")
+    flavour = fields.OneOf(
+        choices=list(_FLAVOURS),
+        default="mistral",
+        help_text="Which of AIsuru's providers the completion config is for.",
+    )
 
 
 class DefaultsOut(Out):
@@ -186,6 +190,7 @@ class Models(ApiView):
         TokenScope.KEYS_USE,
         summary="Create a model",
         takes=ModelIn,
+        query=CompletionConfigQuery,
         gives={201: NewModelOut},
         refuses=(409,),
         example={
@@ -220,7 +225,7 @@ class Models(ApiView):
             )
         shown = _read(call, model.pk)
         shown.token = token.reveal()
-        shown.completion_config = completion_config(model, token=token)
+        shown.completion_config = completion_config(model, token=token, flavour=_flavour(call))
         return Reply(shown, 201, reverse("model", kwargs={"model_id": model.pk}))
 
 
@@ -270,6 +275,7 @@ class ModelToken(ApiView):
         TokenScope.KEYS_USE,
         summary="Replace a model's token",
         takes=RotationIn,
+        query=CompletionConfigQuery,
         gives={200: NewTokenOut},
         refuses=(409,),
         example={"grace_seconds": 3600},
@@ -280,7 +286,7 @@ class ModelToken(ApiView):
         token = services.rotate_token(
             actor=call.actor, model=model, grace_seconds=call.data["grace_seconds"]
         )
-        config = completion_config(model, token=token)
+        config = completion_config(model, token=token, flavour=_flavour(call))
         return Reply({"token": token.reveal(), "completion_config": config})
 
 
@@ -296,8 +302,12 @@ class ModelCompletionConfig(ApiView):
     )
     def get(self, call: Call, model_id: UUID) -> Reply:
         """Without `apiKey`: the token is shown only where it is made."""
-        flavour = _FLAVOURS[call.data["flavour"]]
-        return Reply(completion_config(_read(call, model_id), flavour=flavour), is_shaped=True)
+        config = completion_config(_read(call, model_id), flavour=_flavour(call))
+        return Reply(config, is_shaped=True)
+
+
+def _flavour(call: Call) -> Flavour:
+    return _FLAVOURS[call.query["flavour"]]
 
 
 def _models() -> QuerySet[RegisteredModel]:

@@ -30,6 +30,8 @@ from tenants.spend.reports import GROUPINGS, SpendReport
 _CSV = "text/csv"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _INSTANT_BYTES = 8
+#: The gateway answers a call's own id as `x-request-id`; a correction names the call it mends.
+_METERED = frozenset({Source.GATEWAY.value, Source.CORRECTION.value})
 
 
 class SpendQuery(SubjectQuery):
@@ -82,6 +84,11 @@ class SpendGroupOut(Out):
     quantities = QuantitiesOut()
     unpriced = serializers.IntegerField()
 
+    def to_representation(self, instance: Any) -> dict[str, Any]:
+        """Leave out what it is not grouped by: null would say that the calls have none."""
+        shown = super().to_representation(instance)
+        return {name: value for name, value in shown.items() if name in instance}
+
 
 class SpendOut(Out):
     """What a month has cost."""
@@ -106,7 +113,12 @@ class CallOut(Out):
     model_id = serializers.UUIDField(allow_null=True)
     key_id = serializers.UUIDField(allow_null=True)
     message_id = serializers.CharField()
-    request_id = serializers.CharField()
+    request_id = serializers.SerializerMethodField(
+        help_text="The gateway's `x-request-id`; empty for a call that did not pass it."
+    )
+    correlation_id = serializers.CharField(
+        help_text="Mistral's own id of its answer, for its support; empty when it told none."
+    )
     endpoint = serializers.CharField()
     category = serializers.ChoiceField(choices=[one.value for one in Category])
     requested_model = serializers.CharField()
@@ -122,6 +134,12 @@ class CallOut(Out):
     source = serializers.ChoiceField(  # type: ignore[assignment]  # a member, not the attribute
         choices=[one.value for one in Source]
     )
+
+    def get_request_id(self, event: UsageEvent) -> str:
+        """Name the request as its caller saw it named."""
+        if event.request_id or event.source not in _METERED:
+            return event.request_id
+        return str(event.corrects or event.id)
 
     @extend_schema_field(QuantitiesOut)
     def get_quantities(self, event: UsageEvent) -> Any:
@@ -175,7 +193,9 @@ class Spend(ApiView):
     def get(self, call: Call) -> Reply:
         """Of an organization, a workspace or a model, in groups; `Accept: text/csv` gives CSV.
 
-        Without `group_by`, in groups of the bill's categories.
+        Without `group_by`, in groups of the bill's categories. The CSV has a row `group` for each
+        and one row `total`, whose figures stand in columns of their own (`total`, `held`,
+        `estimated`, `total_unpriced`), so that no column counts anything twice when it is summed.
         """
         whose = subjects.find(call)
         report = reports.spend_report(

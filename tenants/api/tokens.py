@@ -23,7 +23,7 @@ class TokenIn(In):
     """A new token."""
 
     name = fields.Text(max_length=120)
-    scopes = serializers.ListField(
+    scopes = fields.Several(
         child=fields.OneOf(choices=TokenScope.choices),
         min_length=1,
         max_length=len(TokenScope),

@@ -1,6 +1,7 @@
 """Every address of the management API, under ``/api/v1/``."""
 
-from django.urls import path
+from django.urls import path, register_converter
+from django.urls.converters import UUIDConverter
 
 from tenants.api import (
     catalog,
@@ -19,10 +20,19 @@ from tenants.organizations.models import Organization, Workspace
 from tenants.registry.models import RegisteredModel
 from tenants.spend.limits import Subject
 
-_ORGANIZATION = "organizations/<uuid:organization_id>"
-_WORKSPACE = "workspaces/<uuid:workspace_id>"
-_KEY = "keys/<uuid:key_id>"
-_MODEL = "models/<uuid:model_id>"
+
+class IdConverter(UUIDConverter):
+    """An id in its usual spelling; RFC 9562 has it read in either case."""
+
+    regex = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+
+
+register_converter(IdConverter, "id")
+
+_ORGANIZATION = "organizations/<id:organization_id>"
+_WORKSPACE = "workspaces/<id:workspace_id>"
+_KEY = "keys/<id:key_id>"
+_MODEL = "models/<id:model_id>"
 _LIMITED: tuple[tuple[str, type[Subject], str], ...] = (
     (_ORGANIZATION, Organization, "organization"),
     (_WORKSPACE, Workspace, "workspace"),
@@ -39,7 +49,7 @@ urlpatterns = [
     ),
     path(f"{_ORGANIZATION}/workspaces", workspaces.Workspaces.as_view(), name="workspaces"),
     path(f"{_ORGANIZATION}/tokens", tokens.Tokens.as_view(), name="tokens"),
-    path(f"{_ORGANIZATION}/tokens/<uuid:token_id>", tokens.OneToken.as_view(), name="token"),
+    path(f"{_ORGANIZATION}/tokens/<id:token_id>", tokens.OneToken.as_view(), name="token"),
     path(_WORKSPACE, workspaces.OneWorkspace.as_view(), name="workspace"),
     path(f"{_WORKSPACE}/archive", workspaces.ArchiveWorkspace.as_view(), name="archive_workspace"),
     path(f"{_WORKSPACE}/keys", keys.Keys.as_view(), name="keys"),

@@ -23,6 +23,8 @@ from tenants.organizations.models import Organization, Workspace
 class WorkspaceIn(In):
     """A new workspace."""
 
+    announced = frozenset({"add_all_members"})
+
     name = fields.Text(max_length=120)
     icon = fields.Text(max_length=16, required=False, allow_blank=True)
     description = fields.Text(max_length=500, required=False, allow_blank=True, multiline=True)

@@ -3,6 +3,8 @@
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+_LAST_DAY = date(9999, 12, 29)  # the end of later ones is an instant that nobody can write
+
 
 def today(zone: str, now: datetime) -> date:
     """Return the day that an instant falls on in a zone."""
@@ -14,7 +16,8 @@ def ends_at(expires_on: date, zone: str) -> datetime:
 
     Mistral publishes a day without a zone; the whole day counts as good.
     """
-    midnight = datetime.combine(expires_on + timedelta(days=1), time.min, ZoneInfo(zone))
+    day_after = min(expires_on, _LAST_DAY) + timedelta(days=1)
+    midnight = datetime.combine(day_after, time.min, ZoneInfo(zone))
     return midnight.astimezone(UTC)
 
 

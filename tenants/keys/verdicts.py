@@ -85,6 +85,14 @@ _INCLUDED = Words(
         " The key is checked again by itself."
     ),
 )
+_REVOKED = Words(
+    _("The key was deleted"),
+    _(
+        "The key was deleted here and its secret destroyed. What Mistral answered in the last check"
+        " before that is kept."
+    ),
+    _("Nothing to do. To use the key again, register it as a new one."),
+)
 _UNREACHABLE = Words(
     _("Mistral cannot be reached"),
     _(
@@ -233,6 +241,8 @@ def of(key: MistralKey | KeyReplacement) -> Verdict | None:
 
 
 def _words(code: VerdictCode, key: MistralKey | KeyReplacement) -> Words:
+    if key.status == KeyStatus.REVOKED:
+        return _REVOKED
     if code in _REFUSALS and key.status == KeyStatus.VALID:
         return _DOUBTED
     if code is VerdictCode.KEY_UNKNOWN and key.status == KeyStatus.PENDING:

@@ -113,12 +113,14 @@ def update_workspace(
     """Change name, icon or description.
 
     Raises:
-        Conflict: ``name_taken``.
+        Conflict: ``name_taken``, or ``workspace_archived``: an archived one stays as it was.
     """
     changed = _apply(workspace, changes, {"name", "icon", "description"})
     if changed:
         with _unique_workspace_name(), scope.tenant(workspace.organization_id):
-            workspace.save(update_fields=changed)
+            active = Workspace.objects.filter(pk=workspace.pk, archived_at=None)
+            if not active.update(**{name: getattr(workspace, name) for name in changed}):
+                raise archived()
             _record_workspace(actor, workspace, "workspace.updated", changed)
     return workspace
 
@@ -140,6 +142,12 @@ def archive_workspace(*, actor: Actor, workspace: Workspace) -> Workspace:
             _record_workspace(actor, workspace, "workspace.archived")
         workspace.refresh_from_db()
     return workspace
+
+
+def archived() -> Conflict:
+    """Make the refusal to change a workspace that is history."""
+    detail = _("This workspace is archived. It stays as it is and can no longer be changed.")
+    return Conflict("workspace_archived", detail)
 
 
 def _apply(

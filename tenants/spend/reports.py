@@ -16,9 +16,11 @@ from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Sum, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce, NullIf, TruncDate
 from django.utils import formats
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from tenants.common import scope
+from tenants.common.money import plain
 from tenants.common.months import Month
 from tenants.organizations.models import Organization, Workspace
 from tenants.registry.models import RegisteredModel
@@ -61,6 +63,7 @@ class SpendReport:
     """Spend of one month.
 
     Attributes:
+        names: the members of each group, also where there is none.
         total: what the month's events cost. ``held``: worst cases of the calls going on now, which
             are not spend yet.
         estimated: the part of ``total`` that is an estimate and was not corrected since.
@@ -72,6 +75,7 @@ class SpendReport:
     currency: str
     total: Decimal
     held: Decimal
+    names: tuple[str, ...]
     groups: tuple[SpendGroup, ...]
     estimated: Decimal
     unpriced: int
@@ -109,13 +113,13 @@ def spend_report(
         groups = tuple(_group(row, names) for row in _grouped(events, names, month))
         estimated = _uncorrected(events).aggregate(amount=Coalesce(Sum("cost"), _ZERO))["amount"]
         held = _held(organization, workspace, model, month)
-    name = formats.date_format(month.first_day, "F Y")
-    empty = "" if totals["events"] else _("No usage in %(month)s") % {"month": name}
+    empty = "" if totals["events"] else _("No usage in %(month)s") % {"month": _name(month)}
     return SpendReport(
         month=month,
         currency=organization.currency,
         total=totals["amount"],
         held=held,
+        names=tuple(names),
         groups=groups,
         estimated=estimated,
         unpriced=totals["unpriced"],
@@ -124,25 +128,34 @@ def spend_report(
 
 
 def rows_for_csv(report: SpendReport) -> Iterator[list[str]]:
-    """Write a report as rows of text: a header, one row per group, and the total at the end."""
-    names = list(report.groups[0].names) if report.groups else []
-    yield ["month", *names, "amount", "currency", *_QUANTITIES, "unpriced"]
+    """Write a report as rows of text: a header, a row ``group`` for each, and one row ``total``.
+
+    The figures of the month stand in columns of their own, which are empty beside a group, and the
+    other way round: the sum of any column is right, whichever rows are in it.
+    """
+    yield [
+        *("row", "month", "timezone", "currency"),
+        *report.names,
+        *("amount", *_QUANTITIES, "unpriced"),
+        *("total", "held", "estimated", "total_unpriced"),
+    ]
+    common = [str(report.month), report.month.zone, report.currency]
     for group in report.groups:
+        names = (group.names[name] for name in report.names)
         yield [
-            str(report.month),
-            *("" if value is None else str(value) for value in group.names.values()),
-            format(group.amount, "f"),
-            report.currency,
+            "group",
+            *common,
+            *("" if value is None else str(value) for value in names),
+            plain(group.amount),
             *(str(group.quantities[name]) for name in _QUANTITIES),
             str(group.unpriced),
+            *[""] * 4,
         ]
-    blanks = [""] * (len(names) + len(_QUANTITIES))
     yield [
-        str(report.month),
-        *blanks[: len(names)],
-        format(report.total, "f"),
-        report.currency,
-        *blanks[len(names) :],
+        "total",
+        *common,
+        *[""] * (len(report.names) + 1 + len(_QUANTITIES) + 1),
+        *(plain(amount) for amount in (report.total, report.held, report.estimated)),
         str(report.unpriced),
     ]
 
@@ -177,6 +190,12 @@ def calls(
     results = tuple(found[:most])
     last = results[-1] if len(found) > most else None
     return CallsPage(results, (last.occurred_at, last.id) if last else None)
+
+
+def _name(month: Month) -> str:
+    """Name a month inside of a sentence: of our languages only English writes it with a capital."""
+    name = formats.date_format(month.first_day, "F Y")
+    return name if (get_language() or "").startswith("en") else name.lower()
 
 
 def _only(workspace: Workspace | None, model: RegisteredModel | None) -> dict[str, UUID]:
@@ -227,8 +246,8 @@ def _grouped(
         "mistral_model": Coalesce(NullIf("answered_model", Value("")), "requested_model"),
     }
     wanted = {name: derived[name] for name in names if name in derived}
-    plain = events.annotate(**wanted).order_by().values(*names)
-    rows: Iterable[Mapping[str, Any]] = plain.annotate(**_sums()).order_by(*names)
+    labelled = events.annotate(**wanted).order_by().values(*names)
+    rows: Iterable[Mapping[str, Any]] = labelled.annotate(**_sums()).order_by(*names)
     return rows
 
 

@@ -17,6 +17,7 @@ from tenants.common.problems import Invalid, NotFound
 from tenants.organizations import audit
 from tenants.organizations.audit import Actor
 from tenants.organizations.models import Organization, Workspace
+from tenants.organizations.services import archived
 from tenants.registry.models import RegisteredModel
 from tenants.spend import limits, pricebook
 from tenants.spend.calls import LimitMode, SubjectKind
@@ -53,6 +54,7 @@ def set_limit(
     Raises:
         NotFound: the subject is another organization's.
         Invalid: ``above_organization_limit``, or thresholds that are no percentages.
+        Conflict: ``workspace_archived``.
     """
     kind = limits.kind_of(subject)
     if limits.owner_of(subject) != organization.pk:
@@ -63,6 +65,8 @@ def set_limit(
         # One limit of an organization at a time: its own and its workspaces' are compared.
         Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
         if kind is SubjectKind.WORKSPACE:
+            if not Workspace.objects.filter(pk=subject.pk, archived_at=None).exists():
+                raise archived()
             _refuse_above_organization(organization, monthly_spend)
         limit = limits.limit_of(organization, subject)
         changed = _changes(limit, monthly_spend, thresholds, mode)

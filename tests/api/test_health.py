@@ -72,7 +72,7 @@ def test_requests_are_counted_by_route_and_never_by_address(nobody, organization
     figures = nobody.get("/metrics").raw.decode()
     assert (
         'aim_http_requests_total{method="GET",'
-        'route="api/v1/organizations/<uuid:organization_id>",status="401"}'
+        'route="api/v1/organizations/<id:organization_id>",status="401"}'
     ) in figures
     assert str(organization.pk) not in figures
 

@@ -20,10 +20,10 @@ from tests import factories
 from tests.api.callers import BASE, Answer, Caller, organization_caller, platform_caller
 from tests.api.world import MODEL, World, everything, made_up_key, world
 
-ORGANIZATION = "organizations/<uuid:organization_id>"
-WORKSPACE = "workspaces/<uuid:workspace_id>"
-KEY = "keys/<uuid:key_id>"
-MODELS = "models/<uuid:model_id>"
+ORGANIZATION = "organizations/<id:organization_id>"
+WORKSPACE = "workspaces/<id:workspace_id>"
+KEY = "keys/<id:key_id>"
+MODELS = "models/<id:model_id>"
 NOT_FOUND = 404
 DEAD_TOKENS = {
     None: "token_missing",
@@ -74,7 +74,7 @@ class Row:
     def address(self, found: World) -> str:
         path = f"{BASE}/{self.route}{self.query}"
         for name, value in found.ids.items():
-            path = path.replace(f"<uuid:{name}>", str(value)).replace(f"{{{name}}}", str(value))
+            path = path.replace(f"<id:{name}>", str(value)).replace(f"{{{name}}}", str(value))
         return path
 
     def send(self, caller: Caller, found: World) -> Answer:
@@ -141,8 +141,8 @@ TABLE = [
     Row("POST", f"{WORKSPACE}/archive", (Scope.WORKSPACES_WRITE,)),
     Row("GET", f"{ORGANIZATION}/tokens", (Scope.TOKENS_READ,)),
     Row("POST", f"{ORGANIZATION}/tokens", (Scope.TOKENS_WRITE,), 201, said({"name": "nightly"})),
-    Row("GET", f"{ORGANIZATION}/tokens/<uuid:token_id>", (Scope.TOKENS_READ,)),
-    Row("DELETE", f"{ORGANIZATION}/tokens/<uuid:token_id>", (Scope.TOKENS_WRITE,), 204),
+    Row("GET", f"{ORGANIZATION}/tokens/<id:token_id>", (Scope.TOKENS_READ,)),
+    Row("DELETE", f"{ORGANIZATION}/tokens/<id:token_id>", (Scope.TOKENS_WRITE,), 204),
     Row("GET", f"{WORKSPACE}/keys", (Scope.KEYS_READ,)),
     Row(
         "POST",

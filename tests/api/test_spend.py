@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from tenants.api.spend import QuantitiesOut, SpendGroupOut
 from tenants.spend.meter import Meter
 from tests.spend import made
 
@@ -93,10 +94,30 @@ def test_an_empty_month_says_so(alice):
 def test_csv_gives_the_same_figures(spent, alice):
     answer = alice.get("spend?group_by=model", {"Accept": "text/csv"})
     assert answer.headers["Content-Type"].startswith("text/csv")
-    rows = list(csv.DictReader(io.StringIO(answer.raw.decode())))
-    assert Decimal(rows[0]["amount"]) == Decimal("0.400000123")
-    assert rows[0]["prompt_tokens"] == "300"
-    assert Decimal(rows[-1]["amount"]) == Decimal("0.400000123")
+    group, total = csv.DictReader(io.StringIO(answer.raw.decode()))
+    report = alice.get("spend?group_by=model").body
+    (shown,) = report["groups"]
+    assert (group["row"], group["amount"], group["model_id"]) == (
+        "group",
+        shown["amount"],
+        shown["model_id"],
+    )
+    assert group["prompt_tokens"] == str(shown["quantities"]["prompt_tokens"]) == "300"
+    for name in ("month", "timezone", "currency", "total", "held", "estimated"):
+        assert total[name] == report[name]
+    assert (total["row"], total["total_unpriced"]) == ("total", str(report["unpriced"]))
+
+
+def test_a_group_has_no_members_that_it_is_not_grouped_by(spent, alice):
+    (group,) = alice.get("spend?group_by=category").body["groups"]
+    assert set(group) == {"category", "amount", "quantities", "unpriced"}
+
+
+def test_a_group_of_calls_without_a_key_says_so():
+    used = dict.fromkeys(QuantitiesOut().fields, 0)
+    group = {"key_id": None, "amount": Decimal(0), "quantities": used, "unpriced": 0}
+    assert set(SpendGroupOut(group).data) == set(group)
+    assert SpendGroupOut(group).data["key_id"] is None
 
 
 def test_calls_of_one_message_come_together(hers, spent, alice):
@@ -108,6 +129,8 @@ def test_calls_of_one_message_come_together(hers, spent, alice):
     (single,) = [group for group in results if group["message_id"] is None]
     assert single["calls"][0]["cost"] is None
     assert single["calls"][0]["quantities"]["cached_tokens"] == 64
+    assert single["calls"][0]["request_id"] == single["calls"][0]["id"]
+    assert single["calls"][0]["correlation_id"] == ""
     only = alice.get("calls?message_id=m-1").body["results"]
     assert only == [message]
     assert alice.get("calls?message_id=m-2").body["results"] == []

@@ -115,7 +115,7 @@ def test_a_report_can_be_of_one_workspace_or_one_model(organization, workspace, 
 
 @pytest.mark.parametrize(
     ("language", "message"),
-    [("en", "No usage in September 2026"), ("it", "Settembre 2026")],
+    [("en", "No usage in September 2026"), ("it", "Nessun consumo a settembre 2026")],
 )
 def test_an_empty_month_says_so(organization, spent, language, message):
     with translation.override(language):
@@ -153,14 +153,40 @@ def test_an_unknown_grouping_is_refused(organization):
         report(organization, "day", "colour")
 
 
-def test_the_csv_has_a_header_a_row_per_group_and_the_total(organization, workspace, spent):
-    rows = list(reports.rows_for_csv(report(organization, "workspace")))
-    assert rows[0][:4] == ["month", "workspace_id", "amount", "currency"]
-    assert len({len(row) for row in rows}) == 1
-    amounts = [Decimal(row[2]) for row in rows[1:]]
-    assert sum(amounts[:-1]) == amounts[-1] == Decimal("0.30")
-    assert str(workspace.id) in {row[1] for row in rows}
-    assert list(reports.rows_for_csv(report(organization, month=Month.parse("2025-01", "UTC"))))
+def written(found):
+    header, *rows = reports.rows_for_csv(found)
+    return header, [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def test_the_csv_has_a_header_a_row_per_group_and_a_marked_total(organization, workspace, spent):
+    header, rows = written(report(organization, "workspace"))
+    assert header[:6] == ["row", "month", "timezone", "currency", "workspace_id", "amount"]
+    assert [row["row"] for row in rows] == ["group", "group", "total"]
+    assert {row["workspace_id"] for row in rows} == {str(workspace.id), str(spent["other"].id), ""}
+    assert {(row["month"], row["timezone"]) for row in rows} == {("2026-10", "Europe/Rome")}
+    total = rows[-1]
+    assert [total[name] for name in ("total", "held", "estimated", "total_unpriced")] == [
+        *("0.30", "0.00", "0.20"),
+        "1",
+    ]
+
+
+def test_no_column_of_the_csv_counts_anything_twice_when_it_is_summed(organization, spent):
+    _header, rows = written(report(organization, "workspace", "day"))
+    sums = {
+        name: sum(Decimal(row[name] or 0) for row in rows)
+        for name in ("amount", "total", "requests", "unpriced", "total_unpriced", "estimated")
+    }
+    assert sums["amount"] == sums["total"] == Decimal("0.30")
+    assert (sums["requests"], sums["estimated"]) == (3, Decimal("0.20"))
+    assert sums["unpriced"] == sums["total_unpriced"] == 1
+
+
+def test_the_csv_of_an_empty_month_has_the_same_columns(organization, spent):
+    names = ("model", "key")
+    header, rows = written(report(organization, *names, month=Month.parse("2025-01", "UTC")))
+    assert header == written(report(organization, *names))[0]
+    assert [(row["row"], row["total"], row["amount"]) for row in rows] == [("total", "0.00", "")]
 
 
 def test_calls_are_listed_newest_first_page_by_page(organization, workspace, spent):
