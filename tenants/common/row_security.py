@@ -3,8 +3,8 @@
 ``TenantTable`` enables row-level security, keeps rows of one tenant together with composite foreign
 keys, and grants the application's role no more than the verbs named. ``ReferenceTable`` is for data
 that all tenants share, ``PlatformTable`` for rows of no tenant, seen in platform scope alone. All
-are reversible. The owner of the tables is not subject to the policies:
-only migrations and the few SECURITY DEFINER functions run as the owner.
+are reversible. The owner of the tables is not subject to the policies: only migrations and the few
+SECURITY DEFINER functions run as the owner.
 """
 
 from collections.abc import Mapping
@@ -19,22 +19,48 @@ _CONTEXT = "NULLIF(current_setting('aim.organization', true), '')::uuid"
 _READ_WRITE = "SELECT, INSERT, UPDATE, DELETE"
 
 
-class _TableOperation(Operation):
-    """SQL for one existing table; changes no model state."""
+class _SqlOperation(Operation):
+    """Statements to run and to take back; changes no model state."""
 
     category = OperationCategory.SQL
     reversible = True
     reduces_to_sql = True
 
+    def forwards(self) -> list[str]:
+        """Write the statements that do it."""
+        raise NotImplementedError
+
+    def backwards(self) -> list[str]:
+        """Write the statements that undo it."""
+        raise NotImplementedError
+
     def state_forwards(self, app_label: str, state: ProjectState) -> None:
         """Leave the models as they are."""
 
-    def _run(self, editor: BaseDatabaseSchemaEditor, statements: list[str]) -> None:
-        for statement in statements:
-            editor.execute(statement, params=None)
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        """Do it."""
+        for statement in self.forwards():
+            schema_editor.execute(statement, params=None)
+
+    def database_backwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        """Undo it."""
+        for statement in self.backwards():
+            schema_editor.execute(statement, params=None)
 
 
-class TenantTable(_TableOperation):
+class TenantTable(_SqlOperation):
     """Put a table behind row-level security.
 
     Args:
@@ -80,13 +106,7 @@ class TenantTable(_TableOperation):
         }
         return type(self).__name__, [self.table], arguments
 
-    def database_forwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
+    def forwards(self) -> list[str]:
         """Enable row-level security, tie the row to its tenant's parents, grant."""
         table, own = self.table, f"{self.column} = {_CONTEXT}"
         seen = f"({own} OR current_setting('aim.platform', true) = 'on')"
@@ -112,7 +132,7 @@ class TenantTable(_TableOperation):
                 f" FOREIGN KEY (organization_id, {column})"
                 f" REFERENCES {parent} (organization_id, id) DEFERRABLE INITIALLY DEFERRED"
             )
-        self._run(schema_editor, statements)
+        return statements
 
     def _locator(self) -> str:
         return (
@@ -123,13 +143,7 @@ class TenantTable(_TableOperation):
             " WHERE t.id = row_id AND o.status <> 'erased' $$"
         )
 
-    def database_backwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
+    def backwards(self) -> list[str]:
         """Take the wall down again; the table itself goes with its own operation."""
         statements = [
             f"ALTER TABLE {self.table} DROP CONSTRAINT {self.table}_{column}_tenant_fk"
@@ -139,19 +153,19 @@ class TenantTable(_TableOperation):
             statements.append(f"DROP FUNCTION {self.table}_tenant(uuid)")
         if self.referenced:
             statements.append(f"DROP INDEX {self.table}_tenant_uniq")
-        statements += [
+        return [
+            *statements,
             f"REVOKE ALL ON {self.table} FROM {APPLICATION_ROLE}",
             f"DROP POLICY tenant ON {self.table}",
             f"ALTER TABLE {self.table} DISABLE ROW LEVEL SECURITY",
         ]
-        self._run(schema_editor, statements)
 
     def describe(self) -> str:
         """Say it in the migration's log."""
         return f"Put {self.table} behind row-level security"
 
 
-class ReferenceTable(_TableOperation):
+class ReferenceTable(_SqlOperation):
     """Let the application use a table that belongs to no tenant.
 
     Args:
@@ -167,25 +181,13 @@ class ReferenceTable(_TableOperation):
         """Describe the operation for a squashed migration."""
         return type(self).__name__, [self.table], {"grants": self.grants}
 
-    def database_forwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
+    def forwards(self) -> list[str]:
         """Grant."""
-        self._run(schema_editor, [f"GRANT {self.grants} ON {self.table} TO {APPLICATION_ROLE}"])
+        return [f"GRANT {self.grants} ON {self.table} TO {APPLICATION_ROLE}"]
 
-    def database_backwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
+    def backwards(self) -> list[str]:
         """Revoke."""
-        self._run(schema_editor, [f"REVOKE ALL ON {self.table} FROM {APPLICATION_ROLE}"])
+        return [f"REVOKE ALL ON {self.table} FROM {APPLICATION_ROLE}"]
 
     def describe(self) -> str:
         """Say it in the migration's log."""
@@ -200,43 +202,29 @@ class PlatformTable(ReferenceTable):
         grants: what the application may do there.
     """
 
-    def database_forwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
+    def forwards(self) -> list[str]:
         """Enable row-level security and grant."""
         allowed = "current_setting('aim.platform', true) = 'on'"
-        statements = [
+        return [
             f"ALTER TABLE {self.table} ENABLE ROW LEVEL SECURITY",
             f"CREATE POLICY platform ON {self.table} USING ({allowed}) WITH CHECK ({allowed})",
+            *super().forwards(),
         ]
-        self._run(schema_editor, statements)
-        super().database_forwards(app_label, schema_editor, from_state, to_state)
 
-    def database_backwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
+    def backwards(self) -> list[str]:
         """Revoke and take the wall down."""
-        super().database_backwards(app_label, schema_editor, from_state, to_state)
-        statements = [
+        return [
+            *super().backwards(),
             f"DROP POLICY platform ON {self.table}",
             f"ALTER TABLE {self.table} DISABLE ROW LEVEL SECURITY",
         ]
-        self._run(schema_editor, statements)
 
     def describe(self) -> str:
         """Say it in the migration's log."""
         return f"Show {self.table} in platform scope only"
 
 
-class DefinerFunction(_TableOperation):
+class DefinerFunction(_SqlOperation):
     """Create a SECURITY DEFINER function that the application may call.
 
     Args:
@@ -252,30 +240,17 @@ class DefinerFunction(_TableOperation):
         """Describe the operation for a squashed migration."""
         return type(self).__name__, [self.signature, self.sql], {}
 
-    def database_forwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
+    def forwards(self) -> list[str]:
         """Create it, and let nobody but the application call it."""
-        statements = [
+        return [
             self.sql,
             f"REVOKE ALL ON FUNCTION {self.signature} FROM PUBLIC",
             f"GRANT EXECUTE ON FUNCTION {self.signature} TO {APPLICATION_ROLE}",
         ]
-        self._run(schema_editor, statements)
 
-    def database_backwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
+    def backwards(self) -> list[str]:
         """Drop it."""
-        self._run(schema_editor, [f"DROP FUNCTION {self.signature}"])
+        return [f"DROP FUNCTION {self.signature}"]
 
     def describe(self) -> str:
         """Say it in the migration's log."""
