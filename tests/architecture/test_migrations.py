@@ -1,0 +1,44 @@
+"""Migrations go forward and back again, and leave nothing behind."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from tests import postgres
+from tests.postgres import OWNER_URL, owner_url, service_environment
+
+ROOT = Path(__file__).resolve().parents[2]
+APPS_FROM_THE_TOP = ("access", "spend", "registry", "keys", "organizations")
+
+
+def migrate(url: str, *arguments: str) -> None:
+    subprocess.run(
+        [sys.executable, "manage.py", "migrate", "--verbosity", "0", *arguments],
+        cwd=ROOT,
+        env=service_environment(DATABASE_URL=url),
+        check=True,
+    )
+
+
+def test_every_first_migration_can_be_taken_back_and_applied_again():
+    name = f"{owner_url().rpartition('/')[2].partition('?')[0]}_back"
+    with psycopg.connect(service_environment()[OWNER_URL], autocommit=True) as owner:
+        copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        owner.execute("SELECT pg_advisory_lock(1)")  # copying wants the template to itself
+        owner.execute(copy.format(sql.Identifier(name), sql.Identifier(postgres.TEMPLATE)))
+    url = postgres.provision.with_database(owner_url(), name)
+    for app in APPS_FROM_THE_TOP:
+        migrate(url, app, "zero")
+    with psycopg.connect(url) as owner:
+        left = owner.execute(
+            """SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+               WHERE nspname = 'public' AND relname NOT LIKE 'django_migrations%'
+               UNION ALL
+               SELECT proname FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
+               WHERE nspname = 'public'"""
+        ).fetchall()
+    assert left == []
+    migrate(url)
