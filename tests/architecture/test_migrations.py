@@ -7,8 +7,8 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from tests import postgres
-from tests.postgres import OWNER_URL, owner_url, service_environment
+from aisuru_mistral.launcher import provision
+from tests.postgres import OWNER_URL, TEMPLATE, owner_url, service_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 APPS_FROM_THE_TOP = ("access", "spend", "registry", "keys", "organizations")
@@ -28,8 +28,8 @@ def test_every_first_migration_can_be_taken_back_and_applied_again():
     with psycopg.connect(service_environment()[OWNER_URL], autocommit=True) as owner:
         copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
         owner.execute("SELECT pg_advisory_lock(1)")  # copying wants the template to itself
-        owner.execute(copy.format(sql.Identifier(name), sql.Identifier(postgres.TEMPLATE)))
-    url = postgres.provision.with_database(owner_url(), name)
+        owner.execute(copy.format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
+    url = provision.with_database(owner_url(), name)
     for app in APPS_FROM_THE_TOP:
         migrate(url, app, "zero")
     with psycopg.connect(url) as owner:
