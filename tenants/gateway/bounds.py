@@ -39,7 +39,7 @@ class Bounds:
     receive: float = 30
     connect: float = 5
     idle: float = 600
-    total: float = 1800
+    total: float = 3600
     drain_time: float = 30
     drain_bytes: int = 1024 * 1024
     fresh: float = 0.9
