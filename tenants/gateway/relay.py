@@ -18,10 +18,10 @@ from tenants.gateway import refusals
 from tenants.gateway.bounds import Bounds
 from tenants.gateway.calls import Call, Observation, settle_call
 from tenants.gateway.refusals import Headers
+from tenants.gateway.tail import StreamTail, Told
 from tenants.mistral.errors import AnswerLostError, MistralError, Reach, WireError
 from tenants.mistral.headers import returned
 from tenants.mistral.masking import mask_key_shaped
-from tenants.mistral.sse import StreamObserver, StreamOutcome
 from tenants.mistral.stream import UpstreamPool, UpstreamResponse
 from tenants.mistral.wire import Quantity, Usage, count_delivered, read_json, read_usage
 from tenants.spend.calls import Estimate, Outcome
@@ -182,20 +182,20 @@ class _Stream:
     async def relay(self, answer: UpstreamResponse) -> None:
         """Hand on chunk after chunk; the next is read when the caller has taken the last."""
         self._seen.is_unseen = False
-        observer = StreamObserver()
+        tail = StreamTail()
         is_whole = False
         try:
             await self._exchange.start(answer.status, returned(answer.headers))
             while chunk := await answer.next_chunk():
+                tail.feed(chunk)
                 if not await self._hand_on(chunk):
                     break
-                observer.feed(chunk)
             else:
                 is_whole = True
         finally:
             # Synchronous, and so proof against cancellation.
             self._is_over = True
-            self._judge(observer.finish(), is_whole=is_whole)
+            self._judge(tail.finish(), is_whole=is_whole)
             self._left.cancel()
             settle_call(self._call, self._seen)
         if is_whole:
@@ -219,9 +219,9 @@ class _Stream:
         if when is None or soon < when:
             self._limit.reschedule(soon)
 
-    def _judge(self, told: StreamOutcome, *, is_whole: bool) -> None:
+    def _judge(self, told: Told, *, is_whole: bool) -> None:
         seen = self._seen
-        seen.usage, seen.model, seen.delivered = told.usage, told.model, told.delivered_characters
+        seen.usage, seen.model, seen.delivered = told.usage, told.model, told.delivered
         if self._drained or (self._left.done() and not is_whole):
             seen.outcome, seen.doubt = Outcome.DISCONNECTED, Estimate.DISCONNECTED
         elif told.failure is not None or not is_whole:

@@ -1,0 +1,89 @@
+"""Keeps the end of a stream, where Mistral tells the usage, and reads it when the stream is over.
+
+Reading every event of a stream costs more than handing it on, and of nearly all of them nothing is
+needed: the usage comes last. Only when it is missing, what the model delivered is counted, in what
+is kept; of a longer stream the rest is taken to be like it. Memory is bounded: the last so many
+bytes, and the last few events however long they are, up to what the observer reads at all.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+from tenants.mistral.errors import UpstreamFailure
+from tenants.mistral.sse import StreamObserver
+from tenants.mistral.wire import Quantity, Usage
+
+_KEPT = 64 * 1024
+_LONGEST_EVENT = 1024 * 1024
+_EVENT_END = b"\n\n"
+# Of the last events, of which the usage is one: after it come the end mark and perhaps a comment.
+_WHOLE_EVENTS = 4
+_USAGE = b'"usage"'
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a stream has told when it ended or was left; ``delivered`` counts characters."""
+
+    usage: Usage
+    model: str | None
+    delivered: int
+    failure: UpstreamFailure | None
+
+
+class StreamTail:
+    """Follows one stream; neither method raises, whatever comes."""
+
+    def __init__(self, kept: int = _KEPT) -> None:
+        self._chunks: deque[tuple[bytes, int]] = deque()
+        self._most = kept
+        self._length = 0
+        self._ends = 0
+        self._seen = 0
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes of the stream, however they were cut."""
+        # An end that was cut in two is not counted: then more is kept, never less.
+        ends = chunk.count(_EVENT_END)
+        self._chunks.append((chunk, ends))
+        self._ends += ends
+        self._length += len(chunk)
+        self._seen += len(chunk)
+        while self._length > self._most and self._drop():
+            pass
+
+    def finish(self) -> Told:
+        """Read the end of the stream; it may be called once."""
+        tail = b"".join(chunk for chunk, _ in self._chunks)
+        self._chunks.clear()
+        at = tail.rfind(_USAGE)
+        if at >= 0:
+            told = _read(tail[tail.rfind(_EVENT_END, 0, at) + 1 :])
+            if told.usage.quantity is Quantity.POSITIVE:
+                return told
+        if self._seen > len(tail):  # it begins inside an event
+            tail = tail[tail.find(_EVENT_END) + 1 :]
+        told = _read(tail)
+        if not tail or self._seen <= len(tail):
+            return told
+        delivered = told.delivered * self._seen // len(tail)
+        return Told(told.usage, told.model, delivered, told.failure)
+
+    def _drop(self) -> bool:
+        """Drop the oldest chunk, if enough is left without it."""
+        chunk, ends = self._chunks[0]
+        left = self._length - len(chunk)
+        is_enough = left >= self._most and self._ends - ends > _WHOLE_EVENTS
+        if not is_enough and left < _LONGEST_EVENT:
+            return False
+        self._chunks.popleft()
+        self._length = left
+        self._ends -= ends
+        return True
+
+
+def _read(events: bytes) -> Told:
+    observer = StreamObserver()
+    observer.feed(events)
+    outcome = observer.finish()
+    return Told(outcome.usage, outcome.model, outcome.delivered_characters, outcome.failure)

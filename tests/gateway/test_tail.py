@@ -1,0 +1,86 @@
+"""The end of a stream tells what the whole would, however it is cut and however long it is."""
+
+import json
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tenants.gateway.tail import StreamTail, Told
+from tenants.mistral.sse import StreamObserver
+
+USAGE = {"prompt_tokens": 40, "completion_tokens": 30, "total_tokens": 70}
+
+
+def event(text: str, **more) -> bytes:
+    document = {"model": "m", "choices": [{"delta": {"content": text}}], **more}
+    return b"data: " + json.dumps(document, ensure_ascii=False).encode() + b"\n\n"
+
+
+def followed(stream: bytes, cuts: list[int], kept: int = 64 * 1024) -> Told:
+    tail = StreamTail(kept)
+    edges = [0, *sorted({cut % (len(stream) + 1) for cut in cuts}), len(stream)]
+    for start, stop in pairwise(edges):
+        tail.feed(stream[start:stop])
+    return tail.finish()
+
+
+texts = st.lists(st.sampled_from(["hello", "è €", '"usage"', "usage", "", "x" * 300, "\n\n"]))
+cuts = st.lists(st.integers(0, 100_000), max_size=40)
+
+
+@given(texts=texts, cuts=cuts, kept=st.integers(1, 3000), last=st.sampled_from(["", "usage", "ü"]))
+def test_usage_at_the_end_is_found_wherever_the_stream_is_cut_and_however_little_is_kept(
+    texts, cuts, kept, last
+):
+    stream = b"".join(map(event, texts)) + event(last, usage=USAGE) + b"data: [DONE]\n\n"
+    told = followed(stream, cuts, kept)
+    assert (told.usage.prompt_tokens, told.usage.completion_tokens) == (40, 30)
+    assert (told.model, told.failure) == ("m", None)
+
+
+@given(texts=texts, cuts=cuts, cut_off=st.integers(0, 60))
+def test_without_usage_a_stream_that_is_kept_whole_is_counted_as_the_observer_counts(
+    texts, cuts, cut_off
+):
+    stream = b"".join(map(event, texts))
+    stream = stream[: max(len(stream) - cut_off, 0)]
+    whole = StreamObserver()
+    whole.feed(stream)
+    assert followed(stream, cuts).delivered == whole.finish().delivered_characters
+
+
+def test_of_a_longer_stream_without_usage_the_rest_is_taken_to_be_like_what_is_kept():
+    stream = b"".join(event(f"word {number % 10} ") for number in range(5000))
+    told = followed(stream, list(range(0, len(stream), 700)), 8000)
+    assert abs(told.delivered - 7 * 5000) < 7 * 5000 // 20
+
+
+def test_an_event_larger_than_what_is_kept_is_read_all_the_same():
+    arguments = "y" * 200_000
+    stream = event("hello") * 100 + event(arguments, usage=USAGE) + b"data: [DONE]\n\n"
+    told = followed(stream, list(range(0, len(stream), 9000)), 4000)
+    assert told.usage.completion_tokens == 30
+
+
+def test_memory_is_bounded_whatever_comes():
+    tail = StreamTail(10_000)
+    for _ in range(300):
+        tail.feed(b"z" * 16_384)  # one event without an end
+    assert tail._length < 1_200_000
+    for _ in range(300):
+        tail.feed(event("short") * 20)
+    assert tail._length < 13_000
+    tail.finish()
+
+
+def test_an_error_event_is_noticed_with_and_without_usage():
+    error = b'data: {"object":"error","message":"x","code":"3000"}\n\n'
+    assert followed(event("a") + error, []).failure is not None
+    assert followed(event("a", usage=USAGE) + error, []).failure is not None
+
+
+def test_zero_usage_for_delivered_text_does_not_hide_what_was_delivered():
+    zero = {"prompt_tokens": 0, "completion_tokens": 0}
+    told = followed(event("hello") + event("", usage=zero), [])
+    assert told.delivered == 5
