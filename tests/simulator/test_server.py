@@ -115,9 +115,13 @@ def open_files():
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
+def simulator_threads() -> list[threading.Thread]:
+    return [each for each in threading.enumerate() if each.name == "mistral-simulator"]
+
+
 def test_many_simulators_start_and_stop_without_leaving_anything_behind():
     gc.collect()
-    before = open_files()
+    before, others = open_files(), set(simulator_threads())
     for _ in range(STARTS):
         with SimulatorServer() as server:
             assert httpx.get(f"{server.url}/sim/ledger").status_code == 200
@@ -127,7 +131,7 @@ def test_many_simulators_start_and_stop_without_leaving_anything_behind():
     gc.collect()
     # Other tests' leftovers may come and go meanwhile, but not one with each start.
     assert open_files() < before + STARTS
-    assert not [each for each in threading.enumerate() if each.name == "mistral-simulator"]
+    assert set(simulator_threads()) <= others
 
 
 def test_simulators_share_nothing(as_key, simulator):
