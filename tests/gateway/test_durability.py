@@ -58,7 +58,7 @@ class Load:
 
 
 def test_after_a_kill_9_under_load_every_call_that_mistral_billed_is_there_once(mistral, made_up):
-    tenant = tenancy.make(made_up, mistral={"directives": {"chunk_delay": 0.005, "delay": 0.02}})
+    tenant = tenancy.make(made_up, mistral={"directives": {"chunk_delay": 0.005, "delay": 0.25}})
     server = GatewayServer(mistral.url).start()
     with Load(server.url, tenant) as load:
         tenancy.eventually(lambda: len(load.statuses) >= 40, 30)
