@@ -59,8 +59,8 @@ class Writer:
     async def open(self, intent: CallIntent) -> OpenVerdict:
         """Wait until a call's hold is durable, or refused.
 
-        A refusal is asked for again once what this process has still to settle is settled: nobody
-        is refused because of holds of calls that are over.
+        A refusal is asked for again if this process had anything to settle meanwhile, once that is
+        settled: nobody is refused because of holds of calls that are over.
 
         Raises:
             Unavailable: the ledger did not answer in time; the call must not be made.
@@ -68,11 +68,12 @@ class Writer:
         loop = self._loop
         if loop is None or self.backlog > self._bounds.backlog:
             raise _unavailable()
+        settled = self._settlements.done
         answer: asyncio.Future[OpenVerdict] = loop.create_future()
         self._openings.put((intent, answer))
         try:
             verdict = await self._patience.wait(answer)
-            if verdict.is_accepted or not self._may_be_stale(verdict):
+            if verdict.is_accepted or not self._may_be_stale(verdict, settled):
                 return verdict
             self._hand_over()
             passed: asyncio.Future[None] = loop.create_future()
@@ -93,11 +94,17 @@ class Writer:
         if self._handover is None and self._loop is not None:
             self._handover = self._loop.call_later(self._bounds.settle_pause, self._hand_over)
 
-    def _may_be_stale(self, verdict: OpenVerdict) -> bool:
-        """Tell whether what a refusal counted as held may be over by now."""
+    def _may_be_stale(self, verdict: OpenVerdict, settled: int) -> bool:
+        """Tell whether what a refusal counted as held may be over by now.
+
+        The ledger may have settled it between its verdict and our reading of that, so what is done
+        is compared with what was ``settled`` when the call was sent to be judged.
+        """
         refusal = verdict.refusal
-        is_limit = refusal is not None and refusal.reason is RefusalReason.LIMIT
-        return is_limit and bool(self._gathered or self._settlements.waiting)
+        if refusal is None or refusal.reason is not RefusalReason.LIMIT:
+            return False
+        line = self._settlements
+        return bool(self._gathered or line.waiting or line.done != settled)
 
     @property
     def backlog(self) -> int:
@@ -175,13 +182,13 @@ class _Line[Item]:
         self._before: Callable[[], None] | None = None
         # Each has one writer: the event loop counts what comes, the thread what is done.
         self._taken = 0
-        self._done = 0
+        self.done = 0
         self._until: float | None = None
 
     @property
     def waiting(self) -> int:
         """How many items wait, are being worked on, or could not be written in the time left."""
-        return self._taken - self._done
+        return self._taken - self.done
 
     @property
     def _is_over(self) -> bool:
@@ -212,7 +219,7 @@ class _Line[Item]:
             batch, mark = self._take()
             # Decided once: what was tried and not confirmed is repeated, whoever still waits.
             wanted = [item for item in batch if self._is_wanted(item)]
-            self._done += len(batch) - len(wanted)
+            self.done += len(batch) - len(wanted)
             if wanted:
                 self._attempt(wanted)
             if isinstance(mark, _Mark):
@@ -238,14 +245,14 @@ class _Line[Item]:
     def _attempt(self, batch: Sequence[Item]) -> None:
         """Work on a batch; a fault of ours costs the item that has it, and never the thread."""
         try:
-            self._done += self._persist(batch)
+            self.done += self._persist(batch)
         except Exception as error:  # noqa: BLE001 - the thread outlives whatever a single call does
             log.error("writer_fault", error=type(error).__name__, calls=len(batch))  # noqa: TRY400 - a traceback could quote a call
             if len(batch) > 1:
                 for item in batch:
                     self._attempt([item])
             else:
-                self._done += 1
+                self.done += 1
 
     def _persist(self, batch: Sequence[Item]) -> int:
         pause = _FIRST_PAUSE

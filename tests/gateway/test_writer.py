@@ -154,6 +154,26 @@ async def test_before_a_refusal_what_is_over_is_settled_and_the_ledger_asked_aga
     assert len(ledger.settled) == 1
 
 
+async def test_a_refusal_is_asked_again_if_a_settlement_overtook_its_verdict(
+    writer, ledger, monkeypatch
+):
+    ledger.is_full = True
+    judge = ledger.open_calls
+
+    def judge_then_settle(calls):
+        verdicts = judge(calls)  # refused for what is settled while the verdict is on its way
+        asyncio.run_coroutine_threadsafe(settle_one(), loop).result(5)
+        return verdicts
+
+    async def settle_one():
+        writer.settle(Settlement.nothing(intent()))
+        await until(lambda: writer.backlog == 1)  # only the opening itself is left
+
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(ledger, "open_calls", judge_then_settle)
+    assert (await writer.open(intent())).is_accepted
+
+
 async def test_a_call_that_breaks_the_ledger_costs_itself_only(writer, ledger, monkeypatch):
     poison = intent()
     accept = ledger.settle_calls
