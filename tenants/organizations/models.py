@@ -137,3 +137,29 @@ class AuditEvent(TenantRow):
 
     def __str__(self) -> str:
         return f"{self.actor_name} {self.verb} {self.target_kind}"
+
+
+class Announcement(TenantRow):
+    """Something that happened and has to be told; ``notices`` marks it published when it is."""
+
+    kind = models.CharField(max_length=64)
+    workspace_id = models.UUIDField(null=True)
+    data = models.JSONField(default=dict)
+    once = models.CharField(max_length=200, null=True)  # noqa: DJ001 - NULL is not unique, "" is
+    published_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "once"], name="announcement_once_uniq")
+        ]
+        indexes = [
+            models.Index(
+                fields=["organization", "id"],
+                condition=models.Q(published_at=None),
+                name="announcement_unpublished_idx",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.kind

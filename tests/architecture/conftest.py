@@ -10,6 +10,7 @@ from tenants.access.models import TenantRequest
 from tenants.common import scope
 from tenants.common.models import new_id
 from tenants.keys.models import KeyReplacement, SpentEnvelope
+from tenants.organizations import outbox
 from tenants.organizations.models import ErasureCertificate
 from tenants.spend.meter import Meter
 from tenants.spend.services import set_limit
@@ -42,6 +43,7 @@ def populated(organization):
             retained=[],
             digest="none",
         )
+        outbox.announce(organization_id=organization.id, kind="member.joined", data={})
         SpentEnvelope.objects.create(organization=organization, digest=b"e" * 32)
         KeyReplacement.objects.create(
             organization=organization,
