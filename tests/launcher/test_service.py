@@ -104,7 +104,8 @@ class Launched:
     def end(self, number=signal.SIGTERM):
         if self.process and self.process.poll() is None:
             self.process.send_signal(number)
-        return self.process.wait(STOP_SECONDS + 5) if self.process else None
+        # Longer than all the patience of a stop: a busy machine uses it up, and still must stop.
+        return self.process.wait(60) if self.process else None
 
 
 def wait_until(check, seconds, context=lambda: ""):
