@@ -23,6 +23,8 @@ async def application(scope: _Message, receive: _Receive, send: _Send) -> None:
     if scope["type"] == "http":
         path = scope["path"]
         if path.startswith("/v1/") or path == "/v1":
+            if path.startswith("/v1/v1/"):  # a client that adds /v1 to an address that ends in it
+                scope = {**scope, "path": path.removeprefix("/v1")}
             await _gateway(scope, receive, send)
         else:
             await _django(scope, limited(receive), send)

@@ -5,10 +5,9 @@ Field names and meanings are those of the public client `@memori.ai/memori-api-c
 has no place here: `api_key` is the model token of our gateway.
 
 *Which address goes into `endPoint`.* The client says only "URL of the Completion Provider API
-end-point". We follow what each provider's official SDK takes as its base address: Mistral's takes
-the root and appends `/v1/…` itself (with `/v1` in it, calls go to `/v1/v1/…`), OpenAI's takes an
-address that ends in `/v1`. What AIsuru's backend appends was never seen: where it turns out to
-append `/chat/completions` alone to a Mistral address, use the `Custom_OpenAI` flavour.
+end-point", and what AIsuru's backend appends to it was never seen. So it ends in `/v1`, which is
+right for whoever appends `/chat/completions`; for whoever appends `/v1/chat/completions`, as
+Mistral's SDK does, the gateway takes `/v1/v1/…` for `/v1/…`.
 """
 
 from collections.abc import Collection
@@ -41,7 +40,6 @@ _SWITCHES = {
     Purpose.IMPORT_EXPORT: "importExportEnabled",
     Purpose.DEEP_THOUGHT: "deepThoughtEnabled",
 }
-_APPENDED_PATH = {Flavour.MISTRAL: "", Flavour.CUSTOM_OPENAI: "/v1"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,9 +85,8 @@ class CompletionConfig:
 
     @property
     def end_point(self) -> str:
-        """The base address in the form that this flavour's SDK takes."""
-        root = self.gateway_url.rstrip("/").removesuffix("/v1")
-        return root + _APPENDED_PATH[self.flavour]
+        """The gateway's base address, with `/v1`."""
+        return self.gateway_url.rstrip("/").removesuffix("/v1") + "/v1"
 
     def as_json(self) -> dict[str, object]:
         """Write the object; with a token it holds its plaintext and must not be kept or logged.

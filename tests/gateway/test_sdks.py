@@ -53,6 +53,18 @@ def test_mistralai_streams_a_chat(mistral_sdk, tenant):
     assert event.estimate == ""
 
 
+def test_the_end_point_of_a_completion_config_serves_clients_that_add_v1_and_those_that_do_not(
+    gateway, tenant
+):
+    end_point = f"{gateway.url}/v1"
+    with Mistral(api_key=tenant.token, server_url=end_point) as client:
+        assert client.chat.complete(model=tenancy.SMALL, messages=MESSAGES).choices
+    with OpenAI(api_key=tenant.token, base_url=end_point, max_retries=0) as openai_client:
+        answer = openai_client.chat.completions.create(model=tenancy.SMALL, messages=MESSAGES)
+    assert answer.choices
+    assert {event.endpoint for event in tenant.settled(2)} == {"/v1/chat/completions"}
+
+
 def test_mistralai_works_asynchronously_both_ways(gateway, tenant):
     async def talk() -> None:
         async with Mistral(api_key=tenant.token, server_url=gateway.url) as client:
