@@ -11,7 +11,7 @@ from aisuru_mistral.launcher import provision
 from tests.postgres import OWNER_URL, TEMPLATE, owner_url, service_environment
 
 ROOT = Path(__file__).resolve().parents[2]
-APPS_FROM_THE_TOP = ("access", "spend", "registry", "keys", "organizations")
+LOWEST_APP = "organizations"  # every other one goes back with it
 
 
 def migrate(url: str, *arguments: str) -> None:
@@ -23,15 +23,14 @@ def migrate(url: str, *arguments: str) -> None:
     )
 
 
-def test_every_first_migration_can_be_taken_back_and_applied_again():
+def test_every_migration_can_be_taken_back_and_applied_again():
     name = f"{owner_url().rpartition('/')[2].partition('?')[0]}_back"
     with psycopg.connect(service_environment()[OWNER_URL], autocommit=True) as owner:
         copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
         owner.execute("SELECT pg_advisory_lock(1)")  # copying wants the template to itself
         owner.execute(copy.format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
     url = provision.with_database(owner_url(), name)
-    for app in APPS_FROM_THE_TOP:
-        migrate(url, app, "zero")
+    migrate(url, LOWEST_APP, "zero")
     with psycopg.connect(url) as owner:
         left = owner.execute(
             """SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
