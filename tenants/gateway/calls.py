@@ -16,11 +16,12 @@ from tenants.common.money import plain
 from tenants.common.months import Month
 from tenants.common.problems import Conflict, Invalid, Payment, Problem
 from tenants.common.secrets import Secret
+from tenants.gateway.endpoints import FREE
 from tenants.gateway.requests import Request
 from tenants.gateway.snapshots import Picture
+from tenants.gateway.usage import Observation, used
 from tenants.gateway.writer import Writer
 from tenants.keys import custody
-from tenants.mistral.wire import Quantity, Usage
 from tenants.spend.calls import (
     CallIntent,
     Estimate,
@@ -31,14 +32,21 @@ from tenants.spend.calls import (
     instant_of,
     period_of,
 )
-from tenants.spend.pricing import Cost, Modifier, Prices, Quantities, cost, worst_case
+from tenants.spend.pricing import (
+    Cost,
+    Meter,
+    Modifier,
+    Prices,
+    Quantities,
+    UnitPrice,
+    cost,
+    worst_case,
+)
 
-# A token of European text or code has four to five bytes; the estimate shall rather be too high.
-_BYTES_OF_A_TOKEN = 3
-_LARGEST_COUNT = 2**31 - 1
 _MINUTE = 60_000
 _PRIORITY = "priority"
-_NO_USAGE = Usage()
+# What costs nothing whatever the model: every meter has a price, and it is zero on purpose.
+_NO_CHARGE = {meter: UnitPrice(0, Decimal(0), 1, free=True) for meter in Meter}
 
 
 @dataclass(slots=True)
@@ -61,27 +69,6 @@ class Call:
     extra: tuple[Modifier, ...]
     writer: Writer
     settlement: Settlement | None = None
-
-
-@dataclass(slots=True)
-class Observation:
-    """What is known of a call when it ends.
-
-    Attributes:
-        usage: as Mistral told it.
-        delivered: characters that the model has produced, as far as they were seen.
-        doubt: why the quantities would be an estimate, should usage be missing.
-        is_unseen: nothing of the answer was seen, and Mistral may have billed all of it.
-    """
-
-    outcome: Outcome = Outcome.FAILED
-    http_status: int | None = None
-    correlation_id: str = ""
-    model: str | None = None
-    usage: Usage = _NO_USAGE
-    delivered: int = 0
-    doubt: Estimate = Estimate.BROKEN_ANSWER
-    is_unseen: bool = False
 
 
 def borrow_key(picture: Picture) -> Secret[str]:
@@ -128,6 +115,8 @@ async def open_call(
     at = instant_of(call_id)
     currency = snapshot.organization.currency
     prices = picture.book.prices_for(snapshot.model.canonical_model, currency, at)
+    if request.endpoint.kind in FREE:
+        prices = Prices(prices.mistral_model, currency, _NO_CHARGE)
     try:
         most = worst_case(request.bound, prices, (*request.modifiers, *extra))
     except ValueError:
@@ -165,7 +154,7 @@ def _settlement(call: Call, seen: Observation) -> Settlement:
         return Settlement.nothing(
             call.intent, seen.outcome, seen.http_status, _duration(call), seen.correlation_id
         )
-    quantities, estimate = _used(call, seen)
+    quantities, estimate = used(call.request, seen, call.intent.worst_case.quantities)
     return Settlement(
         intent=call.intent,
         outcome=seen.outcome,
@@ -181,30 +170,6 @@ def _settlement(call: Call, seen: Observation) -> Settlement:
 
 def _is_failure(http_status: int | None) -> bool:
     return http_status is not None and http_status >= 300  # noqa: PLR2004 - only a success is billed
-
-
-def _used(call: Call, seen: Observation) -> tuple[Quantities, Estimate]:
-    """Tell what a call used: Mistral's figures, or an estimate and its reason.
-
-    Absent, zero and positive are three things: zero is believed only if nothing was delivered.
-    """
-    usage, most = seen.usage, call.intent.worst_case.quantities
-    told = usage.quantity
-    if told is Quantity.POSITIVE or (told is Quantity.ZERO and not seen.delivered):
-        prompt, completion = usage.prompt_tokens or 0, usage.completion_tokens or 0
-        return Quantities(
-            prompt_tokens=min(prompt, _LARGEST_COUNT),
-            completion_tokens=min(completion, _LARGEST_COUNT),
-            cached_tokens=min(usage.cached_tokens or 0, prompt, _LARGEST_COUNT),
-            audio_seconds=min(usage.prompt_audio_seconds or 0, _LARGEST_COUNT),
-        ), Estimate.EXACT
-    if seen.is_unseen:
-        return most, seen.doubt
-    prompt = most.prompt_tokens
-    if not call.request.bound.unbounded_input:
-        prompt = min(prompt, -(-call.request.bound.request_bytes // _BYTES_OF_A_TOKEN))
-    completion = min(most.completion_tokens, -(-seen.delivered // _BYTES_OF_A_TOKEN))
-    return Quantities(prompt_tokens=prompt, completion_tokens=completion), seen.doubt
 
 
 def _cost(call: Call, seen: Observation, quantities: Quantities, estimate: Estimate) -> Cost:

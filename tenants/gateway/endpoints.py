@@ -1,9 +1,26 @@
-"""The endpoints that are served, as data; a path that is not in the table does not exist here."""
+"""The inference endpoints that are served, as data; what follows from each is read off its row."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum, unique
 
 _SAMPLING = ("temperature", "max_tokens")
+
+
+@unique
+class Kind(StrEnum):
+    """By what an endpoint is bounded before a call and metered after it."""
+
+    CHAT = "chat"  # one context in, tokens out
+    TEXTS = "texts"  # texts in, each with a context of its own, and no tokens out
+    OCR = "ocr"  # pages
+    SPEECH = "speech"  # the characters that are read out
+    RESPONSES = "responses"  # a chat in other words
+    COUNT = "count"  # counts tokens, and costs nothing
+
+
+#: What Mistral does for nothing, whatever the model.
+FREE = frozenset({Kind.COUNT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,24 +29,27 @@ class Endpoint:
 
     Attributes:
         path: at Mistral's, the same as here; the bill's category follows from it.
-        generates: answers with tokens, which have an output cap and may be streamed. The whole
-            request then has to fit into one context; elsewhere each text has its own.
+        kind: what bounds and what meters a call.
         defaults: which of a model's defaults the endpoint has a member for.
     """
 
     path: str
-    generates: bool = False
+    kind: Kind = Kind.TEXTS
     defaults: tuple[str, ...] = ()
 
 
 _ALL = (
-    Endpoint("/v1/chat/completions", generates=True, defaults=(*_SAMPLING, "safe_prompt")),
-    Endpoint("/v1/fim/completions", generates=True, defaults=_SAMPLING),
+    Endpoint("/v1/chat/completions", Kind.CHAT, (*_SAMPLING, "safe_prompt")),
+    Endpoint("/v1/fim/completions", Kind.CHAT, _SAMPLING),
     Endpoint("/v1/embeddings"),
     Endpoint("/v1/moderations"),
     Endpoint("/v1/chat/moderations"),
     Endpoint("/v1/classifications"),
     Endpoint("/v1/chat/classifications"),
+    Endpoint("/v1/ocr", Kind.OCR),
+    Endpoint("/v1/audio/speech", Kind.SPEECH),
+    Endpoint("/v1/responses", Kind.RESPONSES, ("temperature",)),
+    Endpoint("/v1/responses/input_tokens", Kind.COUNT),
 )
 
 ENDPOINTS: Mapping[str, Endpoint] = {endpoint.path: endpoint for endpoint in _ALL}

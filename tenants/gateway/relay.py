@@ -16,14 +16,14 @@ import structlog
 from tenants.common.problems import Problem
 from tenants.gateway import refusals
 from tenants.gateway.bounds import Bounds
-from tenants.gateway.calls import Call, Observation, settle_call
+from tenants.gateway.calls import Call, settle_call
 from tenants.gateway.refusals import Headers
 from tenants.gateway.tail import StreamTail, Told
+from tenants.gateway.usage import Observation, note
 from tenants.mistral.errors import AnswerLostError, MistralError, Reach, WireError
 from tenants.mistral.headers import returned
 from tenants.mistral.masking import mask_key_shaped
 from tenants.mistral.stream import UpstreamPool, UpstreamResponse
-from tenants.mistral.wire import Quantity, Usage, count_delivered, read_json, read_usage
 from tenants.spend.calls import Estimate, Outcome
 from tenants.spend.pricing import Cost, PriceState
 
@@ -119,7 +119,7 @@ class Relay:
         seen.is_unseen = False
         seen.doubt = Estimate.USAGE_MISSING
         seen.outcome = Outcome.COMPLETED
-        _note(body, seen)
+        note(call.request.endpoint.kind, body, seen)
         headers = returned(answer.headers)
         cost = settle_call(call, seen)
         if cost.state is not PriceState.UNPRICED:
@@ -237,25 +237,6 @@ def _failed(error: MistralError, call: Call, seen: Observation) -> Problem:
     if failure.reach is Reach.NEVER or not isinstance(error, AnswerLostError | WireError):
         seen.outcome = Outcome.NOT_SENT
     return refusals.unanswered(error)
-
-
-def _note(body: bytes, seen: Observation) -> None:
-    """Note what an answer tells; of one that tells no usage, how much it delivered."""
-    try:
-        document = read_json(body)
-    except WireError:
-        document = None
-    if not isinstance(document, dict):
-        seen.delivered = len(body)
-        return
-    model = document.get("model")
-    seen.model = model if isinstance(model, str) else None
-    try:
-        seen.usage = read_usage(document.get("usage"))
-    except WireError:
-        seen.usage = Usage()
-    if seen.usage.quantity is not Quantity.POSITIVE:
-        seen.delivered = count_delivered(document)
 
 
 def _without_key(body: bytes, call: Call) -> bytes:

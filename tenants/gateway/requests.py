@@ -16,28 +16,32 @@ from typing import Any
 import orjson
 
 from tenants.common.problems import Forbidden, Invalid
+from tenants.gateway.bounding import bound_of
 from tenants.gateway.endpoints import Endpoint
 from tenants.registry.snapshots import ModelFacts
-from tenants.spend.pricing import TEMPLATE_TOKENS, Bound, Modifier
+from tenants.spend.pricing import Bound, Modifier
 
 _COUNTED = tuple(
     f'"{name}"'.encode()
     for name in (
         "model",
         "max_tokens",
+        "max_output_tokens",
         "n",
         "service_tier",
         "stream",
         "messages",
         "prompt",
         "input",
+        "pages",
+        "document",
+        "bbox_annotation_format",
+        "document_annotation_format",
+        "tools",
     )
 )
 # An escaped letter or underscore: no honest encoder writes one.
 _HIDDEN_NAME = re.compile(rb"\\u00(?:[46][1-9a-f]|[57][0-9a]|5f)", re.IGNORECASE)
-_TEXT_PARTS = frozenset({"text", "thinking"})
-_MOST_CHOICES = 128
-_LARGEST_CAP = 2**31 - 1
 _MESSAGE_ID = re.compile(rb"[\x21-\x7e]{1,200}")
 
 
@@ -45,6 +49,7 @@ _MESSAGE_ID = re.compile(rb"[\x21-\x7e]{1,200}")
 class Request:
     """What is sent to Mistral, and what it can cost at most."""
 
+    endpoint: Endpoint
     body: bytes
     bound: Bound
     modifiers: tuple[Modifier, ...]
@@ -64,7 +69,8 @@ def read(endpoint: Endpoint, body: bytes, model: ModelFacts) -> Request:
     written = _written(document)
     if changes or (written != body and _is_ambiguous(body)):
         body = written
-    return Request(body, _bound(endpoint, document, model, len(body)), _modifiers(document))
+    bound = bound_of(endpoint, document, model, len(body))
+    return Request(endpoint, body, bound, _modifiers(document))
 
 
 def _written(document: dict[str, Any]) -> bytes:
@@ -134,54 +140,6 @@ def _is_ambiguous(body: bytes) -> bool:
     if any(body.count(name) > 1 for name in _COUNTED):
         return True
     return b"\\u00" in body and _HIDDEN_NAME.search(body) is not None
-
-
-def _bound(
-    endpoint: Endpoint, document: Mapping[str, Any], model: ModelFacts, length: int
-) -> Bound:
-    if not endpoint.generates:
-        # Each text has a context of its own: only the bytes bound them together.
-        return Bound(length, context_length=length + TEMPLATE_TOKENS, generates=False)
-    cap = _count(document, "max_tokens", _LARGEST_CAP)
-    return Bound(
-        length,
-        unbounded_input=_reads_more_than_text(document),
-        context_length=model.context_length,
-        max_tokens=cap,
-        default_max_tokens=None,  # a default stands in the body by now
-        choices=max(_count(document, "n", _MOST_CHOICES) or 1, 1),
-    )
-
-
-def _count(document: Mapping[str, Any], name: str, most: int) -> int | None:
-    value = document.get(name)
-    if value is None:
-        return None
-    if type(value) is not int or value > most:
-        raise Invalid.field(
-            f"/{name}", "invalid_value", f"`{name}` is a whole number up to {most}."
-        )
-    return value
-
-
-def _reads_more_than_text(document: Mapping[str, Any]) -> bool:
-    """Tell whether bytes do not bound the input: images, documents, audio, tools that look up."""
-    tools = document.get("tools")
-    if isinstance(tools, list) and any(_kind(tool) != "function" for tool in tools):
-        return True
-    messages = document.get("messages")
-    if not isinstance(messages, list):
-        return False
-    for message in messages:
-        content = message.get("content") if isinstance(message, dict) else None
-        if isinstance(content, list) and any(_kind(part) not in _TEXT_PARTS for part in content):
-            return True
-    return False
-
-
-def _kind(part: object) -> str:
-    kind = part.get("type", "function") if isinstance(part, dict) else None
-    return kind if isinstance(kind, str) else ""
 
 
 def _modifiers(document: Mapping[str, Any]) -> tuple[Modifier, ...]:

@@ -104,6 +104,7 @@ _CATEGORIES = {
     "/v1/agents/completions": Category.COMPLETION,
     "/v1/conversations": Category.COMPLETION,
     "/v1/responses": Category.COMPLETION,
+    "/v1/responses/input_tokens": Category.COMPLETION,
     "/v1/embeddings": Category.EMBEDDINGS,
     "/v1/moderations": Category.MODERATION,
     "/v1/chat/moderations": Category.MODERATION,

@@ -142,7 +142,7 @@ class Bound:
             never shortens text, so this bounds its tokens.
         unbounded_input: the request has parts that bytes do not bound (images, documents, audio,
             an agent's or a conversation's stored text): the whole context is set aside.
-        context_length: of the model; None when unknown.
+        context_length: of the model; None when unknown; zero where no tokens are billed.
         max_tokens: the request's own output cap; None when absent.
         default_max_tokens: the registered model's default; None when it has none.
         generates: False for embeddings, moderation and classification, which return no tokens.
@@ -204,7 +204,7 @@ def worst_case(bound: Bound, prices: Prices, modifiers: Iterable[Modifier] = ())
     default, else ``DEFAULT_OUTPUT_TOKENS``, at most the context, for every choice asked for. A
     request that sets no cap can exceed the last two: the difference is posted as excess.
     """
-    context = bound.context_length or LONGEST_CONTEXT
+    context = LONGEST_CONTEXT if bound.context_length is None else bound.context_length
     text = bound.request_bytes + TEMPLATE_TOKENS
     quantities = Quantities(
         prompt_tokens=context if bound.unbounded_input else min(text, context),

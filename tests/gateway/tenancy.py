@@ -68,9 +68,15 @@ class Tenant:
         return self.events()
 
 
-def make(made_up: Callable[..., str], *, mistral: dict[str, Any] | None = None, **facts) -> Tenant:
+def make(
+    made_up: Callable[..., str],
+    *,
+    mistral: dict[str, Any] | None = None,
+    currency: str = "EUR",
+    **facts,
+) -> Tenant:
     """Make a tenant whose key is valid; ``mistral`` describes the key to the simulator."""
-    organization = factories.organization()
+    organization = factories.organization(currency=currency)
     workspace = factories.default_workspace(organization)
     plain = made_up(**(mistral or {}))
     key = checked(registered(workspace, plain))
@@ -99,6 +105,17 @@ def ask(url: str, tenant: Tenant, **more: Any) -> httpx.Response:
         f"{url}/v1/chat/completions",
         json=question(**more),
         headers=tenant.headers,
+        trust_env=False,
+        timeout=30,
+    )
+
+
+def post(url: str, tenant: Tenant, path: str, body: Any, **headers: str) -> httpx.Response:
+    """Post JSON to an endpoint of the gateway."""
+    return httpx.post(
+        f"{url}{path}",
+        json=body,
+        headers=tenant.headers | headers,
         trust_env=False,
         timeout=30,
     )

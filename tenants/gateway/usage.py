@@ -1,0 +1,139 @@
+"""What a call used: Mistral's figures where there are some, else an estimate and its reason.
+
+Absent, zero and positive usage are three things: zero is believed only if nothing was delivered.
+An estimate is never above what was held for the call.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from tenants.gateway.endpoints import Kind
+from tenants.gateway.requests import Request
+from tenants.mistral.errors import WireError
+from tenants.mistral.wire import Quantity, Usage, count_delivered, read_json, read_usage
+from tenants.spend.calls import Estimate, Outcome
+from tenants.spend.pricing import Quantities
+
+# A token of European text or code has four to five bytes; the estimate shall rather be too high.
+_BYTES_OF_A_TOKEN = 3
+_LARGEST_COUNT = 2**31 - 1
+_NO_USAGE = Usage()
+
+
+@dataclass(slots=True)
+class Observation:
+    """What is known of a call when it ends.
+
+    Attributes:
+        usage: as Mistral told it.
+        delivered: characters that the model has produced, as far as they were seen; of OCR pages.
+        pages: that Mistral says it has read.
+        doubt: why the quantities would be an estimate, should usage be missing.
+        is_unseen: nothing of the answer was seen, and Mistral may have billed all of it.
+    """
+
+    outcome: Outcome = Outcome.FAILED
+    http_status: int | None = None
+    correlation_id: str = ""
+    model: str | None = None
+    usage: Usage = _NO_USAGE
+    delivered: int = 0
+    pages: int | None = None
+    doubt: Estimate = Estimate.BROKEN_ANSWER
+    is_unseen: bool = False
+
+
+type Used = tuple[Quantities, Estimate]
+
+
+def used(request: Request, seen: Observation, most: Quantities) -> Used:
+    """Tell what a call used that may have used ``most``."""
+    return _METERS[request.endpoint.kind](request, seen, most)
+
+
+def note(kind: Kind, body: bytes, seen: Observation) -> None:
+    """Note what a whole answer tells; of one that tells no usage, how much it delivered."""
+    if kind is Kind.SPEECH:  # sound and nothing else
+        return
+    try:
+        document = read_json(body)
+    except WireError:
+        document = None
+    if not isinstance(document, dict):
+        seen.delivered = len(body)
+        return
+    model = document.get("model")
+    seen.model = model if isinstance(model, str) else None
+    if kind is Kind.OCR:
+        seen.pages = _pages(document)
+        listed = document.get("pages")
+        seen.delivered = len(listed) if isinstance(listed, list) else 0
+        return
+    try:
+        seen.usage = read_usage(document.get("usage"))
+    except WireError:
+        seen.usage = _NO_USAGE
+    if seen.usage.quantity is not Quantity.POSITIVE:
+        seen.delivered = count_delivered(document)
+
+
+def _tokens(request: Request, seen: Observation, most: Quantities) -> Used:
+    usage, told = seen.usage, seen.usage.quantity
+    if told is Quantity.POSITIVE or (told is Quantity.ZERO and not seen.delivered):
+        prompt = min(usage.prompt_tokens or 0, _LARGEST_COUNT)
+        return Quantities(
+            prompt_tokens=prompt,
+            completion_tokens=min(usage.completion_tokens or 0, _LARGEST_COUNT),
+            cached_tokens=min(usage.cached_tokens or 0, prompt),
+            audio_seconds=min(usage.prompt_audio_seconds or 0, _LARGEST_COUNT),
+        ), Estimate.EXACT
+    if seen.is_unseen:
+        return most, seen.doubt
+    prompt = most.prompt_tokens
+    if not request.bound.unbounded_input:
+        prompt = min(prompt, -(-request.bound.request_bytes // _BYTES_OF_A_TOKEN))
+    completion = min(most.completion_tokens, -(-seen.delivered // _BYTES_OF_A_TOKEN))
+    return replace(most, prompt_tokens=prompt, completion_tokens=completion), seen.doubt
+
+
+def _read_pages(request: Request, seen: Observation, most: Quantities) -> Used:
+    if seen.is_unseen:
+        return most, seen.doubt
+    pages, doubt = seen.pages, Estimate.EXACT
+    if pages is None or (pages == 0 and seen.delivered):
+        pages, doubt = seen.delivered, seen.doubt
+    pages = min(pages, _LARGEST_COUNT)
+    if request.bound.annotated_pages:
+        return Quantities(annotated_pages=pages), doubt
+    return Quantities(pages=pages), doubt
+
+
+def _spoken(_request: Request, seen: Observation, most: Quantities) -> Used:
+    """Bill what was to be read out: Mistral's answer tells no characters, and its price is theirs.
+
+    Of a stream that was left or broke off, nobody knows how much Mistral bills: all of it at most.
+    """
+    is_whole = seen.outcome is Outcome.COMPLETED
+    return most, Estimate.EXACT if is_whole else seen.doubt
+
+
+def _free(_request: Request, _seen: Observation, _most: Quantities) -> Used:
+    return Quantities(), Estimate.EXACT
+
+
+_METERS: Mapping[Kind, Callable[[Request, Observation, Quantities], Used]] = {
+    Kind.CHAT: _tokens,
+    Kind.TEXTS: _tokens,
+    Kind.RESPONSES: _tokens,
+    Kind.OCR: _read_pages,
+    Kind.SPEECH: _spoken,
+    Kind.COUNT: _free,
+}
+
+
+def _pages(document: Mapping[str, object]) -> int | None:
+    told = document.get("usage_info")
+    pages = told.get("pages_processed") if isinstance(told, dict) else None
+    if type(pages) is int and pages >= 0:
+        return pages
+    return None
