@@ -163,7 +163,8 @@ class Simulator:
     def _key(self, route: Route, bearer: str | None, api_key: str | None) -> Key | None:
         for form, secret in (("bearer", bearer), ("x-api-key", api_key)):
             if secret is not None and form in route.forms:
-                return self.state.find(secret)
+                key = self.state.find(secret)
+                return key if key is not None and key.admin == (route.kind == "admin") else None
         return None
 
     def _directives(self, exchange: Exchange, key: Key) -> dictated.Directives:

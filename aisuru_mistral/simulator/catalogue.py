@@ -23,6 +23,8 @@ _METERS = {
     "per_audio_minute": "audio_minute",
     "per_1M_characters": "character",
 }
+# By the billing figures of accounts in euro, 2026-04 to 2026-09.
+EUROS_OF_A_DOLLAR = Decimal("0.85")
 FIM = "completion_fim"
 CHAT = "completion_chat"
 
@@ -55,6 +57,7 @@ class Model:
     labs: bool = False
     deprecation: str | None = None
     prices: Mapping[str, Price] = field(default_factory=dict, repr=False)
+    euro: Price = field(default=Price(), repr=False)
 
     def can(self, capability: str) -> bool:
         """Whether the card has this capability flag."""
@@ -118,6 +121,11 @@ class Catalogue:
         """Published price of a canonical id; zeros for free and fine-tuned models."""
         model = self._by_name.get(model_id)
         return model.prices.get(currency, Price()) if model else Price()
+
+    def price_in_euro(self, model_id: str) -> Price:
+        """What an account in euro pays: as published, else the dollars at the rate it is billed."""
+        model = self._by_name.get(model_id)
+        return model.euro if model else Price()
 
     def rows(self, organization: Organization, created: int) -> Iterable[dict[str, Any]]:
         """What GET /v1/models lists for this organization."""
@@ -200,6 +208,7 @@ def _read_model(row: Mapping[str, Any]) -> Model:
         labs=row["tier"] == "Labs",
         deprecation=row["deprecation_api"],
         prices={currency: _read_price(row, currency) for currency in ("usd", "eur")},
+        euro=_read_price(row, "eur", otherwise=EUROS_OF_A_DOLLAR),
     )
 
 
@@ -219,11 +228,14 @@ def _guessed_capabilities(row: Mapping[str, Any]) -> dict[str, bool]:
     return known
 
 
-def _read_price(row: Mapping[str, Any], currency: str) -> Price:
+def _read_price(row: Mapping[str, Any], currency: str, otherwise: Decimal | None = None) -> Price:
     found: dict[str, Decimal] = {}
     for entry in row["price"]["entries"]:
         # Speech has an entry of zero for what goes in: the sum is the price of a character.
         meter = _METERS.get(entry["unit"], entry["side"])
-        if entry[currency] is not None:
-            found[meter] = found.get(meter, Decimal()) + Decimal(entry[currency])
+        amount = entry[currency]
+        if amount is None and otherwise is not None:
+            amount = Decimal(entry["usd"]) * otherwise
+        if amount is not None:
+            found[meter] = found.get(meter, Decimal()) + Decimal(amount)
     return Price(**found)

@@ -22,7 +22,7 @@ from aisuru_mistral.simulator.directives import NOTHING, Directives
 
 DATA = Path(__file__).parent / "data" / "keys.json"
 KEY_SHAPE = re.compile(r"[A-Za-z0-9]{32}")
-SCOPES = frozenset({"all", "models", "identity", "inference", "resources"})
+SCOPES = frozenset({"all", "models", "identity", "inference", "resources", "admin"})
 IDENTITY_FORMS = frozenset({"any", "bearer", "x-api-key", "none"})
 
 
@@ -79,7 +79,7 @@ class Behaviour:
 
     Attributes:
         error: the error or fault that answers, None for none.
-        scope: which paths answer so: all, models, identity, inference.
+        scope: which paths answer so: all, models, identity, inference, resources, admin.
         sequence: answers of its first calls, one each (None = as if valid), before `error`.
         repeat: begin the sequence again instead.
         for_seconds: `error` ends so many seconds after the key's first call.
@@ -108,7 +108,10 @@ UNLIMITED = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key: the secret is what callers send, everything else is what Mistral knows about it."""
+    """A key: the secret is what callers send, everything else is what Mistral knows about it.
+
+    An `admin` key opens the Admin API and nothing else; other keys open everything else.
+    """
 
     secret: str = dataclasses.field(repr=False)
     name: str
@@ -121,6 +124,8 @@ class Key:
     limits: Limits = UNLIMITED
     directives: Directives = NOTHING
     identity_auth: str = "any"
+    admin: bool = False
+    expires_on: str | None = None
 
     @property
     def id(self) -> str:
@@ -200,6 +205,8 @@ class Register:
                 limits=read_limits(row.pop("limits", {})),
                 directives=dictated.from_mapping(row.pop("directives", {})),
                 identity_auth=str(row.pop("identity_auth", "any")),
+                admin=bool(row.pop("admin", False)),
+                expires_on=row.pop("expires_on", None),
             )
         except dictated.BadDirective as error:
             raise BadKey(str(error)) from error

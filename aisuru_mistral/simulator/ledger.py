@@ -5,8 +5,10 @@ Refuses to forget a call.
 Money is derived when it is asked for, from the catalogue's published prices, never stored.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 from aisuru_mistral.simulator.catalogue import Price
@@ -32,7 +34,7 @@ METERS = (
 
 @dataclass(slots=True)
 class Line:
-    """Calls of one key on one model at one service tier, live or in batches, and what they used.
+    """Calls of a day by one key on one model at one service tier, live or in batches.
 
     `prompt_tokens` contain the cached ones but no connector tokens. `pages` are plain pages,
     `annotated_pages` the others.
@@ -44,6 +46,7 @@ class Line:
     model: str
     service_tier: str
     batch: bool = False
+    day: date = date.min
     calls: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -93,11 +96,15 @@ class Total:
 
 
 class Ledger:
-    """Lines by key, workspace, model, tier and batch. Reading is safe from another thread."""
+    """Lines by key, workspace, model, tier, batch and day. Reading is safe from another thread.
+
+    `today` may be replaced: it says under which day (UTC, as Mistral bills) calls are written.
+    """
 
     def __init__(self, price_of: Callable[[str, str], Price]) -> None:
-        self._lines: dict[tuple[str, str, str, str, bool], Line] = {}
+        self._lines: dict[tuple[str, str, str, str, bool, date], Line] = {}
         self._price_of = price_of
+        self.today: Callable[[], date] = _today
 
     def line(
         self,
@@ -110,10 +117,13 @@ class Ledger:
         batch: bool = False,
     ) -> Line:
         """The line to add a call to."""
-        at = (key, workspace, model, service_tier, batch)
+        day = self.today()
+        at = (key, workspace, model, service_tier, batch, day)
         line = self._lines.get(at)
         if line is None:
-            line = self._lines[at] = Line(key, organization, workspace, model, service_tier, batch)
+            line = self._lines[at] = Line(
+                key, organization, workspace, model, service_tier, batch, day
+            )
         return line
 
     def lines(
@@ -149,3 +159,7 @@ class Ledger:
     def clear(self) -> None:
         """Start a new bill."""
         self._lines.clear()
+
+
+def _today() -> date:
+    return datetime.fromtimestamp(time.time(), UTC).date()

@@ -18,7 +18,7 @@ from aisuru_mistral.simulator.state import RecordedRequest, SimulatorState
 from aisuru_mistral.simulator.validation import Checker
 from aisuru_mistral.simulator.wire import Header, Reply, StreamReply
 
-type Kind = Literal["models", "identity", "inference", "resources", "control"]
+type Kind = Literal["models", "identity", "inference", "resources", "admin", "control"]
 
 PLACE = "{id}"
 

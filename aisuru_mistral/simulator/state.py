@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from aisuru_mistral.simulator.admin import AdminFacts
 from aisuru_mistral.simulator.batches import BatchJob
 from aisuru_mistral.simulator.catalogue import Catalogue
 from aisuru_mistral.simulator.conversations import Conversation
@@ -76,6 +77,7 @@ class SimulatorState:
             outage.
         files, batches, conversations: what keys have made, by workspace.
         background: batch jobs at work.
+        admin: what the Admin API tells beside the bill.
         batch_seconds: how long a batch job takes (0.2) unless its request dictates it.
         rate_limit_headers_on_streams: off, as in Mistral's recorded answers.
         clock: monotonic seconds; tests may replace it.
@@ -93,6 +95,7 @@ class SimulatorState:
         self.conversations: Shelf[Conversation] = Shelf()
         self.background: set[asyncio.Task[None]] = set()
         self.directives = NOTHING
+        self.admin = AdminFacts()
         self.batch_seconds = BATCH_SECONDS
         self.rate_limit_headers_on_streams = False
         self._keys: dict[str, Key] = {}
@@ -243,6 +246,7 @@ class SimulatorState:
         self.conversations.clear()
         self.catalogue.reset()
         self.directives = NOTHING
+        self.admin = AdminFacts()
         self.batch_seconds = BATCH_SECONDS
         self.rate_limit_headers_on_streams = False
         for key in REGISTER.keys:

@@ -2,7 +2,8 @@
 
 Run by hand, with the path of the whole file (JSON):
 `python tests/simulator/trim_openapi.py openapi-inference.json`. Schemas that the file lacks (the
-identity of a key) are kept from the last run. Descriptions, titles and examples are removed.
+identity of a key, the Admin API) are kept from the last run. Descriptions, titles and examples are
+removed.
 """
 
 import json
@@ -63,6 +64,14 @@ ROOTS = (
     "FTModelCard",
     "HTTPValidationError",
     "UserIdentity",
+    "UsageOUTJSON",
+    "UsageRowObserved",
+    "LimitsOUT",
+    "RateLimitsOUT",
+    "APIKeysExtendedOUT",
+    "OrganizationAdminUsersOUT",
+    "WorkspacesOut",
+    "RolesOut",
 )
 
 

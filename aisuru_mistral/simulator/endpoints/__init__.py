@@ -4,6 +4,7 @@ Refuses to hold logic. A new one is a module with ROUTES and a line here.
 """
 
 from aisuru_mistral.simulator.endpoints import (
+    admin,
     agents,
     batch,
     chat,
@@ -41,5 +42,6 @@ ROUTES: tuple[Route, ...] = (
     *fine_tuning.ROUTES,
     *models.ROUTES,
     *users.ROUTES,
+    *admin.ROUTES,
     *control.ROUTES,
 )
