@@ -1,7 +1,6 @@
 """The writer: many calls in few round trips, nothing lost when the ledger is away for a while."""
 
 import asyncio
-import threading
 from datetime import date
 from uuid import uuid4
 
@@ -36,19 +35,19 @@ class Ledger:
         self.settled: list[Settlement] = []
         self.is_away = False
         self.is_full = False
-        self.may_answer = threading.Event()
+        self.may_answer = asyncio.Event()
         self.may_answer.set()
 
-    def open_calls(self, calls):
-        self.may_answer.wait(5)
+    async def open_calls(self, calls):
+        await self.may_answer.wait()
         if self.is_away:
             raise MeterUnavailable
         self.opened.append(list(calls))
         refusal = Refusal(RefusalReason.LIMIT) if self.is_full else None
         return [OpenVerdict(call.call_id, refusal) for call in calls]
 
-    def settle_calls(self, settlements):
-        self.may_answer.wait(5)
+    async def settle_calls(self, settlements):
+        await self.may_answer.wait()
         if self.is_away:
             raise MeterUnavailable
         self.settled += settlements
@@ -69,7 +68,7 @@ def intent() -> CallIntent:
 
 
 @pytest.fixture
-def ledger():
+async def ledger():
     return Ledger()
 
 
@@ -86,7 +85,7 @@ async def writer(ledger, monkeypatch):
 
 async def until(happens) -> None:
     async with asyncio.timeout(5):
-        while not happens():  # noqa: ASYNC110 - it happens in a thread
+        while not happens():  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.01)
 
 
@@ -160,16 +159,12 @@ async def test_a_refusal_is_asked_again_if_a_settlement_overtook_its_verdict(
     ledger.is_full = True
     judge = ledger.open_calls
 
-    def judge_then_settle(calls):
-        verdicts = judge(calls)  # refused for what is settled while the verdict is on its way
-        asyncio.run_coroutine_threadsafe(settle_one(), loop).result(5)
-        return verdicts
-
-    async def settle_one():
+    async def judge_then_settle(calls):
+        verdicts = await judge(calls)  # refused for what is settled while the verdict is on its way
         writer.settle(Settlement.nothing(intent()))
         await until(lambda: writer.backlog == 1)  # only the opening itself is left
+        return verdicts
 
-    loop = asyncio.get_running_loop()
     monkeypatch.setattr(ledger, "open_calls", judge_then_settle)
     assert (await writer.open(intent())).is_accepted
 
@@ -178,10 +173,10 @@ async def test_a_call_that_breaks_the_ledger_costs_itself_only(writer, ledger, m
     poison = intent()
     accept = ledger.settle_calls
 
-    def settle(settlements):
+    async def settle(settlements):
         if any(entry.intent is poison for entry in settlements):
             raise ZeroDivisionError
-        accept(settlements)
+        await accept(settlements)
 
     monkeypatch.setattr(ledger, "settle_calls", settle)
     for call in (intent(), poison, intent()):
