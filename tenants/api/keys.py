@@ -19,6 +19,7 @@ from tenants.common import scope
 from tenants.keys import services, verdicts
 from tenants.keys.intake import Purpose
 from tenants.keys.models import (
+    Availability,
     KeyReplacement,
     KeyStatus,
     MistralKey,
@@ -26,6 +27,7 @@ from tenants.keys.models import (
     VerdictCode,
 )
 from tenants.keys.services import Registration
+from tenants.mistral.errors import Confidence
 from tenants.organizations.models import Workspace
 from tenants.registry.models import RegisteredModel
 
@@ -96,6 +98,11 @@ class VerdictOut(Out):
     title = serializers.CharField()
     detail = serializers.CharField()
     next_step = serializers.CharField()
+    cause = serializers.CharField(help_text="What exactly was found, finer than the code.")
+    confidence = serializers.ChoiceField(
+        choices=[one.value for one in Confidence],
+        help_text="How well it is established that this is the cause.",
+    )
     checked_at = serializers.DateTimeField()
     evidence = EvidenceOut()
     identity = IdentityOut(allow_null=True)
@@ -178,6 +185,11 @@ class SeenModelOut(Out):
     capabilities = serializers.DictField(child=serializers.BooleanField())
     deprecation_at = serializers.DateTimeField(allow_null=True)
     replacement = serializers.CharField()
+    availability = serializers.ChoiceField(
+        choices=Availability.choices,
+        help_text="`archived` and `gone` ones answer no calls; gone ones are listed for 90 days.",
+    )
+    gone_at = serializers.DateTimeField(allow_null=True)
 
 
 class Keys(ApiView):

@@ -9,12 +9,18 @@ found                                  the key becomes
 either, about a key that works         what it was, once; believed when said twice in a row
 429, 5xx, time-out, broken body,       what it was; ``pending`` becomes ``unreachable`` once the
 any other refusal                      retries are used up
+200, of another workspace than the     ``suspended``
+one that is declared here
 its own date is over                   ``expired``, without a call
 its box does not open                  ``undecryptable``, without a call
 =====================================  ============================================================
 
 A refusal nobody has described (a 403 about the list itself, a 404) never takes a working key down:
 a wrong address or a firewall in front of Mistral answers so for every key at once.
+
+A key of another Mistral workspace is accepted there, and spends another cost centre's money: it is
+stopped like one whose money is not in order, and comes back when the declaration or the secret
+changes. docs/validation.md has the whole table.
 """
 
 from dataclasses import dataclass
@@ -22,7 +28,7 @@ from datetime import datetime, timedelta
 
 from tenants.keys.models import KeyStatus, VerdictCode
 from tenants.keys.timing import Timing, spread
-from tenants.mistral.errors import ErrorClass, UpstreamFailure
+from tenants.mistral.errors import Confidence, ErrorClass, Reach, UpstreamFailure
 from tenants.mistral.wire import Identity, ModelRow
 
 _CODES = {
@@ -37,6 +43,14 @@ _CODES = {
     ErrorClass.CONNECTOR_RATE_LIMITED: VerdictCode.RATE_LIMITED,
     ErrorClass.FORBIDDEN_OTHER: VerdictCode.WRONG_WORKSPACE,
 }
+#: Causes of our own; all others are the class of Mistral's answer.
+ACCEPTED = "accepted"
+ANOTHER_WORKSPACE = "another_workspace"
+NOT_REACHED = "not_reached"
+ANSWER_LOST = "answer_lost"
+OWN_DATE = "own_date"
+BOX_CLOSED = "box_closed"
+
 _STATUSES = {
     VerdictCode.OK: KeyStatus.VALID,
     VerdictCode.KEY_UNKNOWN: KeyStatus.INVALID,
@@ -58,9 +72,13 @@ class Finding:
         retry_after: seconds that Mistral asked to wait.
         models: what the key sees; None unless it was accepted.
         identity: whom the key belongs to; None when Mistral did not tell.
+        cause: what exactly was found, finer than the code.
+        confidence: how well it is established that the answer means this.
     """
 
     code: VerdictCode
+    cause: str = ACCEPTED
+    confidence: Confidence = Confidence.HIGH
     http_status: int | None = None
     mistral_code: str | None = None
     correlation_id: str | None = None
@@ -70,8 +88,10 @@ class Finding:
 
     @property
     def evidence(self) -> dict[str, int | str | None]:
-        """What Mistral answered, as it is kept."""
+        """What Mistral answered and what we made of it, as it is kept."""
         return {
+            "cause": self.cause,
+            "confidence": self.confidence,
             "http_status": self.http_status,
             "mistral_code": self.mistral_code,
             "correlation_id": self.correlation_id,
@@ -111,6 +131,8 @@ def found(failure: UpstreamFailure) -> Finding:
     """Translate a failure of Mistral's into a finding."""
     return Finding(
         code=_CODES.get(failure.error_class, VerdictCode.MISTRAL_UNAVAILABLE),
+        cause=_cause(failure),
+        confidence=failure.confidence,
         http_status=failure.http_status,
         mistral_code=failure.mistral_code,
         correlation_id=failure.correlation_id,
@@ -118,9 +140,19 @@ def found(failure: UpstreamFailure) -> Finding:
     )
 
 
+def _cause(failure: UpstreamFailure) -> str:
+    """Name what happened; where no answer came, how far the question got."""
+    if failure.error_class is not ErrorClass.SERVER_ERROR:
+        return failure.error_class.value
+    lost = {Reach.NEVER: NOT_REACHED, Reach.POSSIBLE: ANSWER_LOST}
+    return lost.get(failure.reach, failure.error_class.value)
+
+
 def judge(finding: Finding, given: Circumstances, *, now: datetime, timing: Timing) -> Judgement:
     """Apply the rules of this module."""
     status = _STATUSES.get(finding.code)
+    if finding.cause == ANOTHER_WORKSPACE:
+        status = KeyStatus.SUSPENDED
     if status is None:
         return _undecided(finding, given, now=now, timing=timing)
     if status is KeyStatus.EXPIRED:
@@ -128,7 +160,7 @@ def judge(finding: Finding, given: Circumstances, *, now: datetime, timing: Timi
     believed_at = given.secret_at + timedelta(seconds=timing.recheck)
     if status is KeyStatus.INVALID and given.status in _NEVER_JUDGED and now < believed_at:
         return Judgement(KeyStatus.PENDING, 0, believed_at)
-    if _is_doubtful(status, given, timing):
+    if finding.cause != ANOTHER_WORKSPACE and _is_doubtful(status, given, timing):
         asked_again = _after(timing.doubt, given, now)
         return Judgement(given.status, 0, asked_again, given.doubts + 1)
     waits = {

@@ -56,11 +56,14 @@ class MistralKey(TenantRow):
     expires_on = models.DateField(null=True, blank=True)
     created_by = models.CharField(max_length=254)
     revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
 
     verdict_code = models.CharField(max_length=32, choices=VerdictCode, blank=True)
     checked_at = models.DateTimeField(null=True, blank=True)
     evidence = models.JSONField(default=dict)
     identity = models.JSONField(null=True, blank=True)
+    mistral_organization_id = models.CharField(max_length=64, blank=True, default="", db_default="")
+    mistral_workspace_id = models.CharField(max_length=64, blank=True, default="", db_default="")
     models_seen = models.PositiveIntegerField(default=0)
 
     # How many checks in a row contradicted the status; one odd answer changes nothing.
@@ -136,6 +139,14 @@ class KeyReplacement(TenantRow):
         return f"…{self.last4}"
 
 
+class Availability(models.TextChoices):
+    """Whether a key may call a model that it has seen."""
+
+    AVAILABLE = "available"
+    ARCHIVED = "archived"
+    GONE = "gone"
+
+
 class SeenModel(TenantRow):
     """A model that a key listed when it was last checked; aliases are rows of their own."""
 
@@ -149,6 +160,10 @@ class SeenModel(TenantRow):
     capabilities = models.JSONField(default=dict)
     deprecation_at = models.DateTimeField(null=True)
     replacement = models.CharField(max_length=200, blank=True)
+    availability = models.CharField(
+        max_length=16, choices=Availability, default=Availability.AVAILABLE, db_default="available"
+    )
+    gone_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [

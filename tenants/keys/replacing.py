@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db.models.functions import Now
 
 from tenants.common.secrets import Secret
-from tenants.keys import slots
+from tenants.keys import placing, slots
 from tenants.keys.judgement import Finding, Judgement
 from tenants.keys.models import KeyReplacement, KeyStatus, MistralKey
 from tenants.organizations.audit import Actor
@@ -103,7 +103,7 @@ def take_over(actor: Actor, key: MistralKey, waiting: KeyReplacement, claim: UUI
         evidence=waiting.evidence,
         attempts=waiting.attempts + 1,
         doubts=0,
-        identity=None,
+        **placing.NOBODY,
     )
     if won:
         withdraw(key)

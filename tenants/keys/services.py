@@ -25,7 +25,17 @@ from tenants.common.models import new_id
 from tenants.common.problems import Conflict, Invalid
 from tenants.common.queue import enqueue_on_commit
 from tenants.common.secrets import Secret
-from tenants.keys import custody, expiry, intake, replacing, shape, slots, tasks
+from tenants.keys import (
+    announcing,
+    custody,
+    expiry,
+    intake,
+    placing,
+    replacing,
+    shape,
+    slots,
+    tasks,
+)
 from tenants.keys.models import KeyStatus, MistralKey, SeenModel
 from tenants.organizations.audit import Actor
 from tenants.organizations.models import Organization, Workspace
@@ -267,6 +277,7 @@ def delete_key(*, actor: Actor, key: MistralKey, force: bool = False) -> Mistral
             )
             replacing.withdraw(key)
             SeenModel.objects.filter(key=key).delete()
+            announcing.revoked(current)
             slots.done(actor, key, "key.deleted")
         key.refresh_from_db()
     return key
@@ -319,7 +330,7 @@ def _put_secret(actor: Actor, key: MistralKey, plain: Secret[str], expires_on: d
         "verdict_code": "",
         "checked_at": None,
         "evidence": {},
-        "identity": None,
+        **placing.NOBODY,
     }
     replacing.withdraw(key)
     slots.change(key, values)

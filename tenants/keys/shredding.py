@@ -6,6 +6,7 @@ it was, could be recognised.
 
 from django.db.models.functions import Now
 
+from tenants.keys import placing
 from tenants.keys.models import KeyReplacement, KeyStatus, MistralKey, SeenModel, SpentEnvelope
 
 
@@ -21,7 +22,7 @@ def shred_all() -> int:
         held_until=None,
     )
     MistralKey.objects.update(
-        fingerprint=b"", last4="", name="", created_by="", identity=None, evidence={}
+        fingerprint=b"", last4="", name="", created_by="", evidence={}, **placing.NOBODY
     )
     SeenModel.objects.all().delete()
     SpentEnvelope.objects.all().delete()

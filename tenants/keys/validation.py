@@ -18,24 +18,19 @@ from django.utils import timezone
 
 from tenants.common import scope
 from tenants.common.secrets import Secret
-from tenants.keys import custody, expiry, judgement, replacing
+from tenants.keys import announcing, custody, expiry, judgement, placing, replacing, seeing
 from tenants.keys.judgement import Circumstances, Finding
-from tenants.keys.models import KeyReplacement, MistralKey, SeenModel, VerdictCode
+from tenants.keys.models import KeyReplacement, MistralKey, VerdictCode
 from tenants.keys.timing import Timing, timing
 from tenants.mistral.client import ClientTimeouts, MistralClient
-from tenants.mistral.errors import MistralError
-from tenants.mistral.masking import mask_key_shaped
-from tenants.mistral.wire import Identity, ModelRow, ModelType
+from tenants.mistral.errors import Confidence, MistralError
 from tenants.organizations import audit
 from tenants.organizations.audit import Actor
-from tenants.organizations.models import OrganizationStatus
+from tenants.organizations.models import OrganizationStatus, Workspace
 
 log = structlog.get_logger(__name__)
 
 WORKER = Actor(kind="worker", id="keys.validate", name="keys.validate")
-_MAX_NAME = 200
-_MAX_COUNT = 2**31 - 1
-_YEARS = range(2000, 2200)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +65,7 @@ def validate(organization_id: UUID, key_id: UUID) -> None:
         return
     finding = claimed.finding
     if claimed.plain is not None and finding is None:
-        finding = _ask(claimed.plain, times)
+        finding = _ask(claimed.plain, claimed.key.workspace, times)
     if finding is None:
         return
     _commit(claimed, finding, times)
@@ -105,11 +100,11 @@ def _claim(organization_id: UUID, key_id: UUID, times: Timing) -> _Claimed | Non
 def _opened(claim: UUID, key: MistralKey) -> _Claimed:
     """Open a claimed key, or find at once why it need not be asked about."""
     if expiry.has_expired(key.expires_on, key.organization.timezone, timezone.now()):
-        return _Claimed(claim, key, None, Finding(VerdictCode.EXPIRED_LOCALLY))
+        return _Claimed(claim, key, None, Finding(VerdictCode.EXPIRED_LOCALLY, judgement.OWN_DATE))
     try:
         return _Claimed(claim, key, custody.borrow(key), None)
     except custody.UndecryptableError:
-        return _Claimed(claim, key, None, Finding(VerdictCode.UNDECRYPTABLE))
+        return _Claimed(claim, key, None, Finding(VerdictCode.UNDECRYPTABLE, judgement.BOX_CLOSED))
 
 
 def _read(key_id: UUID) -> MistralKey:
@@ -124,9 +119,9 @@ def _try_waiting(claimed: _Claimed, waiting: KeyReplacement, times: Timing) -> _
             plain = custody.borrow_waiting(key, waiting)
             finding = None
         except custody.UndecryptableError:
-            finding = Finding(VerdictCode.UNDECRYPTABLE)
+            finding = Finding(VerdictCode.UNDECRYPTABLE, judgement.BOX_CLOSED)
     if finding is None:
-        finding = _ask(plain, times)
+        finding = _ask(plain, key.workspace, times)
     now = timezone.now()
     given = Circumstances(waiting.status, waiting.secret_at, waiting.attempts + 1, None)
     judged = judgement.judge(finding, given, now=now, timing=times)
@@ -152,8 +147,8 @@ def _put_to_sleep(key: MistralKey, times: Timing) -> None:
     )
 
 
-def _ask(plain: Secret[str], times: Timing) -> Finding:
-    """Ask what the key sees, then whose it is; only the first decides about the key."""
+def _ask(plain: Secret[str], declared: Workspace, times: Timing) -> Finding:
+    """Ask what the key sees, then whose it is; that nobody tells whose it is decides nothing."""
     timeouts = ClientTimeouts(connect=times.connect, read=times.read, total=times.answer)
     with MistralClient(settings.MISTRAL_API_URL, plain, timeouts=timeouts) as client:
         try:
@@ -168,10 +163,19 @@ def _ask(plain: Secret[str], times: Timing) -> Finding:
             models=models,
         )
         try:
-            return replace(finding, identity=client.whoami())
+            finding = replace(finding, identity=client.whoami())
         except MistralError as error:
             log.info("identity_unknown", error=str(error.failure))
             return finding
+    if finding.identity and placing.is_elsewhere(declared, finding.identity.workspace):
+        by_id = declared.mistral_workspace_id != ""
+        return replace(
+            finding,
+            code=VerdictCode.WRONG_WORKSPACE,
+            cause=judgement.ANOTHER_WORKSPACE,
+            confidence=Confidence.HIGH if by_id else Confidence.MEDIUM,
+        )
+    return finding
 
 
 def _commit(claimed: _Claimed, finding: Finding, times: Timing) -> None:
@@ -183,10 +187,8 @@ def _commit(claimed: _Claimed, finding: Finding, times: Timing) -> None:
         next_check_at = min(claimed.no_later, next_check_at or claimed.no_later)
     changes: dict[str, object] = {}
     if finding.identity is not None:
-        changes["identity"] = _names(finding.identity, claimed.plain)
-    seen = None if finding.models is None else _seen_models(key, finding.models)
-    if seen is not None:
-        changes["models_seen"] = len(seen)
+        changes["identity"] = placing.names(finding.identity, claimed.plain)
+        changes |= placing.ids(finding.identity)
     with scope.tenant(key.organization_id):
         won = MistralKey.objects.filter(pk=key.pk, claim=claimed.claim).update(
             status=judged.status,
@@ -207,9 +209,11 @@ def _commit(claimed: _Claimed, finding: Finding, times: Timing) -> None:
         if not won:
             log.info("claim_lost", key_id=str(key.id))
             return
-        if seen is not None:
-            _replace_seen(key, seen)
+        if finding.models is not None:
+            many = seeing.store(key, seeing.read(key, finding.models), now)
+            MistralKey.objects.filter(pk=key.pk).update(models_seen=many)
         if judged.status != key.status:
+            announcing.changed(key, judged.status, finding)
             audit.record(
                 actor=WORKER,
                 organization_id=key.organization_id,
@@ -224,76 +228,3 @@ def _good_until(key: MistralKey) -> datetime | None:
     if key.expires_on is None:
         return None
     return expiry.ends_at(key.expires_on, key.organization.timezone)
-
-
-def _names(identity: Identity, plain: Secret[str] | None) -> dict[str, str | None]:
-    """Keep what people call the key at Mistral, and nothing about the person.
-
-    Names are free text: what quotes the key, or looks like one, is masked.
-    """
-    secrets = () if plain is None else (plain,)
-    named = {
-        "organization": identity.organization,
-        "workspace": identity.workspace,
-        "key_name": identity.api_key,
-    }
-    return {
-        role: mask_key_shaped(found.name or found.id, secrets=secrets) if found else None
-        for role, found in named.items()
-    }
-
-
-def _seen_models(key: MistralKey, rows: tuple[ModelRow, ...]) -> list[SeenModel]:
-    """Turn Mistral's list into rows: each id once, archived ones and what no column takes not."""
-    listed = {row.id: row for row in rows if not row.archived and len(row.id) <= _MAX_NAME}
-    return [_seen_model(key, row) for row in listed.values()]
-
-
-def _seen_model(key: MistralKey, row: ModelRow) -> SeenModel:
-    tuned = row.type is ModelType.FINE_TUNED
-    name = row.id if tuned else row.canonical_name
-    length, deprecated_at = row.max_context_length, row.deprecated_at
-    return SeenModel(
-        organization_id=key.organization_id,
-        key_id=key.pk,
-        mistral_id=row.id,
-        name=_short(name) or row.id,
-        aliases=[alias for alias in row.aliases if _short(alias)],
-        kind=row.type,
-        root=_short(row.root),
-        context_length=length if length and length <= _MAX_COUNT else None,
-        capabilities=dict.fromkeys(sorted(row.capabilities), True),
-        deprecation_at=deprecated_at if deprecated_at and deprecated_at.year in _YEARS else None,
-        replacement=_short(row.replacement),
-    )
-
-
-def _short(text: str | None) -> str:
-    return text if text and len(text) <= _MAX_NAME else ""
-
-
-_COMPARED = (
-    "mistral_id",
-    "name",
-    "aliases",
-    "kind",
-    "root",
-    "context_length",
-    "capabilities",
-    "deprecation_at",
-    "replacement",
-)
-
-
-def _replace_seen(key: MistralKey, seen: list[SeenModel]) -> None:
-    """Store what the key sees now; a list that did not change is not written again."""
-    stored = SeenModel.objects.filter(key=key)
-    before = {row.mistral_id: row for row in stored}
-    if len(before) == len(seen) and all(
-        (old := before.get(new.mistral_id)) is not None
-        and all(getattr(old, name) == getattr(new, name) for name in _COMPARED)
-        for new in seen
-    ):
-        return
-    stored.delete()
-    SeenModel.objects.bulk_create(seen)

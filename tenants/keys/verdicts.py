@@ -12,16 +12,10 @@ from typing import Any
 from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as _
 
+from tenants.keys import causes
+from tenants.keys.causes import Words
 from tenants.keys.models import KeyReplacement, KeyStatus, MistralKey, VerdictCode
-
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    """A verdict in words."""
-
-    title: str
-    detail: str
-    next_step: str
+from tenants.mistral.errors import Confidence, ErrorClass
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +23,8 @@ class Verdict:
     """The outcome of a key's last check, as it is shown.
 
     Attributes:
+        cause: what exactly was found, finer than the code.
+        confidence: how well it is established that this is the cause.
         evidence: ``http_status``, ``mistral_code``, ``correlation_id``; None where there is none.
         identity: names of ``organization``, ``workspace`` and ``key_name`` at Mistral.
         models: how many models the key saw when it was last accepted.
@@ -38,6 +34,8 @@ class Verdict:
     title: str
     detail: str
     next_step: str
+    cause: str
+    confidence: str
     checked_at: datetime
     evidence: Mapping[str, Any]
     identity: Mapping[str, str | None] | None
@@ -73,17 +71,6 @@ _DOUBTED = Words(
         " stays valid until a second check says the same."
     ),
     _("Nothing to do yet: the key is checked again in a few seconds."),
-)
-_INCLUDED = Words(
-    _("The usage included in the plan is used up"),
-    _(
-        "Mistral knows the key, but the usage that the plan includes for this month is used up and"
-        " pay-as-you-go is off, so calls are refused."
-    ),
-    _(
-        "Switch on pay-as-you-go at https://admin.mistral.ai/subscription or wait for next month."
-        " The key is checked again by itself."
-    ),
 )
 _REVOKED = Words(
     _("The key was deleted"),
@@ -233,6 +220,8 @@ def of(key: MistralKey | KeyReplacement) -> Verdict | None:
         title=gettext(words.title),
         detail=gettext(words.detail),
         next_step=gettext(words.next_step),
+        cause=key.evidence.get("cause") or key.verdict_code,
+        confidence=_confidence(key, words),
         checked_at=key.checked_at,
         evidence=key.evidence,
         identity=key.identity if isinstance(key, MistralKey) else None,
@@ -247,9 +236,17 @@ def _words(code: VerdictCode, key: MistralKey | KeyReplacement) -> Words:
         return _DOUBTED
     if code is VerdictCode.KEY_UNKNOWN and key.status == KeyStatus.PENDING:
         return _FRESH
-    if code is VerdictCode.SPENDING_LIMIT_REACHED:
-        is_included = key.evidence.get("mistral_code") == _INCLUDED_USAGE
-        return _INCLUDED if is_included else _WORDS[code]
     if code is VerdictCode.MISTRAL_UNAVAILABLE and key.status == KeyStatus.UNREACHABLE:
         return _UNREACHABLE
-    return _WORDS[code]
+    cause = key.evidence.get("cause")
+    if key.evidence.get("mistral_code") == _INCLUDED_USAGE:
+        cause = ErrorClass.INCLUDED_USAGE_EXHAUSTED
+    return causes.WORDS.get(cause or "", _WORDS[code])
+
+
+def _confidence(key: MistralKey | KeyReplacement, words: Words) -> str:
+    """Tell how sure the cause is: nobody is sure of a refusal that will be asked about again."""
+    if words in {_FRESH, _DOUBTED}:
+        return Confidence.LOW
+    told: str = key.evidence.get("confidence", Confidence.HIGH)
+    return told

@@ -11,7 +11,15 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tenants.mistral.errors import ErrorClass, Family, Quota, Retry, Scope, UpstreamFailure
+from tenants.mistral.errors import (
+    Confidence,
+    ErrorClass,
+    Family,
+    Quota,
+    Retry,
+    Scope,
+    UpstreamFailure,
+)
 from tenants.mistral.headers import read_correlation_id, read_rate_limits, read_retry_after
 
 _MAX_BODY_BYTES = 256 * 1024
@@ -39,7 +47,8 @@ class _Body:
 class _Rule:
     """An answer fits when its status and path do, and any one of the rule's marks (if it has any).
 
-    `types` and `path` are beginnings; `text` is a pattern for the lower-case sentence.
+    `types` and `path` are beginnings; `text` is a pattern for the lower-case sentence. `confidence`
+    says how well the meaning is established; without marks it is concluded from the status.
     """
 
     error_class: ErrorClass
@@ -50,6 +59,7 @@ class _Rule:
     codes: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
     text: str = ""
+    confidence: Confidence = Confidence.LOW
 
     def fits(self, status: int, path: str, body: _Body) -> bool:
         """Decide for an answer."""
@@ -69,6 +79,7 @@ class _Rule:
         )
 
 
+_HIGH, _MEDIUM = Confidence.HIGH, Confidence.MEDIUM
 _REDIRECTS, _REFUSALS, _FAILURES = range(300, 400), range(400, 500), range(500, 1000)
 _BUSY = frozenset({429, *range(500, 600)})
 _ANY = range(400, 1000)
@@ -80,9 +91,19 @@ _RULES = (
         _BUSY,
         Scope.MODEL,
         Retry.BACKOFF,
-        codes=("3505", "3810"),
-        types=("service_tier_capacity_exceeded", "engine_max_pending_tokens"),
+        codes=("3810",),
+        types=("engine_max_pending_tokens",),
+        confidence=_MEDIUM,
+    ),
+    _Rule(
+        ErrorClass.CAPACITY,
+        _BUSY,
+        Scope.MODEL,
+        Retry.BACKOFF,
+        codes=("3505",),
+        types=("service_tier_capacity_exceeded",),
         text=r".*\bcapacity exceeded",
+        confidence=_HIGH,
     ),
     # Their own faults, whatever the status: the one of `unreachable_backend` is not established.
     _Rule(
@@ -90,8 +111,17 @@ _RULES = (
         _ANY,
         Scope.SERVER,
         Retry.BACKOFF,
-        codes=("1000", "1100", "3800"),
-        types=("internal_server_error", "unreachable_backend"),
+        codes=("1000", "3800"),
+        types=("internal_server_error",),
+        confidence=_MEDIUM,
+    ),
+    _Rule(
+        ErrorClass.SERVER_ERROR,
+        _ANY,
+        Scope.SERVER,
+        Retry.BACKOFF,
+        codes=("1100",),
+        types=("unreachable_backend",),
     ),
     # The key is known: never tell its owner that it is wrong. 401 today, 403 in 2024.
     _Rule(
@@ -99,8 +129,11 @@ _RULES = (
         (401, 403),
         Scope.ORGANIZATION,
         text=r"inactive subscription",
+        confidence=_MEDIUM,
     ),
     _Rule(ErrorClass.ADMIN_KEY_REQUIRED, (401,), Scope.KEY, path="/v1/admin"),
+    _Rule(ErrorClass.KEY_INVALID, (401,), Scope.KEY, text=r"unauthorized\b", confidence=_HIGH),
+    _Rule(ErrorClass.KEY_INVALID, (401,), Scope.KEY, text=r"invalid api key\b", confidence=_MEDIUM),
     _Rule(ErrorClass.KEY_INVALID, (401,), Scope.KEY),
     _Rule(
         ErrorClass.INCLUDED_USAGE_EXHAUSTED,
@@ -109,6 +142,7 @@ _RULES = (
         Retry.AFTER_RESET,
         codes=("2303",),
         types=("billing_api_budget_exhausted",),
+        confidence=_MEDIUM,
     ),
     _Rule(
         ErrorClass.SPENDING_LIMIT_REACHED,
@@ -117,6 +151,7 @@ _RULES = (
         Retry.AFTER_RESET,
         codes=("2300",),
         types=("billing_customer_",),
+        confidence=_MEDIUM,
     ),
     # The body of a workspace's limit is not established; its type should begin like the others.
     _Rule(
@@ -127,7 +162,18 @@ _RULES = (
         types=("billing_",),
     ),
     _Rule(
-        ErrorClass.BATCH_TOO_BIG_FOR_FREE, (402,), Scope.REQUEST, text=r".*\bbatch jobs this big"
+        ErrorClass.BATCH_TOO_BIG_FOR_FREE,
+        (402,),
+        Scope.REQUEST,
+        text=r".*\bbatch jobs this big",
+        confidence=_MEDIUM,
+    ),
+    _Rule(
+        ErrorClass.SUBSCRIPTION_REQUIRED,
+        (402,),
+        Scope.ORGANIZATION,
+        text=r".*\bsubscription\b",
+        confidence=_MEDIUM,
     ),
     _Rule(ErrorClass.SUBSCRIPTION_REQUIRED, (402,), Scope.ORGANIZATION),
     _Rule(
@@ -136,6 +182,7 @@ _RULES = (
         Scope.MODEL,
         codes=("1910",),
         types=("tier_not_allowed",),
+        confidence=_MEDIUM,
     ),
     _Rule(
         ErrorClass.LABS_NOT_ENABLED,
@@ -143,6 +190,7 @@ _RULES = (
         Scope.MODEL,
         codes=("1913",),
         types=("labs_not_enabled",),
+        confidence=_MEDIUM,
     ),
     _Rule(ErrorClass.FORBIDDEN_OTHER, (403,), Scope.KEY),
     # A retired model: documentation says 404, recordings show 400 with code 1500.
@@ -153,19 +201,28 @@ _RULES = (
         Scope.MODEL,
         codes=("1500",),
         types=("invalid_model",),
-        text=r"model\b.*\bwas not found",
+        confidence=_HIGH,
     ),
-    _Rule(ErrorClass.NO_ROUTE, (404,), Scope.CLIENT, text=r"no route matched"),
+    _Rule(ErrorClass.MODEL_UNKNOWN, (400, 404), Scope.MODEL, text=r"model\b.*\bwas not found"),
+    _Rule(ErrorClass.NO_ROUTE, (404,), Scope.CLIENT, text=r"no route matched", confidence=_MEDIUM),
     _Rule(ErrorClass.MODEL_UNKNOWN, (404,), Scope.MODEL, path="/v1/models/"),
-    _Rule(ErrorClass.NO_ROUTE, (404,), Scope.CLIENT, text=r"not found\Z"),
+    _Rule(ErrorClass.NO_ROUTE, (404,), Scope.CLIENT, text=r"not found\Z", confidence=_MEDIUM),
     _Rule(ErrorClass.NOT_FOUND, (404,), Scope.REQUEST),
-    _Rule(ErrorClass.VALIDATION, (422,), Scope.REQUEST),
+    _Rule(
+        ErrorClass.VALIDATION,
+        (422,),
+        Scope.REQUEST,
+        types=("invalid_request_error",),
+        confidence=_MEDIUM,
+    ),
+    _Rule(ErrorClass.VALIDATION, (422,), Scope.REQUEST, confidence=_HIGH),
     _Rule(
         ErrorClass.CONNECTOR_RATE_LIMITED,
         (429,),
         Scope.WORKSPACE,
         Retry.BACKOFF,
         text=r".*\bconnector\b",
+        confidence=_MEDIUM,
     ),
     # The status says as much; the marks are for error events, which have none.
     _Rule(
@@ -176,13 +233,23 @@ _RULES = (
         codes=("1300",),
         types=("rate_limited",),
         text=r".*\brate limit exceeded",
+        confidence=_HIGH,
     ),
-    _Rule(ErrorClass.RATE_LIMITED, (429,), Scope.WORKSPACE, Retry.BACKOFF),
-    _Rule(ErrorClass.SERVER_ERROR, (408,), Scope.SERVER, Retry.BACKOFF),
+    _Rule(ErrorClass.RATE_LIMITED, (429,), Scope.WORKSPACE, Retry.BACKOFF, confidence=_MEDIUM),
+    _Rule(ErrorClass.SERVER_ERROR, (408,), Scope.SERVER, Retry.BACKOFF, confidence=_MEDIUM),
+    _Rule(ErrorClass.BAD_REQUEST, (400,), Scope.REQUEST, codes=("3051",), confidence=_HIGH),
+    _Rule(
+        ErrorClass.BAD_REQUEST,
+        (400,),
+        Scope.REQUEST,
+        codes=("3291", "3310", "3740"),
+        types=("invalid_request_", "document_parser_"),
+        confidence=_MEDIUM,
+    ),
     _Rule(ErrorClass.BAD_REQUEST, _REFUSALS, Scope.REQUEST),
     # A redirect is never followed: it would carry the key to another address.
     _Rule(ErrorClass.NO_ROUTE, _REDIRECTS, Scope.CLIENT),
-    _Rule(ErrorClass.SERVER_ERROR, _FAILURES, Scope.SERVER, Retry.BACKOFF),
+    _Rule(ErrorClass.SERVER_ERROR, _FAILURES, Scope.SERVER, Retry.BACKOFF, confidence=_MEDIUM),
 )
 _FAULT = _RULES[-1]
 
@@ -241,6 +308,7 @@ def _failure(rule: _Rule, status: int | None, body: _Body) -> UpstreamFailure:
         mistral_code=body.code,
         mistral_type=body.type,
         correlation_id=body.request_id,
+        confidence=rule.confidence,
     )
 
 

@@ -129,6 +129,15 @@ class Reach(StrEnum):
     ANSWERED = "answered"
 
 
+@unique
+class Confidence(StrEnum):
+    """How well it is established that an answer means what we say it means."""
+
+    HIGH = "high"  # recorded traffic, or Mistral's own words
+    MEDIUM = "medium"  # others have published it
+    LOW = "low"  # documented without a body, or concluded
+
+
 @dataclass(frozen=True, slots=True)
 class UpstreamFailure:
     """What an upstream failure means; safe to store, log and show.
@@ -147,6 +156,7 @@ class UpstreamFailure:
     correlation_id: str | None = None
     retry_after_seconds: int | None = None
     quota: Quota | None = None
+    confidence: Confidence = Confidence.HIGH
 
     @property
     def family(self) -> Family:

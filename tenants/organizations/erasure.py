@@ -51,7 +51,11 @@ def forget(organization: Organization) -> bool:
             archived_at=Now()
         )
         Workspace.objects.filter(organization=organization).update(
-            name=ERASED_NAME, description="", icon=""
+            name=ERASED_NAME,
+            description="",
+            icon="",
+            mistral_workspace_id="",
+            mistral_workspace_name="",
         )
     return bool(won)
 

@@ -45,6 +45,11 @@ class Workspace(TenantRow):
     is_default = models.BooleanField(default=False)
     archived_at = models.DateTimeField(null=True, blank=True)
 
+    # The workspace at Mistral that its keys must belong to; both empty: any. The id decides where
+    # it is known, else the name.
+    mistral_workspace_id = models.CharField(max_length=64, blank=True, default="", db_default="")
+    mistral_workspace_name = models.CharField(max_length=200, blank=True, default="", db_default="")
+
     class Meta:
         ordering = ["-id"]
         constraints = [

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
@@ -20,6 +20,7 @@ from tenants.organizations.models import Organization, Workspace
 
 _SLUG_LENGTH = 60
 _SLUG_TAIL = 6
+_DECLARED = frozenset({"mistral_workspace_id", "mistral_workspace_name"})
 
 
 def create_organization(
@@ -92,35 +93,60 @@ def update_organization(
 
 
 def create_workspace(
-    *, actor: Actor, organization: Organization, name: str, icon: str = "", description: str = ""
+    *,
+    actor: Actor,
+    organization: Organization,
+    name: str,
+    icon: str = "",
+    description: str = "",
+    mistral_workspace_id: str = "",
+    mistral_workspace_name: str = "",
 ) -> Workspace:
-    """Add a workspace.
+    """Add a workspace, with the workspace at Mistral that its keys must belong to, if any.
 
     Raises:
         Conflict: ``name_taken``: an active workspace has this name already.
     """
     with _unique_workspace_name(), scope.tenant(organization.id):
         workspace = Workspace.objects.create(
-            organization_id=organization.id, name=name, icon=icon, description=description
+            organization_id=organization.id,
+            name=name,
+            icon=icon,
+            description=description,
+            mistral_workspace_id=mistral_workspace_id,
+            mistral_workspace_name=mistral_workspace_name,
         )
         _record_workspace(actor, workspace, "workspace.created")
     return workspace
 
 
 def update_workspace(
-    *, actor: Actor, workspace: Workspace, changes: Mapping[str, Any]
+    *,
+    actor: Actor,
+    workspace: Workspace,
+    changes: Mapping[str, Any],
+    declare: Callable[[Workspace], None] | None = None,
 ) -> Workspace:
-    """Change name, icon or description.
+    """Change name, icon, description, or which workspace at Mistral its keys must belong to.
+
+    Args:
+        actor: who changes it.
+        workspace: which one.
+        changes: by field.
+        declare: what another Mistral workspace means for the room that has the keys; it runs in
+            the same transaction, and may refuse.
 
     Raises:
         Conflict: ``name_taken``, or ``workspace_archived``: an archived one stays as it was.
     """
-    changed = _apply(workspace, changes, {"name", "icon", "description"})
+    changed = _apply(workspace, changes, {"name", "icon", "description", *_DECLARED})
     if changed:
         with _unique_workspace_name(), scope.tenant(workspace.organization_id):
             active = Workspace.objects.filter(pk=workspace.pk, archived_at=None)
             if not active.update(**{name: getattr(workspace, name) for name in changed}):
                 raise archived()
+            if declare is not None and _DECLARED & set(changed):
+                declare(workspace)
             _record_workspace(actor, workspace, "workspace.updated", changed)
     return workspace
 

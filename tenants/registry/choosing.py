@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from tenants.common.problems import Conflict, Invalid
 from tenants.keys import expiry
-from tenants.keys.models import KeyStatus, MistralKey, SeenModel
+from tenants.keys.models import Availability, KeyStatus, MistralKey, SeenModel
 from tenants.organizations.models import Workspace
 from tenants.registry import catalog
 
@@ -45,7 +45,10 @@ def choose(workspace: Workspace, mistral_model: str, key: MistralKey | None) -> 
         if not keys.exists():
             raise _none_usable(workspace)
     chosen = (
-        keys.filter(seen_models__mistral_id=mistral_model)
+        keys.filter(
+            seen_models__mistral_id=mistral_model,
+            seen_models__availability=Availability.AVAILABLE,
+        )
         .order_by(F("expires_on").desc(nulls_first=True), "-id")
         .select_for_update(no_key=True, of=("self",))
         .first()
@@ -96,7 +99,8 @@ def _none_usable(workspace: Workspace) -> Conflict:
 
 
 def _not_available(mistral_model: str, keys: QuerySet[MistralKey]) -> Invalid:
-    seen = set(SeenModel.objects.filter(key__in=keys).values_list("mistral_id", flat=True))
+    callable_ones = SeenModel.objects.filter(key__in=keys, availability=Availability.AVAILABLE)
+    seen = set(callable_ones.values_list("mistral_id", flat=True))
     near = _nearest(mistral_model, seen)
     if near:
         detail = _(

@@ -4,6 +4,7 @@ import pytest
 
 from tenants.common import scope
 from tenants.keys.models import KeyStatus, MistralKey
+from tenants.organizations.models import Announcement
 from tests import factories
 from tests.api.world import made_up_key, registered_model, valid_key
 
@@ -185,12 +186,59 @@ def test_an_archived_workspace_takes_no_key(hers, alice):
     assert (answer.status, answer.code) == (409, "workspace_archived")
 
 
-def test_a_workspace_tells_the_name_that_its_newest_valid_key_has_at_mistral(hers, alice):
+def test_a_workspace_tells_the_mistral_workspace_that_its_first_valid_key_belongs_to(hers, alice):
     address = f"workspaces/{hers.workspace.pk}"
-    assert alice.get(address).body["mistral_workspace"] == {"id": None, "name": "Default"}
+    assert alice.get(address).body["mistral_workspace"] == {
+        "id": None,
+        "name": "Default",
+        "source": "learned",
+    }
     with scope.tenant(hers.organization.pk):
         MistralKey.objects.update(status=KeyStatus.INVALID)
     assert alice.get(address).body["mistral_workspace"] is None
+
+
+def test_a_workspace_declares_its_mistral_workspace_and_takes_it_back(alice, organization):
+    declared = {"id": "3f0c6a3e-3c19-4f0e-9d0e-5f7a3f3f3f3f", "name": "Vendite"}
+    path = f"organizations/{organization.pk}/workspaces"
+    made = alice.post(path, {"name": "Vendite", "mistral_workspace": declared})
+    assert made.status == 201
+    assert made.body["mistral_workspace"] == {**declared, "source": "declared"}
+    address = f"workspaces/{made.body['id']}"
+    by_name = alice.patch(address, {"mistral_workspace": {"name": "Altra"}}).body
+    assert by_name["mistral_workspace"] == {"id": None, "name": "Altra", "source": "declared"}
+    assert alice.patch(address, {"icon": "x"}).body["mistral_workspace"]["name"] == "Altra"
+    assert alice.patch(address, {"mistral_workspace": None}).body["mistral_workspace"] is None
+    empty = alice.patch(address, {"mistral_workspace": {}})
+    assert (empty.status, empty.pointers) == (422, {"/mistral_workspace/id": "required"})
+
+
+def test_a_declaration_that_would_stop_a_working_key_is_refused(hers, alice):
+    address = f"workspaces/{hers.workspace.pk}"
+    answer = alice.patch(address, {"icon": "x", "mistral_workspace": {"name": "Vendite"}})
+    assert (answer.status, answer.code) == (409, "keys_of_another_workspace")
+    assert answer.body["keys"][0]["id"] == str(hers.key.pk)
+    unchanged = alice.get(address).body
+    assert (unchanged["icon"], unchanged["mistral_workspace"]["source"]) == ("", "learned")
+
+
+def test_a_verdict_tells_cause_and_confidence(hers, alice):
+    verdict = alice.get(f"keys/{hers.key.pk}").body["verdict"]
+    assert (verdict["cause"], verdict["confidence"]) == ("ok", "high")
+
+
+def test_a_model_whose_key_is_deleted_by_force_is_announced_as_blocked(hers, alice):
+    assert alice.delete(f"keys/{hers.key.pk}?force=true").status == 204
+    with scope.tenant(hers.organization.pk):
+        told = [row.data for row in Announcement.objects.filter(kind="model.blocked")]
+    assert told == [
+        {
+            "model_id": str(hers.model.pk),
+            "name": hers.model.name,
+            "key_id": str(hers.key.pk),
+            "reason": "key_revoked",
+        }
+    ]
 
 
 def test_the_number_of_models_counts_each_key_for_itself(hers, alice):

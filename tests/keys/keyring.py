@@ -36,9 +36,10 @@ def fresh(key):
 
 
 def seen(key):
-    """Ids of the models that a key sees."""
+    """Ids of the models that a key may call."""
     with scope.tenant(key.organization_id):
-        return set(key.seen_models.values_list("mistral_id", flat=True))
+        rows = key.seen_models.filter(availability="available")
+        return set(rows.values_list("mistral_id", flat=True))
 
 
 def set_back(key, **fields):

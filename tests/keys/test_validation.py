@@ -72,7 +72,9 @@ def test_aliases_lead_to_one_name_and_fine_tuned_models_are_their_own(workspace,
     assert rows["mistral-small-latest"].capabilities["completion_chat"] is True
     assert (rows[tuned].name, rows[tuned].root) == (tuned, "mistral-small-2603")
     assert rows[tuned].kind == "fine-tuned"
-    assert not [name for name in rows if "aurora-archive" in name], "archived models answer nothing"
+    archived = "ft:mistral-small-2603:aurora-archive:20250911:10ab34cd"
+    assert rows[archived].availability == "archived"
+    assert key.models_seen == len(rows) - 1 == len(seen(key)), "archived models answer nothing"
 
 
 @pytest.mark.parametrize("form", ["x-api-key", "bearer"])
@@ -229,7 +231,13 @@ def test_a_mistral_that_cannot_be_connected_says_nothing_about_the_key(
     settings.MISTRAL_API_URL = f"http://127.0.0.1:{unused_tcp_port}"
     key = checked(registered(workspace, made_up()))
     assert (key.status, key.verdict_code) == (KeyStatus.PENDING, VerdictCode.MISTRAL_UNAVAILABLE)
-    assert key.evidence == {"http_status": None, "mistral_code": None, "correlation_id": None}
+    assert key.evidence == {
+        "cause": "not_reached",
+        "confidence": "high",
+        "http_status": None,
+        "mistral_code": None,
+        "correlation_id": None,
+    }
 
 
 def test_waits_double_and_a_new_key_is_unreachable_once_the_retries_are_used_up(workspace, made_up):
@@ -334,7 +342,7 @@ def test_keys_of_a_suspended_organization_are_not_used(organization, workspace, 
     assert mistral.state.calls(key=name_of(plain)) == []
 
 
-def test_a_model_that_is_gone_from_the_list_is_no_longer_seen(workspace, made_up):
+def test_a_model_that_left_the_list_is_gone_for_ninety_days_and_then_forgotten(workspace, made_up):
     plain = made_up(organization="aurora", workspace="main")
     key = checked(registered(workspace, plain))
     with scope.tenant(key.organization_id):
@@ -342,14 +350,25 @@ def test_a_model_that_is_gone_from_the_list_is_no_longer_seen(workspace, made_up
         kept = key.seen_models.get(mistral_id="mistral-embed").pk
     key = checked(set_back(key, next_check_at=1))
     assert "gone" not in seen(key)
+    assert key.models_seen == len(seen(key))
     with scope.tenant(key.organization_id):
-        rewritten = key.seen_models.get(mistral_id="mistral-embed").pk
-    assert rewritten != kept
+        gone = key.seen_models.get(mistral_id="gone")
+        assert (gone.availability, gone.gone_at) == ("gone", key.checked_at)
+        assert key.seen_models.get(mistral_id="mistral-embed").pk == kept, "the same is not written"
+        key.seen_models.filter(pk=gone.pk).update(gone_at=gone.gone_at - timedelta(days=91))
     key = checked(set_back(key, next_check_at=1))
     with scope.tenant(key.organization_id):
-        assert key.seen_models.get(mistral_id="mistral-embed").pk == rewritten, (
-            "a list that did not change is not written again"
-        )
+        assert not key.seen_models.filter(mistral_id="gone").exists()
+
+
+def test_a_model_that_comes_back_is_available_again(workspace, made_up):
+    key = checked(registered(workspace, made_up()))
+    with scope.tenant(key.organization_id):
+        model = key.seen_models.filter(mistral_id="mistral-embed")
+        model.update(availability="gone", gone_at=timezone.now())
+    key = checked(set_back(key, next_check_at=1))
+    with scope.tenant(key.organization_id):
+        assert (model.get().availability, model.get().gone_at) == ("available", None)
 
 
 def test_a_change_of_status_is_audited_once_and_a_check_that_changes_nothing_is_not(
