@@ -36,6 +36,24 @@ class Organization(Row):
         return self.name
 
 
+class FormerTimeZone(TenantRow):
+    """The zone that an organization's days and budget months were in until an instant.
+
+    What was counted in a day or a month stays there when the zone changes.
+    """
+
+    timezone = models.CharField(max_length=64)
+    until = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "until"], name="former_time_zone_uniq")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.timezone} until {self.until:%Y-%m-%d %H:%M}"
+
+
 class Workspace(TenantRow):
     """A part of an organization with keys, models and spend of its own."""
 

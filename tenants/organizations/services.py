@@ -16,7 +16,7 @@ from tenants.common.models import new_id
 from tenants.common.problems import Conflict
 from tenants.organizations import audit, data_keys
 from tenants.organizations.audit import Actor
-from tenants.organizations.models import Organization, Workspace
+from tenants.organizations.models import FormerTimeZone, Organization, Workspace
 
 _SLUG_LENGTH = 60
 _SLUG_TAIL = 6
@@ -75,12 +75,15 @@ def update_organization(
 ) -> Organization:
     """Change name, AIsuru tenant, locale or time zone.
 
-    The currency never changes: past costs are in it.
+    The currency never changes: past costs are in it. Days and months that were counted in the
+    former zone stay as they were.
     """
     allowed = {"name", "aisuru_tenant", "locale", "timezone", "owner_email"}
     changed = _apply(organization, changes, allowed)
     if changed:
         with scope.tenant(organization.id):
+            if "timezone" in changed:
+                _remember_time_zone(organization)
             organization.save(update_fields=changed)
             audit.record(
                 actor=actor,
@@ -185,6 +188,15 @@ def _apply(
     for name in changed:
         setattr(row, name, changes[name])
     return changed
+
+
+def _remember_time_zone(organization: Organization) -> None:
+    """Keep the zone that ends now, as the database knows it: two changes at once are two spans."""
+    standing = Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
+    if standing.timezone != organization.timezone:
+        FormerTimeZone.objects.create(
+            organization=organization, timezone=standing.timezone, until=timezone.now()
+        )
 
 
 def _record_workspace(
