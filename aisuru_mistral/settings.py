@@ -135,6 +135,7 @@ CELERY_BEAT_SCHEDULE = {
         "keys.audit_custody": 86_400,
         "keys.destroy_intake_keys": 3_600,
         "spend.recover_orphans": 15,
+        "spend.roll_up": 10,
         "spend.prepare_partitions": 86_400,
         "access.sweep_idempotency": 3_600,
     }.items()

@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -218,6 +219,7 @@ class UsageEvent(_CallFacts):
     the price is unknown. ``estimate`` is empty for exact figures. A correction is an event of its
     own with the difference; ``corrects`` names the event it mends. Other rooms' rows are named by
     plain ids: a foreign key would lock four parents per call, and history outlives them anyway.
+    ``transaction_id`` tells which transaction wrote it, and so whether the roll-ups have it.
     """
 
     pk = models.CompositePrimaryKey("organization", "occurred_at", "id")
@@ -237,15 +239,27 @@ class UsageEvent(_CallFacts):
     estimate = models.CharField(max_length=20)
     correlation_id = models.CharField(max_length=64)
     corrects = models.UUIDField(null=True)
+    connector_calls = models.IntegerField(null=True)
+    training_tokens = models.BigIntegerField(null=True)
+    storage_months = models.IntegerField(null=True)
+    transaction_id = models.BigIntegerField(
+        db_default=models.Func(function="txid_current", output_field=models.BigIntegerField())
+    )
 
     class Meta:
         ordering = ["-occurred_at", "-id"]
         indexes = [
+            BrinIndex(
+                fields=["transaction_id"],
+                pages_per_range=32,
+                autosummarize=True,
+                name="usage_event_transaction_idx",
+            ),
             models.Index(
                 fields=["organization", "message_id"],
                 condition=~Q(message_id=""),
                 name="usage_event_message_idx",
-            )
+            ),
         ]
 
     def __str__(self) -> str:
@@ -260,3 +274,97 @@ class UsageEvent(_CallFacts):
     def mistral_model(self) -> str:
         """The snapshot that answered, else what was asked for."""
         return self.answered_model or self.requested_model
+
+
+class _Line(models.Model):
+    """The sum of the events that agree in everything but their quantities.
+
+    ``day`` is of the zone that the organization had then, and lies within ``period``. An event
+    counts as estimated, or as unpriced, until a correction says better. ``cost`` lacks what has no
+    price; ``events`` counts calls and corrections, ``requests`` what reached Mistral.
+    """
+
+    organization = _tenant()
+    period = models.DateField()
+    day = models.DateField()
+    workspace_id = models.UUIDField()
+    key_id = models.UUIDField(null=True)
+    model_id = models.UUIDField(null=True)
+    mistral_model = models.CharField(max_length=200)
+    category = models.CharField(max_length=16)
+    source = models.CharField(max_length=20)
+    is_estimated = models.BooleanField()
+    is_unpriced = models.BooleanField()
+    events = models.BigIntegerField()
+    requests = models.BigIntegerField()
+    prompt_tokens = models.BigIntegerField()
+    completion_tokens = models.BigIntegerField()
+    cached_tokens = models.BigIntegerField()
+    pages = models.BigIntegerField()
+    annotated_pages = models.BigIntegerField()
+    audio_seconds = models.BigIntegerField()
+    characters = models.BigIntegerField()
+    connector_calls = models.BigIntegerField()
+    training_tokens = models.BigIntegerField()
+    storage_months = models.BigIntegerField()
+    cost = models.DecimalField(max_digits=28, decimal_places=DECIMAL_PLACES)
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.mistral_model}: {self.cost}"
+
+
+class Rollup(_Line):
+    """A line as far as it was rolled up; kept for ever, also when the events are gone."""
+
+    id = models.BigAutoField(primary_key=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=[
+                    "organization",
+                    "period",
+                    "day",
+                    "workspace_id",
+                    "key_id",
+                    "model_id",
+                    "mistral_model",
+                    "category",
+                    "source",
+                    "is_estimated",
+                    "is_unpriced",
+                ],
+                name="rollup_line_uniq",
+                nulls_distinct=False,
+            )
+        ]
+
+
+class SpendLine(_Line):
+    """What reports read: the roll-ups and, in lines of their own, what is not yet in them.
+
+    A view: sums over it are as fresh as the ledger, in one statement or in one snapshot.
+    """
+
+    id = models.BigIntegerField(primary_key=True)
+
+    class Meta:
+        managed = False
+        db_table = "spend_line"
+
+
+class RollupMark(models.Model):
+    """Up to which transaction the roll-ups have everything; one row."""
+
+    id = models.SmallIntegerField(primary_key=True)
+    transaction_id = models.BigIntegerField()
+    rolled_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="rollup_mark_single")]
+
+    def __str__(self) -> str:
+        return f"rolled up to {self.transaction_id}"

@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.db import InterfaceError, OperationalError
 
-from tenants.spend import recovery
+from tenants.spend import recovery, rollups
 
 _TRANSIENT = (OperationalError, InterfaceError)
 
@@ -33,3 +33,15 @@ def recover_orphans() -> None:
 def prepare_partitions() -> None:
     """Make the ledger's partitions of the coming months."""
     recovery.prepare_partitions()
+
+
+@shared_task(
+    name="spend.roll_up",
+    acks_late=True,
+    reject_on_worker_lost=True,
+    soft_time_limit=290,
+    time_limit=300,
+)
+def roll_up() -> None:
+    """Add to the roll-ups what the ledger has got; the next beat repeats a run that failed."""
+    rollups.roll_up()

@@ -11,7 +11,7 @@ from tenants.common import scope
 from tenants.common.models import new_id
 from tenants.keys.models import KeyReplacement, SpentEnvelope
 from tenants.organizations import outbox
-from tenants.organizations.models import ErasureCertificate
+from tenants.organizations.models import ErasureCertificate, FormerTimeZone
 from tenants.spend.meter import Meter
 from tenants.spend.services import set_limit
 from tests.api import world
@@ -33,6 +33,7 @@ def populated(organization):
     ]
     meter.open_calls(calls)
     meter.settle_calls([made.settlement(calls[0])])
+    made.roll_up(organization)
     with scope.tenant(organization.id):
         ErasureCertificate.objects.create(
             organization=organization,
@@ -42,6 +43,9 @@ def populated(organization):
             tokens_revoked=0,
             retained=[],
             digest="none",
+        )
+        FormerTimeZone.objects.create(
+            organization=organization, timezone="Europe/Paris", until=timezone.now()
         )
         outbox.announce(organization_id=organization.id, kind="member.joined", data={})
         SpentEnvelope.objects.create(organization=organization, digest=b"e" * 32)

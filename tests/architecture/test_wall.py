@@ -15,8 +15,11 @@ TENANT_MODELS = sorted(
     (
         model
         for model in apps.get_models()
-        if model._meta.db_table == "organizations_organization"
-        or any(field.column == "organization_id" for field in model._meta.fields)
+        if model._meta.managed  # a view shows what its reader may see of its tables
+        and (
+            model._meta.db_table == "organizations_organization"
+            or any(field.column == "organization_id" for field in model._meta.fields)
+        )
     ),
     key=lambda model: model._meta.db_table,
 )
@@ -106,6 +109,20 @@ def test_rows_of_another_tenant_can_be_neither_changed_nor_taken_over(table, pop
             assert isinstance(error.__cause__, psycopg.errors.InsufficientPrivilege)  # noqa: PT017 - either answer is good
             continue
         assert touched == 0
+
+
+def test_views_show_what_their_reader_may_see_and_nothing_more(populated, stranger):
+    views = rows(
+        """SELECT relname, reloptions FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+           WHERE nspname = 'public' AND relkind IN ('v', 'm')"""
+    )
+    assert [name for name, options in views if options != ["security_invoker=true"]] == []
+    for view, _options in views:
+        assert rows(f"SELECT count(*) FROM {view}") == [(0,)]
+        with scope.tenant(stranger.id):
+            assert rows(f"SELECT count(*) FROM {view}") == [(0,)]
+        with scope.tenant(populated.id):
+            assert rows(f"SELECT DISTINCT organization_id FROM {view}") == [(populated.id,)]
 
 
 def test_a_row_cannot_point_into_another_tenant(organization, stranger):

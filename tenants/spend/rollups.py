@@ -1,0 +1,46 @@
+"""Keeps the roll-ups: sums of the ledger by local day, small enough to read a month at a glance.
+
+The work is done in the database, in one transaction each (``migrations/sql/0002_*``). Every event
+is in exactly once, however often and by however many this is run; what is not in yet is read from
+the events (``SpendLine``), so no figure waits for a roll-up. Rebuilding gives the same figures.
+"""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db import connection
+
+from tenants.common import scope
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What a rebuild found.
+
+    Attributes:
+        events: how many events were summed.
+        lines: into how many lines.
+        changed: how many lines were not as they had to be; 0 is what everybody expects.
+    """
+
+    events: int
+    lines: int
+    changed: int
+
+
+def roll_up() -> int | None:
+    """Add what was written since the last time; tell how many events, None if another is at it.
+
+    What a transaction that is still running may have written waits for the next time.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT spend_roll()")
+        rolled: int | None = cursor.fetchone()[0]
+    return rolled
+
+
+def rebuild(organization_id: UUID) -> Rebuilt:
+    """Sum one organization's events anew, as far as they are rolled up at all."""
+    with scope.tenant(organization_id), connection.cursor() as cursor:
+        cursor.execute("SELECT events, lines, changed FROM spend_rebuild()")
+        return Rebuilt(*cursor.fetchone())
