@@ -108,7 +108,7 @@ def die(meter: Meter) -> None:
     pid = meter._connection.info.backend_pid
     meter.close()
     for _ in range(500):
-        if not as_owner("SELECT FROM pg_stat_activity WHERE pid = %s", pid):
+        if not as_owner("SELECT pid FROM pg_stat_activity WHERE pid = %s", pid):
             return
         time.sleep(0.01)
     raise AssertionError("the connection is still there")
@@ -129,7 +129,7 @@ def roll_up(organization: Organization) -> None:
     for _ in range(500):
         rollups.roll_up()
         if not as_owner(
-            "SELECT FROM spend_usageevent WHERE organization_id = %s AND transaction_id >="
+            "SELECT id FROM spend_usageevent WHERE organization_id = %s AND transaction_id >="
             " (SELECT transaction_id FROM spend_rollupmark) LIMIT 1",
             organization.id,
         ):
