@@ -1,6 +1,6 @@
 """Keeps the roll-ups: sums of the ledger by local day, small enough to read a month at a glance.
 
-The work is done in the database, in one transaction each (``migrations/sql/0002_*``). Every event
+The work is done in the database, in one transaction each (``migrations/sql/0003_*``). Every event
 is in exactly once, however often and by however many this is run; what is not in yet is read from
 the events (``SpendLine``), so no figure waits for a roll-up. Rebuilding gives the same figures.
 """

@@ -15,7 +15,7 @@ QUANTITIES = (
 
 
 def sql(name):
-    return (Path(__file__).parent / "sql" / f"0002_{name}.sql").read_text(encoding="utf-8")
+    return (Path(__file__).parent / "sql" / f"0003_{name}.sql").read_text(encoding="utf-8")
 
 
 def line_fields():
@@ -40,8 +40,8 @@ def line_fields():
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('organizations', '0003_former_time_zones'),
-        ('spend', '0001_initial'),
+        ('organizations', '0004_former_time_zones'),
+        ('spend', '0002_place_in_one_statement'),
     ]
 
     operations = [

@@ -10,7 +10,7 @@ from tenants.common.row_security import TenantTable
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('organizations', '0002_announcements'),
+        ('organizations', '0003_mistral_workspace_of_a_workspace'),
     ]
 
     operations = [
