@@ -17,7 +17,7 @@ from tenants.common.models import new_id
 from tenants.common.problems import Conflict, Invalid, NotFound, Problem, Unauthenticated
 from tenants.gateway import models, requests
 from tenants.gateway.bounds import Bounds, bounds
-from tenants.gateway.calls import open_call
+from tenants.gateway.calls import load_opened, open_call
 from tenants.gateway.endpoints import ENDPOINTS, MODELS
 from tenants.gateway.patience import Patience
 from tenants.gateway.refusals import JSON
@@ -138,7 +138,7 @@ def _assemble() -> _Parts:
     host = urlsplit(settings.MISTRAL_API_URL).hostname
     return _Parts(
         bounds=limits,
-        pictures=Pictures(limits),
+        pictures=Pictures(limits, load_opened),
         writer=Writer(limits),
         pool=pool,
         relay=Relay(pool, limits),

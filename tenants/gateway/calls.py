@@ -14,11 +14,11 @@ from uuid import UUID
 
 from tenants.common.money import plain
 from tenants.common.months import Month
-from tenants.common.problems import Conflict, Invalid, Payment, Problem
+from tenants.common.problems import Conflict, Invalid, Payment, Problem, Unavailable
 from tenants.common.secrets import Secret
 from tenants.gateway.endpoints import FREE
 from tenants.gateway.requests import Request
-from tenants.gateway.snapshots import Picture
+from tenants.gateway.snapshots import Picture, load
 from tenants.gateway.usage import Observation, used
 from tenants.gateway.writer import Writer
 from tenants.keys import custody
@@ -71,25 +71,50 @@ class Call:
     settlement: Settlement | None = None
 
 
+def load_opened(token_digest: bytes) -> Picture | None:
+    """Read a picture and open its key, in a thread: a key service may have to be asked.
+
+    So no call ever waits for the network to open a key, and the event loop never does.
+    """
+    picture = load(token_digest)
+    if picture is not None and picture.blocked is None:
+        _open_key(picture)
+    return picture
+
+
 def borrow_key(picture: Picture) -> Secret[str]:
-    """Open the key behind a model; it stays open for as long as the picture, about a second.
+    """Give the key behind a model; it stays open for as long as the picture, about a second.
 
     Raises:
         Conflict: it was shredded, or does not open.
+        Unavailable: ``vault_unavailable``: nobody can open it now.
     """
-    if picture.key is None:
-        sealed = picture.snapshot.key.sealed
-        try:
-            picture.key = custody.open_sealed(sealed) if sealed is not None else None
-        except custody.UndecryptableError:
-            picture.key = None
-        if picture.key is None:
-            raise Conflict(
-                "model_blocked",
-                "The API key behind this model cannot be opened. Replace its secret.",
-                reason="key_undecryptable",
-            )
-    return picture.key
+    if picture.key is not None:
+        return picture.key
+    if picture.is_closed_for_now:
+        raise Unavailable(
+            "vault_unavailable",
+            "The API key behind this model cannot be opened now: the service that guards the"
+            " encryption keys does not answer. Nothing was sent to Mistral. Try again.",
+            retry_after=2,
+        )
+    raise Conflict(
+        "model_blocked",
+        "The API key behind this model cannot be opened. Replace its secret.",
+        reason="key_undecryptable",
+    )
+
+
+def _open_key(picture: Picture) -> None:
+    sealed = picture.snapshot.key.sealed
+    if sealed is None:
+        return
+    try:
+        picture.key = custody.open_sealed(sealed)
+    except custody.UndecryptableError:
+        picture.key = None
+    except Unavailable:
+        picture.is_closed_for_now = True
 
 
 async def open_call(
@@ -108,7 +133,7 @@ async def open_call(
     Raises:
         Conflict: the key cannot be opened, or the month began in another currency.
         Payment: a limit stands in the way, or the price is unknown where a limit is set.
-        Unavailable: the ledger does not answer.
+        Unavailable: the ledger does not answer, or nobody can open the key now.
     """
     snapshot = picture.snapshot
     key = borrow_key(picture)

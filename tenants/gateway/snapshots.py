@@ -41,7 +41,8 @@ class Picture:
     Attributes:
         blocked: why its model answers no calls; None when it does.
         explanation: the same as a sentence.
-        key: the opened key, kept by ``calls`` for as long as the picture: about a second.
+        key: the opened key, put here by ``calls`` for as long as the picture: about a second.
+        is_closed_for_now: the key could not be opened, because a key service does not answer.
     """
 
     snapshot: Snapshot
@@ -49,6 +50,7 @@ class Picture:
     blocked: BlockedReason | None = None
     explanation: str = ""
     key: Secret[str] | None = field(default=None, repr=False)
+    is_closed_for_now: bool = False
 
 
 def load(token_digest: bytes) -> Picture | None:
