@@ -6,9 +6,8 @@ that ``manage.py`` works beside a running ``make up``. A refusal is one line: wh
 is wrong, how to make a good one.
 """
 
-import base64
-import binascii
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,17 +17,16 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from psycopg import conninfo
 
+from aisuru_mistral import master_keys
+
 ROOT = Path(__file__).resolve().parent.parent
-KEYRING_KEY_BYTES = 32
 SECRET_KEY_LENGTH = 50
 _KNOWN_SECRETS = ("changeme", "change-me", "secret", "django-insecure", "password", "example")
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*)*")
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _HOW_TO_MAKE_SIGNING = (
     "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(64))'"
-)
-_HOW_TO_MAKE_KEYRING = (
-    "make one with: python3 -c 'import base64, os; "
-    'print("k1:" + base64.b64encode(os.urandom(32)).decode())\''
 )
 
 
@@ -148,30 +146,60 @@ class Environment:
         return value
 
     @cached_property
-    def encryption_keyring(self) -> tuple[tuple[str, bytes], ...]:
-        """Master keys, newest first (``ENCRYPTION_KEYRING`` = ``id:base64-32-bytes[,id:…]``)."""
+    def encryption_keyring(self) -> tuple[tuple[str, bytes | str], ...]:
+        """Master keys, newest first (``ENCRYPTION_KEYRING`` = ``id:key[,id:key…]``).
+
+        A key is 32 bytes in base64, or names one in a key service: ``vault:<name>`` in Vault's
+        Transit engine, ``kms:<arn>`` in AWS KMS.
+        """
         name = "ENCRYPTION_KEYRING"
-        entries: list[tuple[str, bytes]] = []
-        for entry in self._required(name, _HOW_TO_MAKE_KEYRING).split(","):
-            key_id, separator, encoded = entry.strip().partition(":")
-            if not separator or not key_id.isascii() or not key_id.isalnum() or len(key_id) > 32:  # noqa: PLR2004
-                problem = "has an entry that is not id:base64 (id: up to 32 letters and digits)"
-                raise ConfigurationError(name, problem, _HOW_TO_MAKE_KEYRING)
-            try:
-                key = base64.b64decode(encoded, validate=True)
-            except (binascii.Error, ValueError):
-                problem = f"entry {key_id!r} is not base64"
-                raise ConfigurationError(name, problem, _HOW_TO_MAKE_KEYRING) from None
-            if len(key) != KEYRING_KEY_BYTES:
-                problem = f"entry {key_id!r} is not {KEYRING_KEY_BYTES} bytes long"
-                raise ConfigurationError(name, problem, _HOW_TO_MAKE_KEYRING)
-            if len(set(key)) < 8:  # noqa: PLR2004 - 32 random bytes never repeat this much
-                problem = f"entry {key_id!r} is not random"
-                raise ConfigurationError(name, problem, _HOW_TO_MAKE_KEYRING)
-            entries.append((key_id, key))
-        if len({key_id for key_id, _ in entries}) != len(entries):
-            raise ConfigurationError(name, "names one id twice", "give every entry its own id")
-        return tuple(entries)
+        text = self._required(name, master_keys.HOW_TO_MAKE)
+        try:
+            return master_keys.read(text)
+        except master_keys.EntryError as error:
+            raise ConfigurationError(name, error.problem, error.remedy) from None
+
+    @cached_property
+    def vault(self) -> master_keys.Vault | None:
+        """HashiCorp Vault (``VAULT_ADDR``, ``VAULT_TOKEN``, …), if the keyring needs it."""
+        entries = (key for _, key in self.encryption_keyring if isinstance(key, str))
+        if not any(entry.startswith(master_keys.VAULT) for entry in entries):
+            return None
+        example = "https://vault.example.com:8200"
+        reason = "ENCRYPTION_KEYRING names a key in Vault"
+        address = self._url(
+            "VAULT_ADDR",
+            self._required("VAULT_ADDR", f"{reason}; like {example}"),
+            ("https", "http"),
+            example,
+        )
+        parts = urlsplit(address)
+        if parts.path:
+            raise ConfigurationError("VAULT_ADDR", "has a path", f"like {example}, without /v1")
+        if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+            problem = "would carry keys in clear text over the network"
+            raise ConfigurationError("VAULT_ADDR", problem, f"use https, like {example}")
+        file = self.variables.get("VAULT_TOKEN_FILE")
+        return master_keys.Vault(
+            address=address,
+            token=self._required("VAULT_TOKEN", f"{reason}; make a token for its policy"),
+            token_file=Path(file) if file and not self.variables.get("VAULT_TOKEN") else None,
+            mount=self._path_text("VAULT_TRANSIT_MOUNT", "transit") or "transit",
+            namespace=self._path_text("VAULT_NAMESPACE", None),
+            ca_file=self._readable("VAULT_CACERT"),
+        )
+
+    def _path_text(self, name: str, default: str | None) -> str | None:
+        value = self.text(name, default)
+        if value is not None and not _PATH.fullmatch(value):
+            raise ConfigurationError(name, "is no path", "use letters, digits, / . _ and -")
+        return value
+
+    def _readable(self, name: str) -> str | None:
+        value = self.text(name)
+        if value is not None and not os.access(value, os.R_OK):
+            raise ConfigurationError(name, "is no readable file", "name a file of certificates")
+        return value
 
     @cached_property
     def database_url(self) -> str:

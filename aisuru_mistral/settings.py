@@ -8,7 +8,11 @@ from tenants.common.secrets import Secret
 try:
     ENV = env.load()
     SECRET_KEY = ENV.secret_key
-    ENCRYPTION_KEYRING = tuple((key_id, Secret(key)) for key_id, key in ENV.encryption_keyring)
+    ENCRYPTION_KEYRING = tuple(
+        (key_id, key if isinstance(key, str) else Secret(key))
+        for key_id, key in ENV.encryption_keyring
+    )
+    VAULT = ENV.vault
     DATABASE_URL = ENV.database_url
     BROKER_URL = ENV.celery_broker_url
     MISTRAL_API_URL = ENV.mistral_api_url

@@ -43,7 +43,7 @@ _CHECKED_BEFORE_ANYTHING = (
 )
 _CHECKED_BEFORE_PARTS = (
     *_CHECKED_BEFORE_ANYTHING,
-    *("secret_key", "encryption_keyring", "database_url", "celery_broker_url"),
+    *("secret_key", "encryption_keyring", "vault", "database_url", "celery_broker_url"),
 )
 # Only the launcher needs them, or the parts must take them from run.env.
 _NOT_FOR_PARTS = {

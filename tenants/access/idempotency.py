@@ -32,7 +32,7 @@ from tenants.access.authentication import Principal, principal_of
 from tenants.access.models import PlatformRequest, TenantRequest
 from tenants.common import scope
 from tenants.common.models import new_id
-from tenants.common.problems import Conflict, Invalid
+from tenants.common.problems import Conflict, Invalid, Unavailable
 from tenants.common.secrets import Secret
 from tenants.organizations import data_keys
 
@@ -134,7 +134,7 @@ def once(
     try:
         with shelf.open():
             _settle(shelf, claim, response)
-    except (DatabaseError, data_keys.OpeningError) as error:
+    except (DatabaseError, data_keys.OpeningError, Unavailable) as error:
         # What was done is done: the caller is told so, and the claim runs out by itself.
         log.warning("idempotent_answer_not_kept", error=type(error).__name__)
     return response

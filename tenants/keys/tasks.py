@@ -5,11 +5,13 @@ from uuid import UUID
 from celery import shared_task
 from django.db import InterfaceError, OperationalError
 
+from tenants.common.problems import Unavailable
 from tenants.common.queue import enqueue_on_commit
 from tenants.keys import auditing, sweeping, validation
 from tenants.organizations import intake_keys
 
-_TRANSIENT = (OperationalError, InterfaceError)
+# The last of them: the service that guards the master keys does not answer.
+_TRANSIENT = (OperationalError, InterfaceError, Unavailable)
 
 
 @shared_task(

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from uuid import UUID
 
+from tenants.common import scope
 from tenants.common.models import new_id
 from tenants.common.secrets import Secret
 from tenants.organizations.models import DataKey
@@ -18,11 +19,14 @@ __all__ = [
     "KeyGoneError",
     "OpeningError",
     "WrappedKey",
-    "create",
+    "all_of",
+    "make",
     "newest",
     "of_version",
+    "opens",
     "rewrap_all",
     "seal",
+    "store",
     "unseal",
 ]
 
@@ -49,15 +53,24 @@ class WrappedKey:
         return envelope.Place(self.organization_id, None, self.row_id, _SLOT, self.version)
 
 
-def create(organization_id: UUID, version: int = 1) -> DataKey:
-    """Make and store an organization's data key of a version, inside its scope."""
-    row_id = new_id()
-    place = envelope.Place(organization_id, None, row_id, _SLOT, version)
+def make(organization_id: UUID, version: int = 1) -> WrappedKey:
+    """Make an organization's data key of a version, outside of any transaction; ``store`` it then.
+
+    Raises:
+        KeyringUnavailableError: the master key cannot be asked now.
+    """
+    place = envelope.Place(organization_id, None, new_id(), _SLOT, version)
+    wrapped = envelope.new_data_key(place)
+    return WrappedKey(organization_id, place.row, version, wrapped)
+
+
+def store(key: WrappedKey) -> DataKey:
+    """Store a data key that was just made, inside its organization's scope."""
     return DataKey.objects.create(
-        id=row_id,
-        organization_id=organization_id,
-        version=version,
-        wrapped=envelope.new_data_key(place),
+        id=key.row_id,
+        organization_id=key.organization_id,
+        version=key.version,
+        wrapped=key.wrapped,
     )
 
 
@@ -68,12 +81,16 @@ def newest(organization_id: UUID) -> WrappedKey:
         KeyGoneError: the organization has none.
     """
     # Shared with others who seal; whoever destroys the key waits until what is sealed is committed.
-    rows = DataKey.objects.raw(
-        "SELECT * FROM organizations_datakey WHERE organization_id = %s"
-        " ORDER BY version DESC LIMIT 1 FOR KEY SHARE",
-        [organization_id],
-    )
-    return _wrapped(next(iter(rows), None))
+    # Nobody is there the first time if it was replaced and destroyed while we waited for it.
+    for _attempt in range(2):
+        rows = DataKey.objects.raw(
+            "SELECT * FROM organizations_datakey WHERE organization_id = %s"
+            " ORDER BY version DESC LIMIT 1 FOR KEY SHARE",
+            [organization_id],
+        )
+        if found := next(iter(rows), None):
+            return _wrapped(found)
+    raise KeyGoneError
 
 
 def of_version(organization_id: UUID, version: int) -> WrappedKey:
@@ -86,28 +103,65 @@ def of_version(organization_id: UUID, version: int) -> WrappedKey:
     return _wrapped(rows.first())
 
 
+def all_of(organization_id: UUID) -> list[WrappedKey]:
+    """Return an organization's data keys, oldest first, inside its scope."""
+    rows = DataKey.objects.filter(organization_id=organization_id).order_by("version")
+    return [_wrapped(row) for row in rows]
+
+
+def opens(key: WrappedKey) -> bool:
+    """Tell whether the keyring can open a data key.
+
+    Raises:
+        KeyringUnavailableError: nobody knows, for now.
+    """
+    try:
+        envelope.check(key.wrapped, key.place)
+    except OpeningError:
+        return False
+    return True
+
+
 def rewrap_all(organization_id: UUID) -> Counter[str]:
-    """Wrap an organization's data keys by the newest master key, inside its scope.
+    """Wrap an organization's data keys by the newest master key; outside of any transaction.
 
     Safe while others read, and while another run does the same: a row is replaced only if it is
-    still what was read.
+    still what was read, and is counted as what it is.
 
     Returns:
         How many data keys each master key wraps now. A key that does not open counts under
         ``UNOPENED``: it was lost before, and stays as it is.
+
+    Raises:
+        KeyringUnavailableError: a master key cannot be asked now; the rest stays as it was.
     """
+    with scope.tenant(organization_id):
+        keys = all_of(organization_id)
     wrapped_by: Counter[str] = Counter()
-    for row in DataKey.objects.filter(organization_id=organization_id):
-        old = bytes(row.wrapped)
+    fresh: list[tuple[WrappedKey, bytes]] = []
+    for key in keys:
         try:
-            new = envelope.rewrap(old, _wrapped(row).place)
+            new = envelope.rewrap(key.wrapped, key.place)
         except OpeningError:
             wrapped_by[UNOPENED] += 1
             continue
-        if new != old:
-            DataKey.objects.filter(pk=row.pk, wrapped=old).update(wrapped=new)
-        wrapped_by[envelope.master_key_of(new)] += 1
+        if new == key.wrapped:
+            wrapped_by[envelope.master_key_of(new)] += 1
+        else:
+            fresh.append((key, new))
+    if fresh:
+        with scope.tenant(organization_id):
+            for key, new in fresh:
+                wrapped_by += _replace(key, new)
     return wrapped_by
+
+
+def _replace(key: WrappedKey, new: bytes) -> Counter[str]:
+    row = DataKey.objects.filter(pk=key.row_id)
+    if row.filter(wrapped=key.wrapped).update(wrapped=new):
+        return Counter([envelope.master_key_of(new)])
+    # Another run was faster, or the organization was erased.
+    return Counter(envelope.master_key_of(bytes(one.wrapped)) for one in row)
 
 
 def seal(plain: Secret[str], *, key: WrappedKey, place: envelope.Place) -> bytes:

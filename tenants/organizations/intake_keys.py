@@ -65,9 +65,18 @@ class PublicKey:
 
 
 def current() -> PublicKey:
-    """Return the key to seal to now; make the next one when its time has come."""
+    """Return the key to seal to now; make the next one when its time has come.
+
+    Raises:
+        Unavailable: ``vault_unavailable``: the next one cannot be made now.
+    """
     with scope.platform():
-        row = _handed_out() or _next()
+        row = _handed_out()
+    if row is None:
+        row_id = new_id()
+        public, wrapped = intake.new_key_pair(row_id)
+        with scope.platform():
+            row = _next(IntakeKey(id=row_id, public=public, wrapped=wrapped))
     return PublicKey(row.id, bytes(row.public), row.expires_at)
 
 
@@ -99,14 +108,18 @@ def rewrap_all() -> Counter[str]:
     wrapped_by: Counter[str] = Counter()
     with scope.platform():
         _destroy_expired()
-        for row in IntakeKey.objects.select_for_update():
-            try:
-                row.wrapped = intake.rewrap(bytes(row.wrapped), row.id)
-            except OpeningError:
-                wrapped_by[UNOPENED] += 1
-                continue
-            row.save(update_fields=["wrapped"])
-            wrapped_by[key_id_of(row.wrapped)] += 1
+        rows = list(IntakeKey.objects.order_by("id"))
+    for row in rows:
+        old = bytes(row.wrapped)
+        try:
+            new = intake.rewrap(old, row.id)
+        except OpeningError:
+            wrapped_by[UNOPENED] += 1
+            continue
+        if new != old:
+            with scope.platform():
+                IntakeKey.objects.filter(pk=row.pk, wrapped=old).update(wrapped=new)
+        wrapped_by[key_id_of(new)] += 1
     return wrapped_by
 
 
@@ -114,24 +127,18 @@ def _handed_out() -> IntakeKey | None:
     return IntakeKey.objects.filter(replaced_at__gt=Now()).order_by("-id").first()
 
 
-def _next() -> IntakeKey:
-    """Make a key, unless another process just did; destroy those whose time is over."""
+def _next(fresh: IntakeKey) -> IntakeKey:
+    """Store the next key, unless another process just did; destroy those whose time is over."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_TURN])
     if made := _handed_out():
         return made
     _destroy_expired()
-    row_id = new_id()
-    public, wrapped = intake.new_key_pair(row_id)
-    row = IntakeKey.objects.create(
-        id=row_id,
-        public=public,
-        wrapped=wrapped,
-        replaced_at=Now() + HANDED_OUT,
-        expires_at=Now() + ACCEPTED,
-    )
-    row.refresh_from_db()
-    return row
+    fresh.replaced_at = Now() + HANDED_OUT
+    fresh.expires_at = Now() + ACCEPTED
+    fresh.save(force_insert=True)
+    fresh.refresh_from_db()
+    return fresh
 
 
 def _destroy_expired() -> int:

@@ -38,6 +38,7 @@ def create_organization(
 
     Raises:
         Conflict: ``slug_taken``: the slug asked for is another organization's.
+        Unavailable: ``vault_unavailable``: no data key can be made now.
     """
     organization = Organization(
         id=new_id(),
@@ -49,10 +50,11 @@ def create_organization(
         currency=currency,
     )
     organization.slug = slug or _slug(name, organization.id)
+    data_key = data_keys.make(organization.id)
     try:
         with scope.tenant(organization.id):
             organization.save(force_insert=True)
-            data_keys.create(organization.id)
+            data_keys.store(data_key)
             workspace = Workspace.objects.create(
                 organization_id=organization.id, name=name, is_default=True
             )

@@ -52,9 +52,8 @@ class AeadKey:
 
     def seal(self, plain: bytes, associated: bytes) -> bytes:
         """Encrypt, binding the box to its associated data."""
-        header = _header(self.key_id)
-        nonce = os.urandom(NONCE_BYTES)
-        return header + nonce + AESGCM(self.octets).encrypt(nonce, plain, header + associated)
+        header = header_of(self.key_id)
+        return header + encrypt(self.octets, plain, header + associated)
 
     def open(self, box: bytes, associated: bytes) -> bytes:
         """Decrypt a box that this key sealed with the same associated data.
@@ -62,15 +61,30 @@ class AeadKey:
         Raises:
             OpeningError: anything else.
         """
-        header = _header(self.key_id)
-        body = box[len(header) :]
-        if not box.startswith(header) or len(body) < NONCE_BYTES + TAG_BYTES:
+        header = header_of(self.key_id)
+        if not box.startswith(header):
             raise OpeningError
-        nonce, ciphertext = body[:NONCE_BYTES], body[NONCE_BYTES:]
-        try:
-            return AESGCM(self.octets).decrypt(nonce, ciphertext, header + associated)
-        except InvalidTag:
-            raise OpeningError from None
+        return decrypt(self.octets, box[len(header) :], header + associated)
+
+
+def encrypt(octets: bytes, plain: bytes, associated: bytes) -> bytes:
+    """AES-256-GCM under a fresh random nonce, which comes first."""
+    nonce = os.urandom(NONCE_BYTES)
+    return nonce + AESGCM(octets).encrypt(nonce, plain, associated)
+
+
+def decrypt(octets: bytes, sealed: bytes, associated: bytes) -> bytes:
+    """Undo ``encrypt``.
+
+    Raises:
+        OpeningError: another key, other associated data, or altered.
+    """
+    if len(sealed) < NONCE_BYTES + TAG_BYTES:
+        raise OpeningError
+    try:
+        return AESGCM(octets).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], associated)
+    except InvalidTag:
+        raise OpeningError from None
 
 
 def key_id_of(box: bytes) -> str:
@@ -87,6 +101,7 @@ def key_id_of(box: bytes) -> str:
         raise OpeningError from None
 
 
-def _header(key_id: str) -> bytes:
+def header_of(key_id: str) -> bytes:
+    """Write the beginning of every box that a key seals."""
     name = key_id.encode("ascii")
     return bytes([VERSION, len(name)]) + name

@@ -47,8 +47,12 @@ class Place:
 
 
 def new_data_key(place: Place) -> bytes:
-    """Make a data key and return it wrapped by the newest master key."""
-    return keyring().wrap(os.urandom(KEY_BYTES), place.associated())
+    """Make a data key and return it wrapped by the newest master key.
+
+    Raises:
+        KeyringUnavailableError: the master key cannot be asked now; so does everything below.
+    """
+    return keyring().wrap(Secret(os.urandom(KEY_BYTES)), place.associated())
 
 
 def rewrap(data_key: bytes, place: Place) -> bytes:
@@ -59,8 +63,17 @@ def rewrap(data_key: bytes, place: Place) -> bytes:
     """
     if master_key_of(data_key) == keyring().newest_id:
         return data_key
-    plain = keyring().unwrap(data_key, place.associated())
-    return keyring().wrap(plain, place.associated())
+    associated = place.associated()
+    return keyring().wrap(keyring().unwrap(data_key, associated), associated)
+
+
+def check(data_key: bytes, place: Place) -> None:
+    """Open a data key and drop it.
+
+    Raises:
+        OpeningError: it does not open in this place, or its master key is gone.
+    """
+    keyring().unwrap(data_key, place.associated())
 
 
 def master_key_of(data_key: bytes) -> str:
@@ -101,7 +114,7 @@ def fingerprint(plain: Secret[str]) -> bytes:
 
 
 def _unwrapped(data_key: bytes, place: Place) -> AeadKey:
-    return AeadKey(_DATA_KEY_ID, keyring().unwrap(data_key, place.associated()))
+    return AeadKey(_DATA_KEY_ID, keyring().unwrap(data_key, place.associated()).reveal())
 
 
 @cache

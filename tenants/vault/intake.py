@@ -47,7 +47,7 @@ class Envelope:
 def new_key_pair(key_id: UUID) -> tuple[bytes, bytes]:
     """Make a key pair: the public point, and the private scalar wrapped by the keyring."""
     private = ec.generate_private_key(_CURVE)
-    scalar = private.private_numbers().private_value.to_bytes(_SCALAR_BYTES)
+    scalar = Secret(private.private_numbers().private_value.to_bytes(_SCALAR_BYTES))
     return _point(private.public_key()), keyring().wrap(scalar, _bound_to(key_id))
 
 
@@ -74,7 +74,7 @@ def open_envelope(envelope: Envelope, *, wrapped: bytes, associated: bytes) -> S
         OpeningError: anything else, or what is in it is no UTF-8 text.
     """
     scalar = keyring().unwrap(wrapped, _bound_to(envelope.key_id))
-    private = ec.derive_private_key(int.from_bytes(scalar), _CURVE)
+    private = ec.derive_private_key(int.from_bytes(scalar.reveal()), _CURVE)
     if len(envelope.ephemeral) != POINT_BYTES or len(envelope.nonce) != NONCE_BYTES:
         raise OpeningError
     try:

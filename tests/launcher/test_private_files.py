@@ -41,6 +41,7 @@ def test_the_made_secrets_are_ones_that_the_service_accepts(ensure, tmp_path):
     accepted = env.Environment({"DATA_DIR": str(tmp_path)})
     assert accepted.secret_key == made["SECRET_KEY"]
     [(key_id, key)] = accepted.encryption_keyring
+    assert isinstance(key, bytes)
     assert (key_id, len(key)) == ("k1", 32)
     assert made["ENCRYPTION_KEYRING"] == f"k1:{base64.b64encode(key).decode()}"
 

@@ -19,13 +19,17 @@ from tenants.organizations.models import DataKey
 from tenants.vault import keyring as keyring_module
 from tenants.vault.aead import AeadKey, OpeningError
 from tenants.vault.envelope import Place
-from tenants.vault.keyring import LocalKeyring
 from tests import factories
 from tests.postgres import owner_url, service_environment
+from tests.vault.rings import ring_of
 
 OLD = AeadKey("old", os.urandom(32))
 NEW = AeadKey("new", os.urandom(32))
-OWN = tuple(AeadKey(key_id, key.reveal()) for key_id, key in settings.ENCRYPTION_KEYRING)
+OWN = tuple(
+    AeadKey(key_id, key.reveal())
+    for key_id, key in settings.ENCRYPTION_KEYRING
+    if isinstance(key, Secret)
+)
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -34,7 +38,7 @@ def keyring(monkeypatch):
     """Put a keyring in place of the process's own; other tests' rows stay readable."""
 
     def use(*keys: AeadKey):
-        ring = LocalKeyring((*keys, *OWN))
+        ring = ring_of(*keys, *OWN)
         monkeypatch.setattr("tenants.vault.envelope.keyring", lambda: ring)
 
     yield use

@@ -40,6 +40,10 @@ def environment(tmp_path):
         ("encryption_keyring", {"ENCRYPTION_KEYRING": "k1:c2hvcnQ="}),
         ("encryption_keyring", {"ENCRYPTION_KEYRING": "k1:" + "A" * 43 + "="}),
         ("encryption_keyring", {"ENCRYPTION_KEYRING": f"k1:{GOOD_KEY},k1:{GOOD_KEY}"}),
+        ("encryption_keyring", {"ENCRYPTION_KEYRING": "v1:vault:"}),
+        ("encryption_keyring", {"ENCRYPTION_KEYRING": "v1:vault:a/../b"}),
+        ("encryption_keyring", {"ENCRYPTION_KEYRING": "a1:kms:alias/aisuru"}),
+        ("encryption_keyring", {"ENCRYPTION_KEYRING": "a1:gcp:aisuru"}),
         ("database_url", {}),
         ("database_url", {"DATABASE_URL": "mysql://host/name"}),
         ("database_url", {"DATABASE_URL": "postgresql://host:port/name"}),
@@ -77,6 +81,50 @@ def test_good_values_are_typed(environment):
     assert found.encryption_keyring == (("k2", bytes(range(32))),)
     assert (found.port, found.debug) == (8123, True)
     assert found.public_url == "http://127.0.0.1:8123"
+
+
+IN_VAULT = f"v1:vault:aisuru-mistral,k1:{GOOD_KEY}"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("VAULT_ADDR", ""),
+        ("VAULT_ADDR", "vault.example.com"),
+        ("VAULT_ADDR", "http://vault.example.com:8200"),
+        ("VAULT_ADDR", "https://vault.example.com/v1"),
+        ("VAULT_TOKEN", ""),
+        ("VAULT_TRANSIT_MOUNT", "../sys"),
+        ("VAULT_NAMESPACE", "a b"),
+        ("VAULT_CACERT", "/no/such/file"),
+    ],
+)
+def test_a_keyring_in_vault_needs_a_good_way_to_vault(environment, name, value):
+    good = {"VAULT_ADDR": "https://vault.example.com:8200", "VAULT_TOKEN": "hvs.made-up"}
+    found = environment(ENCRYPTION_KEYRING=IN_VAULT, **good)
+    assert found.encryption_keyring[0] == ("v1", "vault:aisuru-mistral")
+    assert (found.vault.address, found.vault.mount) == (good["VAULT_ADDR"], "transit")
+    assert "hvs.made-up" not in repr(found.vault)
+    with pytest.raises(ConfigurationError, match=rf"\A{name}\b"):
+        _ = environment(ENCRYPTION_KEYRING=IN_VAULT, **good | {name: value}).vault
+
+
+def test_vault_is_asked_for_only_by_a_keyring_that_needs_it(environment, tmp_path):
+    arn = "arn:aws:kms:eu-south-1:111122223333:alias/aisuru"
+    found = environment(ENCRYPTION_KEYRING=f"k1:{GOOD_KEY},a1:kms:{arn}")
+    assert found.encryption_keyring[1] == ("a1", f"kms:{arn}")
+    assert found.vault is None
+    (tmp_path / "token").write_text("hvs.made-up\n")
+    there = {"VAULT_ADDR": "http://127.0.0.1:8100", "VAULT_TOKEN_FILE": str(tmp_path / "token")}
+    vault = environment(ENCRYPTION_KEYRING=IN_VAULT, **there).vault
+    assert (vault.token, vault.token_file) == ("hvs.made-up", tmp_path / "token")
+
+
+def test_a_key_in_kms_needs_its_client(environment, monkeypatch):
+    monkeypatch.setattr("aisuru_mistral.master_keys.find_spec", lambda _name: None)
+    arn = "arn:aws:kms:eu-south-1:111122223333:alias/aisuru"
+    with pytest.raises(ConfigurationError, match=r"boto3.*requirements/kms\.txt"):
+        _ = environment(ENCRYPTION_KEYRING=f"a1:kms:{arn}").encryption_keyring
 
 
 def test_a_secret_may_come_from_a_file(environment, tmp_path):

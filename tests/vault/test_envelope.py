@@ -11,7 +11,7 @@ from tenants.common.secrets import Secret
 from tenants.vault import envelope
 from tenants.vault.aead import AeadKey, OpeningError, UnknownKeyError, key_id_of
 from tenants.vault.envelope import Place
-from tenants.vault.keyring import LocalKeyring
+from tests.vault.rings import ring_of
 
 unhurried = settings(deadline=None)  # the machine may be busy
 uuids = st.uuids()
@@ -148,31 +148,31 @@ KEYS = [AeadKey(name, bytes([number]) * 32) for number, name in enumerate(["new"
 @given(plain=st.binary(max_size=64), associated=st.binary(max_size=64))
 def test_the_newest_master_key_writes_and_every_one_on_the_ring_reads(plain, associated):
     new, old = KEYS
-    before, after = LocalKeyring((old,)), LocalKeyring((new, old))
-    boxed = before.wrap(plain, associated)
-    assert after.unwrap(boxed, associated) == plain
-    assert key_id_of(after.wrap(plain, associated)) == "new"
+    before, after = ring_of(old), ring_of(new, old)
+    boxed = before.wrap(Secret(plain), associated)
+    assert after.unwrap(boxed, associated).reveal() == plain
+    assert key_id_of(after.wrap(Secret(plain), associated)) == "new"
     with pytest.raises(UnknownKeyError):
-        LocalKeyring((new,)).unwrap(boxed, associated)
+        ring_of(new).unwrap(boxed, associated)
 
 
 @unhurried
 @given(associated=st.binary(max_size=32), other=st.binary(max_size=32))
 def test_a_master_key_binds_to_the_associated_data(associated, other):
-    ring = LocalKeyring((KEYS[0],))
-    boxed = ring.wrap(b"data key", associated)
+    ring = ring_of(KEYS[0])
+    boxed = ring.wrap(Secret(b"data key"), associated)
     if associated == other:
-        assert ring.unwrap(boxed, other) == b"data key"
+        assert ring.unwrap(boxed, other).reveal() == b"data key"
     else:
         with pytest.raises(OpeningError):
             ring.unwrap(boxed, other)
 
 
 def test_a_master_key_of_the_same_name_and_other_bytes_does_not_open():
-    boxed = LocalKeyring((KEYS[0],)).wrap(b"data key", b"")
+    boxed = ring_of(KEYS[0]).wrap(Secret(b"data key"), b"")
     impostor = AeadKey("new", b"\x09" * 32)
     with pytest.raises(OpeningError):
-        LocalKeyring((impostor,)).unwrap(boxed, b"")
+        ring_of(impostor).unwrap(boxed, b"")
 
 
 @pytest.mark.parametrize("length", [0, 16, 31, 33])

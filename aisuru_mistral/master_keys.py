@@ -1,0 +1,92 @@
+"""What ENCRYPTION_KEYRING may say: master keys of its own, or the names of keys in a key service.
+
+EntryError    an entry that cannot be; says what is wrong and how to make a good one
+"""
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+
+KEY_BYTES = 32
+VAULT, KMS = "vault:", "kms:"
+HOW_TO_MAKE = (
+    "make one with: python3 -c 'import base64, os; "
+    'print("k1:" + base64.b64encode(os.urandom(32)).decode())\''
+)
+_MOST_ID = 32
+_LEAST_VARIETY = 8  # 32 random bytes never repeat themselves as much
+_TRANSIT_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_KMS_KEY = re.compile(
+    r"arn:aws[a-z-]*:kms:[a-z]{2}[a-z0-9-]+:\d{12}:(?:key|alias)/[A-Za-z0-9/_-]{1,250}"
+)
+
+
+class EntryError(Exception):
+    """An entry that cannot be used."""
+
+    def __init__(self, problem: str, remedy: str = HOW_TO_MAKE) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.remedy = remedy
+
+
+@dataclass(frozen=True, slots=True)
+class Vault:
+    """Where HashiCorp Vault is and how to talk to it; it never prints its token."""
+
+    address: str
+    token: str = field(repr=False)
+    token_file: Path | None
+    mount: str
+    namespace: str | None
+    ca_file: str | None
+
+
+def read(text: str) -> tuple[tuple[str, bytes | str], ...]:
+    """Read ``id:key[,id:key…]``: each id with 32 bytes, or with ``vault:…`` or ``kms:…``.
+
+    Raises:
+        EntryError: malformed, no 256 random bits, or one id twice.
+    """
+    entries: list[tuple[str, bytes | str]] = []
+    for entry in text.split(","):
+        key_id, separator, key = entry.strip().partition(":")
+        if not separator or not key_id.isascii() or not key_id.isalnum() or len(key_id) > _MOST_ID:
+            raise EntryError("has an entry that is not id:base64 (id: up to 32 letters and digits)")
+        entries.append((key_id, _distant(key_id, key) or _local(key_id, key)))
+    if len({key_id for key_id, _ in entries}) != len(entries):
+        raise EntryError("names one id twice", "give every entry its own id")
+    return tuple(entries)
+
+
+def _local(key_id: str, encoded: str) -> bytes:
+    try:
+        key = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        raise EntryError(f"entry {key_id!r} is not base64") from None
+    if len(key) != KEY_BYTES:
+        raise EntryError(f"entry {key_id!r} is not {KEY_BYTES} bytes long")
+    if len(set(key)) < _LEAST_VARIETY:
+        raise EntryError(f"entry {key_id!r} is not random")
+    return key
+
+
+def _distant(key_id: str, entry: str) -> str | None:
+    """Check an entry that names a key in a key service; None for any other."""
+    if entry.startswith(VAULT):
+        if not _TRANSIT_KEY.fullmatch(entry.removeprefix(VAULT)):
+            problem = f"entry {key_id!r} names no key of Vault's Transit engine"
+            raise EntryError(problem, f"like {key_id}:vault:aisuru-mistral")
+        return entry
+    if not entry.startswith(KMS):
+        return None
+    if not _KMS_KEY.fullmatch(entry.removeprefix(KMS)):
+        remedy = f"like {key_id}:kms:arn:aws:kms:eu-south-1:111122223333:alias/aisuru-mistral"
+        raise EntryError(f"entry {key_id!r} is no ARN of a KMS key", remedy)
+    if find_spec("boto3") is None:
+        remedy = "install it with: pip install --require-hashes -r requirements/kms.txt"
+        raise EntryError(f"entry {key_id!r} needs boto3", remedy)
+    return entry
