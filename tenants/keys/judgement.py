@@ -108,6 +108,7 @@ class Circumstances:
         attempts: checks since the last one that told anything, this one included.
         good_until: when the key's own date is over.
         doubts: refusals in a row that were not believed yet.
+        last_used_at: when it last served a call, as far as that is known.
     """
 
     status: str
@@ -115,6 +116,7 @@ class Circumstances:
     attempts: int
     good_until: datetime | None
     doubts: int = 0
+    last_used_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +181,8 @@ def _is_doubtful(status: KeyStatus, given: Circumstances, timing: Timing) -> boo
 
 def _until_next(given: Circumstances, now: datetime, timing: Timing) -> float:
     """Choose how long a working key is left alone: new and expiring ones are looked at more."""
-    wait = timing.valid
+    used = max(given.secret_at, given.last_used_at or given.secret_at)
+    wait = timing.idle if now - used > timedelta(seconds=timing.unused) else timing.valid
     if now - given.secret_at < timedelta(seconds=timing.youth):
         wait = min(wait, timing.young)
     if given.good_until and given.good_until - now < timedelta(seconds=timing.expiry):

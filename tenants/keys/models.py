@@ -77,6 +77,9 @@ class MistralKey(TenantRow):
     claim = models.UUIDField(null=True, blank=True)
     held_until = models.DateTimeField(null=True, blank=True)
 
+    # When somebody asked for the check that is due; null: only the clock did.
+    asked_at = models.DateTimeField(null=True, blank=True)
+
     class Meta:
         ordering = ["-id"]
         constraints = [
@@ -188,3 +191,19 @@ class SpentEnvelope(TenantRow):
 
     def __str__(self) -> str:
         return str(self.pk)
+
+
+class Lane(models.Model):
+    """How fast Mistral is asked, for one Mistral organization or for all; see ``pacing``.
+
+    It belongs to no tenant, and the application reaches it through functions only. ``ready_at`` is
+    the instant until which turns are given away, ``slowness`` what the distance between two turns
+    is multiplied by.
+    """
+
+    name = models.CharField(max_length=64, primary_key=True)
+    ready_at = models.DateTimeField()
+    slowness = models.FloatField(db_default=1.0)
+
+    def __str__(self) -> str:
+        return self.name

@@ -244,7 +244,7 @@ def request_validation(*, actor: Actor, key: MistralKey) -> MistralKey:
         Conflict: ``key_revoked``.
     """
     with scope.tenant(key.organization_id):
-        slots.change(key, {"next_check_at": Now(), "attempts": 0})
+        slots.change(key, {"next_check_at": Now(), "asked_at": Now(), "attempts": 0})
         slots.done(actor, key, "key.check_requested")
         enqueue_on_commit(tasks.validate, str(key.organization_id), str(key.id))
     return key

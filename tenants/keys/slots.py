@@ -69,6 +69,7 @@ def due() -> dict[str, Any]:
     """
     return {
         "next_check_at": Now(),
+        "asked_at": Now(),
         "attempts": 0,
         "doubts": 0,
         "claim": None,

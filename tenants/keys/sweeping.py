@@ -14,12 +14,14 @@ from tenants.keys.timing import timing
 def take_due() -> list[tuple[UUID, UUID]]:
     """Take a batch of due keys for the queue: pairs of organization and key, longest due first.
 
-    What was taken is not given again until ``timing().queue`` seconds have passed.
+    What was taken is not given again until ``timing().queue`` seconds have passed. However many
+    keys of one Mistral organization are due, others have their share; while Mistral is in trouble
+    few are taken at all.
     """
     times = timing()
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT organization_id, key_id FROM keys_take_due(%s, %s)",
-            [times.batch, times.queue],
+            "SELECT organization_id, key_id FROM keys_take_due(%s, %s, %s)",
+            [times.batch, times.lane_batch, times.queue],
         )
         return [(organization_id, key_id) for organization_id, key_id in cursor.fetchall()]

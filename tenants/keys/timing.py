@@ -25,10 +25,16 @@ class Timing:
         expiring: between checks of one whose own date is less than ``expiry`` away.
         suspended: between checks of a key that plan or payment stops: it heals when they do.
         invalid: between checks of a key that Mistral refused: it heals if Mistral was wrong.
+        idle: between checks of a working key that served no call for ``unused``.
         asleep: until one looks again at a key whose workspace or organization is not active.
         claim: how long a worker may have a key; longer than the task's hard limit.
         queue: how long a key may wait in the queue before it is enqueued again.
-        batch: how many due keys one sweep enqueues.
+        batch: how many due keys one sweep enqueues; fewer while Mistral is in trouble.
+        lane_batch: how many of them belong to one Mistral organization.
+        pace: checks a second of one Mistral organization, beyond the first ``burst``.
+        pace_all: checks a second of all that nobody waits for, beyond the first ``burst_all``.
+        patience: how long a worker waits for its turn before it lets the key go.
+        slowest: by what at most trouble divides the pace.
         connect: until Mistral is connected.
         read: until the next bytes of an answer.
         answer: for one whole answer, once it began. A check makes three calls at most, so all of
@@ -48,10 +54,19 @@ class Timing:
     expiry: float = 7 * 86_400
     suspended: float = 900
     invalid: float = 86_400
+    idle: float = 3 * 86_400
+    unused: float = 30 * 86_400
     asleep: float = 86_400
     claim: float = 150
     queue: float = 60
     batch: int = 200
+    lane_batch: int = 20
+    pace: float = 2
+    burst: float = 10
+    pace_all: float = 20
+    burst_all: float = 40
+    patience: float = 2
+    slowest: float = 64
     connect: float = 5
     read: float = 8
     answer: float = 10

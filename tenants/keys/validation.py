@@ -6,6 +6,7 @@ claim; whoever lost it (another worker, a replaced or deleted key) writes nothin
 outlives its worker lapses, and the sweep enqueues the key again.
 """
 
+import time
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
@@ -18,10 +19,10 @@ from django.utils import timezone
 
 from tenants.common import scope
 from tenants.common.secrets import Secret
-from tenants.keys import announcing, custody, expiry, judgement, placing, replacing, seeing
+from tenants.keys import announcing, custody, expiry, judgement, pacing, placing, replacing, seeing
 from tenants.keys.judgement import Circumstances, Finding
 from tenants.keys.models import KeyReplacement, MistralKey, VerdictCode
-from tenants.keys.timing import Timing, timing
+from tenants.keys.timing import Timing, spread, timing
 from tenants.mistral.client import ClientTimeouts, MistralClient
 from tenants.mistral.errors import Confidence, MistralError
 from tenants.organizations import audit
@@ -41,6 +42,7 @@ class _Claimed:
         finding: known without a call.
         waiting: the secret that may replace the key's, if one waits.
         no_later: when the next check is due at the latest.
+        pause: seconds until it is this check's turn to ask.
     """
 
     claim: UUID
@@ -49,6 +51,7 @@ class _Claimed:
     finding: Finding | None
     waiting: KeyReplacement | None = None
     no_later: datetime | None = None
+    pause: float = 0
 
 
 def validate(organization_id: UUID, key_id: UUID) -> None:
@@ -59,6 +62,8 @@ def validate(organization_id: UUID, key_id: UUID) -> None:
     """
     times = timing()
     claimed = _claim(organization_id, key_id, times)
+    if claimed is not None and claimed.pause:
+        time.sleep(claimed.pause)
     if claimed is not None and claimed.waiting is not None:
         claimed = _try_waiting(claimed, claimed.waiting, times)
     if claimed is None:
@@ -87,14 +92,20 @@ def _claim(organization_id: UUID, key_id: UUID, times: Timing) -> _Claimed | Non
         if key.organization.status != OrganizationStatus.ACTIVE or key.workspace.archived_at:
             _put_to_sleep(key, times)
             return None
-        waiting = replacing.of(key)
-        if waiting is None:
-            return _opened(claim, key)
         claimed = _opened(claim, key)
-        if claimed.finding is None and waiting.ends_at > timezone.now():
-            return replace(claimed, waiting=waiting)
-        replacing.take_over(WORKER, key, waiting, claim)
-        return _opened(claim, _read(key_id))
+        if waiting := replacing.of(key):
+            if claimed.finding is None and waiting.ends_at > timezone.now():
+                claimed = replace(claimed, waiting=waiting)
+            else:
+                replacing.take_over(WORKER, key, waiting, claim)
+                claimed = _opened(claim, _read(key_id))
+        if claimed.finding is not None:
+            return claimed
+        turn = pacing.take(key, times)
+        if not turn.is_mine:
+            _let_go(claimed, turn.wait)
+            return None
+        return replace(claimed, pause=turn.wait)
 
 
 def _opened(claim: UUID, key: MistralKey) -> _Claimed:
@@ -147,6 +158,16 @@ def _put_to_sleep(key: MistralKey, times: Timing) -> None:
     )
 
 
+def _let_go(claimed: _Claimed, wait: float) -> None:
+    """Give a key back that is due but has no turn yet; the sweep brings it again."""
+    MistralKey.objects.filter(pk=claimed.key.pk, claim=claimed.claim).update(
+        claim=None,
+        held_until=Now() + timedelta(seconds=spread(wait)),
+        attempts=F("attempts") - 1,
+    )
+    log.info("check_postponed", key_id=str(claimed.key.pk), seconds=round(wait, 1))
+
+
 def _ask(plain: Secret[str], declared: Workspace, times: Timing) -> Finding:
     """Ask what the key sees, then whose it is; that nobody tells whose it is decides nothing."""
     timeouts = ClientTimeouts(connect=times.connect, read=times.read, total=times.answer)
@@ -180,11 +201,14 @@ def _ask(plain: Secret[str], declared: Workspace, times: Timing) -> Finding:
 
 def _commit(claimed: _Claimed, finding: Finding, times: Timing) -> None:
     key, now = claimed.key, timezone.now()
-    given = Circumstances(key.status, key.secret_at, key.attempts, _good_until(key), key.doubts)
+    given = Circumstances(
+        key.status, key.secret_at, key.attempts, _good_until(key), key.doubts, key.last_used_at
+    )
     judged = judgement.judge(finding, given, now=now, timing=times)
     next_check_at = judged.next_check_at
     if claimed.no_later is not None:
         next_check_at = min(claimed.no_later, next_check_at or claimed.no_later)
+    undisturbed = Q(next_check_at=key.next_check_at)
     changes: dict[str, object] = {}
     if finding.identity is not None:
         changes["identity"] = placing.names(finding.identity, claimed.plain)
@@ -200,15 +224,15 @@ def _commit(claimed: _Claimed, finding: Finding, times: Timing) -> None:
             claim=None,
             held_until=None,
             # Who asked for a check while this one ran is still to be answered.
-            next_check_at=Case(
-                When(next_check_at=key.next_check_at, then=next_check_at),
-                default=F("next_check_at"),
-            ),
+            next_check_at=Case(When(undisturbed, then=next_check_at), default=F("next_check_at")),
+            asked_at=Case(When(undisturbed, then=None), default=F("asked_at")),
             **changes,
         )
         if not won:
             log.info("claim_lost", key_id=str(key.id))
             return
+        if claimed.plain is not None:
+            pacing.tell(key, finding, times)
         if finding.models is not None:
             many = seeing.store(key, seeing.read(key, finding.models), now)
             MistralKey.objects.filter(pk=key.pk).update(models_seen=many)

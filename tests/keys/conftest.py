@@ -22,7 +22,7 @@ def mistral():
 def _timing(mistral, settings):
     """Ask the simulator, and give up on it soon."""
     settings.MISTRAL_API_URL = mistral.url
-    settings.KEY_TIMING = {"read": 0.5, "answer": 1}
+    settings.KEY_TIMING = {**settings.KEY_TIMING, "read": 0.5, "answer": 1}
 
 
 @pytest.fixture

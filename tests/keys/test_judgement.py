@@ -112,3 +112,23 @@ def test_every_failure_has_a_verdict_and_only_key_and_money_can_take_a_key_down(
         assert result.status in {KeyStatus.INVALID, KeyStatus.SUSPENDED}
     else:
         assert result.status == KeyStatus.VALID
+
+
+def test_a_working_key_that_nobody_uses_is_looked_at_less_often():
+    def wait(**days: int) -> timedelta:
+        used = {name: NOW - timedelta(days=number) for name, number in days.items()}
+        given = Circumstances(
+            KeyStatus.VALID,
+            used["secret_at"],
+            1,
+            None,
+            last_used_at=used.get("last_used_at"),
+        )
+        result = judged(Finding(VerdictCode.OK), given)
+        assert result.next_check_at is not None
+        return result.next_check_at - NOW
+
+    assert wait(secret_at=40) >= timedelta(days=3)
+    assert wait(secret_at=40, last_used_at=31) >= timedelta(days=3)
+    assert wait(secret_at=40, last_used_at=29) < timedelta(days=2)
+    assert wait(secret_at=3) < timedelta(days=2), "it may not have had the time to be used"
