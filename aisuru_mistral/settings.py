@@ -136,11 +136,13 @@ CELERY_BEAT_SCHEDULE = {
     name: {"task": name, "schedule": seconds, "options": {"expires": seconds}}
     for name, seconds in {
         "keys.sweep": 10,
+        "keys.notice_expiring": 3_600,
         "keys.audit_custody": 86_400,
         "keys.destroy_intake_keys": 3_600,
         "spend.recover_orphans": 15,
         "spend.roll_up": 10,
         "spend.prepare_partitions": 86_400,
+        "spend.note_key_use": 60,
         "access.sweep_idempotency": 3_600,
     }.items()
 }

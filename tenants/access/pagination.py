@@ -27,14 +27,30 @@ class Page[M: Model]:
     next: str | None
 
 
-def page[M: Model](rows: QuerySet[M], *, limit: int, cursor: str | None) -> Page[M]:
+def page[M: Model](
+    rows: QuerySet[M],
+    *,
+    limit: int,
+    cursor: str | None,
+    find: Callable[[UUID | None, int], Sequence[UUID]] | None = None,
+) -> Page[M]:
     """Read one page of a queryset, inside a scope.
+
+    Args:
+        rows: what is listed.
+        limit: rows of a page.
+        cursor: of this page; None for the first.
+        find: gives the ids of so many rows after a place, newest first, where something else than
+            the queryset knows them best.
 
     Raises:
         Invalid: ``cursor_invalid``: not a cursor that we gave.
     """
-    if cursor is not None:
-        rows = rows.filter(pk__lt=read_cursor(cursor, _row_id))
+    before = None if cursor is None else read_cursor(cursor, _row_id)
+    if find is not None:
+        rows = rows.filter(pk__in=find(before, limit + 1))
+    elif before is not None:
+        rows = rows.filter(pk__lt=before)
     found = list(rows.order_by("-pk")[: limit + 1])
     more = len(found) > limit
     found = found[:limit]

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.urls import reverse
 from drf_spectacular.utils import extend_schema_field
@@ -12,9 +12,10 @@ from rest_framework import serializers
 from tenants.access import tenancy
 from tenants.access.models import TokenScope
 from tenants.access.pagination import page
-from tenants.api import fields
+from tenants.api import fields, subjects
 from tenants.api.endpoint import ApiView, Call, In, Out, PageQuery, Reply, endpoint, page_of
 from tenants.api.intake import SecretIn, secret_of
+from tenants.api.subjects import WorkspaceQuery
 from tenants.common import scope
 from tenants.keys import services, verdicts
 from tenants.keys.intake import Purpose
@@ -26,6 +27,7 @@ from tenants.keys.models import (
     SeenModel,
     VerdictCode,
 )
+from tenants.keys.searching import Search
 from tenants.keys.services import Registration
 from tenants.mistral.errors import Confidence
 from tenants.organizations.models import Workspace
@@ -60,11 +62,20 @@ class KeysQuery(PageQuery):
     """Which keys of a workspace."""
 
     search = serializers.CharField(
-        max_length=120, required=False, help_text="Part of the name, or the last four characters."
+        max_length=120,
+        required=False,
+        help_text="Part of the name or of the last four characters; accents do not matter.",
     )
     status = fields.OneOf(
         choices=KeyStatus.choices, required=False, help_text="Without it, all but revoked ones."
     )
+    expires_by = fields.Day(
+        required=False, help_text="Only keys whose own date is this day or earlier."
+    )
+
+
+class EveryKeyQuery(KeysQuery, WorkspaceQuery):
+    """Which keys of an organization."""
 
 
 class DeleteKeyQuery(In):
@@ -141,6 +152,9 @@ class KeyOut(Out):
     expires_on = serializers.DateField(allow_null=True)
     created_at = serializers.DateTimeField()
     created_by = serializers.CharField()
+    last_used_at = serializers.DateTimeField(
+        allow_null=True, help_text="When it last served a call, to the minute or so."
+    )
     verdict = serializers.SerializerMethodField()
     in_use_by = serializers.IntegerField(help_text="How many models use it.")
     replacement = serializers.SerializerMethodField()
@@ -205,9 +219,7 @@ class Keys(ApiView):
     def get(self, call: Call, workspace_id: UUID) -> Reply:
         """Revoked keys are listed only when asked for."""
         workspace = tenancy.find(call.principal, Workspace, workspace_id)
-        with scope.tenant(workspace.organization_id):
-            rows = _chosen(_keys().filter(workspace=workspace), call.data)
-            return Reply(page(rows, **call.page))
+        return _listed(call, workspace.organization_id, workspace)
 
     @endpoint(
         "register_key",
@@ -225,6 +237,22 @@ class Keys(ApiView):
         registration = services.register_key(actor=call.actor, workspace=workspace, **facts)
         address = reverse("key", kwargs={"key_id": registration.key.pk})
         return Reply(_sent(registration), 202 if registration.created else 200, address)
+
+
+class EveryKey(ApiView):
+    """``/keys``."""
+
+    @endpoint(
+        "list_all_keys",
+        TokenScope.KEYS_READ,
+        summary="List the keys of an organization",
+        query=EveryKeyQuery,
+        gives={200: page_of(KeyOut)},
+    )
+    def get(self, call: Call) -> Reply:
+        """Of all its workspaces, archived ones included; revoked keys only when asked for."""
+        subject = subjects.find(call)
+        return _listed(call, subject.organization.pk, subject.workspace)
 
 
 class OneKey(ApiView):
@@ -334,14 +362,21 @@ def _keys() -> QuerySet[MistralKey]:
     return keys.annotate(in_use_by=Coalesce(Subquery(users.values("number")), 0))
 
 
-def _chosen(rows: QuerySet[MistralKey], query: dict[str, Any]) -> QuerySet[MistralKey]:
-    if "status" in query:
-        rows = rows.filter(status=query["status"])
-    else:
-        rows = rows.filter(revoked_at=None)
-    if search := query.get("search"):
-        rows = rows.filter(Q(name__icontains=search) | Q(last4=search))
-    return rows
+def _listed(call: Call, organization_id: UUID, workspace: Workspace | None) -> Reply:
+    """List keys of an organization, of one workspace or of all."""
+    asked = call.data
+    status, until = asked.get("status"), asked.get("expires_by")
+    rows, find = _keys(), None
+    if workspace is not None:
+        rows = rows.filter(workspace=workspace)
+    rows = rows.filter(status=status) if status else rows.filter(revoked_at=None)
+    if until:
+        rows = rows.filter(expires_on__lte=until)
+    if words := asked.get("search"):
+        place = None if workspace is None else workspace.pk
+        find = Search(words, place, [status] if status else None, until).find
+    with scope.tenant(organization_id):
+        return Reply(page(rows, **call.page, find=find))
 
 
 def _shown(key: MistralKey) -> MistralKey:

@@ -54,6 +54,7 @@ urlpatterns = [
     path(f"{_WORKSPACE}/archive", workspaces.ArchiveWorkspace.as_view(), name="archive_workspace"),
     path(f"{_WORKSPACE}/keys", keys.Keys.as_view(), name="keys"),
     path("intake-key", intake.IntakeKey.as_view(), name="intake_key"),
+    path("keys", keys.EveryKey.as_view(), name="every_key"),
     path(_KEY, keys.OneKey.as_view(), name="key"),
     path(f"{_KEY}/validate", keys.ValidateKey.as_view(), name="validate_key"),
     path(f"{_KEY}/versions", keys.KeyVersions.as_view(), name="key_versions"),

@@ -109,6 +109,12 @@ class MistralKey(TenantRow):
                 condition=models.Q(next_check_at__isnull=False),
                 name="key_due_idx",
             ),
+            models.Index(fields=["organization", "status", "-id"], name="key_status_idx"),
+            models.Index(
+                fields=["expires_on"],
+                condition=models.Q(expires_on__isnull=False, revoked_at=None),
+                name="key_expiring_idx",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -7,7 +7,7 @@ from django.db import InterfaceError, OperationalError
 
 from tenants.common.problems import Unavailable
 from tenants.common.queue import enqueue_on_commit
-from tenants.keys import auditing, sweeping, validation
+from tenants.keys import auditing, noticing, sweeping, validation
 from tenants.organizations import intake_keys
 
 # The last of them: the service that guards the master keys does not answer.
@@ -40,6 +40,21 @@ def sweep() -> None:
     """Enqueue the checks of keys that are due; the next beat repeats a sweep that failed."""
     for organization_id, key_id in sweeping.take_due():
         enqueue_on_commit(validate, str(organization_id), str(key_id))
+
+
+@shared_task(
+    name="keys.notice_expiring",
+    acks_late=True,
+    reject_on_worker_lost=True,
+    autoretry_for=_TRANSIENT,
+    max_retries=3,
+    retry_backoff=30,
+    soft_time_limit=1_000,
+    time_limit=1_100,
+)
+def notice_expiring() -> None:
+    """Tell that keys expire soon; what was told is not told again."""
+    noticing.notice_expiring()
 
 
 @shared_task(

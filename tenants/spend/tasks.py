@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.db import InterfaceError, OperationalError
 
-from tenants.spend import recovery, rollups
+from tenants.spend import key_use, recovery, rollups
 
 _TRANSIENT = (OperationalError, InterfaceError)
 
@@ -45,3 +45,15 @@ def prepare_partitions() -> None:
 def roll_up() -> None:
     """Add to the roll-ups what the ledger has got; the next beat repeats a run that failed."""
     rollups.roll_up()
+
+
+@shared_task(
+    name="spend.note_key_use",
+    acks_late=True,
+    reject_on_worker_lost=True,
+    soft_time_limit=50,
+    time_limit=60,
+)
+def note_key_use() -> None:
+    """Tell keys when they were last used; the next beat repeats a run that failed."""
+    key_use.note_key_use()

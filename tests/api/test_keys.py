@@ -1,5 +1,7 @@
 """Keys over HTTP: registered, listed, found, changed, replaced, checked, deleted; never shown."""
 
+from urllib.parse import urlencode
+
 import pytest
 
 from tenants.common import scope
@@ -29,6 +31,7 @@ def test_a_key_is_accepted_pending_and_its_secret_never_comes_back(alice, path, 
         "expires_on": "2099-12-31",
         "created_at": key["created_at"],
         "created_by": "script",
+        "last_used_at": None,
         "verdict": None,
         "in_use_by": 0,
         "replacement": None,
@@ -239,6 +242,79 @@ def test_a_model_whose_key_is_deleted_by_force_is_announced_as_blocked(hers, ali
             "reason": "key_revoked",
         }
     ]
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("caffe", ["Caffè al bàr"]),
+        ("CAFFÈ", ["Caffè al bàr"]),
+        ("bar", ["Caffè al bàr"]),
+        ("è nO", ["Perché no"]),
+        ("%", ["100 % _vero_"]),
+        ("_vero", ["100 % _vero_"]),
+        ("\\", []),
+        ("nothing like it", []),
+    ],
+)
+def test_keys_are_found_by_part_of_their_name_without_accents(alice, path, words, found):
+    for name in ("Caffè al bàr", "100 % _vero_", "Perché no"):
+        alice.post(path, {"name": name, "key": made_up_key()})
+    answer = alice.get(f"{path}?{urlencode({'search': words})}")
+    assert answer.status == 200
+    assert [one["name"] for one in answer.body["results"]] == found
+
+
+def test_keys_are_found_by_part_of_their_last_four_in_whatever_case(alice, path):
+    plain = made_up_key()
+    key = alice.post(path, {"name": "zzz", "key": plain}).body
+    alice.post(path, {"key": made_up_key()})
+    for words in (plain[-4:], plain[-4:].swapcase(), plain[-3:]):
+        results = alice.get(f"{path}?search={words}").body["results"]
+        assert key["id"] in [one["id"] for one in results]
+    assert alice.get(f"{path}?search=zzz{plain[-4:]}").body["results"] == []
+
+
+def test_a_search_has_pages_like_any_list_and_filters(alice, path, organization):
+    made = [
+        alice.post(path, {"name": f"Prova {number}", "key": made_up_key()}).body["id"]
+        for number in range(5)
+    ]
+    alice.post(path, {"name": "Altro", "key": made_up_key()})
+    alice.delete(f"keys/{made[2]}")
+    alice.patch(f"keys/{made[4]}", {"expires_on": "2099-01-01"})
+    seen, cursor = [], ""
+    for _ in range(3):
+        answer = alice.get(f"{path}?search=prova&limit=2{cursor}").body
+        seen += [one["id"] for one in answer["results"]]
+        cursor = f"&cursor={answer['next']}"
+        if answer["next"] is None:
+            break
+    assert seen == [made[4], made[3], made[1], made[0]]
+    revoked = alice.get(f"{path}?search=prova&status=revoked").body["results"]
+    assert [one["id"] for one in revoked] == [made[2]]
+    for query in ("search=prova&expires_by=2099-01-01", "expires_by=2099-01-01"):
+        dated = alice.get(f"{path}?{query}").body["results"]
+        assert [one["id"] for one in dated] == [made[4]]
+
+
+def test_keys_of_all_workspaces_are_listed_together_and_never_a_strangers(
+    alice, charlie, path, organization, platform
+):
+    other = factories.workspace(organization)
+    here = alice.post(path, {"name": "Qui", "key": made_up_key()}).body["id"]
+    there = alice.post(f"workspaces/{other.pk}/keys", {"name": "Là", "key": made_up_key()}).body[
+        "id"
+    ]
+    assert [one["id"] for one in alice.get("keys").body["results"]] == [there, here]
+    only = alice.get(f"keys?workspace_id={other.pk}").body["results"]
+    assert [one["id"] for one in only] == [there]
+    assert [one["id"] for one in alice.get("keys?search=la").body["results"]] == [there]
+    assert charlie.get("keys?search=qui").body["results"] == []
+    assert charlie.get(f"keys?workspace_id={other.pk}").status == 404
+    assert (platform.get("keys").status, platform.get("keys").code) == (422, "subject_required")
+    whole = platform.get(f"keys?organization_id={organization.pk}").body["results"]
+    assert [one["id"] for one in whole] == [there, here]
 
 
 def test_the_number_of_models_counts_each_key_for_itself(hers, alice):

@@ -152,6 +152,7 @@ TABLE = [
         lambda _world: {"key": made_up_key()},
     ),
     Row("GET", "intake-key", (), stranger=200),
+    Row("GET", "keys", (Scope.KEYS_READ,), query="?organization_id={organization_id}"),
     Row("GET", KEY, (Scope.KEYS_READ,)),
     Row("PATCH", KEY, (Scope.KEYS_WRITE,), body=said({"name": "Altra"})),
     Row("DELETE", KEY, (Scope.KEYS_WRITE,), 204, query="?force=true"),

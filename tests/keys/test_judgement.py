@@ -126,7 +126,8 @@ def test_a_working_key_that_nobody_uses_is_looked_at_less_often():
         )
         result = judged(Finding(VerdictCode.OK), given)
         assert result.next_check_at is not None
-        return result.next_check_at - NOW
+        waited: timedelta = result.next_check_at - NOW
+        return waited
 
     assert wait(secret_at=40) >= timedelta(days=3)
     assert wait(secret_at=40, last_used_at=31) >= timedelta(days=3)

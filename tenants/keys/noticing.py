@@ -1,0 +1,52 @@
+"""Tells that a key's own date is near, thirty, fourteen, seven and one day before; once each.
+
+Who was away for a while is told of the nearest only: five days before the end, a notice of thirty
+days would be noise. Another date is another story, and is told anew.
+"""
+
+from itertools import groupby
+from operator import itemgetter
+from uuid import UUID
+
+import structlog
+from django.db import connection
+from django.utils import timezone
+
+from tenants.common import scope
+from tenants.keys import announcing, expiry
+from tenants.keys.models import MistralKey
+from tenants.organizations.models import OrganizationStatus
+
+log = structlog.get_logger(__name__)
+
+NOTICES = (1, 7, 14, 30)
+
+
+def notice_expiring() -> int:
+    """Announce every key whose date is near and was not announced yet; tell how many were."""
+    told = 0
+    for organization_id, pairs in groupby(_near(), key=itemgetter(0)):
+        with scope.tenant(organization_id):
+            keys = MistralKey.objects.select_related("organization").filter(
+                pk__in=[key_id for _organization, key_id in pairs],
+                revoked_at=None,
+                organization__status=OrganizationStatus.ACTIVE,
+                workspace__archived_at=None,
+            )
+            told += sum(_tell(key) for key in keys)
+    log.info("expiries_noticed", announced=told)
+    return told
+
+
+def _tell(key: MistralKey) -> bool:
+    if key.expires_on is None:
+        return False
+    days_left = (key.expires_on - expiry.today(key.organization.timezone, timezone.now())).days
+    notice = next((days for days in NOTICES if 0 <= days_left <= days), None)
+    return notice is not None and announcing.expiring(key, days_left, notice)
+
+
+def _near() -> list[tuple[UUID, UUID]]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT organization_id, key_id FROM keys_expiring(%s)", [max(NOTICES)])
+        return list(cursor.fetchall())
