@@ -143,6 +143,7 @@ CELERY_BEAT_SCHEDULE = {
         "spend.roll_up": 10,
         "spend.prepare_partitions": 86_400,
         "spend.note_key_use": 60,
+        "spend.watch_models": 21_600,
         "access.sweep_idempotency": 3_600,
     }.items()
 }

@@ -129,6 +129,9 @@ class ModelOut(Out):
     name = serializers.CharField()
     description = serializers.CharField()
     model = serializers.CharField(source="mistral_model")
+    snapshot = serializers.CharField(
+        help_text="Where `model` led when it was last looked at; empty before that."
+    )
     context_size = serializers.IntegerField(allow_null=True)
     timeout = serializers.IntegerField(allow_null=True)
     purposes = serializers.ListField(child=serializers.ChoiceField(choices=Purpose.choices))

@@ -19,10 +19,16 @@ from tenants.registry import catalog
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A key that is valid and sees the model, and how many tokens the model takes, if known."""
+    """A key that is valid and sees the model, and what is known of the model there.
+
+    Attributes:
+        context_length: how many tokens the model takes.
+        snapshot: what answers to its name at present.
+    """
 
     key: MistralKey
     context_length: int | None
+    snapshot: str
 
 
 def choose(workspace: Workspace, mistral_model: str, key: MistralKey | None) -> Choice:
@@ -58,7 +64,7 @@ def choose(workspace: Workspace, mistral_model: str, key: MistralKey | None) -> 
     seen = SeenModel.objects.get(key=chosen, mistral_id=mistral_model)
     published = catalog.find(mistral_model)
     fallback = published.context_length if published else None
-    return Choice(chosen, seen.context_length or fallback)
+    return Choice(chosen, seen.context_length or fallback, catalog.canonical(seen.name))
 
 
 def _valid(workspace: Workspace) -> QuerySet[MistralKey]:

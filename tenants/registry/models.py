@@ -25,6 +25,8 @@ class RegisteredModel(TenantRow):
     name = models.CharField(max_length=120)
     description = models.CharField(max_length=500, blank=True)
     mistral_model = models.CharField(max_length=200)
+    # Where the name above led when it was last looked at; empty: never yet.
+    snapshot = models.CharField(max_length=200, blank=True, default="", db_default="")
     context_size = models.PositiveIntegerField(null=True, blank=True)
     timeout = models.PositiveIntegerField(null=True, blank=True)
     purposes = ArrayField(models.CharField(max_length=32, choices=Purpose))

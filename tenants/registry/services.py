@@ -102,7 +102,7 @@ def create_model(
     with _unique_name(), scope.tenant(organization.id):
         model.workspace = _active(organization, workspace)
         choice = choosing.choose(model.workspace, mistral_model, key)
-        model.key = choice.key
+        model.key, model.snapshot = choice.key, choice.snapshot
         model.context_size = context_size or choice.context_length
         model.save(force_insert=True)
         token = _issue(model)
@@ -136,7 +136,7 @@ def update_model(
         conditions.check(model)
         if _BOUND & set(changed):
             _rebind(model, changes)
-        model.save(update_fields={*changed, "context_size"})
+        model.save(update_fields={*changed, "context_size", "snapshot"})
         _record(actor, model, "model.updated", changed)
     return model
 
@@ -214,7 +214,7 @@ def _rebind(model: RegisteredModel, changes: Mapping[str, Any]) -> None:
     """Give a model another key, another Mistral model, or both; check them together."""
     mistral_model = changes.get("mistral_model", model.mistral_model)
     choice = choosing.choose(model.workspace, mistral_model, changes.get("key", model.key))
-    model.mistral_model, model.key = mistral_model, choice.key
+    model.mistral_model, model.key, model.snapshot = mistral_model, choice.key, choice.snapshot
     too_large = (
         model.context_size and choice.context_length and model.context_size > choice.context_length
     )

@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.db import InterfaceError, OperationalError
 
-from tenants.spend import key_use, recovery, rollups
+from tenants.spend import key_use, recovery, rollups, watching
 
 _TRANSIENT = (OperationalError, InterfaceError)
 
@@ -57,3 +57,18 @@ def roll_up() -> None:
 def note_key_use() -> None:
     """Tell keys when they were last used; the next beat repeats a run that failed."""
     key_use.note_key_use()
+
+
+@shared_task(
+    name="spend.watch_models",
+    acks_late=True,
+    reject_on_worker_lost=True,
+    autoretry_for=_TRANSIENT,
+    max_retries=3,
+    retry_backoff=60,
+    soft_time_limit=3_000,
+    time_limit=3_100,
+)
+def watch_models() -> None:
+    """Tell which aliases moved and which models retire; what was told is not told again."""
+    watching.watch_models()
