@@ -141,6 +141,7 @@ CELERY_BEAT_SCHEDULE = {
         "keys.destroy_intake_keys": 3_600,
         "spend.recover_orphans": 15,
         "spend.roll_up": 10,
+        "spend.tell_of_limits": 15,
         "spend.prepare_partitions": 86_400,
         "spend.note_key_use": 60,
         "spend.watch_models": 21_600,

@@ -110,8 +110,12 @@ def _known(exc: Exception) -> Problem | None:
 
 def _validation(exc: exceptions.ValidationError) -> Problem:
     detail = _("Some members of the request are not right; see errors.")
-    errors = tuple(_field_errors(exc.detail, ""))
-    return Invalid("validation_failed", detail, errors=errors)
+    return Invalid("validation_failed", detail, errors=field_errors(exc))
+
+
+def field_errors(exc: exceptions.ValidationError) -> tuple[FieldError, ...]:
+    """Tell what is wrong, member by member."""
+    return tuple(_field_errors(exc.detail, ""))
 
 
 def _forbidden(_exc: Exception) -> Problem:

@@ -21,6 +21,7 @@ class TokenScope(models.TextChoices):
     MODELS_READ = "models:read"
     MODELS_WRITE = "models:write"
     SPEND_READ = "spend:read"
+    USAGE_WRITE = "usage:write"
     LIMITS_READ = "limits:read"
     LIMITS_WRITE = "limits:write"
     TOKENS_READ = "tokens:read"

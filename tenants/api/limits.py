@@ -1,4 +1,4 @@
-"""Limits over HTTP: what an organization, a workspace or a model may cost in a month."""
+"""Limits over HTTP: what an organization or a part of it may cost in a month."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from tenants.access.models import TokenScope
 from tenants.api import fields
 from tenants.api.endpoint import ApiView, Call, In, Out, Reply, endpoint
 from tenants.common import scope
+from tenants.keys.models import MistralKey
 from tenants.organizations.models import Organization, Workspace
 from tenants.registry.models import RegisteredModel
 from tenants.spend import limits, services
@@ -21,7 +22,12 @@ from tenants.spend.limits import Subject
 from tenants.spend.models import Limit
 
 _MODES = [mode.value for mode in LimitMode]
-_AN = {"organization": "an organization", "workspace": "a workspace", "model": "a model"}
+_AN = {
+    "organization": "an organization",
+    "workspace": "a workspace",
+    "model": "a model",
+    "key": "a key",
+}
 _KINDS = [kind.value for kind in SubjectKind]
 
 
@@ -75,6 +81,9 @@ class EffectiveLimitOut(Out):
     )
     remaining = fields.Amount()
     resets_at = serializers.DateTimeField()
+    refused_at = serializers.DateTimeField(
+        allow_null=True, help_text="When it last refused a call this month, to the minute."
+    )
     refused_calls = serializers.IntegerField(help_text="What a shadow limit would have refused.")
     refused_amount = fields.Amount()
 
@@ -153,6 +162,7 @@ def effective_limits_of(subject: type[Subject], noun: str) -> type[ApiView]:
                 organization=organization,
                 workspace=found if isinstance(found, Workspace) else None,
                 model=found if isinstance(found, RegisteredModel) else None,
+                key=found if isinstance(found, MistralKey) else None,
             )
             return Reply({"results": results})
 

@@ -14,8 +14,10 @@ from tenants.api import (
     organizations,
     spend,
     tokens,
+    usage,
     workspaces,
 )
+from tenants.keys.models import MistralKey
 from tenants.organizations.models import Organization, Workspace
 from tenants.registry.models import RegisteredModel
 from tenants.spend.limits import Subject
@@ -37,6 +39,7 @@ _LIMITED: tuple[tuple[str, type[Subject], str], ...] = (
     (_ORGANIZATION, Organization, "organization"),
     (_WORKSPACE, Workspace, "workspace"),
     (_MODEL, RegisteredModel, "model"),
+    (_KEY, MistralKey, "key"),
 )
 
 urlpatterns = [
@@ -81,6 +84,7 @@ urlpatterns = [
         for address, subject, noun in _LIMITED
     ),
     path("spend", spend.Spend.as_view(), name="spend"),
+    path("usage", usage.Usage.as_view(), name="usage"),
     path("calls", spend.Calls.as_view(), name="calls"),
     path("schema", documentation.Schema.as_view(), name="schema"),
     path("docs", documentation.Docs.as_view(), name="docs"),

@@ -236,6 +236,7 @@ def _refused(refusal: Refusal, intent: CallIntent, zone: str) -> Problem:
     kind = refusal.subject_kind or "organization"
     figures: dict[str, Any] = {
         "limited": str(kind),
+        "limited_id": str(refusal.subject_id or ""),
         "limit": _amount(refusal.limit),
         "spent": _amount(refusal.spent),
         "held": _amount(refusal.held),

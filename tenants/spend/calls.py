@@ -71,6 +71,7 @@ class SubjectKind(StrEnum):
     ORGANIZATION = "organization"
     WORKSPACE = "workspace"
     MODEL = "model"
+    KEY = "key"
 
 
 class LimitMode(StrEnum):

@@ -4,7 +4,7 @@ Every limit that matches a call must pass; none overrides another. Judging calls
 work, in the database.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -15,15 +15,22 @@ from django.utils import timezone
 
 from tenants.common import scope
 from tenants.common.months import Month
+from tenants.keys.models import MistralKey
 from tenants.organizations.models import Organization, Workspace
 from tenants.registry.models import RegisteredModel
 from tenants.spend.calls import LimitMode, SubjectKind
 from tenants.spend.models import Balance, Limit
 
-type Subject = Organization | Workspace | RegisteredModel
+type Subject = Organization | Workspace | RegisteredModel | MistralKey
 
 DEFAULT_THRESHOLDS = (50, 80, 100)
 _ZERO = Decimal(0)
+_KINDS: Mapping[type[Subject], SubjectKind] = {
+    Organization: SubjectKind.ORGANIZATION,
+    Workspace: SubjectKind.WORKSPACE,
+    RegisteredModel: SubjectKind.MODEL,
+    MistralKey: SubjectKind.KEY,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +46,7 @@ class EffectiveLimit:
         excess: the part of ``spent`` that Mistral billed beyond what was held.
         remaining: what may still be held; never below zero.
         resets_at: when the next month begins in the organization's zone.
+        refused_at: when it last refused a call this month, to the minute; None if it did not.
         refused_calls, refused_amount: what a shadow limit would have refused this month.
     """
 
@@ -54,15 +62,14 @@ class EffectiveLimit:
     excess: Decimal
     remaining: Decimal
     resets_at: datetime
+    refused_at: datetime | None
     refused_calls: int
     refused_amount: Decimal
 
 
 def kind_of(subject: Subject) -> SubjectKind:
     """Tell what a subject is."""
-    if isinstance(subject, Organization):
-        return SubjectKind.ORGANIZATION
-    return SubjectKind.WORKSPACE if isinstance(subject, Workspace) else SubjectKind.MODEL
+    return _KINDS[type(subject)]
 
 
 def owner_of(subject: Subject) -> UUID:
@@ -99,16 +106,20 @@ def effective_limits(
     organization: Organization,
     workspace: Workspace | None = None,
     model: RegisteredModel | None = None,
+    key: MistralKey | None = None,
 ) -> list[EffectiveLimit]:
-    """List every limit that a call of this model or workspace must pass, widest first.
+    """List every limit that a call of this model, key or workspace must pass, widest first.
 
-    A model brings its workspace along. Each is told with this month's figures.
+    A model brings its workspace and its key along, a key its workspace. Each is told with this
+    month's figures.
     """
     with scope.tenant(organization.pk):
         if model is not None:
-            workspace = model.workspace
+            key = model.key
+        if key is not None:
+            workspace = key.workspace
         subjects: Sequence[Subject] = [
-            subject for subject in (organization, workspace, model) if subject is not None
+            subject for subject in (organization, workspace, key, model) if subject is not None
         ]
         chosen = {subject.pk: subject for subject in subjects}
         month = Month.of(timezone.now(), organization.timezone)
@@ -152,6 +163,7 @@ def _effective(
         excess=balance.excess if balance else _ZERO,
         remaining=max(allowed - spent - held, _ZERO),
         resets_at=month.ends_at,
+        refused_at=balance.refused_at if balance else None,
         refused_calls=balance.shadow_calls if balance else 0,
         refused_amount=balance.shadow_spend if balance else _ZERO,
     )

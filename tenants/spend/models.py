@@ -17,6 +17,22 @@ from tenants.common.models import TenantRow
 from tenants.common.money import DECIMAL_PLACES, MAX_DIGITS
 from tenants.organizations.models import Organization
 from tenants.spend.calls import LimitMode, SubjectKind, instant_of
+from tenants.spend.lines import Rollup, RollupMark, SpendLine
+
+__all__ = [
+    "Balance",
+    "Correction",
+    "Hold",
+    "Limit",
+    "PostedEvent",
+    "Price",
+    "Rollup",
+    "RollupMark",
+    "SpendLine",
+    "ThresholdAlert",
+    "UsageEvent",
+    "Watermark",
+]
 
 _SUBJECTS = [kind.value for kind in SubjectKind]
 _MODES = [mode.value for mode in LimitMode]
@@ -84,7 +100,7 @@ class Price(models.Model):
 
 
 class Limit(TenantRow):
-    """What an organization, a workspace or a model may cost in a month; null is no limit."""
+    """What an organization or a part of it may cost in a month; null is no limit."""
 
     subject_kind = models.CharField(max_length=12)
     subject_id = models.UUIDField()
@@ -122,7 +138,8 @@ class Balance(models.Model):
     ``limit_amount`` is the subject's enforced limit, kept here so that judging a call touches one
     row. ``carried`` is how far the row stood above the limit when that was set, ``excess`` what
     Mistral billed beyond holds: nothing else can take ``settled + held`` beyond the limit, and a
-    constraint says so. The ``shadow_`` columns count what a limit in shadow mode would refuse.
+    constraint says so. ``refused_at`` tells, to the minute, when it last refused a call. The
+    ``shadow_`` columns count what a limit in shadow mode would refuse.
     """
 
     pk = models.CompositePrimaryKey("organization", "subject_kind", "subject_id", "period")
@@ -137,6 +154,7 @@ class Balance(models.Model):
     carried = _sum()
     limit_amount = _unknown_money()
     shadow_limit = _unknown_money()
+    refused_at = models.DateTimeField(null=True)
     shadow_calls = models.PositiveIntegerField(db_default=0)
     shadow_spend = _sum()
 
@@ -276,98 +294,60 @@ class UsageEvent(_CallFacts):
         return self.answered_model or self.requested_model
 
 
-class _Line(models.Model):
-    """The sum of the events that agree in everything but their quantities.
+class PostedEvent(models.Model):
+    """The digest of an event that was reported or posted by hand: each once, for ever.
 
-    ``day`` is of the zone that the organization had then, and lies within ``period``. An event
-    counts as estimated, or as unpriced, until a correction says better. ``cost`` lacks what has no
-    price; ``events`` counts calls and corrections, ``requests`` what reached Mistral.
+    It outlives the event, and it is unique over all months, which no partitioned table can be.
     """
 
+    pk = models.CompositePrimaryKey("organization", "digest")
     organization = _tenant()
-    period = models.DateField()
-    day = models.DateField()
-    workspace_id = models.UUIDField()
-    key_id = models.UUIDField(null=True)
-    model_id = models.UUIDField(null=True)
-    mistral_model = models.CharField(max_length=200)
-    category = models.CharField(max_length=16)
-    source = models.CharField(max_length=20)
-    is_estimated = models.BooleanField()
-    is_unpriced = models.BooleanField()
-    events = models.BigIntegerField()
-    requests = models.BigIntegerField()
-    prompt_tokens = models.BigIntegerField()
-    completion_tokens = models.BigIntegerField()
-    cached_tokens = models.BigIntegerField()
-    pages = models.BigIntegerField()
-    annotated_pages = models.BigIntegerField()
-    audio_seconds = models.BigIntegerField()
-    characters = models.BigIntegerField()
-    connector_calls = models.BigIntegerField()
-    training_tokens = models.BigIntegerField()
-    storage_months = models.BigIntegerField()
-    cost = models.DecimalField(max_digits=28, decimal_places=DECIMAL_PLACES)
-
-    class Meta:
-        abstract = True
+    digest = models.UUIDField()
 
     def __str__(self) -> str:
-        return f"{self.day} {self.mistral_model}: {self.cost}"
+        return str(self.digest)
 
 
-class Rollup(_Line):
-    """A line as far as it was rolled up; kept for ever, also when the events are gone."""
+class Correction(TenantRow):
+    """Why an event of source ``correction`` was posted, and by whom; ``reference`` is once only."""
 
-    id = models.BigAutoField(primary_key=True)
+    event_id = models.UUIDField()
+    occurred_at = models.DateTimeField()
+    reason = models.CharField(max_length=500)
+    reference = models.CharField(max_length=200)
+    posted_by = models.CharField(max_length=254)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=[
-                    "organization",
-                    "period",
-                    "day",
-                    "workspace_id",
-                    "key_id",
-                    "model_id",
-                    "mistral_model",
-                    "category",
-                    "source",
-                    "is_estimated",
-                    "is_unpriced",
-                ],
-                name="rollup_line_uniq",
-                nulls_distinct=False,
+                fields=["organization", "reference"], name="correction_reference_uniq"
+            )
+        ]
+        indexes = [models.Index(fields=["organization", "event_id"], name="correction_event_idx")]
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class ThresholdAlert(TenantRow):
+    """That a threshold of a limit was reached in a month was told; 0 is the limit itself."""
+
+    limit = models.ForeignKey(
+        Limit, on_delete=models.PROTECT, related_name="alerts", db_index=False
+    )
+    period = models.DateField()
+    threshold = models.PositiveSmallIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "limit", "period", "threshold"],
+                name="threshold_alert_once_uniq",
             )
         ]
 
-
-class SpendLine(_Line):
-    """What reports read: the roll-ups and, in lines of their own, what is not yet in them.
-
-    A view: sums over it are as fresh as the ledger, in one statement or in one snapshot.
-    """
-
-    id = models.BigIntegerField(primary_key=True)
-
-    class Meta:
-        managed = False
-        db_table = "spend_line"
-
-
-class RollupMark(models.Model):
-    """Up to which transaction the roll-ups have everything; one row."""
-
-    id = models.SmallIntegerField(primary_key=True)
-    transaction_id = models.BigIntegerField()
-    rolled_at = models.DateTimeField()
-
-    class Meta:
-        constraints = [models.CheckConstraint(condition=Q(id=1), name="rollup_mark_single")]
-
     def __str__(self) -> str:
-        return f"rolled up to {self.transaction_id}"
+        return f"{self.threshold} % in {self.period}"
 
 
 class Watermark(models.Model):

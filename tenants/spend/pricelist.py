@@ -32,6 +32,8 @@ _UNITS: Mapping[tuple[str, str], tuple[Meter, int]] = {
     # Speech is billed by the characters that are read out, and published as a price of output.
     ("output", "per_1M_characters"): (Meter.CHARACTER, _MILLION),
 }
+#: What a free model does for nothing; tools, training and storage are billed by themselves.
+_MODEL_METERS = tuple(Meter)[: list(Meter).index(Meter.TRAINING_TOKEN)]
 _FREE_SIDE = ("input", "per_1M_characters")
 
 
@@ -94,7 +96,7 @@ def _rates(conversions: bytes) -> dict[str, Decimal]:
 def _prices(row: Mapping[str, Any], rates: Mapping[str, Decimal]) -> Iterator[ListedPrice]:
     model, source = row["id"], row["source"]
     if row["price"]["free"]:
-        for meter in Meter:
+        for meter in _MODEL_METERS:
             for currency in CURRENCIES:
                 yield ListedPrice(model, meter, currency, Decimal(0), 1, source, free=True)
         return

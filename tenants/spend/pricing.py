@@ -31,6 +31,9 @@ class Meter(StrEnum):
     ANNOTATED_PAGE = "annotated_page"
     AUDIO_SECOND = "audio_second"
     CHARACTER = "character"
+    TRAINING_TOKEN = "training_token"  # noqa: S105 - a token of text
+    STORAGE = "storage"
+    CONNECTOR = "connector"
 
 
 class Modifier(StrEnum):
@@ -81,6 +84,7 @@ class Quantities:
     """What a call used. ``prompt_tokens`` includes ``cached_tokens``, as in Mistral's usage object.
 
     ``pages`` are plain pages, ``annotated_pages`` those billed with annotations instead.
+    ``storage_months`` are months that a fine-tuned model was kept.
 
     Raises:
         ValueError: a quantity is negative or beyond 2³¹ - 1, or more is cached than was sent.
@@ -94,6 +98,9 @@ class Quantities:
     audio_seconds: int = 0
     characters: int = 0
     requests: int = 1
+    connector_calls: int = 0
+    training_tokens: int = 0
+    storage_months: int = 0
 
     def __post_init__(self) -> None:
         numbers = (
@@ -105,6 +112,9 @@ class Quantities:
             self.audio_seconds,
             self.characters,
             self.requests,
+            self.connector_calls,
+            self.training_tokens,
+            self.storage_months,
         )
         if min(numbers) < 0 or max(numbers) > _LARGEST_QUANTITY:
             raise ValueError("a quantity is out of range")
@@ -235,4 +245,7 @@ def _metered(quantities: Quantities, prices: Prices) -> tuple[tuple[Meter, int],
         (Meter.ANNOTATED_PAGE, quantities.annotated_pages),
         (Meter.AUDIO_SECOND, quantities.audio_seconds),
         (Meter.CHARACTER, quantities.characters),
+        (Meter.TRAINING_TOKEN, quantities.training_tokens),
+        (Meter.STORAGE, quantities.storage_months),
+        (Meter.CONNECTOR, quantities.connector_calls),
     )

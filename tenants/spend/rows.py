@@ -19,16 +19,17 @@ _LONGEST_CALL = 2**31 - 1
 def hold_row(call: CallIntent) -> Row:
     """Describe a hold: the call's facts, its worst case and what that was computed from."""
     cost = call.worst_case.cost
-    row = _call_row(call) | _quantities(call.worst_case.quantities) | _priced(cost)
+    row = _call_row(call) | quantities_row(call.worst_case.quantities) | _priced(cost)
     row["amount"] = _text_of(cost)
     return row
 
 
 def event_row(entry: Settlement) -> Row:
     """Describe an event: the call's facts, what it used, cost and how it ended."""
-    row = _call_row(entry.intent) | _quantities(entry.quantities) | _priced(entry.cost)
+    row = _call_row(entry.intent) | quantities_row(entry.quantities) | _priced(entry.cost)
     row["cost"] = _text_of(entry.cost)
     row["requests"] = entry.quantities.requests
+    row |= rare_quantities(entry.quantities)
     row["answered_model"] = storable(entry.answered_model, 200)
     row["estimate"] = entry.estimate
     row["outcome"] = entry.outcome
@@ -36,6 +37,15 @@ def event_row(entry: Settlement) -> Row:
     row["duration_ms"] = min(max(entry.duration // _MILLISECOND, 0), _LONGEST_CALL)
     row["correlation_id"] = storable(entry.correlation_id, 64)
     return row
+
+
+def rare_quantities(quantities: Quantities) -> Row:
+    """Describe what few calls use; what was not used is null, which takes no room."""
+    return {
+        "connector_calls": quantities.connector_calls or None,
+        "training_tokens": quantities.training_tokens or None,
+        "storage_months": quantities.storage_months or None,
+    }
 
 
 def storable(text: str, longest: int) -> str:
@@ -61,7 +71,8 @@ def _call_row(call: CallIntent) -> Row:
     }
 
 
-def _quantities(quantities: Quantities) -> Row:
+def quantities_row(quantities: Quantities) -> Row:
+    """Describe what a call used."""
     return {
         "prompt_tokens": quantities.prompt_tokens,
         "completion_tokens": quantities.completion_tokens,

@@ -18,9 +18,9 @@ from tenants.organizations import audit
 from tenants.organizations.audit import Actor
 from tenants.organizations.models import Organization, Workspace
 from tenants.organizations.services import archived
-from tenants.registry.models import RegisteredModel
-from tenants.spend import limits, pricebook
+from tenants.spend import alerts, limits, pricebook
 from tenants.spend.calls import LimitMode, SubjectKind
+from tenants.spend.limits import Subject
 from tenants.spend.models import Limit, Price
 from tenants.spend.pricelist import ListedPrice, PriceList
 
@@ -32,7 +32,7 @@ def set_limit(
     *,
     actor: Actor,
     organization: Organization,
-    subject: Organization | Workspace | RegisteredModel,
+    subject: Subject,
     monthly_spend: Decimal | None,
     alert_thresholds: Sequence[int] = limits.DEFAULT_THRESHOLDS,
     mode: LimitMode = LimitMode.ENFORCE,
@@ -40,13 +40,13 @@ def set_limit(
     """Set what a subject may cost in a month; it counts what this month has cost and holds already.
 
     The next call of any process obeys it. A limit below what is spent refuses every further call
-    that costs anything. A workspace's limit may not be set above its organization's; lowering the
-    organization's later is always possible, since every limit that matches must pass.
+    that costs anything. No other limit may be set above the organization's; lowering that later is
+    always possible and changes no other, since every limit that matches must pass.
 
     Args:
         actor: who sets it.
         organization: the tenant.
-        subject: the organization itself, or one of its workspaces or models.
+        subject: the organization itself, or one of its workspaces, models or keys.
         monthly_spend: in the organization's currency, to the nano-unit; None is no limit.
         alert_thresholds: percentages at which to tell, from 1 to 100.
         mode: ``shadow`` only counts what it would refuse.
@@ -64,15 +64,16 @@ def set_limit(
     with scope.tenant(organization.pk):
         # One limit of an organization at a time: its own and its workspaces' are compared.
         Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
-        if kind is SubjectKind.WORKSPACE:
-            if not Workspace.objects.filter(pk=subject.pk, archived_at=None).exists():
-                raise archived()
+        if isinstance(subject, Workspace) and not _is_active(subject):
+            raise archived()
+        if kind is not SubjectKind.ORGANIZATION:
             _refuse_above_organization(organization, monthly_spend)
         limit = limits.limit_of(organization, subject)
         changed = _changes(limit, monthly_spend, thresholds, mode)
         if changed or limit._state.adding:  # noqa: SLF001 - Django's own word for "not saved yet"
             limit.save()
             limits.apply(limit, month.first_day, organization.currency)
+            alerts.arm_again(limit, month.first_day)
             audit.record(
                 actor=actor,
                 organization_id=organization.pk,
@@ -151,6 +152,10 @@ def _row(price: ListedPrice, listed: PriceList, effective_from: datetime) -> Pri
         source=price.source,
         checksum=listed.checksum,
     )
+
+
+def _is_active(workspace: Workspace) -> bool:
+    return Workspace.objects.filter(pk=workspace.pk, archived_at=None).exists()
 
 
 def _refuse_above_organization(organization: Organization, asked: Decimal | None) -> None:

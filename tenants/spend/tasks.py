@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.db import InterfaceError, OperationalError
 
-from tenants.spend import key_use, recovery, rollups, watching
+from tenants.spend import alerts, key_use, recovery, rollups, watching
 
 _TRANSIENT = (OperationalError, InterfaceError)
 
@@ -72,3 +72,15 @@ def note_key_use() -> None:
 def watch_models() -> None:
     """Tell which aliases moved and which models retire; what was told is not told again."""
     watching.watch_models()
+
+
+@shared_task(
+    name="spend.tell_of_limits",
+    acks_late=True,
+    reject_on_worker_lost=True,
+    soft_time_limit=50,
+    time_limit=60,
+)
+def tell_of_limits() -> None:
+    """Announce the thresholds that were reached; the next beat repeats a run that failed."""
+    alerts.tell_of_limits()

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from django.urls import URLPattern, get_resolver
+from django.utils import timezone
 
 from tenants.access.models import TokenScope as Scope
 from tenants.access.services import ALL_SCOPES
@@ -94,6 +95,21 @@ def new_model(found: World) -> dict[str, Any]:
     }
 
 
+def reported(found: World) -> dict[str, Any]:
+    return {
+        "events": [
+            {
+                "event_id": str(new_id()),
+                "workspace_id": str(found.workspace.pk),
+                "model": MODEL,
+                "endpoint": "/v1/chat/completions",
+                "occurred_at": timezone.now().isoformat(),
+                "usage": {"prompt_tokens": 10, "completion_tokens": 5},
+            }
+        ]
+    }
+
+
 def said(value: Any) -> Body:
     return lambda _world: value
 
@@ -169,7 +185,7 @@ TABLE = [
     Row("GET", "catalog", (Scope.MODELS_READ,), stranger=200),
     *(
         row
-        for whose in (ORGANIZATION, WORKSPACE, MODELS)
+        for whose in (ORGANIZATION, WORKSPACE, MODELS, KEY)
         for row in (
             Row("GET", f"{whose}/limits", (Scope.LIMITS_READ,)),
             Row("PUT", f"{whose}/limits", (Scope.LIMITS_WRITE,), body=LIMIT),
@@ -177,6 +193,7 @@ TABLE = [
         )
     ),
     Row("GET", "spend", (Scope.SPEND_READ,), query="?workspace_id={workspace_id}"),
+    Row("POST", "usage", (Scope.USAGE_WRITE,), 202, reported, stranger=202),
     Row("GET", "calls", (Scope.SPEND_READ,), query="?model_id={model_id}"),
 ]
 rows = pytest.mark.parametrize("row", TABLE, ids=str)

@@ -9,10 +9,15 @@ from django.utils import timezone
 from tenants.access.models import TenantRequest
 from tenants.common import scope
 from tenants.common.models import new_id
+from tenants.common.months import Month
 from tenants.keys.models import KeyReplacement, SpentEnvelope
 from tenants.organizations import outbox
 from tenants.organizations.models import ErasureCertificate, FormerTimeZone
+from tenants.spend import corrections
+from tenants.spend.calls import Category
+from tenants.spend.corrections import Difference
 from tenants.spend.meter import Meter
+from tenants.spend.models import Limit, ThresholdAlert
 from tenants.spend.services import set_limit
 from tests.api import world
 from tests.factories import ACTOR
@@ -34,6 +39,23 @@ def populated(organization):
     meter.open_calls(calls)
     meter.settle_calls([made.settlement(calls[0])])
     made.roll_up(organization)
+    with scope.tenant(organization.id):
+        ThresholdAlert.objects.create(
+            organization=organization,
+            limit=Limit.objects.get(),
+            period=calls[0].period,
+            threshold=50,
+        )
+    corrections.post_correction(
+        actor=ACTOR,
+        organization=organization,
+        month=Month.of(timezone.now(), organization.timezone),
+        difference=Difference(
+            hers.workspace.id, Category.COMPLETION, "mistral-small-2603", Decimal(1), {}
+        ),
+        reason="a test",
+        reference="once",
+    )
     with scope.tenant(organization.id):
         ErasureCertificate.objects.create(
             organization=organization,

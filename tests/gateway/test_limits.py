@@ -30,6 +30,7 @@ def test_at_the_limit_a_call_is_refused_with_figures_and_nothing_reaches_mistral
         "source": "gateway",
         "request_id": "",
         "limited": "organization",
+        "limited_id": str(tenant.organization.id),
         "limit": "0.00",
         "spent": "0.00",
         "held": "0.00",

@@ -168,7 +168,6 @@ def test_rows_for_the_functions_name_every_column_they_must(organization, worksp
     assert set(hold_row(call)) | own == {field.column for field in Hold._meta.local_fields}
     made_by_function = {
         *("occurred_at", "created_at", "source", "excess", "corrects", "transaction_id"),
-        *("connector_calls", "training_tokens", "storage_months"),
     }
     fields = {field.column for field in UsageEvent._meta.local_concrete_fields}
     assert set(event_row(settlement(call))) | made_by_function == fields

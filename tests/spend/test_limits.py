@@ -115,17 +115,45 @@ def test_the_database_itself_refuses_to_pass_a_limit(meter, organization, worksp
             )
 
 
-def test_a_workspace_may_not_be_given_more_than_its_organization(organization, workspace, model):
+def test_no_part_may_be_given_more_than_its_organization(organization, workspace, model):
     set_limit(organization, organization, "10.00")
-    with pytest.raises(Invalid) as refused:
-        set_limit(organization, workspace, "10.01")
-    assert refused.value.code == "above_organization_limit"
-    assert refused.value.errors[0].pointer == "/monthly_spend"
-    assert "10.00" in refused.value.detail
+    for part in (workspace, model, model.key):
+        with pytest.raises(Invalid) as refused:
+            set_limit(organization, part, "10.01")
+        assert refused.value.code == "above_organization_limit"
+        assert refused.value.errors[0].pointer == "/monthly_spend"
+        assert "10.00" in refused.value.detail
     assert [limit.subject_id for limit in saved(organization)] == [organization.id]
-    set_limit(organization, workspace, "10.00")
-    set_limit(organization, workspace, None)
-    set_limit(organization, model, "11.00")
+    for part in (workspace, model, model.key):
+        set_limit(organization, part, "10.00")
+        set_limit(organization, part, None)
+
+
+def test_the_organizations_limit_may_be_lowered_below_its_parts_and_is_what_counts(
+    meter, organization, workspace, model
+):
+    set_limit(organization, organization, "10.00")
+    set_limit(organization, model.key, "8.00")
+    set_limit(organization, organization, "0.50")
+    call = intent(organization, workspace, model_id=model.id, key_id=model.key_id)
+    (verdict,) = meter.open_calls([call])
+    assert verdict.refusal is not None
+    assert verdict.refusal.subject_kind is SubjectKind.ORGANIZATION
+    assert [limit.monthly_spend for limit in saved(organization)] == [Decimal("0.50"), 8]
+
+
+def test_a_limit_tells_when_it_last_refused_a_call(meter, organization, workspace, model):
+    for part in (organization, model.key):
+        set_limit(organization, part, "1.50")
+    facts = {"model_id": model.id, "key_id": model.key_id}
+    assert meter.open_calls([intent(organization, workspace, **facts)])[0].is_accepted
+    effective = {"organization": organization, "model": model}
+    assert [one.refused_at for one in limits.effective_limits(**effective)] == [None, None]
+    began = timezone.now()
+    assert not meter.open_calls([intent(organization, workspace, **facts)])[0].is_accepted
+    for one in limits.effective_limits(**effective):
+        assert one.refused_at is not None
+        assert one.refused_at >= began
 
 
 @pytest.mark.parametrize("thresholds", [[0], [101], [-5], list(range(1, 12))])
@@ -149,21 +177,24 @@ def test_effective_limits_are_all_that_match_widest_first_with_this_months_figur
     set_limit(organization, organization, "10.00")
     set_limit(organization, workspace, "5.00", mode=LimitMode.SHADOW)
     set_limit(organization, model, "2.00", alert_thresholds=[75])
-    spent, going_on = (intent(organization, workspace, model_id=model.id) for _ in range(2))
+    set_limit(organization, model.key, "3.00")
+    facts = {"model_id": model.id, "key_id": model.key_id}
+    spent, going_on = (intent(organization, workspace, **facts) for _ in range(2))
     meter.open_calls([spent, going_on])
     meter.settle_calls([settlement(spent, "0.25")])
     found = limits.effective_limits(organization=organization, model=model)
     assert [(one.subject_kind, one.subject_id, one.monthly_spend, one.mode) for one in found] == [
         (SubjectKind.ORGANIZATION, organization.id, Decimal(10), LimitMode.ENFORCE),
         (SubjectKind.WORKSPACE, workspace.id, Decimal(5), LimitMode.SHADOW),
+        (SubjectKind.KEY, model.key_id, Decimal(3), LimitMode.ENFORCE),
         (SubjectKind.MODEL, model.id, Decimal(2), LimitMode.ENFORCE),
     ]
     for one in found:
         assert (one.spent, one.held, one.currency) == (Decimal("0.25"), Decimal(1), "EUR")
         assert one.remaining == one.monthly_spend - Decimal("1.25")
         assert one.resets_at == Month.of(timezone.now(), "Europe/Rome").ends_at
-    assert found[2].alert_thresholds == (75,)
-    assert found[2].subject_name == model.name
+    assert found[3].alert_thresholds == (75,)
+    assert found[3].subject_name == model.name
     only_workspace = limits.effective_limits(organization=organization, workspace=workspace)
     assert [one.subject_kind for one in only_workspace] == ["organization", "workspace"]
 

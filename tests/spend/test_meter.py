@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import uuid4
 
 import psycopg
@@ -41,7 +42,7 @@ def limit(organization, subject, amount, **facts):
     )
 
 
-def test_an_opened_call_is_held_for_organization_workspace_and_model(
+def test_an_opened_call_is_held_for_organization_workspace_model_and_key(
     meter, organization, workspace
 ):
     call = intent(organization, workspace, "1.25", model_id=uuid4())
@@ -52,6 +53,7 @@ def test_an_opened_call_is_held_for_organization_workspace_and_model(
         ("organization", organization.id): (0, Decimal("1.25")),
         ("workspace", workspace.id): (0, Decimal("1.25")),
         ("model", call.model_id): (0, Decimal("1.25")),
+        ("key", call.key_id): (0, Decimal("1.25")),
     }
 
 
@@ -140,9 +142,15 @@ def test_a_call_beyond_a_limit_is_refused_and_the_refusal_names_it(
 ):
     with scope.tenant(organization.id):
         model = made.registered_model(organization, workspace)
-    subject = {"organization": organization, "workspace": workspace, "model": model}[kind]
+    subject = {
+        SubjectKind.ORGANIZATION: organization,
+        SubjectKind.WORKSPACE: workspace,
+        SubjectKind.MODEL: model,
+        SubjectKind.KEY: model.key,
+    }[kind]
     limit(organization, subject, "1.50")
-    calls = [intent(organization, workspace, "1.00", model_id=model.id) for _ in range(2)]
+    facts: Any = {"model_id": model.id, "key_id": model.key_id}
+    calls = [intent(organization, workspace, "1.00", **facts) for _ in range(2)]
     assert meter.open_calls([calls[0]])[0].is_accepted
     (verdict,) = meter.open_calls([calls[1]])
     refusal = verdict.refusal
@@ -235,7 +243,7 @@ def test_what_mistral_bills_beyond_the_hold_is_posted_and_shown_as_excess(
     rows = made.as_owner(
         "SELECT excess FROM spend_balance WHERE organization_id = %s", organization.id
     )
-    assert rows == [(Decimal("0.75"),)] * 3
+    assert rows == [(Decimal("0.75"),)] * 4
     assert not meter.open_calls([intent(organization, workspace, "0.01")])[0].is_accepted
 
 

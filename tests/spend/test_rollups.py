@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import psycopg
 import pytest
 from django.core.management import call_command
+from django.db import connection
 from django.db.models import Sum
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
@@ -126,6 +127,7 @@ def test_many_who_roll_up_at_once_while_calls_settle_count_each_event_once(organ
     def roll(_number):
         while not stop.is_set():
             rollups.roll_up()
+        connection.close()
 
     def watch():
         with psycopg.connect(owner_url(), autocommit=True) as eye:

@@ -1,0 +1,259 @@
+"""Takes calls that AIsuru made without the gateway: priced, posted and counted like any other.
+
+A report cannot be refused by a limit, because the money is spent. What cannot be counted safely is
+rejected by itself, with its reasons; the rest of the batch is taken.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from tenants.common import scope
+from tenants.common.problems import FieldError
+from tenants.keys.models import MistralKey
+from tenants.mistral.errors import WireError
+from tenants.mistral.wire import Quantity, Usage, read_usage
+from tenants.organizations import audit
+from tenants.organizations.audit import Actor
+from tenants.organizations.models import Organization, Workspace
+from tenants.registry.models import RegisteredModel
+from tenants.spend import posting, pricebook
+from tenants.spend.calls import Category, Outcome, Source, category_of
+from tenants.spend.pricing import Modifier, Quantities, cost
+from tenants.spend.rows import Row, quantities_row, rare_quantities, storable
+
+#: Clocks differ a little.
+_AHEAD = timedelta(minutes=5)
+#: What is older belongs to no bill that anybody still checks.
+OLDEST = timedelta(days=400)
+_LARGEST = 2**31 - 1
+_PRIORITY = "priority"
+_COUNTS = ("pages_processed", "annotated_pages", "characters")
+_OWN = (*_COUNTS, "connectors")
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedCall:
+    """A call as its caller tells it.
+
+    Attributes:
+        event_id: the caller's own name for it, once for ever.
+        workspace_id, key_id, model_id: whose call it was; the last two if they are known here.
+        model: the Mistral model that answered, or was asked.
+        endpoint: as in ``/v1/chat/completions``.
+        occurred_at: when.
+        usage: Mistral's usage object; ``pages_processed``, ``annotated_pages`` and ``characters``
+            beside its own members.
+        message_id: the AIsuru message that it was made for; may be empty.
+    """
+
+    event_id: str
+    workspace_id: UUID
+    model: str
+    endpoint: str
+    occurred_at: datetime
+    usage: Mapping[str, Any]
+    key_id: UUID | None = None
+    model_id: UUID | None = None
+    message_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What became of a batch: how many were taken, were known before, and why others were not."""
+
+    accepted: int
+    duplicate: int
+    rejected: tuple[tuple[str, tuple[FieldError, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What an organization has: workspaces, and of keys and models the workspace of each."""
+
+    workspaces: frozenset[UUID]
+    keys: Mapping[UUID, UUID]
+    models: Mapping[UUID, UUID]
+
+
+class _UnusableError(ValueError):
+    """A usage object that cannot be counted."""
+
+
+def report_usage(
+    *, actor: Actor, organization: Organization, calls: Sequence[ReportedCall]
+) -> Reported:
+    """Post what was reported, each ``event_id`` once for ever, also within one batch.
+
+    Unknown prices are taken and flagged as unpriced: the call was made.
+    """
+    book = pricebook.current()
+    rejected: list[tuple[str, tuple[FieldError, ...]]] = []
+    entries: list[Row] = []
+    taken: dict[str, UUID] = {}
+    duplicate = 0
+    with scope.tenant(organization.pk):
+        known, calendar = _known(calls), posting.Calendar(organization)
+        for call in calls:
+            if call.event_id in taken:
+                duplicate += 1
+                continue
+            problems = _problems(call, known)
+            try:
+                made = [] if problems else _entries(organization, call, book, calendar)
+            except _UnusableError as error:
+                problems = [FieldError("/usage", "usage_unusable", str(error))]
+            if problems:
+                rejected.append((call.event_id, tuple(problems)))
+                continue
+            taken[call.event_id] = made[0]["digest"]
+            entries += made
+        news = posting.post(entries)
+        accepted = sum(digest in news for digest in taken.values())
+        if accepted:
+            audit.record(
+                actor=actor,
+                organization_id=organization.pk,
+                verb="usage.reported",
+                target=organization,
+            )
+    return Reported(accepted, duplicate + len(taken) - accepted, tuple(rejected))
+
+
+def _known(calls: Sequence[ReportedCall]) -> _Known:
+    """Look up all that a batch names, in three queries, inside the tenant's scope."""
+    keys = MistralKey.objects.filter(pk__in={call.key_id for call in calls if call.key_id})
+    models = RegisteredModel.objects.filter(
+        pk__in={call.model_id for call in calls if call.model_id}
+    )
+    return _Known(
+        frozenset(
+            Workspace.objects.filter(pk__in={call.workspace_id for call in calls}).values_list(
+                "pk", flat=True
+            )
+        ),
+        dict(keys.values_list("pk", "workspace_id")),
+        dict(models.values_list("pk", "workspace_id")),
+    )
+
+
+def _problems(call: ReportedCall, known: _Known) -> list[FieldError]:
+    found = []
+    absent = _("There is nothing here.")
+    if call.workspace_id not in known.workspaces:
+        found.append(FieldError("/workspace_id", "not_found", absent))
+    if call.key_id is not None and known.keys.get(call.key_id) != call.workspace_id:
+        found.append(FieldError("/key_id", "not_found", absent))
+    if call.model_id is not None and known.models.get(call.model_id) != call.workspace_id:
+        found.append(FieldError("/model_id", "not_found", absent))
+    now = timezone.now()
+    if call.occurred_at > now + _AHEAD:
+        detail = _("This lies in the future.")
+        found.append(FieldError("/occurred_at", "in_the_future", detail))
+    elif call.occurred_at < now - OLDEST:
+        detail = _("This is more than %(days)s days ago.") % {"days": OLDEST.days}
+        found.append(FieldError("/occurred_at", "too_old", detail))
+    return found
+
+
+def _entries(
+    organization: Organization,
+    call: ReportedCall,
+    book: pricebook.PriceBook,
+    calendar: posting.Calendar,
+) -> list[Row]:
+    """Describe a call's event; what built-in tools it used is an event of its own on the bill.
+
+    Raises:
+        _UnusableError: the usage object.
+    """
+    usage, used = _used(call.usage)
+    connectors = _connectors(call.usage)
+    parts = [("", category_of(call.endpoint), used)] if used != _NOTHING or not connectors else []
+    if connectors:
+        tools = Quantities(requests=0 if parts else 1, connector_calls=connectors)
+        parts.append(("connectors", Category.CONNECTORS, tools))
+    period = calendar.month_of(call.occurred_at).first_day
+    prices = book.prices_for(call.model, organization.currency, call.occurred_at)
+    modifiers = (Modifier.PRIORITY,) if usage.service_tier == _PRIORITY else ()
+    entries = []
+    for part, category, quantities in parts:
+        digest = posting.digest_of(str(organization.pk), "reported", call.event_id, part)
+        spent = cost(quantities, prices, modifiers)
+        entries.append(
+            quantities_row(quantities)
+            | rare_quantities(quantities)
+            | {
+                "digest": digest,
+                "id": posting.event_id(digest, call.occurred_at),
+                "organization_id": organization.pk,
+                "workspace_id": call.workspace_id,
+                "key_id": call.key_id,
+                "model_id": call.model_id,
+                "occurred_at": call.occurred_at,
+                "period": period,
+                "source": Source.REPORTED,
+                "category": category,
+                "endpoint": storable(call.endpoint, 64),
+                "requested_model": storable(call.model, 200),
+                "answered_model": "",
+                "requests": quantities.requests,
+                "currency": organization.currency,
+                "cost": posting.text_of(spent.amount),
+                "factor": str(spent.factor),
+                "price_ids": spent.price_ids,
+                "estimate": "",
+                "outcome": Outcome.COMPLETED,
+                "message_id": storable(call.message_id, 200),
+                "request_id": storable(call.event_id, 64),
+                "correlation_id": "",
+            }
+        )
+    return entries
+
+
+_NOTHING = Quantities()
+
+
+def _used(usage: Mapping[str, Any]) -> tuple[Usage, Quantities]:
+    try:
+        told = read_usage(usage)
+    except WireError as error:
+        raise _UnusableError(str(error)) from None
+    counts = {name: _count(usage, name) for name in _COUNTS}
+    prompt = told.prompt_tokens or 0
+    numbers = (prompt, told.completion_tokens or 0, told.prompt_audio_seconds or 0)
+    if told.quantity is Quantity.ABSENT and not any(name in usage for name in _OWN):
+        raise _UnusableError(_("It tells nothing that was used."))
+    if max(*numbers, *counts.values()) > _LARGEST:
+        raise _UnusableError(_("A number is too large."))
+    return told, replace(
+        _NOTHING,
+        prompt_tokens=prompt,
+        completion_tokens=told.completion_tokens or 0,
+        cached_tokens=told.cached_tokens or 0,
+        audio_seconds=told.prompt_audio_seconds or 0,
+        pages=max(counts["pages_processed"] - counts["annotated_pages"], 0),
+        annotated_pages=counts["annotated_pages"],
+        characters=counts["characters"],
+    )
+
+
+def _count(usage: Mapping[str, Any], name: str) -> int:
+    value = usage.get(name, 0)
+    if type(value) is not int or value < 0:
+        raise _UnusableError(_("%(name)s is not a whole number.") % {"name": name})
+    return value
+
+
+def _connectors(usage: Mapping[str, Any]) -> int:
+    """Sum the calls of built-in tools (``connectors`` of a conversation's usage)."""
+    named = usage.get("connectors") or {}
+    if not isinstance(named, Mapping):
+        raise _UnusableError(_("%(name)s is not a whole number.") % {"name": "connectors"})
+    return sum(_count(named, name) for name in named)

@@ -1,0 +1,297 @@
+"""Reported calls and corrections: counted once for ever, against every limit, never refused."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from tenants.common import scope
+from tenants.common.models import new_id
+from tenants.common.months import Month
+from tenants.common.problems import Invalid
+from tenants.organizations.models import AuditEvent
+from tenants.spend import corrections, limits, services
+from tenants.spend.calls import Category
+from tenants.spend.corrections import Difference
+from tenants.spend.models import UsageEvent
+from tests.api import world
+from tests.api.callers import organization_caller, platform_caller
+from tests.factories import ACTOR
+from tests.spend import made
+from tests.spend.made import events, intent, ledger, recount, settlement
+
+TOKENS = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
+# 1000 at 0.12 and 100 at 0.5 EUR per million (mistral-small-2603)
+COST = Decimal("0.00017")
+
+
+@pytest.fixture
+def hers(organization):
+    return world.world(organization)
+
+
+def event(hers, **facts):
+    return {
+        "event_id": str(new_id()),
+        "workspace_id": str(hers.workspace.pk),
+        "model": "mistral-small-2603",
+        "endpoint": "/v1/chat/completions",
+        "occurred_at": timezone.now().isoformat(),
+        "usage": TOKENS,
+    } | facts
+
+
+def report(caller, *reported):
+    answer = caller.post("/api/v1/usage", {"events": list(reported)})
+    assert answer.status == 202, answer.raw
+    return answer.body
+
+
+def test_a_reported_call_is_priced_listed_and_counted(organization, hers):
+    alice = organization_caller(organization)
+    sent = event(
+        hers, key_id=str(hers.key.pk), model_id=str(hers.model.pk), message_id="m-1", event_id="e1"
+    )
+    assert report(alice, sent) == {"accepted": 1, "duplicate": 0, "rejected": []}
+    (row,) = events(organization)
+    assert (row["cost"], row["source"], row["category"]) == (COST, "reported", "completion")
+    assert len(row["price_ids"]) == 2
+    assert ledger(organization) == recount(organization)
+    assert ledger(organization)["key", hers.key.pk] == (COST, 0)
+    spend = alice.get(f"/api/v1/spend?model_id={hers.model.pk}&group_by=source").body
+    assert [(group["source"], group["amount"]) for group in spend["groups"]] == [
+        ("reported", "0.00017")
+    ]
+    (message,) = alice.get("/api/v1/calls?message_id=m-1").body["results"]
+    assert message["calls"][0]["request_id"] == "e1"
+    with scope.tenant(organization.id):
+        assert AuditEvent.objects.filter(verb="usage.reported").count() == 1
+
+
+def test_an_event_counts_once_for_ever_whatever_comes_under_its_name(organization, hers):
+    alice = organization_caller(organization)
+    sent = event(hers)
+    other_month = sent | {"occurred_at": (timezone.now() - timedelta(days=70)).isoformat()}
+    assert report(alice, sent, sent)["duplicate"] == 1
+    assert report(alice, sent, other_month) == {"accepted": 0, "duplicate": 2, "rejected": []}
+    made.as_owner("DELETE FROM spend_usageevent WHERE organization_id = %s", organization.id)
+    assert report(alice, sent)["duplicate"] == 1
+    assert events(organization) == []
+
+
+def test_a_batch_sent_by_many_at_once_counts_once(organization, hers):
+    sent = [event(hers) for _ in range(20)]
+    start = threading.Barrier(4)
+
+    def send(_number):
+        caller = organization_caller(organization)
+        start.wait()
+        accepted = report(caller, *sent)["accepted"]
+        connection.close()
+        return accepted
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(send, range(4))) == 20
+    assert len(events(organization)) == 20
+    assert ledger(organization) == recount(organization)
+
+
+def test_what_is_wrong_is_rejected_by_itself_and_the_rest_is_taken(organization, hers, stranger):
+    alice = organization_caller(organization)
+    theirs = world.world(stranger)
+    wrong = {
+        "/workspace_id": event(hers, workspace_id=str(theirs.workspace.pk)),
+        "/key_id": event(hers, key_id=str(theirs.key.pk)),
+        "/model_id": event(hers, model_id=str(theirs.model.pk)),
+        "/occurred_at": event(
+            hers, occurred_at=(timezone.now() + timedelta(minutes=20)).isoformat()
+        ),
+        "/usage": event(hers, usage={"prompt_tokens": -1}),
+        "/model": event(hers, model=7),
+        "/colour": event(hers, colour="red"),
+    }
+    old = event(hers, occurred_at="2020-01-01T00:00:00Z")
+    empty = event(hers, usage={})
+    answer = report(alice, *wrong.values(), event(hers), old, empty)
+    assert (answer["accepted"], answer["duplicate"]) == (1, 0)
+    found = {
+        (one["event_id"], error["pointer"]) for one in answer["rejected"] for error in one["errors"]
+    }
+    assert found == {
+        *((sent["event_id"], pointer) for pointer, sent in wrong.items()),
+        (old["event_id"], "/occurred_at"),
+        (empty["event_id"], "/usage"),
+    }
+    assert len(events(organization)) == 1
+    assert events(stranger) == []
+
+
+def test_a_batch_has_at_most_a_thousand_events_and_at_least_one(organization, hers):
+    alice = organization_caller(organization)
+    for many in (0, 1001):
+        answer = alice.post("/api/v1/usage", {"events": [{"event_id": "x"}] * many})
+        assert (answer.status, answer.code) == (422, "validation_failed")
+    assert events(organization) == []
+
+
+def test_a_platform_token_reports_for_several_organizations_at_once(organization, hers, stranger):
+    theirs = world.world(stranger)
+    answer = report(platform_caller("usage:write"), event(hers), event(theirs))
+    assert answer["accepted"] == 2
+    assert len(events(organization)) == len(events(stranger)) == 1
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "model", "usage", "expected"),
+    [
+        (
+            "/v1/ocr",
+            "mistral-ocr-2512",
+            {"pages_processed": 10, "annotated_pages": 4},
+            (Category.OCR, 6, 4),
+        ),
+        (
+            "/v1/embeddings",
+            "mistral-embed-2312",
+            {"prompt_tokens": 10},
+            (Category.EMBEDDINGS, 0, 0),
+        ),
+    ],
+)
+def test_every_meter_can_be_reported(organization, hers, endpoint, model, usage, expected):  # noqa: PLR0917 - a table
+    alice = organization_caller(organization)
+    report(alice, event(hers, endpoint=endpoint, model=model, usage=usage))
+    (row,) = events(organization)
+    assert (row["category"], row["pages"], row["annotated_pages"]) == expected
+    assert row["cost"] > 0
+
+
+def test_a_model_without_a_price_is_taken_and_flagged(organization, hers):
+    alice = organization_caller(organization)
+    assert report(alice, event(hers, model="nobody-knows"))["accepted"] == 1
+    assert [row["cost"] for row in events(organization)] == [None]
+    assert alice.get(f"/api/v1/spend?organization_id={organization.pk}").body["unpriced"] == 1
+
+
+def test_tools_of_a_conversation_are_a_line_of_their_own_and_do_not_hide_its_tokens(
+    organization, hers
+):
+    alice = organization_caller(organization)
+    usage = TOKENS | {"connectors": {"web_search": 2}}
+    sent = event(hers, endpoint="/v1/conversations", usage=usage)
+    assert report(alice, sent)["accepted"] == 1
+    assert report(alice, sent)["duplicate"] == 1
+    rows = {row["category"]: row for row in events(organization)}
+    assert rows["completion"]["cost"] == COST
+    assert (rows["connectors"]["cost"], rows["connectors"]["connector_calls"]) == (None, 2)
+    assert sum(row["requests"] for row in rows.values()) == 1
+
+
+def test_what_is_reported_may_exceed_a_limit_is_shown_as_excess_and_stops_the_next_call(
+    meter, organization, hers
+):
+    services.set_limit(
+        actor=ACTOR, organization=organization, subject=organization, monthly_spend=Decimal("0.001")
+    )
+    alice = organization_caller(organization)
+    report(alice, *(event(hers) for _ in range(10)))
+    (found,) = limits.effective_limits(organization=organization)
+    assert (found.spent, found.excess) == (COST * 10, COST * 10 - Decimal("0.001"))
+    assert found.remaining == 0
+    assert not meter.open_calls([intent(organization, hers.workspace, "0.000001")])[0].is_accepted
+    spent = {subject: sums for subject, sums in ledger(organization).items() if any(sums)}
+    assert spent == recount(organization)
+
+
+def test_a_limit_that_reports_have_passed_can_be_raised_and_holds_again(meter, organization, hers):
+    services.set_limit(
+        actor=ACTOR,
+        organization=organization,
+        subject=organization,
+        monthly_spend=COST / 2,
+    )
+    report(organization_caller(organization), event(hers))
+    services.set_limit(
+        actor=ACTOR, organization=organization, subject=organization, monthly_spend=Decimal("1.00")
+    )
+    assert meter.open_calls([intent(organization, hers.workspace, "0.9")])[0].is_accepted
+    assert not meter.open_calls([intent(organization, hers.workspace, "0.1")])[0].is_accepted
+
+
+def correct(organization, amount, reference="r-1", **facts):
+    month = facts.pop("month", Month.of(timezone.now(), organization.timezone))
+    return corrections.post_correction(
+        actor=ACTOR,
+        organization=organization,
+        month=month,
+        difference=Difference(
+            facts.pop("workspace_id"),
+            Category.COMPLETION,
+            "mistral-small-2603",
+            Decimal(amount),
+            facts.pop("quantities", {}),
+            **facts,
+        ),
+        reason="the invoice says so",
+        reference=reference,
+    )
+
+
+def test_a_correction_is_an_event_of_its_own_with_a_reason_and_posted_once(organization, hers):
+    workspace_id = hers.workspace.pk
+    report(organization_caller(organization), event(hers))
+    first = correct(organization, "0.5", workspace_id=workspace_id, quantities={"prompt_tokens": 7})
+    assert correct(organization, "9.9", workspace_id=workspace_id).pk == first.pk
+    rows = {row["source"]: row for row in events(organization)}
+    assert rows["correction"]["cost"] == Decimal("0.5")
+    assert (rows["correction"]["prompt_tokens"], rows["correction"]["requests"]) == (7, 0)
+    assert rows["correction"]["id"] == first.event_id
+    assert rows["reported"]["cost"] == COST
+    assert ledger(organization) == recount(organization)
+    with scope.tenant(organization.id):
+        assert AuditEvent.objects.filter(verb="spend.corrected").count() == 1
+
+
+def test_a_correction_takes_away_at_most_what_was_spent(organization, hers):
+    report(organization_caller(organization), event(hers))
+    with pytest.raises(Invalid) as refused:
+        correct(organization, "-0.00018", workspace_id=hers.workspace.pk)
+    assert refused.value.code == "below_zero"
+    assert len(events(organization)) == 1
+    correct(organization, "-0.00017", workspace_id=hers.workspace.pk)
+    assert ledger(organization)["organization", organization.id] == (0, 0)
+
+
+def test_a_correction_of_an_event_goes_where_that_event_is(meter, organization, hers):
+    call = intent(organization, hers.workspace, model_id=hers.model.pk, key_id=hers.key.pk)
+    meter.settle_calls([settlement(call, "0.40")])
+    with scope.tenant(organization.id):
+        mended = UsageEvent.objects.get(organization=organization, id=call.call_id)
+    correct(organization, "-0.15", workspace_id=new_id(), corrects=mended)
+    assert ledger(organization)["model", hers.model.pk] == (Decimal("0.25"), 0)
+    assert ledger(organization) == recount(organization)
+
+
+def test_a_correction_belongs_to_a_day_of_its_month(organization, hers):
+    october = Month.parse("2026-10", "Europe/Rome")
+    done = correct(
+        organization,
+        "1",
+        workspace_id=hers.workspace.pk,
+        month=october,
+        day=datetime(2026, 10, 31, tzinfo=UTC).date(),
+    )
+    assert done.occurred_at == datetime(2026, 10, 31, 11, tzinfo=UTC)
+    with pytest.raises(Invalid, match="not_in_month"):
+        correct(
+            organization,
+            "1",
+            "r-2",
+            workspace_id=hers.workspace.pk,
+            month=october,
+            day=datetime(2026, 11, 1, tzinfo=UTC).date(),
+        )
