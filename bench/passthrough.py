@@ -8,6 +8,7 @@ from typing import Any
 
 import aiohttp
 import httpx
+from pyreqwest.client import Client, ClientBuilder
 
 from aisuru_mistral import env
 
@@ -90,5 +91,34 @@ class WithHttpx:
             await send({"type": "http.response.body", "body": b""})
 
 
+class WithPyreqwest:
+    """Pass through with pyreqwest, whose stream is read from its first chunk on, not its last."""
+
+    def __init__(self) -> None:
+        self._client: Client | None = None
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            return
+        if self._client is None:
+            builder = ClientBuilder().tcp_nodelay(True).follow_redirects(False).no_proxy()  # noqa: FBT003 - pyreqwest's own signatures
+            self._client = builder.gzip(False).http1_only().build()  # noqa: FBT003
+        asked = self._client.post(UPSTREAM + scope["path"]).headers(_HEADERS)
+        asked = asked.body_bytes(await _read(receive)).streamed_read_buffer_limit(1)
+        async with asked.build_streamed() as answer:
+            await send(_start(answer.status, answer.headers))
+            if answer.get_header("content-length") is not None:
+                whole = bytes(await answer.bytes())
+                await send({"type": "http.response.body", "body": whole})
+                return
+            reader = answer.body_reader
+            while part := await reader.read_chunk():
+                message = {"type": "http.response.body", "body": bytes(part), "more_body": True}
+                await send(message)
+            await send({"type": "http.response.body", "body": b""})
+
+
 with_aiohttp = WithAiohttp()
 with_httpx = WithHttpx()
+with_pyreqwest = WithPyreqwest()

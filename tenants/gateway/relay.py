@@ -23,7 +23,8 @@ from tenants.gateway.usage import Observation, note
 from tenants.mistral.errors import AnswerLostError, MistralError, Reach, WireError
 from tenants.mistral.headers import returned
 from tenants.mistral.masking import mask_key_shaped
-from tenants.mistral.stream import UpstreamPool, UpstreamResponse
+from tenants.mistral.stream import UpstreamPool
+from tenants.mistral.upstream import UpstreamResponse
 from tenants.spend.calls import Estimate, Outcome
 from tenants.spend.pricing import Cost, PriceState
 
@@ -99,7 +100,10 @@ class Relay:
     ) -> None:
         path, body = call.intent.endpoint, call.request.body
         # The head comes within `idle`; what follows it has the time that `total` leaves.
-        async with self._pool.send("POST", path, headers, body, key=call.key, idle=idle) as answer:
+        is_stream = call.request.is_stream
+        async with self._pool.send(
+            "POST", path, headers, body, key=call.key, idle=idle, is_stream=is_stream
+        ) as answer:
             seen.http_status = answer.status
             seen.correlation_id = (
                 answer.headers.get("mistral-correlation-id") or answer.correlation_id or ""

@@ -47,12 +47,17 @@ _MESSAGE_ID = re.compile(rb"[\x21-\x7e]{1,200}")
 
 @dataclass(slots=True)
 class Request:
-    """What is sent to Mistral, and what it can cost at most."""
+    """What is sent to Mistral, and what it can cost at most.
+
+    Attributes:
+        is_stream: the answer may come piece by piece; it is not known to come in one.
+    """
 
     endpoint: Endpoint
     body: bytes
     bound: Bound
     modifiers: tuple[Modifier, ...]
+    is_stream: bool = True
 
 
 def read(endpoint: Endpoint, body: bytes, model: ModelFacts) -> Request:
@@ -70,7 +75,8 @@ def read(endpoint: Endpoint, body: bytes, model: ModelFacts) -> Request:
     if changes or (written != body and _is_ambiguous(body)):
         body = written
     bound = bound_of(endpoint, document, model, len(body))
-    return Request(endpoint, body, bound, _modifiers(document))
+    is_stream = document.get("stream") is not None and document["stream"] is not False
+    return Request(endpoint, body, bound, _modifiers(document), is_stream)
 
 
 def _written(document: dict[str, Any]) -> bytes:

@@ -1,4 +1,6 @@
-"""The gateway's way to Mistral: one pooled asynchronous client that hands bytes on as they arrive.
+"""The gateway's way to Mistral: a pool that hands bytes on as they arrive.
+
+aiohttp carries streams, pyreqwest (`brief.py`) what comes in one piece: each is the faster there.
 
 It does not decode, follow redirects, keep cookies or retry a POST. An error tells whether the
 request can have reached Mistral, which decides whether a call may cost money, and holds nothing of
@@ -9,27 +11,29 @@ The caller must not hold a database transaction; on the event loop there is none
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
 import aiohttp
+from pyreqwest.client import Client
 from yarl import URL
 
 from tenants.common.secrets import Secret
+from tenants.mistral import brief
 from tenants.mistral.address import join, service_root
+from tenants.mistral.brief import BriefSending
 from tenants.mistral.errors import (
-    UNREADABLE,
     UNSENDABLE_KEY,
     KeyRefusedError,
     MistralError,
-    WireError,
     answer_lost,
     never_reached,
 )
-from tenants.mistral.headers import USER_AGENT, read_correlation_id
+from tenants.mistral.headers import USER_AGENT
 from tenants.mistral.masking import is_plausible_key
 from tenants.mistral.tls import trusted
+from tenants.mistral.upstream import UpstreamResponse
 
 # aiohttp warns above this size, because a single write of so much would hold up the loop.
 _MAX_SINGLE_WRITE = 1024 * 1024
@@ -64,53 +68,20 @@ class PoolTimeouts:
     idle: float = 600.0
 
 
-class UpstreamResponse:
-    """An answer whose head has arrived."""
+class _Response(UpstreamResponse):
+    """An answer that aiohttp brings."""
 
     def __init__(self, raw: aiohttp.ClientResponse) -> None:
+        super().__init__(raw.status, raw.headers)
         self._raw = raw
-        self.status = raw.status
-        #: Names in any case; of a repeated header the first.
-        self.headers: Mapping[str, str] = raw.headers
-
-    @property
-    def correlation_id(self) -> str | None:
-        """Mistral's id of this answer."""
-        return read_correlation_id(self.headers)
 
     async def next_chunk(self) -> bytes:
-        """Give what has arrived, at least one byte; nothing at the end of the answer.
-
-        Raises:
-            AnswerLostError: the connection broke, or stayed silent too long.
-        """
+        """Give what has arrived."""
         try:
             return await self._raw.content.readany()
         except _LOST:
             pass
         raise answer_lost(self.status, self.correlation_id)
-
-    async def iter_chunks(self) -> AsyncIterator[bytes]:
-        """Give the chunks of the answer as `next_chunk` does, to its end."""
-        while chunk := await self.next_chunk():
-            yield chunk
-
-    async def read(self, limit: int) -> bytes:
-        """Read the whole answer of at most `limit` bytes.
-
-        Raises:
-            AnswerLostError: it did not come whole.
-            WireError: it is larger.
-        """
-        body = bytearray()
-        while chunk := await self.next_chunk():
-            body += chunk
-            if len(body) > limit:
-                failure = replace(
-                    UNREADABLE, http_status=self.status, correlation_id=self.correlation_id
-                )
-                raise WireError("body", f"at most {limit} bytes", failure)
-        return bytes(body)
 
 
 class UpstreamPool:
@@ -133,6 +104,7 @@ class UpstreamPool:
         self._limits = limits
         self._timeouts = timeouts
         self._session: aiohttp.ClientSession | None = None
+        self._client: Client | None = None
 
     def send(
         self,
@@ -144,7 +116,8 @@ class UpstreamPool:
         key: Secret[str],
         accept_encoding: str = "identity",
         idle: float | None = None,
-    ) -> "Sending":
+        is_stream: bool = True,
+    ) -> "Sending | BriefSending":
         """Prepare a request, to be sent by `async with … as response`.
 
         Leaving the block before the end of the answer closes the connection. Use it inside the
@@ -158,17 +131,30 @@ class UpstreamPool:
             key: goes into the Authorization header.
             accept_encoding: what Mistral may compress with; nothing is decoded here.
             idle: seconds without a byte, if other than the pool's.
+            is_stream: whether the answer will come piece by piece, as far as is known: it decides
+                which client is used, and nothing else.
 
         Raises:
             ValueError: a path that is none of the API's.
         """
         timeouts = self._timeouts if idle is None else replace(self._timeouts, idle=idle)
-        url = URL(join(self._root, path), encoded=True)
+        address = join(self._root, path)
         hygienic = {**headers, "Accept-Encoding": accept_encoding, "User-Agent": USER_AGENT}
+        if not is_stream and brief.can_carry(headers):
+            return BriefSending(
+                self._open_brief(),
+                method,
+                address,
+                headers=hygienic,
+                body=body,
+                key=key,
+                connect=timeouts.connect,
+                idle=timeouts.idle,
+            )
         return Sending(
             self._open(),
             method,
-            url,
+            URL(address, encoded=True),
             headers=hygienic,
             body=body,
             key=key,
@@ -180,12 +166,23 @@ class UpstreamPool:
         if self._session is not None:
             await self._session.close()
             self._session = None
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+    def _open_brief(self) -> Client:
+        if self._client is None:
+            limits = self._limits
+            self._client = brief.open_client(
+                limits.connections, limits.keepalive, self._timeouts.connect
+            )
+        return self._client
 
     def _open(self) -> aiohttp.ClientSession:
         """Open the session on first use: it belongs to the loop that runs then."""
@@ -250,7 +247,7 @@ class Sending:
         except _LOST:
             failure = answer_lost()
         else:
-            return UpstreamResponse(self._raw)
+            return _Response(self._raw)
         raise failure
 
     async def __aexit__(self, *_: object) -> None:

@@ -15,3 +15,9 @@ def trusted() -> ssl.SSLContext:
     context = httpx.create_ssl_context(trust_env=False)
     context.set_alpn_protocols(["http/1.1"])
     return context
+
+
+@cache
+def certificates() -> tuple[bytes, ...]:
+    """The same certificates, one by one in DER."""
+    return tuple(trusted().get_ca_certs(binary_form=True))

@@ -28,15 +28,24 @@ def pool_to(url, **options):
     return UpstreamPool(url, **{"timeouts": PATIENT, **options})
 
 
-def chat(pool, body=b"{}", **options):
-    return pool.send("POST", "/v1/chat/completions", HEADERS, body, key=Secret(KEY), **options)
+@pytest.fixture(params=["stream", "brief"])
+def chat(request):
+    """Sends a chat request with either client."""
+
+    def chat(pool, body=b"{}", **options):
+        path, is_stream = "/v1/chat/completions", request.param == "stream"
+        return pool.send(
+            "POST", path, HEADERS, body, key=Secret(KEY), is_stream=is_stream, **options
+        )
+
+    return chat
 
 
 def framed(part: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(part), part)
 
 
-async def test_bytes_and_headers_pass_as_they_are():
+async def test_bytes_and_headers_pass_as_they_are(chat):
     body = b'{"model": "m", "odd":\t"\xff"}'
     script = answering(200, b'{"a":  1}', {"x-ratelimit-limit-req-minute": "60"})
     with FarSide(script) as far_side:
@@ -73,7 +82,7 @@ async def test_a_request_without_body_sends_none():
     assert "accept" not in request.headers
 
 
-async def test_chunks_arrive_one_by_one_while_the_answer_is_still_being_written():
+async def test_chunks_arrive_one_by_one_while_the_answer_is_still_being_written(chat):
     def script(_, connection):
         connection.sendall(STREAM_HEAD)
         for number in range(3):
@@ -90,7 +99,7 @@ async def test_chunks_arrive_one_by_one_while_the_answer_is_still_being_written(
     assert response.correlation_id == "c1"
 
 
-async def test_a_compressed_answer_is_not_decoded():
+async def test_a_compressed_answer_is_not_decoded(chat):
     packed = gzip.compress(b"hello")
     script = answering(200, packed, {"content-encoding": "gzip"})
     with FarSide(script) as far_side:
@@ -100,7 +109,7 @@ async def test_a_compressed_answer_is_not_decoded():
     assert far_side.requests[0].headers["accept-encoding"] == "gzip"
 
 
-async def test_a_large_body_is_sent_whole():
+async def test_a_large_body_is_sent_whole(chat):
     body = bytes(range(256)) * 12_000
     with FarSide(answering(200, {})) as far_side:
         async with pool_to(far_side.url) as pool, chat(pool, body) as response:
@@ -109,22 +118,30 @@ async def test_a_large_body_is_sent_whole():
     assert far_side.requests[0].body == body
 
 
-async def test_connections_are_reused_and_do_not_delay_small_writes():
+async def test_connections_are_reused(chat):
     with FarSide(answering(200, {})) as far_side:
         async with pool_to(far_side.url) as pool:
             for _ in range(3):
                 async with chat(pool) as response:
                     await response.read(10)
+
+    assert far_side.connections == 1
+
+
+async def test_the_connections_of_streams_do_not_delay_small_writes():
+    with FarSide(answering(200, {})) as far_side:
+        async with pool_to(far_side.url) as pool:
+            async with pool.send("GET", "/v1/models", {}, key=Secret(KEY)) as response:
+                await response.read(10)
             ((idle, _),) = next(iter(pool._session.connector._conns.values()))
             no_delay = idle.transport.get_extra_info("socket").getsockopt(
                 socket.IPPROTO_TCP, socket.TCP_NODELAY
             )
 
-    assert far_side.connections == 1
     assert no_delay
 
 
-async def test_redirects_are_not_followed_and_cookies_not_kept():
+async def test_redirects_are_not_followed_and_cookies_not_kept(chat):
     headers = {"location": "/elsewhere", "set-cookie": "a=b; Path=/"}
     with FarSide(answering(307, {}, headers)) as far_side:
         async with pool_to(far_side.url) as pool:
@@ -137,7 +154,7 @@ async def test_redirects_are_not_followed_and_cookies_not_kept():
     assert not any("cookie" in request.headers for request in far_side.requests)
 
 
-async def test_a_proxy_of_the_environment_is_ignored(monkeypatch):
+async def test_a_proxy_of_the_environment_is_ignored(chat, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", free_address())
     monkeypatch.setenv("ALL_PROXY", free_address())
     with FarSide(answering(200, {})) as far_side:
@@ -145,7 +162,7 @@ async def test_a_proxy_of_the_environment_is_ignored(monkeypatch):
             assert response.status == 200
 
 
-async def test_without_a_connection_mistral_was_never_reached():
+async def test_without_a_connection_mistral_was_never_reached(chat):
     async with pool_to(free_address()) as pool:
         with pytest.raises(errors.NeverReachedError) as caught:
             async with chat(pool):
@@ -154,7 +171,7 @@ async def test_without_a_connection_mistral_was_never_reached():
     assert caught.value.failure.reach is Reach.NEVER
 
 
-async def test_a_server_that_speaks_no_tls_was_never_reached():
+async def test_a_server_that_speaks_no_tls_was_never_reached(chat):
     with FarSide(answering(200, {})) as far_side:
         async with pool_to(far_side.url.replace("http:", "https:"), timeouts=QUICK) as pool:
             with pytest.raises(errors.NeverReachedError):
@@ -164,9 +181,9 @@ async def test_a_server_that_speaks_no_tls_was_never_reached():
     assert far_side.requests == []
 
 
-async def test_a_full_pool_refuses_in_time_and_mistral_was_never_reached():
+async def test_a_full_pool_refuses_in_time_and_mistral_was_never_reached(chat):
     def script(_, connection):
-        connection.sendall(STREAM_HEAD)
+        connection.sendall(STREAM_HEAD + framed(b"data: 1\n\n"))
         time.sleep(1)
 
     with FarSide(script) as far_side:
@@ -202,7 +219,9 @@ def half_a_head(_, connection):
 
 @pytest.mark.parametrize("script", [silent, resetting, closing, nonsense, half_a_head])
 @pytest.mark.parametrize("fresh", [True, False])
-async def test_a_request_that_was_sent_and_not_answered_may_have_reached_mistral(script, fresh):
+async def test_a_request_that_was_sent_and_not_answered_may_have_reached_mistral(
+    chat, script, fresh
+):
     def first_well(request, connection):
         if fresh or len(far_side.requests) > 1:
             script(request, connection)
@@ -223,7 +242,7 @@ async def test_a_request_that_was_sent_and_not_answered_may_have_reached_mistral
     assert len(far_side.requests) == (1 if fresh else 2), "a POST is never sent twice"
 
 
-async def test_a_server_that_stops_reading_does_not_hold_the_request_for_ever():
+async def test_a_server_that_stops_reading_does_not_hold_the_request_for_ever(chat):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -243,7 +262,7 @@ def stream_then(end):
 
 
 @pytest.mark.parametrize("end", [silent, resetting, closing])
-async def test_a_stream_that_breaks_off_is_an_answer_lost_after_its_status(end):
+async def test_a_stream_that_breaks_off_is_an_answer_lost_after_its_status(chat, end):
     with FarSide(stream_then(end)) as far_side:
         async with pool_to(far_side.url) as pool, chat(pool, idle=0.3) as response:
             assert await response.next_chunk() == b"data: 1\n\n"
@@ -254,7 +273,7 @@ async def test_a_stream_that_breaks_off_is_an_answer_lost_after_its_status(end):
     assert caught.value.failure.correlation_id == "c1"
 
 
-async def test_an_answer_above_the_limit_is_not_read_on():
+async def test_an_answer_above_the_limit_is_not_read_on(chat):
     with FarSide(answering(200, b"x" * 100_000)) as far_side:
         async with pool_to(far_side.url) as pool, chat(pool) as response:
             with pytest.raises(errors.WireError, match="at most 1000 bytes") as caught:
@@ -263,7 +282,7 @@ async def test_an_answer_above_the_limit_is_not_read_on():
     assert caught.value.failure.http_status == 200
 
 
-async def test_leaving_early_closes_the_connection_so_that_mistral_can_stop():
+async def test_leaving_early_closes_the_connection_so_that_mistral_can_stop(chat):
     seen: queue.Queue[bytes] = queue.Queue()
 
     def script(_, connection):
@@ -277,7 +296,22 @@ async def test_leaving_early_closes_the_connection_so_that_mistral_can_stop():
             assert await asyncio.to_thread(seen.get, timeout=5) == b""
 
 
-async def test_a_cancelled_request_closes_its_connection():
+async def test_a_request_that_takes_too_long_closes_its_connection(chat):
+    seen: queue.Queue[bytes] = queue.Queue()
+
+    def script(_, connection):
+        seen.put(connection.recv(1))
+
+    with FarSide(script) as far_side:
+        async with pool_to(far_side.url, timeouts=QUICK) as pool:
+            with pytest.raises(errors.AnswerLostError):
+                async with chat(pool):
+                    pass
+            assert await asyncio.to_thread(seen.get, timeout=5) == b""
+
+
+@pytest.mark.parametrize("chat", ["stream"], indirect=True)
+async def test_a_cancelled_stream_closes_its_connection(chat):
     seen: queue.Queue[bytes] = queue.Queue()
 
     def script(_, connection):
@@ -312,7 +346,7 @@ async def test_a_key_that_no_header_can_carry_is_refused_before_anything_is_sent
     "script",
     [silent, resetting, closing, nonsense, half_a_head, stream_then(silent), stream_then(closing)],
 )
-async def test_the_key_shows_in_no_error_log_or_repr(script, caplog):
+async def test_the_key_shows_in_no_error_log_or_repr(chat, script, caplog):
     caplog.set_level(logging.DEBUG)
     with FarSide(script) as far_side:
         async with pool_to(far_side.url) as pool:
