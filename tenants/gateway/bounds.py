@@ -27,6 +27,8 @@ class Bounds:
         strangers: how many unknown tokens may wait to be looked up at once.
         open_wait: for the ledger to accept a call.
         settle_pause: for which settlements are gathered before they are written together.
+        others: for other processes to settle calls that are over, before a limit refuses a call
+            that would fit without what they hold.
         batch: calls in one round trip to the ledger.
         backlog: calls that may wait for the ledger; above it new ones are refused.
         stop: for writing what is left when the process ends.
@@ -48,6 +50,7 @@ class Bounds:
     strangers: int = 200
     open_wait: float = 3
     settle_pause: float = 0.05
+    others: float = 0.25
     batch: int = 500
     backlog: int = 20_000
     stop: float = 3

@@ -10,6 +10,8 @@ thread and back cost more than the ledger itself.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from decimal import Decimal
+from uuid import UUID
 
 import structlog
 from django.db import Error as DatabaseFault
@@ -20,7 +22,14 @@ from tenants.common.problems import Unavailable
 from tenants.gateway.bounds import Bounds
 from tenants.gateway.patience import Patience
 from tenants.spend import recovery
-from tenants.spend.calls import CallIntent, OpenVerdict, Outcome, RefusalReason, Settlement
+from tenants.spend.calls import (
+    CallIntent,
+    OpenVerdict,
+    Outcome,
+    Refusal,
+    RefusalReason,
+    Settlement,
+)
 from tenants.spend.meter import LoopMeter, MeterUnavailable
 
 log = structlog.get_logger(__name__)
@@ -28,6 +37,8 @@ log = structlog.get_logger(__name__)
 type _Opening = tuple[CallIntent, "asyncio.Future[OpenVerdict]"]
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
+# Of the time that other processes have to settle: when their refusal is asked about again.
+_LOOKS = (0.15, 0.35, 1.0)
 
 
 class Writer:
@@ -44,6 +55,8 @@ class Writer:
         self._patience = Patience(bounds.open_wait)
         self._gathered: list[Settlement] = []
         self._handover: asyncio.TimerHandle | None = None
+        #: What this process holds for calls under way, by who pays.
+        self._held: dict[UUID, Decimal] = {}
 
     def start(self) -> None:
         """Start both lines in the running event loop."""
@@ -54,50 +67,83 @@ class Writer:
     async def open(self, intent: CallIntent) -> OpenVerdict:
         """Wait until a call's hold is durable, or refused.
 
-        A refusal is asked for again if this process had anything to settle meanwhile, once that is
-        settled: nobody is refused because of holds of calls that are over.
+        Nobody is refused because of holds of calls that are over: a refusal is asked about again
+        when what this process had to settle is settled, and, where other processes' holds stand in
+        the way, when they have had the time to settle theirs.
 
         Raises:
             Unavailable: the ledger did not answer in time; the call must not be made.
         """
-        loop = self._loop
-        if loop is None or self.backlog > self._bounds.backlog:
+        if self._loop is None or self.backlog > self._bounds.backlog:
             raise _unavailable()
         settled = self._settlements.done
-        answer: asyncio.Future[OpenVerdict] = loop.create_future()
-        self._openings.put((intent, answer))
         try:
-            verdict = await self._patience.wait(answer)
-            if verdict.refusal is None or not self._may_be_stale(verdict, settled):
-                return verdict
-            self._hand_over()
-            await self._patience.wait(self._settlements.passed())
-            again: asyncio.Future[OpenVerdict] = loop.create_future()
-            self._openings.put((intent, again))
-            return await self._patience.wait(again)
+            verdict = await self._ask(intent)
+            if verdict.refusal is not None and self._may_be_stale(verdict.refusal, settled):
+                self._hand_over()
+                await self._patience.wait(self._settlements.passed())
+                verdict = await self._ask(intent)
+            asked = self._loop.time()
+            for look in _LOOKS:
+                if verdict.refusal is None or not self._is_for_others(verdict.refusal, intent):
+                    break
+                until = asked + look * self._bounds.others
+                await asyncio.sleep(until - self._loop.time())
+                verdict = await self._ask(intent)
         except TimeoutError:
             raise _unavailable() from None
+        if verdict.is_accepted:
+            self._note_held(intent, 1)
+        return verdict
+
+    async def _ask(self, intent: CallIntent) -> OpenVerdict:
+        answer: asyncio.Future[OpenVerdict] = asyncio.get_running_loop().create_future()
+        self._openings.put((intent, answer))
+        return await self._patience.wait(answer)
 
     def settle(self, settlement: Settlement) -> None:
         """Take a settlement; it will reach the ledger, and nobody waits for it.
 
         They are gathered for a moment, so that few round trips carry many.
         """
+        self._note_held(settlement.intent, -1)
+        self._release(settlement)
+
+    def _release(self, settlement: Settlement) -> None:
         self._gathered.append(settlement)
         if self._handover is None and self._loop is not None:
             self._handover = self._loop.call_later(self._bounds.settle_pause, self._hand_over)
 
-    def _may_be_stale(self, verdict: OpenVerdict, settled: int) -> bool:
+    def _may_be_stale(self, refusal: Refusal, settled: int) -> bool:
         """Tell whether what a refusal counted as held may be over by now.
 
         The ledger may have settled it between its verdict and our reading of that, so what is done
         is compared with what was ``settled`` when the call was sent to be judged.
         """
-        refusal = verdict.refusal
-        if refusal is None or refusal.reason is not RefusalReason.LIMIT:
+        if refusal.reason is not RefusalReason.LIMIT:
             return False
         line = self._settlements
         return bool(self._gathered or line.waiting or line.done != settled)
+
+    def _is_for_others(self, refusal: Refusal, intent: CallIntent) -> bool:
+        """Tell whether a call would fit if nothing were held but what this process holds."""
+        amount = intent.worst_case.cost.amount
+        if refusal.limit is None or refusal.spent is None or amount is None:
+            return False
+        own = self._held.get(refusal.subject_id or intent.organization_id, Decimal(0))
+        others = (refusal.held or Decimal(0)) - own
+        return others > 0 and refusal.spent + own + amount <= refusal.limit
+
+    def _note_held(self, intent: CallIntent, sign: int) -> None:
+        amount = intent.worst_case.cost.amount
+        if not amount:
+            return
+        for subject in (intent.organization_id, intent.workspace_id, intent.model_id):
+            left = self._held.get(subject, Decimal(0)) + sign * amount
+            if left > 0:
+                self._held[subject] = left
+            else:
+                self._held.pop(subject, None)
 
     @property
     def backlog(self) -> int:
@@ -132,7 +178,7 @@ class Writer:
             if not waiting.done():
                 waiting.set_result(verdict)
             elif verdict.is_accepted:
-                self.settle(Settlement.nothing(intent, Outcome.NOT_SENT))
+                self._release(Settlement.nothing(intent, Outcome.NOT_SENT))
 
     async def _settle(self, batch: Sequence[Settlement]) -> None:
         await self._settler.settle_calls(batch)
