@@ -88,7 +88,7 @@ def _running(mistral, tenant) -> bool:
 
 def test_a_stop_writes_everything_that_was_answered(mistral, made_up):
     tenant = tenancy.make(made_up)
-    with GatewayServer(mistral.url, settle_pause=5) as server:  # longer than the test
+    with GatewayServer(mistral.url, settle_pause=60) as server:  # longer than the test
         for _ in range(5):
             assert ask(server.url, tenant, max_tokens=3).is_success
         assert len(tenant.events()) == 0
