@@ -12,10 +12,13 @@ _django = get_asgi_application()
 
 from tenants.access.requests import limited  # noqa: E402 - Django's apps come first
 from tenants.gateway.app import application as _gateway  # noqa: E402
+from tenants.gateway.crowd import Crowd  # noqa: E402
 
 type _Message = dict[str, Any]
 type _Receive = Callable[[], Awaitable[_Message]]
 type _Send = Callable[[Any], Awaitable[None]]
+
+_crowd = Crowd(_gateway)
 
 
 async def application(scope: _Message, receive: _Receive, send: _Send) -> None:
@@ -25,7 +28,7 @@ async def application(scope: _Message, receive: _Receive, send: _Send) -> None:
         if path.startswith("/v1/") or path == "/v1":
             if path.startswith("/v1/v1/"):  # a client that adds /v1 to an address that ends in it
                 scope = {**scope, "path": path.removeprefix("/v1")}
-            await _gateway(scope, receive, send)
+            await _crowd(scope, receive, send)
         else:
             await _django(scope, limited(receive), send)
     elif scope["type"] == "lifespan":

@@ -8,8 +8,9 @@ role="${1:-web}"
 case "$role" in
   web)
     exec python -m granian --interface asgi --no-ws \
+      --http1-header-read-timeout 10000 --backlog 2048 --backpressure 2048 \
       --host "${HOST:-0.0.0.0}" --port "${PORT:-8000}" --workers "${WEB_CONCURRENCY:-1}" \
-      --workers-kill-timeout 30 --respawn-failed-workers \
+      --workers-kill-timeout "${DRAIN_SECONDS:-60}" --respawn-failed-workers \
       aisuru_mistral.asgi:application "$@"
     ;;
   worker)

@@ -243,6 +243,8 @@ class Service:
         return self._part(
             "web",
             *("-m", "granian", "--interface", "asgi", "--no-ws"),
+            *("--http1-header-read-timeout", "10000", "--backlog", "2048"),
+            *("--backpressure", "2048"),
             *("--host", ports.HOST, "--port", str(settings.port)),
             *("--workers", str(settings.web_concurrency), "--workers-kill-timeout", "4"),
             *("--respawn-failed-workers", "--respawn-interval", "0.5"),

@@ -10,6 +10,8 @@ class Bounds:
     """Seconds and bytes unless said otherwise; ``settings.GATEWAY`` overrides any of them.
 
     Attributes:
+        calls: requests under way at once in one process.
+        calls_of_one: those of one token among them.
         body: the largest request.
         headers: how many header fields a request may have.
         header_bytes: how long they may be together.
@@ -34,6 +36,8 @@ class Bounds:
         stop: for writing what is left when the process ends.
     """
 
+    calls: int = 1500
+    calls_of_one: int = 300
     body: int = 32 * 1024 * 1024
     headers: int = 100
     header_bytes: int = 32 * 1024

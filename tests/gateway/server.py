@@ -78,12 +78,17 @@ class GatewayServer:
         """Stop as the launcher does, and by force what does not follow."""
         if self._process is None:
             return
-        self._process.send_signal(signal.SIGTERM)
+        self.signal(signal.SIGTERM)
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:
             self.kill()
         self._process = None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send the process a signal, and do not wait."""
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def kill(self) -> None:
         """Kill -9 the whole of it."""

@@ -1,0 +1,131 @@
+"""Hostile bytes against the real server: nothing is smuggled, and nobody holds it up."""
+
+import re
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.gateway import tenancy
+from tests.gateway.server import GatewayServer
+from tests.gateway.tenancy import ask
+from tests.keys.keyring import name_of
+
+pytestmark = pytest.mark.xdist_group("gateway")
+
+CHAT, MODELS = b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\n", b"GET /v1/models HTTP/1.1\r\n"
+SMUGGLED = MODELS + b"host: a\r\n\r\n"
+AMBIGUOUS = {
+    "two lengths": CHAT + b"content-length: 4\r\ncontent-length: 40\r\n\r\nabcd" + SMUGGLED,
+    "a list of lengths": CHAT + b"content-length: 4, 40\r\n\r\nabcd" + SMUGGLED,
+    "a signed length": CHAT + b"content-length: +4\r\n\r\nabcd" + SMUGGLED,
+    "chunked twice": CHAT
+    + b"transfer-encoding: chunked\r\ntransfer-encoding: identity\r\n\r\n0\r\n\r\n"
+    + SMUGGLED,
+    "nearly chunked": CHAT + b"transfer-encoding: xchunked\r\n\r\n0\r\n\r\n" + SMUGGLED,
+    "a space before the colon": CHAT + b"transfer-encoding : chunked\r\n\r\n0\r\n\r\n" + SMUGGLED,
+    "chunked in HTTP/1.0": CHAT.replace(b"1.1", b"1.0")
+    + b"transfer-encoding: chunked\r\n\r\n0\r\n\r\n"
+    + SMUGGLED,
+    "a folded field": MODELS + b"host: a\r\nx: a\r\n b\r\n\r\n" + SMUGGLED,
+    "a bare carriage return": MODELS + b"host: a\r\nx: a\rb: c\r\n\r\n" + SMUGGLED,
+    "a null byte": MODELS + b"host: a\r\nx: a\x00b\r\n\r\n" + SMUGGLED,
+}
+
+
+def exchange(port: int, sent: bytes, seconds: float = 5) -> list[int]:
+    """Send bytes and return the status of every answer until the server closes."""
+    with socket.create_connection(("127.0.0.1", port)) as wire:
+        wire.settimeout(seconds)
+        wire.sendall(sent)
+        received = b""
+        try:
+            while part := wire.recv(65536):
+                received += part
+        except ConnectionResetError:
+            pass
+    return [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d{3})", received)]
+
+
+@pytest.mark.parametrize("name", AMBIGUOUS)
+def test_a_request_that_can_be_read_in_two_ways_is_refused_and_ends_the_connection(gateway, name):
+    assert exchange(gateway.port, AMBIGUOUS[name]) == [400]
+
+
+def test_a_length_beside_chunks_is_ignored_and_the_connection_ends_with_the_answer(
+    gateway, mistral, tenant
+):
+    token = f"authorization: Bearer {tenant.token}\r\n".encode()
+    both = b"content-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"
+    before = len(mistral.state.requests)
+    assert exchange(gateway.port, CHAT + token + both + SMUGGLED) == [400]  # of the empty body
+    assert len(mistral.state.requests) == before
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (MODELS + b"host: a\r\nx: " + b"a" * 500_000 + b"\r\n\r\n", 431),
+        (MODELS + b"".join(b"x%d: a\r\n" % number for number in range(500)) + b"\r\n", 431),
+        (b"GET /v1/models/" + b"a" * 70_000 + b" HTTP/1.1\r\nhost: a\r\n\r\n", 414),
+    ],
+)
+def test_a_head_beyond_the_caps_is_refused(gateway, sent, status):
+    with socket.create_connection(("127.0.0.1", gateway.port)) as wire:
+        wire.settimeout(5)
+        wire.sendall(sent)
+        assert int(wire.recv(65536)[9:12]) == status
+
+
+@pytest.mark.parametrize("target", [b"http://169.254.169.254/v1/models", b"//10.0.0.1/v1/models"])
+def test_no_address_in_a_request_leads_anywhere_but_here(gateway, mistral, tenant, target):
+    before = len(mistral.state.requests)
+    token = f"authorization: Bearer {tenant.token}\r\n".encode()
+    head = b"GET " + target + b" HTTP/1.1\r\nhost: 169.254.169.254\r\nconnection: close\r\n"
+    assert exchange(gateway.port, head + token + b"\r\n")[0] in {200, 400, 404}
+    assert len(mistral.state.requests) == before
+
+
+def test_an_answer_cannot_put_headers_into_ours(scripted, tenant):
+    def script(_request, connection: socket.socket) -> None:
+        connection.sendall(
+            b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nset-cookie: a=b\r\n"
+            b"x-ratelimit-limit-req-minute: 5\rinjected: yes\r\ncontent-length: 2\r\n\r\n{}"
+        )
+
+    scripted.script = script
+    answer = ask(scripted.url, tenant)
+    assert answer.status_code in {200, 502}
+    assert not {"set-cookie", "injected"} & answer.headers.keys()
+
+
+@pytest.fixture(scope="module")
+def strict(mistral, _database):
+    """A gateway of little patience and few places."""
+    with GatewayServer(mistral.url, receive=0.5, calls_of_one=3, calls=5) as server:
+        yield server
+
+
+def test_a_body_that_drips_is_given_up(strict, tenant):
+    head = CHAT + f"authorization: Bearer {tenant.token}\r\ncontent-length: 99\r\n\r\n".encode()
+    began = time.monotonic()
+    assert exchange(strict.port, head + b"{") == [408]
+    assert time.monotonic() - began < 4
+    assert tenant.holds() == []
+
+
+def test_one_token_takes_so_many_places_and_leaves_the_others(strict, mistral, made_up):
+    crowd, guest = tenancy.make(made_up), tenancy.make(made_up)
+    mistral.state.change(name_of(crowd.plain), directives={"delay": 3})
+    with ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(ask, strict.url, crowd, max_tokens=1) for _ in range(6)]
+        tenancy.eventually(lambda: sum(answer.done() for answer in asked) == 3)
+        refused = [answer.result() for answer in asked if answer.done()]
+        assert ask(strict.url, guest, max_tokens=1).is_success
+        for answer in refused:
+            assert (answer.status_code, answer.json()["code"]) == (429, "too_many_at_once")
+            assert answer.headers["retry-after"] == "1"
+        assert sorted(answer.result().status_code for answer in asked) == [200] * 3 + [429] * 3
+    assert len(crowd.settled(3)) == 3
+    assert ask(strict.url, crowd, max_tokens=1).is_success
