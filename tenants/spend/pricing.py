@@ -19,6 +19,7 @@ TEMPLATE_TOKENS = 512
 #: Context set aside for a model that does not tell its own: the longest that Mistral offers.
 LONGEST_CONTEXT = 1_048_576
 _LARGEST_QUANTITY = 2**31 - 1
+_ONE, _NOTHING = Decimal(1), Decimal(0)
 
 
 class Meter(StrEnum):
@@ -187,21 +188,33 @@ def cost(quantities: Quantities, prices: Prices, modifiers: Iterable[Modifier] =
     Cached tokens have their own price; without one they cost what other input costs. A meter that
     was used and has no price makes the whole call unpriced.
     """
-    factor = Decimal(1)
+    factor = _ONE
     for modifier in set(modifiers):
         factor *= FACTORS[modifier]
-    used = _metered(quantities, prices)
-    missing = tuple(meter for meter, quantity in used if meter not in prices.meters and quantity)
-    if missing or not prices.meters:
-        return Cost(PriceState.UNPRICED, None, prices.currency, factor=factor, missing=missing)
-    lines = [(prices.meters[meter], quantity) for meter, quantity in used if quantity]
-    total = sum((price.amount * quantity / price.per for price, quantity in lines), Decimal(0))
-    free = all(price.free for price in prices.meters.values())
+    known = prices.meters
+    total = _NOTHING
+    ids: list[int] = []
+    missing: list[Meter] = []
+    for meter, quantity in _metered(quantities, prices):
+        if not quantity:
+            continue
+        price = known.get(meter)
+        if price is None:
+            missing.append(meter)
+        else:
+            total += price.amount * quantity / price.per
+            ids.append(price.id)
+    if missing or not known:
+        return Cost(
+            PriceState.UNPRICED, None, prices.currency, factor=factor, missing=tuple(missing)
+        )
+    free = all([price.free for price in known.values()])  # noqa: C419 - a list is faster here
+    ids.sort()
     return Cost(
         PriceState.FREE if free else PriceState.PRICED,
         rounded(total * factor),
         prices.currency,
-        tuple(sorted(price.id for price, _ in lines)),
+        tuple(ids),
         factor,
     )
 
@@ -230,8 +243,11 @@ def worst_case(bound: Bound, prices: Prices, modifiers: Iterable[Modifier] = ())
 def _output_cap(bound: Bound, context: int) -> int:
     if not bound.generates:
         return 0
-    asked = (bound.max_tokens, bound.default_max_tokens, DEFAULT_OUTPUT_TOKENS)
-    cap = next(number for number in asked if number is not None)
+    cap = bound.max_tokens
+    if cap is None:
+        cap = bound.default_max_tokens
+    if cap is None:
+        cap = DEFAULT_OUTPUT_TOKENS
     return min(max(cap, 0), context) * bound.choices
 
 
