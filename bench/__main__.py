@@ -1,6 +1,6 @@
 """`python -m bench`: the gateway against bare pass-throughs, in one run and on one stub.
 
-It prints tables; `--write` also puts them into docs/benchmarks.md. It takes less than three minutes
+It prints tables; `--write` also puts them into docs/benchmarks.md. It takes a few minutes
 and touches nothing but loopback and a folder that it removes.
 """
 
@@ -19,21 +19,26 @@ import orjson
 import psycopg
 
 from bench import report
-from bench.report import AIOHTTP, DIRECT, GATEWAY, HTTPX, PLAIN, STREAM, Cell, Run
+from bench.report import DIRECT, GATEWAY, PAIR, PLAIN, STREAM, Cell, Run
 from bench.servers import ROOT, Server, describe_machine, postgres_cpu
 from bench.stage import Stage, stage
 from bench.wire import MODEL
 
 _LOADS = ((PLAIN, 1), (PLAIN, 16), (PLAIN, 64), (STREAM, 1), (STREAM, 16))
 _ROUNDS = 2
-_VERSIONS = ("granian", "uvloop", "aiohttp", "httpx", "psycopg", "Django")
+_VERSIONS = (
+    *("granian", "uvicorn", "uvloop", "httptools", "aiohttp", "pyreqwest", "httpx"),
+    *("orjson", "psycopg", "Django"),
+)
+_CLIENTS = ("httpx", "aiohttp", "pyreqwest")
+_SERVICE = "aisuru_mistral.asgi:application"
 
 
 def main() -> None:
     """Measure, print, and write if asked."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--write", action="store_true", help="also write docs/benchmarks.md")
-    parser.add_argument("--seconds", type=float, default=2.5, help="of each single measurement")
+    parser.add_argument("--seconds", type=float, default=1.5, help="of each single measurement")
     arguments = parser.parse_args()
     written = report.write(_run(arguments.seconds))
     print(written)
@@ -50,12 +55,14 @@ def _run(seconds: float) -> Run:
         set_up = stack.enter_context(stage(f"http://127.0.0.1:{stub.port}"))
         environment = set_up.environment
         servers = [stub]
-        for name, application in (
-            (HTTPX, "bench.passthrough:with_httpx"),
-            (AIOHTTP, "bench.passthrough:with_aiohttp"),
-            (GATEWAY, "aisuru_mistral.asgi:application"),
-        ):
-            servers.append(stack.enter_context(Server.asgi(name, application, environment)))
+        for client in _CLIENTS:
+            bare = f"bench.passthrough:with_{client}"
+            for make in (Server.granian, Server.uvicorn):
+                server = make(f"{make.__name__} + {client}", bare, environment)
+                servers.append(stack.enter_context(server))
+        gateway = Server.granian(GATEWAY, _SERVICE, environment)
+        pair = Server.granian(PAIR, _SERVICE, environment, workers=2)
+        servers += [stack.enter_context(gateway), stack.enter_context(pair)]
         cells = dict(_cells(servers, set_up, seconds))
         from bench import ledger  # noqa: PLC0415 - Django is set up by the stage
 
@@ -66,6 +73,7 @@ def _run(seconds: float) -> Run:
             memory={server.name: server.usage.memory for server in servers[1:]},
             start_up={server.name: server.seconds_to_start for server in servers[1:]},
             ledger=ledger.measure(set_up, MODEL, seconds),
+            load_after=" ".join(f"{value:.1f}" for value in os.getloadavg()),
             bare_commits_per_second=_bare_commits(set_up.owner_url, seconds),
             seconds=time.monotonic() - began,
         )

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 PLAIN, STREAM = "plain", "stream"
-DIRECT, HTTPX, AIOHTTP, GATEWAY = "stub itself", "bare httpx", "bare aiohttp", "gateway"
+DIRECT, GATEWAY, PAIR = "stub itself", "gateway", "gateway, 2 processes"
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class Run:
     memory: Mapping[str, int]
     start_up: Mapping[str, float]
     ledger: Sequence[Throughput]
+    load_after: str
     bare_commits_per_second: float
     seconds: float
 
@@ -50,7 +51,13 @@ class Run:
 def write(run: Run) -> str:
     """Write the report as Markdown."""
     parts = [
-        _INTRODUCTION.format(machine=run.machine, versions=run.versions, seconds=run.seconds),
+        _INTRODUCTION.format(
+            machine=run.machine,
+            after=run.load_after,
+            pair=PAIR,
+            versions=run.versions,
+            seconds=run.seconds,
+        ),
         "## Requests, not streamed\n",
         _loads(run, PLAIN),
         "## Streams of 30 chunks\n",
@@ -68,15 +75,15 @@ def write(run: Run) -> str:
 _INTRODUCTION = """\
 # Benchmarks
 
-Written by `python -m bench --write` (`make bench` prints the same). Machine: {machine}.
-{versions}. The run took {seconds:.0f} s; the load generator, the stub, PostgreSQL and whatever else
-ran then shared the same cores, so read ratios before figures.
+Written by `python -m bench --write` (`make bench` prints the same). Machine: {machine}, after it
+{after}. {versions}. The run took {seconds:.0f} s; the load generator, the stub, PostgreSQL and
+whatever else ran shared the same cores: read CPU and ratios before rates and latencies.
 
-One stub answers every question with fixed bytes, all on loopback. *bare httpx* and *bare aiohttp*
-are ASGI applications of forty lines without token check, limits or metering; the *gateway* has
-everything on: token, three limits, a hold in PostgreSQL before each call and a settlement after
-it. Every server runs under granian (uvloop, one worker). *CPU* is what server and PostgreSQL used
-for one request: it depends less on what else the machine does.
+One stub answers every question with fixed bytes, all on loopback. A *server + client* is a bare
+pass-through, an ASGI application of forty lines without token check, limits or metering; the
+*gateway* has everything on: token, caps, three limits, a hold in PostgreSQL before each call and a
+settlement after it. One process each, uvloop, but for *{pair}*. *CPU* is what server
+and PostgreSQL used for one request: it depends less on what else the machine does.
 """
 
 
@@ -90,7 +97,7 @@ def _loads(run: Run, kind: str) -> str:
             f"{cell.p99_ms:.1f}",
             f"{cell.first_byte_ms:.2f}",
             f"{cell.server_cpu_us:.0f}" if cell.server_cpu_us else "",
-            f"{cell.postgres_cpu_us:.0f}" if server == GATEWAY else "",
+            f"{cell.postgres_cpu_us:.0f}" if server in {GATEWAY, PAIR} else "",
         ]
         for (server, of_kind, connections), cell in run.cells.items()
         if of_kind == kind
@@ -103,21 +110,38 @@ def _loads(run: Run, kind: str) -> str:
 
 
 def _ratios(run: Run) -> str:
+    """Set the gateway beside the pass-through that was the fastest at each load."""
     rows = []
     for server, kind, connections in run.cells:
         if server != GATEWAY:
             continue
         ours = run.cells[server, kind, connections]
-        row = [kind, str(connections)]
-        for other in (AIOHTTP, HTTPX):
-            bare = run.cells[other, kind, connections]
-            row += [
-                f"{ours.per_second / bare.per_second:.0%}",
-                f"{ours.median_ms - bare.median_ms:+.2f}",
+        bare = {
+            name: cell
+            for (name, *load), cell in run.cells.items()
+            if load == [kind, connections] and name not in {DIRECT, GATEWAY, PAIR}
+        }
+        fastest = max(bare, key=lambda name: bare[name].per_second)
+        cheapest = min(bare, key=lambda name: bare[name].server_cpu_us)
+        both = run.cells[PAIR, kind, connections]
+        rows.append(
+            [
+                kind,
+                str(connections),
+                fastest,
+                f"{ours.per_second / bare[fastest].per_second:.0%}",
+                f"{ours.median_ms - bare[fastest].median_ms:+.2f}",
+                f"{ours.first_byte_ms - bare[fastest].first_byte_ms:+.2f}",
+                cheapest,
+                f"{bare[cheapest].server_cpu_us / ours.server_cpu_us:.0%}",
+                f"{both.per_second / ours.per_second:.2f}",
+                f"{ours.server_cpu_us / both.server_cpu_us:.2f}",
             ]
-        rows.append(row)
-    head = ["kind", "connections", "rate of bare aiohttp", "median ms over it"]
-    return _table([*head, "rate of bare httpx", "median ms over it"], rows)
+        )
+    head = ["kind", "connections", "fastest bare", "rate of it", "median ms over it"]
+    head += ["first byte ms over it", "cheapest bare", "its CPU of ours"]
+    head += ["2 processes: rate", "2 processes: requests per CPU second"]
+    return _table(head, rows)
 
 
 def _processes(run: Run) -> str:

@@ -14,7 +14,10 @@ import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 _PATIENCE = 60.0
-_GRANIAN = ("--loop", "uvloop", "--runtime-mode", "mt", "--no-ws", "--workers", "1")
+_GRANIAN = ("-m", "granian", "--loop", "uvloop", "--no-ws")
+_UVICORN = ("-m", "uvicorn", "--loop", "uvloop", "--http", "httptools", "--lifespan", "off")
+_ADDRESS = ("--host", "127.0.0.1", "--port", "{port}")
+_QUIET = ("--no-access-log", "--log-level", "error")
 
 
 @dataclass(frozen=True)
@@ -45,12 +48,18 @@ class Server:
         self.seconds_to_start = 0.0
 
     @classmethod
-    def asgi(cls, name: str, application: str, environment: Mapping[str, str]) -> Self:
+    def granian(
+        cls, name: str, application: str, environment: Mapping[str, str], workers: int = 1
+    ) -> Self:
         """An ASGI application under granian, as the launcher runs it."""
-        address = ["--host", "127.0.0.1", "--port", "{port}"]
-        interface = ["--interface", "asgi" if "asgi:" in application else "asginl"]
-        arguments = ["-m", "granian", *interface, *_GRANIAN, *address, application]
-        return cls(name, arguments, environment)
+        interface = ("--interface", "asgi" if "asgi:" in application else "asginl")
+        options = (*interface, "--workers", str(workers), *_ADDRESS, application)
+        return cls(name, [*_GRANIAN, *options], environment)
+
+    @classmethod
+    def uvicorn(cls, name: str, application: str, environment: Mapping[str, str]) -> Self:
+        """An ASGI application under uvicorn with httptools."""
+        return cls(name, [*_UVICORN, *_QUIET, *_ADDRESS, application], environment)
 
     def __enter__(self) -> Self:
         """Start it and wait until it accepts."""
