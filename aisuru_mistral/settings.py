@@ -43,6 +43,7 @@ INSTALLED_APPS = [
     "tenants.keys",
     "tenants.registry",
     "tenants.spend",
+    "tenants.accounting",
     "tenants.access",
     "tenants.api",
 ]
@@ -126,6 +127,8 @@ SPECTACULAR_SETTINGS = {
         "OrganizationStatus": "tenants.organizations.models.OrganizationStatus",
         "KeyStatus": "tenants.keys.models.KeyStatus",
         "ModelStatus": "tenants.registry.status.ModelStatus",
+        "AdminKeyStatus": "tenants.accounting.models.AdminKeyStatus",
+        "SyncStatus": "tenants.accounting.models.SyncStatus",
         "VerdictCode": "tenants.keys.models.VerdictCode",
     },
 }
@@ -146,6 +149,7 @@ CELERY_BEAT_SCHEDULE = {
         "spend.note_key_use": 60,
         "spend.watch_models": 21_600,
         "access.sweep_idempotency": 3_600,
+        "accounting.sweep": 15,
     }.items()
 }
 

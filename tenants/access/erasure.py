@@ -5,6 +5,7 @@ from django.utils.translation import gettext as _
 
 from tenants.access.errors import not_found
 from tenants.access.models import OrganizationToken, TenantRequest
+from tenants.accounting import erasure as books
 from tenants.common import scope
 from tenants.common.problems import Invalid
 from tenants.keys import shredding
@@ -38,7 +39,7 @@ def erase_organization(
         destroyed = erasure.destroy_data_keys(organization)
         if not erasure.forget(organization):
             raise not_found()
-        shredded = shredding.shred_all()
+        shredded = shredding.shred_all() + books.forget_all()
         revoked = models.retire_all() + _revoke_all()
         TenantRequest.objects.all().delete()
         certificate = erasure.certify(

@@ -4,6 +4,7 @@ from django.urls import path, register_converter
 from django.urls.converters import UUIDConverter
 
 from tenants.api import (
+    accounting,
     catalog,
     documentation,
     erasure,
@@ -50,6 +51,12 @@ urlpatterns = [
         erasure.Certificate.as_view(),
         name="erasure_certificate",
     ),
+    path(
+        f"{_ORGANIZATION}/admin-key",
+        accounting.OrganizationAdminKey.as_view(),
+        name="admin_key",
+    ),
+    path(f"{_ORGANIZATION}/sync", accounting.OrganizationSync.as_view(), name="sync"),
     path(f"{_ORGANIZATION}/workspaces", workspaces.Workspaces.as_view(), name="workspaces"),
     path(f"{_ORGANIZATION}/tokens", tokens.Tokens.as_view(), name="tokens"),
     path(f"{_ORGANIZATION}/tokens/<id:token_id>", tokens.OneToken.as_view(), name="token"),

@@ -12,6 +12,7 @@ SEALED: Mapping[str, str] = {
     "organizations.IntakeKey.wrapped": "a master key of the keyring; re-wrapped, dies in a day",
     "keys.MistralKey.sealed": "the organization's data key",
     "keys.KeyReplacement.sealed": "the organization's data key",
+    "accounting.AdminKey.sealed": "the organization's data key",
     "access.TenantRequest.body": "the organization's data key; dies in a day",
 }
 

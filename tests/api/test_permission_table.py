@@ -144,6 +144,22 @@ TABLE = [
         platform_only=True,
         stranger=403,
     ),
+    Row("GET", f"{ORGANIZATION}/admin-key", (Scope.KEYS_READ,)),
+    Row(
+        "PUT",
+        f"{ORGANIZATION}/admin-key",
+        (Scope.KEYS_WRITE,),
+        body=lambda _world: {"key": made_up_key()},
+    ),
+    Row("DELETE", f"{ORGANIZATION}/admin-key", (Scope.KEYS_WRITE,), 204),
+    Row("GET", f"{ORGANIZATION}/sync", (Scope.ORGANIZATIONS_READ,)),
+    Row(
+        "POST",
+        f"{ORGANIZATION}/sync",
+        (Scope.ORGANIZATIONS_WRITE, Scope.KEYS_USE),
+        202,
+        said({"dry_run": True}),
+    ),
     Row("GET", f"{ORGANIZATION}/workspaces", (Scope.WORKSPACES_READ,)),
     Row(
         "POST",

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from tenants.access.models import OrganizationToken
 from tenants.access.services import issue_organization_token
+from tenants.accounting.services import set_admin_key
 from tenants.common import scope
 from tenants.common.secrets import Secret
 from tenants.keys.models import KeyStatus, MistralKey, SeenModel
@@ -95,6 +96,7 @@ def world(organization: Organization | None = None) -> World:
     workspace = factories.workspace(organization, "Vendite")
     key = valid_key(workspace)
     model = registered_model(workspace, key, "Assistente")
+    set_admin_key(actor=ACTOR, organization=organization, plain=Secret(made_up_key()))
     token, _plain = issue_organization_token(
         actor=ACTOR, organization=organization, name="old", scopes=[], grantable=[]
     )

@@ -7,6 +7,7 @@ import pytest
 from django.utils import timezone
 
 from tenants.access.models import TenantRequest
+from tenants.accounting.models import Observed, SyncRun
 from tenants.common import scope
 from tenants.common.models import new_id
 from tenants.common.months import Month
@@ -68,6 +69,10 @@ def populated(organization):
         )
         FormerTimeZone.objects.create(
             organization=organization, timezone="Europe/Paris", until=timezone.now()
+        )
+        run = SyncRun.objects.create(organization=organization, is_dry=True)
+        Observed.objects.create(
+            organization=organization, kind="key", external_id="k", data={}, last_run=run
         )
         outbox.announce(organization_id=organization.id, kind="member.joined", data={})
         SpentEnvelope.objects.create(organization=organization, digest=b"e" * 32)

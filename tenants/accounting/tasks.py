@@ -1,0 +1,43 @@
+"""Addresses and retry policies of what compares and closes books; no decisions."""
+
+from uuid import UUID
+
+from celery import shared_task
+from django.db import InterfaceError, OperationalError
+
+from tenants.accounting import sweeping, synchronizing
+from tenants.common.queue import enqueue_on_commit
+
+_TRANSIENT = (OperationalError, InterfaceError)
+
+
+@shared_task(
+    name="accounting.sync",
+    acks_late=True,
+    reject_on_worker_lost=True,
+    autoretry_for=_TRANSIENT,
+    max_retries=3,
+    retry_backoff=5,
+    soft_time_limit=110,
+    time_limit=130,
+)
+def sync(organization_id: str, run_id: str) -> None:
+    """Carry a sync on; one that takes long goes back into the queue."""
+    if synchronizing.carry(UUID(organization_id), UUID(run_id)):
+        enqueue_on_commit(sync, organization_id, run_id)
+
+
+_WORK = {"sync": sync}
+
+
+@shared_task(
+    name="accounting.sweep",
+    acks_late=True,
+    reject_on_worker_lost=True,
+    soft_time_limit=30,
+    time_limit=45,
+)
+def sweep() -> None:
+    """Enqueue what is due; the next beat repeats a sweep that failed."""
+    for work, organization_id, row_id in sweeping.take_due():
+        enqueue_on_commit(_WORK[work], str(organization_id), str(row_id))
