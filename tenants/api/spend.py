@@ -1,37 +1,27 @@
-"""Spend over HTTP: a month's cost in groups, as JSON or CSV, and the metered calls one by one."""
+"""Spend over HTTP: a month's cost in groups, as JSON or CSV, and the months there are."""
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from collections.abc import Mapping
 from typing import Any
-from uuid import UUID
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 
 from tenants.access.models import TokenScope
-from tenants.access.pagination import Page, make_cursor, read_cursor
 from tenants.api import fields, subjects
-from tenants.api.endpoint import ApiView, Call, Out, PageQuery, Reply, endpoint, page_of
+from tenants.api.endpoint import ApiView, Call, Out, Reply, endpoint
 from tenants.api.subjects import SubjectQuery
 from tenants.common.months import Month
 from tenants.common.problems import Invalid
 from tenants.organizations.models import Organization
 from tenants.spend import reports
-from tenants.spend.calls import Category, Outcome, Source
-from tenants.spend.models import UsageEvent
+from tenants.spend.calls import Category, LimitMode, Source
 from tenants.spend.reports import GROUPINGS, SpendReport
 
 _CSV = "text/csv"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_INSTANT_BYTES = 8
-#: The gateway answers a call's own id as `x-request-id`; a correction names the call it mends.
-_METERED = frozenset({Source.GATEWAY.value, Source.CORRECTION.value})
 
 
 class SpendQuery(SubjectQuery):
@@ -48,14 +38,6 @@ class SpendQuery(SubjectQuery):
     )
 
 
-class CallsQuery(SubjectQuery, PageQuery):
-    """Which calls."""
-
-    message_id = serializers.CharField(
-        max_length=200, required=False, help_text="Only those of one AIsuru message."
-    )
-
-
 class QuantitiesOut(Out):
     """What was used."""
 
@@ -66,6 +48,9 @@ class QuantitiesOut(Out):
     audio_seconds = serializers.IntegerField()
     characters = serializers.IntegerField()
     requests = serializers.IntegerField()
+    connector_calls = serializers.IntegerField()
+    training_tokens = serializers.IntegerField()
+    storage_months = serializers.IntegerField()
 
 
 class SpendGroupOut(Out):
@@ -82,12 +67,39 @@ class SpendGroupOut(Out):
     )
     amount = fields.Amount()
     quantities = QuantitiesOut()
+    estimated = fields.Amount()
     unpriced = serializers.IntegerField()
 
     def to_representation(self, instance: Any) -> dict[str, Any]:
         """Leave out what it is not grouped by: null would say that the calls have none."""
         shown = super().to_representation(instance)
         return {name: value for name, value in shown.items() if name in instance}
+
+
+class StandingOut(Out):
+    """Where the limit of just this organization, workspace or model stands."""
+
+    monthly_spend = fields.Amount()
+    mode = serializers.ChoiceField(choices=[one.value for one in LimitMode])
+    spent = fields.Amount()
+    held = fields.Amount()
+    remaining = fields.Amount()
+    resets_at = serializers.DateTimeField()
+
+
+class ForecastOut(Out):
+    """What the month will have cost, if it goes on like the last days."""
+
+    amount = fields.Amount()
+    method = serializers.CharField(
+        help_text="Spent so far, plus the mean of the last full days times the days left."
+    )
+    per_day = fields.Amount(help_text="That mean.")
+    days = serializers.IntegerField(help_text="How many full days it is of, at most 14.")
+    since = serializers.DateField(help_text="The first of them.")
+    limit_reached_on = serializers.DateField(
+        allow_null=True, help_text="At that rate; null when it is not in this month."
+    )
 
 
 class SpendOut(Out):
@@ -101,60 +113,28 @@ class SpendOut(Out):
     groups = SpendGroupOut(many=True)
     estimated = fields.Amount(help_text="The part of `total` that is an estimate.")
     unpriced = serializers.IntegerField(help_text="Calls whose price is unknown, not in `total`.")
+    limit = StandingOut(allow_null=True, help_text="Null for past months, and without one.")
+    forecast = ForecastOut(
+        allow_null=True, help_text="Of the present month; null with less than 3 full days."
+    )
     empty_message = serializers.CharField()
 
 
-class CallOut(Out):
-    """A metered call: no prompt, no answer."""
+class MonthSpendOut(Out):
+    """A month that can be chosen."""
 
-    id = serializers.UUIDField()
-    occurred_at = serializers.DateTimeField()
-    workspace_id = serializers.UUIDField()
-    model_id = serializers.UUIDField(allow_null=True)
-    key_id = serializers.UUIDField(allow_null=True)
-    message_id = serializers.CharField()
-    request_id = serializers.SerializerMethodField(
-        help_text="The gateway's `x-request-id`; empty for a call that did not pass it."
-    )
-    correlation_id = serializers.CharField(
-        help_text="Mistral's own id of its answer, for its support; empty when it told none."
-    )
-    endpoint = serializers.CharField()
-    category = serializers.ChoiceField(choices=[one.value for one in Category])
-    requested_model = serializers.CharField()
-    answered_model = serializers.CharField()
-    outcome = serializers.ChoiceField(choices=[one.value for one in Outcome])
-    http_status = serializers.IntegerField(allow_null=True)
-    duration_ms = serializers.IntegerField(allow_null=True)
-    quantities = serializers.SerializerMethodField()
-    cost = fields.Amount(allow_null=True, help_text="Null when the price is unknown.")
+    month = serializers.CharField()
+    total = fields.Amount()
     currency = serializers.CharField()
-    estimate = serializers.CharField(help_text="Why this is an estimate; empty when it is exact.")
-    corrects = serializers.UUIDField(allow_null=True, help_text="The event that this one mends.")
-    source = serializers.ChoiceField(  # type: ignore[assignment]  # a member, not the attribute
-        choices=[one.value for one in Source]
-    )
-
-    def get_request_id(self, event: UsageEvent) -> str:
-        """Name the request as its caller saw it named."""
-        if event.request_id or event.source not in _METERED:
-            return event.request_id
-        return str(event.corrects or event.id)
-
-    @extend_schema_field(QuantitiesOut)
-    def get_quantities(self, event: UsageEvent) -> Any:
-        """Gather what was used; annotated pages are pages too, as in the report."""
-        used = QuantitiesOut(event).data
-        return used | {"pages": event.pages + event.annotated_pages}
+    estimated = fields.Amount()
+    unpriced = serializers.IntegerField()
+    empty_message = serializers.CharField()
 
 
-class MessageCallsOut(Out):
-    """The calls of one AIsuru message that are on this page."""
+class MonthsOut(Out):
+    """Every month, newest first."""
 
-    message_id = serializers.CharField(allow_null=True)
-    calls = CallOut(many=True)
-    cost = fields.Amount(help_text="The sum of those with a price.")
-    currency = serializers.CharField()
+    results = MonthSpendOut(many=True)
 
 
 class CsvRenderer(BaseRenderer):
@@ -200,7 +180,7 @@ class Spend(ApiView):
         whose = subjects.find(call)
         report = reports.spend_report(
             **whose.parts,
-            month=_month(call.data.get("month"), whose.organization),
+            month=month_of(call.data.get("month"), whose.organization),
             group_by=_groupings(call.data.get("group_by", "category")),
         )
         if call.request.accepted_media_type == _CSV:
@@ -208,31 +188,39 @@ class Spend(ApiView):
         return Reply(_flat(report))
 
 
-class Calls(ApiView):
-    """``/calls``."""
+class Months(ApiView):
+    """``/spend/months``."""
 
     @endpoint(
-        "list_calls",
+        "list_spend_months",
         TokenScope.SPEND_READ,
-        summary="List metered calls",
-        query=CallsQuery,
-        gives={200: page_of(MessageCallsOut)},
+        summary="List the months that spend can be read of",
+        query=SubjectQuery,
+        gives={200: MonthsOut},
     )
     def get(self, call: Call) -> Reply:
-        """Newest first, those of one AIsuru message together; a page has `limit` calls."""
-        cursor = call.data.get("cursor")
+        """From the month in which it was made to the present one, each with what it has cost."""
         whose = subjects.find(call)
-        found = reports.calls(
-            **whose.parts,
-            message_id=call.data.get("message_id", ""),
-            before=read_cursor(cursor, _place) if cursor else None,
-            limit=call.data["limit"],
-        )
-        following = make_cursor(_bytes(*found.next)) if found.next else None
-        return Reply(Page(_by_message(found.results, whose.organization.currency), following))
+        listed = [
+            {
+                "month": str(one.month),
+                "total": one.total,
+                "currency": whose.organization.currency,
+                "estimated": one.estimated,
+                "unpriced": one.unpriced,
+                "empty_message": reports.empty_message(one.month) if one.is_empty else "",
+            }
+            for one in reports.months(**whose.parts)
+        ]
+        return Reply({"results": listed})
 
 
-def _month(text: str | None, organization: Organization) -> Month:
+def month_of(text: str | None, organization: Organization) -> Month:
+    """Read a month of the organization's zone; the present one without.
+
+    Raises:
+        Invalid: ``month_invalid``.
+    """
     if text is None:
         return Month.of(timezone.now(), organization.timezone)
     try:
@@ -262,37 +250,14 @@ def _flat(report: SpendReport) -> dict[str, Any]:
                 **group.names,
                 "amount": group.amount,
                 "quantities": group.quantities,
+                "estimated": group.estimated,
                 "unpriced": group.unpriced,
             }
             for group in report.groups
         ],
         "estimated": report.estimated,
         "unpriced": report.unpriced,
+        "limit": report.limit,
+        "forecast": report.forecast,
         "empty_message": report.empty_message,
     }
-
-
-def _by_message(events: Sequence[UsageEvent], currency: str) -> list[dict[str, Any]]:
-    """Bring the calls of one message together; a call without one stays by itself."""
-    groups: dict[str | UUID, list[UsageEvent]] = {}
-    for event in events:
-        groups.setdefault(event.message_id or event.id, []).append(event)
-    return [
-        {
-            "message_id": calls[0].message_id or None,
-            "calls": calls,
-            "cost": sum((event.cost or Decimal(0) for event in calls), Decimal(0)),
-            "currency": currency,
-        }
-        for calls in groups.values()
-    ]
-
-
-def _bytes(occurred_at: datetime, event_id: UUID) -> bytes:
-    since = occurred_at - _EPOCH
-    return (since // timedelta(microseconds=1)).to_bytes(_INSTANT_BYTES) + event_id.bytes
-
-
-def _place(place: bytes) -> tuple[datetime, UUID]:
-    instant, event_id = place[:_INSTANT_BYTES], place[_INSTANT_BYTES:]
-    return _EPOCH + timedelta(microseconds=int.from_bytes(instant)), UUID(bytes=event_id)

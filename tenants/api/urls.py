@@ -5,6 +5,7 @@ from django.urls.converters import UUIDConverter
 
 from tenants.api import (
     accounting,
+    calls,
     catalog,
     documentation,
     erasure,
@@ -93,6 +94,8 @@ urlpatterns = [
     path("spend", spend.Spend.as_view(), name="spend"),
     path("usage", usage.Usage.as_view(), name="usage"),
     path("calls", spend.Calls.as_view(), name="calls"),
+    path("spend/months", spend.Months.as_view(), name="spend_months"),
+    path("calls", calls.Calls.as_view(), name="calls"),
     path("schema", documentation.Schema.as_view(), name="schema"),
     path("docs", documentation.Docs.as_view(), name="docs"),
     path("problems/<slug:code>", documentation.problem, name="problem"),

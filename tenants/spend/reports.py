@@ -1,21 +1,20 @@
-"""Reads spend from the events: totals, groups, and the metered calls one by one.
+"""Reads spend from the roll-ups and their tail: totals, groups, months, and where a month stands.
 
-Every figure is a sum of events of one budget month of the organization's zone, so it can be
-followed to them. Nothing here knows a prompt or an answer.
+Every figure is a sum of lines of one budget month of the organization's zone, as fresh as the
+ledger, and can be followed to its events (``drilldown``). All of one report is read in one
+snapshot, and its total is the sum of its groups because it is computed from them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
-from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Sum, Value
+from django.db.models import F, Q, QuerySet, Sum
 from django.db.models.expressions import Combinable
-from django.db.models.functions import Coalesce, NullIf, TruncDate
-from django.utils import formats
+from django.utils import formats, timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
@@ -24,10 +23,14 @@ from tenants.common.money import plain
 from tenants.common.months import Month
 from tenants.organizations.models import Organization, Workspace
 from tenants.registry.models import RegisteredModel
-from tenants.spend.models import Balance, UsageEvent
+from tenants.spend import forecast, limits
+from tenants.spend.forecast import Forecast
+from tenants.spend.limits import Subject
+from tenants.spend.models import Balance, SpendLine
 
 _ZERO = Decimal(0)
-_QUANTITIES = (
+#: What a group counts; annotated pages are pages too.
+QUANTITIES = (
     "prompt_tokens",
     "completion_tokens",
     "cached_tokens",
@@ -35,6 +38,9 @@ _QUANTITIES = (
     "audio_seconds",
     "characters",
     "requests",
+    "connector_calls",
+    "training_tokens",
+    "storage_months",
 )
 #: What spend can be grouped by, and the members that each adds to a group.
 GROUPINGS: Mapping[str, tuple[str, ...]] = {
@@ -45,17 +51,30 @@ GROUPINGS: Mapping[str, tuple[str, ...]] = {
     "key": ("key_id",),
     "source": ("source",),
 }
-_MOST_CALLS = 200
 
 
 @dataclass(frozen=True, slots=True)
 class SpendGroup:
-    """The events that share ``names``: their amount, quantities and how many have no price."""
+    """The calls that share ``names``: their amount, quantities and how many have no price."""
 
     names: Mapping[str, str | date | UUID | None]
     amount: Decimal
     quantities: Mapping[str, int]
+    estimated: Decimal
     unpriced: int
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A subject's own limit in the present month; amounts are in the organization's currency."""
+
+    monthly_spend: Decimal
+    mode: str
+    spent: Decimal
+    held: Decimal
+    remaining: Decimal
+    resets_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +87,8 @@ class SpendReport:
             are not spend yet.
         estimated: the part of ``total`` that is an estimate and was not corrected since.
         unpriced: calls whose price is unknown and which ``total`` therefore lacks.
+        limit: where the subject's own limit stands; None for past months and without one.
+        forecast: where the present month is heading; None for others and with too few days.
         empty_message: a sentence when there is nothing, else empty.
     """
 
@@ -79,15 +100,20 @@ class SpendReport:
     groups: tuple[SpendGroup, ...]
     estimated: Decimal
     unpriced: int
+    limit: Standing | None
+    forecast: Forecast | None
     empty_message: str
 
 
 @dataclass(frozen=True, slots=True)
-class CallsPage:
-    """Some calls, newest first, and where the next page begins (None at the end)."""
+class MonthSpend:
+    """One month that can be chosen: what it cost, and whether anything was used at all."""
 
-    results: tuple[UsageEvent, ...]
-    next: tuple[datetime, UUID] | None
+    month: Month
+    total: Decimal
+    estimated: Decimal
+    unpriced: int
+    is_empty: bool
 
 
 def spend_report(
@@ -98,7 +124,7 @@ def spend_report(
     month: Month,
     group_by: Sequence[str] = (),
 ) -> SpendReport:
-    """Sum a month's events, grouped by any of ``GROUPINGS`` in the order given.
+    """Sum a month, grouped by any of ``GROUPINGS`` in the order given.
 
     Raises:
         ValueError: a grouping that does not exist.
@@ -107,24 +133,104 @@ def spend_report(
     if unknown:
         raise ValueError(f"no such grouping: {', '.join(sorted(unknown))}")
     names = [name for key in dict.fromkeys(group_by) for name in GROUPINGS[key]]
+    subject: Subject = model or workspace or organization
+    now = timezone.now()
     with scope.tenant(organization.pk, snapshot=True):
-        events = _events_of(organization, workspace, model, month)
-        totals = events.aggregate(**_sums())
-        groups = tuple(_group(row, names) for row in _grouped(events, names, month))
-        estimated = _uncorrected(events).aggregate(amount=Coalesce(Sum("cost"), _ZERO))["amount"]
-        held = _held(organization, workspace, model, month)
-    empty = "" if totals["events"] else _("No usage in %(month)s") % {"month": _name(month)}
+        lines = lines_of(organization, workspace, model)
+        groups = grouped(lines.filter(period=month.first_day), names)
+        total = sum((group.amount for group in groups), _ZERO)
+        balance = _balance(organization, subject, month)
+        held = balance.held if balance else _ZERO
+        standing = _standing(organization, subject, month, balance, now)
+        heading = forecast.forecast(
+            lines=lines,
+            month=month,
+            spent=total,
+            began=subject.created_at,
+            now=now,
+            limit=standing.monthly_spend if standing else None,
+        )
+    is_empty = not any(group.events for group in groups)
     return SpendReport(
         month=month,
         currency=organization.currency,
-        total=totals["amount"],
+        total=total,
         held=held,
         names=tuple(names),
-        groups=groups,
-        estimated=estimated,
-        unpriced=totals["unpriced"],
-        empty_message=empty,
+        groups=groups if names else (),
+        estimated=sum((group.estimated for group in groups), _ZERO),
+        unpriced=sum(group.unpriced for group in groups),
+        limit=standing,
+        forecast=heading,
+        empty_message=empty_message(month) if is_empty else "",
     )
+
+
+def months(
+    *,
+    organization: Organization,
+    workspace: Workspace | None = None,
+    model: RegisteredModel | None = None,
+) -> list[MonthSpend]:
+    """List every month from the subject's first on, newest first: what a picker offers.
+
+    The first is the month in which the subject was made, or an earlier one that has usage: calls
+    that were made without the gateway may be reported late.
+    """
+    subject: Subject = model or workspace or organization
+    with scope.tenant(organization.pk, snapshot=True):
+        lines = lines_of(organization, workspace, model).order_by()
+        sums = lines.values("period").annotate(
+            amount=Sum("cost"),
+            estimated=Sum("cost", filter=Q(is_estimated=True)),
+            unpriced=Sum("events", filter=Q(is_unpriced=True)),
+            events=Sum("events"),
+        )
+        found = {row["period"]: row for row in sums}
+    month = Month.of(subject.created_at, organization.timezone)
+    if found:
+        first = min(found)
+        if first < month.first_day:
+            month = Month(first.year, first.month, organization.timezone)
+    last = Month.of(timezone.now(), organization.timezone)
+    listed: list[MonthSpend] = []
+    while month.first_day <= last.first_day:
+        row: Mapping[str, Any] = found.get(month.first_day, {})
+        listed.append(
+            MonthSpend(
+                month=month,
+                total=row.get("amount") or _ZERO,
+                estimated=row.get("estimated") or _ZERO,
+                unpriced=int(row.get("unpriced") or 0),
+                is_empty=not row.get("events"),
+            )
+        )
+        month = month.next()
+    return listed[::-1]
+
+
+def lines_of(
+    organization: Organization,
+    workspace: Workspace | None = None,
+    model: RegisteredModel | None = None,
+) -> QuerySet[SpendLine]:
+    """Choose the lines of a subject, for use inside its scope."""
+    lines = SpendLine.objects.filter(organization=organization)
+    if workspace is not None:
+        lines = lines.filter(workspace_id=workspace.pk)
+    if model is not None:
+        lines = lines.filter(model_id=model.pk)
+    return lines
+
+
+def grouped(lines: QuerySet[SpendLine], names: Sequence[str]) -> tuple[SpendGroup, ...]:
+    """Sum lines by their members, in that order; without any, into one group at most."""
+    rows: Iterable[Mapping[str, Any]]
+    if names:
+        rows = lines.order_by().values(*names).annotate(**_sums()).order_by(*names)
+    else:
+        rows = [lines.aggregate(**_sums())]
+    return tuple(_group(row, names) for row in rows)
 
 
 def rows_for_csv(report: SpendReport) -> Iterator[list[str]]:
@@ -136,7 +242,7 @@ def rows_for_csv(report: SpendReport) -> Iterator[list[str]]:
     yield [
         *("row", "month", "timezone", "currency"),
         *report.names,
-        *("amount", *_QUANTITIES, "unpriced"),
+        *("amount", *QUANTITIES, "unpriced"),
         *("total", "held", "estimated", "total_unpriced"),
     ]
     common = [str(report.month), report.month.zone, report.currency]
@@ -147,136 +253,82 @@ def rows_for_csv(report: SpendReport) -> Iterator[list[str]]:
             *common,
             *("" if value is None else str(value) for value in names),
             plain(group.amount),
-            *(str(group.quantities[name]) for name in _QUANTITIES),
+            *(str(group.quantities[name]) for name in QUANTITIES),
             str(group.unpriced),
             *[""] * 4,
         ]
     yield [
         "total",
         *common,
-        *[""] * (len(report.names) + 1 + len(_QUANTITIES) + 1),
+        *[""] * (len(report.names) + 1 + len(QUANTITIES) + 1),
         *(plain(amount) for amount in (report.total, report.held, report.estimated)),
         str(report.unpriced),
     ]
 
 
-def calls(
-    *,
-    organization: Organization,
-    workspace: Workspace | None = None,
-    model: RegisteredModel | None = None,
-    message_id: str = "",
-    before: tuple[datetime, UUID] | None = None,
-    limit: int = 50,
-) -> CallsPage:
-    """List metered calls and their corrections, newest first.
-
-    Args:
-        organization: the tenant.
-        workspace: only its calls.
-        model: only its calls.
-        message_id: only the calls of one AIsuru message.
-        before: ``next`` of the page before.
-        limit: rows a page, at most 200.
-    """
-    most = max(1, min(limit, _MOST_CALLS))
-    with scope.tenant(organization.pk):
-        events = UsageEvent.objects.filter(organization=organization, **_only(workspace, model))
-        if message_id:
-            events = events.filter(message_id=message_id)
-        if before is not None:
-            events = events.filter(pk__lt=(organization.pk, *before))
-        found = list(events.order_by("-occurred_at", "-id")[: most + 1])
-    results = tuple(found[:most])
-    last = results[-1] if len(found) > most else None
-    return CallsPage(results, (last.occurred_at, last.id) if last else None)
+def empty_message(month: Month) -> str:
+    """Say in the reader's language that a month has no usage."""
+    return _("No usage in %(month)s") % {"month": name_of(month)}
 
 
-def _name(month: Month) -> str:
+def name_of(month: Month) -> str:
     """Name a month inside of a sentence: of our languages only English writes it with a capital."""
     name = formats.date_format(month.first_day, "F Y")
     return name if (get_language() or "").startswith("en") else name.lower()
 
 
-def _only(workspace: Workspace | None, model: RegisteredModel | None) -> dict[str, UUID]:
-    chosen = {}
-    if workspace is not None:
-        chosen["workspace_id"] = workspace.pk
-    if model is not None:
-        chosen["model_id"] = model.pk
-    return chosen
-
-
-def _events_of(
-    organization: Organization,
-    workspace: Workspace | None,
-    model: RegisteredModel | None,
-    month: Month,
-) -> QuerySet[UsageEvent]:
-    # The budget month was fixed when the call was made. The instants only choose partitions, with
-    # room for an organization that has moved to another zone since.
-    return UsageEvent.objects.filter(
-        organization=organization,
-        period=month.first_day,
-        occurred_at__gte=month.starts_at - timedelta(days=2),
-        occurred_at__lt=month.ends_at + timedelta(days=2),
-        **_only(workspace, model),
-    )
-
-
 def _sums() -> dict[str, Combinable]:
     sums: dict[str, Combinable] = {
-        f"sum_{name}": Coalesce(Sum(name), 0) for name in _QUANTITIES if name != "pages"
+        f"sum_{name}": Sum(name) for name in QUANTITIES if name != "pages"
     }
     return sums | {
-        "sum_pages": Coalesce(Sum(F("pages") + F("annotated_pages")), 0),
-        "amount": Coalesce(Sum("cost"), _ZERO),
-        "unpriced": Count("id", filter=Q(cost=None)),
-        "events": Count("id"),
+        "sum_pages": Sum(F("pages") + F("annotated_pages")),
+        "amount": Sum("cost"),
+        "sum_estimated": Sum("cost", filter=Q(is_estimated=True)),
+        "sum_unpriced": Sum("events", filter=Q(is_unpriced=True)),
+        "sum_events": Sum("events"),
     }
-
-
-def _grouped(
-    events: QuerySet[UsageEvent], names: Sequence[str], month: Month
-) -> Iterable[Mapping[str, Any]]:
-    if not names:
-        return ()
-    derived: dict[str, Combinable] = {
-        "day": TruncDate("occurred_at", tzinfo=ZoneInfo(month.zone)),
-        "mistral_model": Coalesce(NullIf("answered_model", Value("")), "requested_model"),
-    }
-    wanted = {name: derived[name] for name in names if name in derived}
-    labelled = events.annotate(**wanted).order_by().values(*names)
-    rows: Iterable[Mapping[str, Any]] = labelled.annotate(**_sums()).order_by(*names)
-    return rows
 
 
 def _group(row: Mapping[str, Any], names: Sequence[str]) -> SpendGroup:
     return SpendGroup(
         names={name: row[name] for name in names},
-        amount=row["amount"],
-        quantities={name: row[f"sum_{name}"] for name in _QUANTITIES},
-        unpriced=row["unpriced"],
+        amount=row["amount"] or _ZERO,
+        quantities={name: int(row[f"sum_{name}"] or 0) for name in QUANTITIES},
+        estimated=row["sum_estimated"] or _ZERO,
+        unpriced=int(row["sum_unpriced"] or 0),
+        events=int(row["sum_events"] or 0),
     )
 
 
-def _uncorrected(events: QuerySet[UsageEvent]) -> QuerySet[UsageEvent]:
-    corrections = UsageEvent.objects.filter(
-        organization=OuterRef("organization"),
-        occurred_at=OuterRef("occurred_at"),
-        corrects=OuterRef("id"),
+def _balance(organization: Organization, subject: Subject, month: Month) -> Balance | None:
+    rows = Balance.objects.filter(
+        organization=organization,
+        subject_kind=limits.kind_of(subject).value,
+        subject_id=subject.pk,
+        period=month.first_day,
     )
-    return events.filter(~Q(estimate=""), ~Exists(corrections))
+    return rows.first()
 
 
-def _held(
+def _standing(
     organization: Organization,
-    workspace: Workspace | None,
-    model: RegisteredModel | None,
+    subject: Subject,
     month: Month,
-) -> Decimal:
-    subject = model or workspace or organization
-    balance = Balance.objects.filter(
-        organization=organization, subject_id=subject.pk, period=month.first_day
-    ).first()
-    return balance.held if balance else _ZERO
+    balance: Balance | None,
+    now: datetime,
+) -> Standing | None:
+    if not month.starts_at <= now < month.ends_at:
+        return None
+    limit = limits.limit_of(organization, subject)
+    if limit.monthly_spend is None:
+        return None
+    spent, held = (balance.settled, balance.held) if balance else (_ZERO, _ZERO)
+    return Standing(
+        monthly_spend=limit.monthly_spend,
+        mode=limit.mode,
+        spent=spent,
+        held=held,
+        remaining=max(limit.monthly_spend - spent - held, _ZERO),
+        resets_at=month.ends_at,
+    )

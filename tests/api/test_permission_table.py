@@ -210,6 +210,7 @@ TABLE = [
     ),
     Row("GET", "spend", (Scope.SPEND_READ,), query="?workspace_id={workspace_id}"),
     Row("POST", "usage", (Scope.USAGE_WRITE,), 202, reported, stranger=202),
+    Row("GET", "spend/months", (Scope.SPEND_READ,), query="?workspace_id={workspace_id}"),
     Row("GET", "calls", (Scope.SPEND_READ,), query="?model_id={model_id}"),
 ]
 rows = pytest.mark.parametrize("row", TABLE, ids=str)

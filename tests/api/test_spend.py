@@ -19,6 +19,8 @@ MONTH_MEMBERS = {
     "groups",
     "estimated",
     "unpriced",
+    "limit",
+    "forecast",
     "empty_message",
 }
 
@@ -110,12 +112,13 @@ def test_csv_gives_the_same_figures(spent, alice):
 
 def test_a_group_has_no_members_that_it_is_not_grouped_by(spent, alice):
     (group,) = alice.get("spend?group_by=category").body["groups"]
-    assert set(group) == {"category", "amount", "quantities", "unpriced"}
+    assert set(group) == {"category", "amount", "quantities", "estimated", "unpriced"}
 
 
 def test_a_group_of_calls_without_a_key_says_so():
     used = dict.fromkeys(QuantitiesOut().fields, 0)
     group = {"key_id": None, "amount": Decimal(0), "quantities": used, "unpriced": 0}
+    group["estimated"] = Decimal(0)
     assert set(SpendGroupOut(group).data) == set(group)
     assert SpendGroupOut(group).data["key_id"] is None
 
@@ -189,3 +192,36 @@ def test_a_workspace_may_not_spend_more_than_its_organization(hers, alice):
     answer = alice.put(path, {"monthly_spend": "10.01"})
     assert (answer.status, answer.code) == (422, "above_organization_limit")
     assert alice.get(path).body["monthly_spend"] is None
+
+
+def test_every_group_of_a_report_names_the_calls_that_it_is_made_of(hers, spent, alice):
+    report = alice.get("spend?group_by=category,day,key,source,workspace").body
+    found = []
+    for group in report["groups"]:
+        members = ("category", "day", "key_id", "source", "workspace_id")
+        query = "&".join(f"{name}={group[name]}" for name in members)
+        answer = alice.get(f"calls?month={report['month']}&{query}").body
+        calls = [call for message in answer["results"] for call in message["calls"]]
+        assert sum(Decimal(call["cost"] or 0) for call in calls) == Decimal(group["amount"])
+        found += calls
+    assert {call["id"] for call in found} == {str(call.call_id) for call in spent}
+    assert alice.get("calls?category=ocr").body["results"] == []
+    assert alice.get("calls?day=2020-01-01").body["results"] == []
+    assert alice.get("calls?day=yesterday").status == 422
+
+
+def test_months_can_be_chosen_from_the_first_on(hers, spent, alice):
+    answer = alice.get(f"spend/months?model_id={hers.model.pk}").body["results"]
+    assert [(one["total"], one["empty_message"]) for one in answer] == [("0.400000123", "")]
+    assert answer[0]["unpriced"] == 1
+
+
+def test_the_present_month_stands_beside_its_limit(hers, spent, alice):
+    path = f"organizations/{hers.organization.pk}"
+    assert alice.get("spend").body["limit"] is None
+    alice.put(f"{path}/limits", {"monthly_spend": "10.00"})
+    limit = alice.get("spend").body["limit"]
+    assert limit["monthly_spend"] == "10.00"
+    assert Decimal(limit["spent"]) + Decimal(limit["held"]) + Decimal(limit["remaining"]) == 10
+    assert alice.get("spend?month=2025-01").body["limit"] is None
+    assert alice.get("spend").body["forecast"] is None  # made today: too few days

@@ -1,15 +1,18 @@
 """Reports: every figure is a sum of events, grouped as asked, and empty months say so."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
 from django.utils import timezone, translation
 
 from tenants.common import scope
 from tenants.common.months import Month
-from tenants.spend import recovery, reports
+from tenants.organizations.models import FormerTimeZone, Organization
+from tenants.spend import drilldown, forecast, recovery, reports
 from tenants.spend.calls import Estimate
+from tenants.spend.drilldown import Choice
 from tenants.spend.meter import Meter
 from tenants.spend.pricing import Quantities
 from tests import factories
@@ -71,6 +74,7 @@ def test_groups_add_up_to_the_total_whatever_they_are(organization, spent):
         assert sum(group.quantities["requests"] for group in found.groups) == 3
         assert sum(group.unpriced for group in found.groups) == 1
     every = report(organization, *reports.GROUPINGS)
+    assert sum(group.estimated for group in every.groups) == every.estimated
     assert sum(group.amount for group in every.groups) == every.total
     assert len(every.groups) == 3
 
@@ -95,6 +99,9 @@ def test_a_group_has_its_names_amount_and_quantities(organization, workspace, sp
         "audio_seconds": 0,
         "characters": 7,
         "requests": 1,
+        "connector_calls": 0,
+        "training_tokens": 0,
+        "storage_months": 0,
     }
 
 
@@ -193,7 +200,7 @@ def test_calls_are_listed_newest_first_page_by_page(organization, workspace, spe
     newest_first = [call.call_id for call in reversed(spent["calls"])]
     seen, before = [], None
     for _ in range(3):
-        page = reports.calls(organization=organization, before=before, limit=1)
+        page = drilldown.calls(organization=organization, before=before, limit=1)
         seen += [event.id for event in page.results]
         before = page.next
     assert seen == newest_first
@@ -201,8 +208,10 @@ def test_calls_are_listed_newest_first_page_by_page(organization, workspace, spe
 
 
 def test_calls_of_one_message_one_workspace_or_one_model(organization, spent):
-    def ids(**chosen):
-        page = reports.calls(organization=organization, **chosen)
+    def ids(workspace=None, model=None, **chosen):
+        page = drilldown.calls(
+            organization=organization, workspace=workspace, model=model, choice=Choice(**chosen)
+        )
         return {event.id for event in page.results}
 
     first, second, third = (call.call_id for call in spent["calls"])
@@ -215,13 +224,128 @@ def test_calls_of_one_message_one_workspace_or_one_model(organization, spent):
 def test_a_stranger_sees_nothing_of_it(stranger, workspace, spent):
     assert report(stranger).total == 0
     assert report(stranger, workspace=workspace).total == 0
-    assert reports.calls(organization=stranger).results == ()
-    assert reports.calls(organization=stranger, message_id="m-1").results == ()
+    assert drilldown.calls(organization=stranger).results == ()
+    assert drilldown.calls(organization=stranger, choice=Choice(message_id="m-1")).results == ()
 
 
-def test_a_report_reads_one_months_partition_only(organization):
-    other = Month.parse("2026-12", "Europe/Rome")
-    with scope.tenant(organization.id):
-        plan = reports._events_of(organization, None, None, other).explain()
-    assert "spend_usageevent_2026_12" in plan
-    assert "spend_usageevent_2027_02" not in plan
+def test_every_group_leads_to_its_very_calls(organization, spent):
+    found = report(organization, *reports.GROUPINGS)
+    seen = []
+    for group in found.groups:
+        names = dict(group.names)
+        model, workspace = names.pop("model_id"), names.pop("workspace_id")
+        page = drilldown.calls(
+            organization=organization,
+            workspace=SimpleNamespace(pk=workspace),
+            model=SimpleNamespace(pk=model),
+            choice=Choice(month=found.month, **names),
+        )
+        assert sum(event.cost or 0 for event in page.results) == group.amount
+        assert len(page.results) == group.events
+        seen += [event.id for event in page.results]
+    assert sorted(seen) == sorted(call.call_id for call in spent["calls"])
+
+
+def test_a_day_is_that_of_the_zone_the_organization_had_then(meter, organization):
+    late = made.id_at(datetime(2026, 10, 3, 21, 30, tzinfo=UTC))
+    edge = made.id_at(datetime(2026, 10, 31, 22, 30, tzinfo=UTC))  # 23:30 in Rome
+    calls = [
+        intent(organization, factories.default_workspace(organization), call_id=one)
+        for one in (late, edge)
+    ]
+    meter.open_calls(calls)
+    meter.settle_calls([settlement(call) for call in calls])
+    with scope.tenant(organization.pk):
+        FormerTimeZone.objects.create(
+            organization=organization, timezone="Europe/Rome", until=timezone.now()
+        )
+        Organization.objects.update(timezone="Asia/Tokyo")
+        organization.refresh_from_db()
+    moved = Month.parse("2026-10", "Asia/Tokyo")
+    days = [group.names["day"] for group in report(organization, "day", month=moved).groups]
+    assert days == [date(2026, 10, 3), date(2026, 10, 31)]
+    for day, call_id in zip(days, (late, edge), strict=True):
+        page = drilldown.calls(organization=organization, choice=Choice(month=moved, day=day))
+        assert [event.id for event in page.results] == [call_id]
+
+
+def test_a_picker_offers_every_month_from_the_first_one_on(organization, workspace, spent):
+    listed = reports.months(organization=organization)
+    named = {str(one.month): one for one in listed}
+    assert [str(one.month) for one in listed] == sorted(named, reverse=True)
+    assert (named["2026-10"].total, named["2026-10"].is_empty) == (Decimal("0.30"), False)
+    assert str(listed[0].month) == str(Month.of(timezone.now(), "Europe/Rome"))
+    (only,) = reports.months(organization=organization, workspace=factories.workspace(organization))
+    assert only.is_empty
+
+
+def lines(*days):
+    """Stand in for the lines of days: (day of November, amount)."""
+    rows = [SimpleNamespace(day=date(2026, 11, day), cost=Decimal(cost)) for day, cost in days]
+
+    class Lines:
+        def filter(self, *, day__gte, day__lt, **_periods):
+            return Lines.of(row for row in rows if day__gte <= row.day < day__lt)
+
+        @staticmethod
+        def of(chosen):
+            total = sum((row.cost for row in chosen), Decimal(0))
+            return SimpleNamespace(aggregate=lambda **_sums: {"amount": total})
+
+    return Lines()
+
+
+NOVEMBER = Month.parse("2026-11", "Europe/Rome")
+MADE = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_a_forecast_adds_the_mean_of_full_days_for_the_days_left():
+    now = NOVEMBER.starts_at + timedelta(days=15)  # midnight: the 16th begins
+    found = forecast.forecast(
+        lines=lines((1, "99"), (2, "7"), (15, "7"), (16, "5")),
+        month=NOVEMBER,
+        spent=Decimal(20),
+        began=MADE,
+        now=now,
+        limit=Decimal(30),
+    )
+    assert found is not None
+    assert (found.per_day, found.days, found.since) == (1, 14, date(2026, 11, 2))
+    assert found.amount == 35
+    assert found.limit_reached_on == date(2026, 11, 26)
+
+
+@pytest.mark.parametrize(
+    ("now", "began"),
+    [
+        (NOVEMBER.ends_at, MADE),
+        (NOVEMBER.starts_at - timedelta(seconds=1), MADE),
+        (NOVEMBER.starts_at + timedelta(days=5), NOVEMBER.starts_at + timedelta(days=2)),
+    ],
+)
+def test_other_months_and_too_few_days_are_not_forecast(now, began):
+    assert (
+        forecast.forecast(
+            lines=lines((3, "1")), month=NOVEMBER, spent=Decimal(1), began=began, now=now
+        )
+        is None
+    )
+
+
+def test_a_limit_that_is_passed_is_reached_today_and_one_far_away_never():
+    now = NOVEMBER.starts_at + timedelta(days=15, hours=3)
+
+    def reached(limit):
+        found = forecast.forecast(
+            lines=lines((15, "14")),
+            month=NOVEMBER,
+            spent=Decimal(20),
+            began=MADE,
+            now=now,
+            limit=Decimal(limit),
+        )
+        assert found is not None
+        return found.limit_reached_on
+
+    assert reached(20) == date(2026, 11, 16)
+    assert reached(500) is None

@@ -1,0 +1,144 @@
+"""The metered calls one by one, chosen like the groups of a report: every amount leads to them.
+
+A call's day and month are those that the roll-ups gave it: of the zone that its organization had
+then. Nothing here knows a prompt or an answer.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from django.db.models import Q
+
+from tenants.common import scope
+from tenants.common.months import Month
+from tenants.organizations.models import FormerTimeZone, Organization, Workspace
+from tenants.registry.models import RegisteredModel
+from tenants.spend.models import UsageEvent
+
+MOST = 200
+_EVER = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC))
+#: Zones differ by at most 26 hours: room around a month or day for zones that were changed.
+_ROOM = timedelta(days=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which calls; what is None is not asked for.
+
+    ``mistral_model`` is the snapshot that answered, else what was asked for, as in reports.
+    """
+
+    month: Month | None = None
+    day: date | None = None
+    category: str | None = None
+    mistral_model: str | None = None
+    key_id: UUID | None = None
+    source: str | None = None
+    message_id: str | None = None
+    is_unpriced: bool | None = None
+
+
+EVERYTHING = Choice()
+
+
+@dataclass(frozen=True, slots=True)
+class CallsPage:
+    """Some calls, newest first, and where the next page begins (None at the end)."""
+
+    results: tuple[UsageEvent, ...]
+    next: tuple[datetime, UUID] | None
+
+
+def calls(
+    *,
+    organization: Organization,
+    workspace: Workspace | None = None,
+    model: RegisteredModel | None = None,
+    choice: Choice = EVERYTHING,
+    before: tuple[datetime, UUID] | None = None,
+    limit: int = 50,
+) -> CallsPage:
+    """List metered calls and their corrections, newest first.
+
+    Args:
+        organization: the tenant.
+        workspace: only its calls.
+        model: only its calls.
+        choice: which of them.
+        before: ``next`` of the page before.
+        limit: rows a page, at most 200.
+    """
+    most = max(1, min(limit, MOST))
+    with scope.tenant(organization.pk):
+        events = UsageEvent.objects.filter(_chosen(choice, organization), organization=organization)
+        if workspace is not None:
+            events = events.filter(workspace_id=workspace.pk)
+        if model is not None:
+            events = events.filter(model_id=model.pk)
+        if before is not None:
+            events = events.filter(pk__lt=(organization.pk, *before))
+        found = list(events.order_by("-occurred_at", "-id")[: most + 1])
+    results = tuple(found[:most])
+    last = results[-1] if len(found) > most else None
+    return CallsPage(results, (last.occurred_at, last.id) if last else None)
+
+
+def _chosen(choice: Choice, organization: Organization) -> Q:
+    chosen = Q()
+    named = {
+        "category": choice.category,
+        "key_id": choice.key_id,
+        "source": choice.source,
+        "message_id": choice.message_id,
+    }
+    chosen &= Q(**{name: value for name, value in named.items() if value is not None})
+    if choice.is_unpriced is not None:
+        chosen &= Q(cost__isnull=choice.is_unpriced)
+    if choice.mistral_model is not None:
+        chosen &= Q(answered_model=choice.mistral_model) | Q(
+            answered_model="", requested_model=choice.mistral_model
+        )
+    month = choice.month
+    if choice.day is not None:
+        month = month or Month(choice.day.year, choice.day.month, organization.timezone)
+        chosen &= _on(choice.day, month, organization)
+    if month is not None:
+        chosen &= Q(
+            period=month.first_day,
+            occurred_at__gte=month.starts_at - _ROOM,
+            occurred_at__lt=month.ends_at + _ROOM,
+        )
+    return chosen
+
+
+def _on(day: date, month: Month, organization: Organization) -> Q:
+    """Say when a day of a budget month was, in whatever zone the organization had then.
+
+    The first and the last day of a month take what another zone would have put outside of it.
+    """
+    chosen = Q(pk__in=[])
+    starts, (_always, for_ever) = _EVER[0], _EVER
+    spans = [
+        *FormerTimeZone.objects.order_by("until").values_list("timezone", "until"),
+        (organization.timezone, for_ever),
+    ]
+    for zone, ends in spans:
+        first, last = _bounds(day, zone)
+        if day == month.first_day:
+            first = _EVER[0]
+        if day + timedelta(days=1) == month.next().first_day:
+            last = for_ever
+        first, last = max(first, starts), min(last, ends)
+        if first < last:
+            chosen |= Q(occurred_at__gte=first, occurred_at__lt=last)
+        starts = ends
+    return chosen
+
+
+def _bounds(day: date, zone: str) -> tuple[datetime, datetime]:
+    def midnight(of: date) -> datetime:
+        return datetime.combine(of, time.min, ZoneInfo(zone)).astimezone(UTC)
+
+    return midnight(day), midnight(day + timedelta(days=1))
