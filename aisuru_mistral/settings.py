@@ -150,6 +150,7 @@ CELERY_BEAT_SCHEDULE = {
         "spend.watch_models": 21_600,
         "access.sweep_idempotency": 3_600,
         "accounting.sweep": 15,
+        "accounting.close_months": 3_600,
     }.items()
 }
 

@@ -7,6 +7,7 @@ from django.db import models
 from django.utils import timezone
 
 from tenants.common.models import TenantRow
+from tenants.common.money import DECIMAL_PLACES
 
 
 class AdminKeyStatus(models.TextChoices):
@@ -144,3 +145,33 @@ class Observed(TenantRow):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.external_id}"
+
+
+class Statement(TenantRow):
+    """What a closed month has cost, frozen in three forms that say the same; append-only.
+
+    ``total`` is of the month's own lines, ``adjustments_total`` of what changed in earlier months
+    since they were stated.
+    """
+
+    period = models.DateField()
+    timezone = models.CharField(max_length=64)
+    currency = models.CharField(max_length=3)
+    total = models.DecimalField(max_digits=28, decimal_places=DECIMAL_PLACES)
+    adjustments_total = models.DecimalField(max_digits=28, decimal_places=DECIMAL_PLACES)
+    closed_at = models.DateTimeField()
+    json = models.BinaryField()
+    json_sha256 = models.CharField(max_length=64)
+    csv = models.BinaryField()
+    csv_sha256 = models.CharField(max_length=64)
+    pdf = models.BinaryField()
+    pdf_sha256 = models.CharField(max_length=64)
+
+    class Meta:
+        ordering = ["-period"]
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "period"], name="statement_month_uniq")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.period:%Y-%m} {self.total} {self.currency}"

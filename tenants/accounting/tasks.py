@@ -5,7 +5,7 @@ from uuid import UUID
 from celery import shared_task
 from django.db import InterfaceError, OperationalError
 
-from tenants.accounting import sweeping, synchronizing
+from tenants.accounting import closing, sweeping, synchronizing
 from tenants.common.queue import enqueue_on_commit
 
 _TRANSIENT = (OperationalError, InterfaceError)
@@ -41,3 +41,15 @@ def sweep() -> None:
     """Enqueue what is due; the next beat repeats a sweep that failed."""
     for work, organization_id, row_id in sweeping.take_due():
         enqueue_on_commit(_WORK[work], str(organization_id), str(row_id))
+
+
+@shared_task(
+    name="accounting.close_months",
+    acks_late=True,
+    reject_on_worker_lost=True,
+    soft_time_limit=3_000,
+    time_limit=3_100,
+)
+def close_months() -> None:
+    """Close the months that are over; the next beat goes on where this one ended."""
+    closing.close_due()

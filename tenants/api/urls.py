@@ -1,7 +1,7 @@
 """Every address of the management API, under ``/api/v1/``."""
 
 from django.urls import path, register_converter
-from django.urls.converters import UUIDConverter
+from django.urls.converters import StringConverter, UUIDConverter
 
 from tenants.api import (
     accounting,
@@ -15,6 +15,7 @@ from tenants.api import (
     models,
     organizations,
     spend,
+    statements,
     tokens,
     usage,
     workspaces,
@@ -31,7 +32,21 @@ class IdConverter(UUIDConverter):
     regex = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 
 
+class MonthConverter(StringConverter):
+    """A month as ``YYYY-MM``."""
+
+    regex = "(?a:[0-9]{4}-[0-9]{2})"
+
+
+class FormConverter(StringConverter):
+    """A form that a statement has."""
+
+    regex = "json|csv|pdf"
+
+
 register_converter(IdConverter, "id")
+register_converter(MonthConverter, "month")
+register_converter(FormConverter, "form")
 
 _ORGANIZATION = "organizations/<id:organization_id>"
 _WORKSPACE = "workspaces/<id:workspace_id>"
@@ -56,6 +71,17 @@ urlpatterns = [
         f"{_ORGANIZATION}/admin-key",
         accounting.OrganizationAdminKey.as_view(),
         name="admin_key",
+    ),
+    path(f"{_ORGANIZATION}/statements", statements.Statements.as_view(), name="statements"),
+    path(
+        f"{_ORGANIZATION}/statements/<month:month>",
+        statements.OneStatement.as_view(),
+        name="statement",
+    ),
+    path(
+        f"{_ORGANIZATION}/statements/<month:month>.<form:format>",
+        statements.OneStatement.as_view(),
+        name="statement_file",
     ),
     path(f"{_ORGANIZATION}/sync", accounting.OrganizationSync.as_view(), name="sync"),
     path(f"{_ORGANIZATION}/workspaces", workspaces.Workspaces.as_view(), name="workspaces"),

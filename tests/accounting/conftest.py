@@ -8,6 +8,7 @@ from tenants.accounting import services, synchronizing
 from tenants.accounting.models import SyncRun
 from tenants.common import scope
 from tenants.common.secrets import Secret
+from tests.api.conftest import alice, hers  # noqa: F401 - the same cast
 from tests.factories import ACTOR
 
 

@@ -19,7 +19,7 @@ from tenants.common.models import new_id
 from tenants.common.tokens import TokenKind, mint
 from tests import factories
 from tests.api.callers import BASE, Answer, Caller, organization_caller, platform_caller
-from tests.api.world import MODEL, World, everything, made_up_key, world
+from tests.api.world import CLOSED, MODEL, World, everything, made_up_key, world
 
 ORGANIZATION = "organizations/<id:organization_id>"
 WORKSPACE = "workspaces/<id:workspace_id>"
@@ -74,6 +74,7 @@ class Row:
 
     def address(self, found: World) -> str:
         path = f"{BASE}/{self.route}{self.query}"
+        path = path.replace("<month:month>", CLOSED).replace("<form:format>", "json")
         for name, value in found.ids.items():
             path = path.replace(f"<id:{name}>", str(value)).replace(f"{{{name}}}", str(value))
         return path
@@ -152,6 +153,9 @@ TABLE = [
         body=lambda _world: {"key": made_up_key()},
     ),
     Row("DELETE", f"{ORGANIZATION}/admin-key", (Scope.KEYS_WRITE,), 204),
+    Row("GET", f"{ORGANIZATION}/statements", (Scope.SPEND_READ,)),
+    Row("GET", f"{ORGANIZATION}/statements/<month:month>", (Scope.SPEND_READ,)),
+    Row("GET", f"{ORGANIZATION}/statements/<month:month>.<form:format>", (Scope.SPEND_READ,)),
     Row("GET", f"{ORGANIZATION}/sync", (Scope.ORGANIZATIONS_READ,)),
     Row(
         "POST",

@@ -11,8 +11,10 @@ from django.utils import timezone
 
 from tenants.access.models import OrganizationToken
 from tenants.access.services import issue_organization_token
+from tenants.accounting import closing
 from tenants.accounting.services import set_admin_key
 from tenants.common import scope
+from tenants.common.months import Month
 from tenants.common.secrets import Secret
 from tenants.keys.models import KeyStatus, MistralKey, SeenModel
 from tenants.keys.services import register_key
@@ -23,6 +25,8 @@ from tests import factories
 from tests.factories import ACTOR
 
 MODEL = "mistral-small-latest"
+#: A month that has a statement.
+CLOSED = "2026-10"
 
 
 @dataclass
@@ -97,6 +101,7 @@ def world(organization: Organization | None = None) -> World:
     key = valid_key(workspace)
     model = registered_model(workspace, key, "Assistente")
     set_admin_key(actor=ACTOR, organization=organization, plain=Secret(made_up_key()))
+    closing.close(organization, Month.parse(CLOSED, organization.timezone))
     token, _plain = issue_organization_token(
         actor=ACTOR, organization=organization, name="old", scopes=[], grantable=[]
     )
