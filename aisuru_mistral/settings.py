@@ -128,6 +128,8 @@ SPECTACULAR_SETTINGS = {
         "KeyStatus": "tenants.keys.models.KeyStatus",
         "ModelStatus": "tenants.registry.status.ModelStatus",
         "AdminKeyStatus": "tenants.accounting.models.AdminKeyStatus",
+        "FigureSource": "tenants.accounting.models.FigureSource",
+        "ReconciliationStatus": "tenants.accounting.models.ReconciliationStatus",
         "SyncStatus": "tenants.accounting.models.SyncStatus",
         "VerdictCode": "tenants.keys.models.VerdictCode",
     },

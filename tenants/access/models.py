@@ -22,6 +22,7 @@ class TokenScope(models.TextChoices):
     MODELS_WRITE = "models:write"
     SPEND_READ = "spend:read"
     USAGE_WRITE = "usage:write"
+    SPEND_WRITE = "spend:write"
     LIMITS_READ = "limits:read"
     LIMITS_WRITE = "limits:write"
     TOKENS_READ = "tokens:read"

@@ -175,3 +175,68 @@ class Statement(TenantRow):
 
     def __str__(self) -> str:
         return f"{self.period:%Y-%m} {self.total} {self.currency}"
+
+
+class ReconciliationStatus(models.TextChoices):
+    """How far a reconciliation is."""
+
+    PENDING = "pending"  # a worker asks Mistral
+    OPEN = "open"  # compared; nothing was posted
+    CONFIRMED = "confirmed"  # its corrections are in the ledger
+    FAILED = "failed"
+
+
+class FigureSource(models.TextChoices):
+    """Whose figures ours are compared with."""
+
+    MISTRAL_ADMIN_API = "mistral_admin_api"
+    MANUAL = "manual"
+    AISURU = "aisuru"
+
+
+class Reconciliation(TenantRow):
+    """One comparison of a month with somebody else's figures.
+
+    ``lines`` and the totals are what was found; ``books_digest`` says of which ledger, so that a
+    comparison that was overtaken is not confirmed. ``due_at`` is null unless a worker has to ask.
+    """
+
+    period = models.DateField()
+    timezone = models.CharField(max_length=64)
+    currency = models.CharField(max_length=3)
+    source = models.CharField(max_length=20, choices=FigureSource)
+    status = models.CharField(max_length=16, choices=ReconciliationStatus)
+    requested_by = models.CharField(max_length=254)
+    figures = models.JSONField(default=list)
+    lines = models.JSONField(default=list)
+    totals = models.JSONField(default=dict)
+    books_digest = models.CharField(max_length=64, blank=True)
+    failure = models.CharField(max_length=40, blank=True)
+    compared_at = models.DateTimeField(null=True)
+    confirmed_at = models.DateTimeField(null=True)
+    confirmed_by = models.CharField(max_length=254, blank=True)
+    posted = models.JSONField(default=list)
+    attempts = models.PositiveIntegerField(default=0)
+    due_at = models.DateTimeField(null=True)
+    claim = models.UUIDField(null=True)
+    held_until = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(due_at=None) | models.Q(status=ReconciliationStatus.PENDING),
+                name="reconciliation_due_while_pending",
+            )
+        ]
+        indexes = [
+            models.Index(fields=["organization", "-id"], name="reconciliation_list_idx"),
+            models.Index(
+                fields=["due_at"],
+                condition=models.Q(due_at__isnull=False),
+                name="reconciliation_due_idx",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.period:%Y-%m} {self.source} {self.status}"

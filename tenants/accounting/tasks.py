@@ -1,11 +1,12 @@
 """Addresses and retry policies of what compares and closes books; no decisions."""
 
+from collections.abc import Mapping
 from uuid import UUID
 
-from celery import shared_task
+from celery import Task, shared_task
 from django.db import InterfaceError, OperationalError
 
-from tenants.accounting import closing, sweeping, synchronizing
+from tenants.accounting import closing, reconciling, sweeping, synchronizing
 from tenants.common.queue import enqueue_on_commit
 
 _TRANSIENT = (OperationalError, InterfaceError)
@@ -27,7 +28,22 @@ def sync(organization_id: str, run_id: str) -> None:
         enqueue_on_commit(sync, organization_id, run_id)
 
 
-_WORK = {"sync": sync}
+@shared_task(
+    name="accounting.reconcile",
+    acks_late=True,
+    reject_on_worker_lost=True,
+    autoretry_for=_TRANSIENT,
+    max_retries=3,
+    retry_backoff=5,
+    soft_time_limit=110,
+    time_limit=130,
+)
+def reconcile(organization_id: str, reconciliation_id: str) -> None:
+    """Fetch a reconciliation's figures and compare."""
+    reconciling.carry(UUID(organization_id), UUID(reconciliation_id))
+
+
+_WORK: Mapping[str, "Task[..., None]"] = {"sync": sync, "reconciliation": reconcile}
 
 
 @shared_task(

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from tenants.accounting.comparing import Reason
 from tenants.accounting.differences import DifferenceCode
 
 
@@ -57,7 +58,32 @@ def of_failure(code: str) -> str:
             "Mistral does not take this Admin API key. Only one made in the Backoffice of an"
             " Enterprise organization works; an ordinary key never does."
         ),
+        "currency_differs": _(
+            "Mistral bills in another currency than this organization's. Nothing is converted to be"
+            " compared."
+        ),
     }
     return words.get(
         code, _("Mistral did not answer as it should. What was seen is kept; start another run.")
     )
+
+
+def of_reason(code: str) -> str:
+    """Say what a part of a difference comes from, and what to do about it."""
+    words = {
+        Reason.UNMETERED_USE: _(
+            "Mistral counts more than passed here: a key is used outside of the gateway. Find out"
+            " where, and replace the key if it should not be."
+        ),
+        Reason.NOT_BILLED: _("More passed here than Mistral bills."),
+        Reason.PRICE_RULE: _("The same quantity at another price. Compare the price list."),
+        Reason.CACHED_TOKENS: _("Mistral counts another share of the same prompts as cached."),
+        Reason.ESTIMATES: _("The figure here was an estimate; Mistral's is exact."),
+        Reason.INCLUDED_USAGE: _("This usage is part of the plan, and not billed."),
+        Reason.ROUNDING: _("Less than a millionth: roundings."),
+        Reason.UNEXPLAINED: _(
+            "The figures tell too little to say where this comes from. Compare by model, or with"
+            " the Admin API."
+        ),
+    }
+    return words[Reason(code)] if code in set(Reason) else ""

@@ -14,6 +14,7 @@ from tenants.api import (
     limits,
     models,
     organizations,
+    reconciliations,
     spend,
     statements,
     tokens,
@@ -71,6 +72,21 @@ urlpatterns = [
         f"{_ORGANIZATION}/admin-key",
         accounting.OrganizationAdminKey.as_view(),
         name="admin_key",
+    ),
+    path(
+        f"{_ORGANIZATION}/reconciliations",
+        reconciliations.Reconciliations.as_view(),
+        name="reconciliations",
+    ),
+    path(
+        f"{_ORGANIZATION}/reconciliations/<id:reconciliation_id>",
+        reconciliations.OneReconciliation.as_view(),
+        name="reconciliation",
+    ),
+    path(
+        f"{_ORGANIZATION}/reconciliations/<id:reconciliation_id>/confirm",
+        reconciliations.ConfirmReconciliation.as_view(),
+        name="confirm_reconciliation",
     ),
     path(f"{_ORGANIZATION}/statements", statements.Statements.as_view(), name="statements"),
     path(

@@ -8,6 +8,8 @@ from tenants.accounting import services, synchronizing
 from tenants.accounting.models import SyncRun
 from tenants.common import scope
 from tenants.common.secrets import Secret
+from tenants.keys.models import KeyStatus, MistralKey
+from tenants.keys.services import register_key
 from tests.api.conftest import alice, hers  # noqa: F401 - the same cast
 from tests.factories import ACTOR
 
@@ -46,3 +48,11 @@ def carried(run):
         pass
     with scope.tenant(run.organization_id):
         return SyncRun.objects.get(pk=run.pk)
+
+
+def registered(workspace, name):
+    """Register a well-known key and give it the verdict that its check would."""
+    key = register_key(actor=ACTOR, workspace=workspace, plain=Secret(WELL_KNOWN[name])).key
+    with scope.tenant(workspace.organization_id):
+        MistralKey.objects.filter(pk=key.pk).update(status=KeyStatus.VALID)
+    return key

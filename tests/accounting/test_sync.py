@@ -13,21 +13,12 @@ from tenants.accounting.models import AdminKey, Observed, SyncRun
 from tenants.common import scope
 from tenants.common.problems import Conflict, Invalid, NotFound
 from tenants.common.secrets import Secret
-from tenants.keys.models import KeyStatus, MistralKey
-from tenants.keys.services import register_key
+from tenants.keys.models import MistralKey
 from tenants.organizations.models import AuditEvent, Workspace
 from tests import factories
-from tests.accounting.conftest import carried
+from tests.accounting.conftest import carried, registered
 from tests.api.world import everything
 from tests.factories import ACTOR
-
-
-def registered(workspace, name):
-    """Register a well-known key and give it the verdict that its check would."""
-    key = register_key(actor=ACTOR, workspace=workspace, plain=Secret(WELL_KNOWN[name])).key
-    with scope.tenant(workspace.organization_id):
-        MistralKey.objects.filter(pk=key.pk).update(status=KeyStatus.VALID)
-    return key
 
 
 def observed(organization, kind):

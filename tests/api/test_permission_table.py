@@ -153,6 +153,21 @@ TABLE = [
         body=lambda _world: {"key": made_up_key()},
     ),
     Row("DELETE", f"{ORGANIZATION}/admin-key", (Scope.KEYS_WRITE,), 204),
+    Row("GET", f"{ORGANIZATION}/reconciliations", (Scope.SPEND_READ,)),
+    Row(
+        "POST",
+        f"{ORGANIZATION}/reconciliations",
+        (Scope.SPEND_WRITE,),
+        201,
+        said({"month": CLOSED, "source": "manual", "figures": [{"amount": "1.00"}]}),
+    ),
+    Row("GET", f"{ORGANIZATION}/reconciliations/<id:reconciliation_id>", (Scope.SPEND_READ,)),
+    Row(
+        "POST",
+        f"{ORGANIZATION}/reconciliations/<id:reconciliation_id>/confirm",
+        (Scope.SPEND_WRITE,),
+        body=said({}),
+    ),
     Row("GET", f"{ORGANIZATION}/statements", (Scope.SPEND_READ,)),
     Row("GET", f"{ORGANIZATION}/statements/<month:month>", (Scope.SPEND_READ,)),
     Row("GET", f"{ORGANIZATION}/statements/<month:month>.<form:format>", (Scope.SPEND_READ,)),
@@ -335,7 +350,7 @@ def test_without_a_live_token_nobody_gets_in_and_nothing_changes(row, untouched)
 def elsewhere(found: World) -> World:
     """The same world under ids that nobody has."""
     lost = copy(found)
-    for name in ("organization", "workspace", "key", "model", "token"):
+    for name in ("organization", "workspace", "key", "model", "token", "reconciliation"):
         row = copy(getattr(found, name))
         row.pk = new_id()
         setattr(lost, name, row)

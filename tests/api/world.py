@@ -3,6 +3,7 @@
 import secrets
 import string
 from dataclasses import dataclass
+from decimal import Decimal
 from uuid import UUID
 
 from django.apps import apps
@@ -12,6 +13,8 @@ from django.utils import timezone
 from tenants.access.models import OrganizationToken
 from tenants.access.services import issue_organization_token
 from tenants.accounting import closing
+from tenants.accounting.models import FigureSource, Reconciliation
+from tenants.accounting.reconciliations import request_reconciliation
 from tenants.accounting.services import set_admin_key
 from tenants.common import scope
 from tenants.common.months import Month
@@ -38,6 +41,7 @@ class World:
     key: MistralKey
     model: RegisteredModel
     token: OrganizationToken
+    reconciliation: Reconciliation
 
     @property
     def ids(self) -> dict[str, UUID]:
@@ -48,6 +52,7 @@ class World:
             "key_id": self.key.pk,
             "model_id": self.model.pk,
             "token_id": self.token.pk,
+            "reconciliation_id": self.reconciliation.pk,
         }
 
 
@@ -105,7 +110,15 @@ def world(organization: Organization | None = None) -> World:
     token, _plain = issue_organization_token(
         actor=ACTOR, organization=organization, name="old", scopes=[], grantable=[]
     )
-    return World(organization, workspace, key, model, token)
+    month = Month.parse(CLOSED, organization.timezone)
+    reconciliation = request_reconciliation(
+        actor=ACTOR,
+        organization=organization,
+        month=month,
+        source=FigureSource.MANUAL,
+        figures=[{"category": "ocr", "amount": Decimal(1)}],
+    )
+    return World(organization, workspace, key, model, token, reconciliation)
 
 
 def everything(organization_id: UUID) -> dict[str, object]:

@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounting', '0001_initial'),
-        ('organizations', '0003_former_time_zones'),
+        ('organizations', '0002_announcements'),
     ]
 
     operations = [
