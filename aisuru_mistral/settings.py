@@ -128,6 +128,7 @@ SPECTACULAR_SETTINGS = {
         "KeyStatus": "tenants.keys.models.KeyStatus",
         "ModelStatus": "tenants.registry.status.ModelStatus",
         "AdminKeyStatus": "tenants.accounting.models.AdminKeyStatus",
+        "EventSource": "tenants.api.spend.SOURCES",
         "FigureSource": "tenants.accounting.models.FigureSource",
         "ReconciliationStatus": "tenants.accounting.models.ReconciliationStatus",
         "SyncStatus": "tenants.accounting.models.SyncStatus",

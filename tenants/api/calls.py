@@ -13,7 +13,7 @@ from tenants.access.models import TokenScope
 from tenants.access.pagination import Page, make_cursor, read_cursor
 from tenants.api import fields, subjects
 from tenants.api.endpoint import ApiView, Call, Out, PageQuery, Reply, endpoint, page_of
-from tenants.api.spend import QuantitiesOut, month_of
+from tenants.api.spend import SOURCES, QuantitiesOut, month_of
 from tenants.api.subjects import SubjectQuery
 from tenants.spend import drilldown
 from tenants.spend.calls import Category, Outcome, Source
@@ -41,7 +41,7 @@ class CallsQuery(SubjectQuery, PageQuery):
     mistral_model = serializers.CharField(max_length=200, required=False)
     key_id = fields.Id(required=False)
     source = fields.OneOf(  # type: ignore[assignment]  # a member, not the attribute
-        choices=[one.value for one in Source], required=False
+        choices=SOURCES, required=False
     )
 
 
@@ -73,7 +73,7 @@ class CallOut(Out):
     estimate = serializers.CharField(help_text="Why this is an estimate; empty when it is exact.")
     corrects = serializers.UUIDField(allow_null=True, help_text="The event that this one mends.")
     source = serializers.ChoiceField(  # type: ignore[assignment]  # a member, not the attribute
-        choices=[one.value for one in Source]
+        choices=SOURCES
     )
 
     def get_request_id(self, event: UsageEvent) -> str:

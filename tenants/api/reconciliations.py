@@ -42,7 +42,7 @@ class ReconciliationIn(In):
 
     month = fields.Text(max_length=7)
     source = fields.OneOf(  # type: ignore[assignment]  # a member, not the attribute
-        choices=FigureSource.values
+        choices=FigureSource.choices
     )
     figures = fields.Several(child=FigureIn(), max_length=_MOST_FIGURES, default=list)
 

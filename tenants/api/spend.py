@@ -22,6 +22,7 @@ from tenants.spend.calls import Category, LimitMode, Source
 from tenants.spend.reports import GROUPINGS, SpendReport
 
 _CSV = "text/csv"
+SOURCES = [one.value for one in Source]
 
 
 class SpendQuery(SubjectQuery):
@@ -63,7 +64,7 @@ class SpendGroupOut(Out):
     workspace_id = serializers.UUIDField(required=False)
     key_id = serializers.UUIDField(allow_null=True, required=False)
     source = serializers.ChoiceField(  # type: ignore[assignment]  # a member, not the attribute
-        choices=[one.value for one in Source], required=False
+        choices=SOURCES, required=False
     )
     amount = fields.Amount()
     quantities = QuantitiesOut()

@@ -31,13 +31,15 @@ def ours(estimated="0", factor=1, **counts):
 
 
 def theirs(discount="1", included=0, **counts):
-    figure = Figure(Decimal(0))
+    figure = Figure()
+    total = Decimal(0)
     for name, count in counts.items():
         meter = Meter(name)
         price = LIST.meters[meter].amount / 1000 * Decimal(discount)
         paid = Decimal(count) - (included if meter is OUT else 0)
         figure.meters[meter] = Used(Decimal(count), paid, price, paid * price)
-        figure.amount += paid * price
+        total += paid * price
+    figure.amount = total
     return figure
 
 

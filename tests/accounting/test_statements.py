@@ -61,7 +61,11 @@ def test_a_statement_says_the_month_in_three_forms(meter, organization, workspac
     spend(meter, organization, workspace, "7", 11)
     closed = closing.close(organization, OCTOBER)
     found = document(closed)
-    assert (closed.total, closed.adjustments_total, closed.currency) == (Decimal("0.10"), 0, "EUR")
+    assert (closed.total, closed.adjustments_total, closed.currency) == (
+        Decimal("0.10"),
+        Decimal(0),
+        "EUR",
+    )
     assert (found["total"], found["unpriced"], found["month"]) == ("0.10", 1, "2026-10")
     assert [line["workspace"] for line in found["lines"]] == [workspace.name]
     assert found["days"] == [{"day": "2026-10-10", "amount": "0.10"}]
@@ -84,7 +88,7 @@ def test_a_closed_month_stays_what_it_was_and_the_next_states_the_change(
     second = closing.close(organization, OCTOBER)
     (line,) = document(second)["adjustments"]
     assert (line["month"], line["amount"]) == ("2026-09", "0.25")
-    assert (second.total, second.adjustments_total) == (3, Decimal("0.25"))
+    assert (second.total, second.adjustments_total) == (Decimal(3), Decimal("0.25"))
     assert document(second)["previous"] == {"month": "2026-09", "sha256": first.json_sha256}
     third = closing.close(organization, NOVEMBER)
     assert document(third)["adjustments"] == []
@@ -99,7 +103,7 @@ def test_an_estimate_that_is_corrected_after_the_close_is_in_the_next_statement(
     made.die(dead)
     recovery.recover_orphans()
     first = closing.close(organization, SEPTEMBER)
-    assert (first.total, document(first)["estimated"]) == (1, "1.00")
+    assert (first.total, document(first)["estimated"]) == (Decimal(1), "1.00")
     meter = Meter()
     meter.settle_calls([settlement(call, "0.40")])
     meter.close()

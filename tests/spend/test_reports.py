@@ -9,7 +9,8 @@ from django.utils import timezone, translation
 
 from tenants.common import scope
 from tenants.common.months import Month
-from tenants.organizations.models import FormerTimeZone, Organization
+from tenants.organizations.models import FormerTimeZone, Organization, Workspace
+from tenants.registry.models import RegisteredModel
 from tenants.spend import drilldown, forecast, recovery, reports
 from tenants.spend.calls import Estimate
 from tenants.spend.drilldown import Choice
@@ -236,8 +237,8 @@ def test_every_group_leads_to_its_very_calls(organization, spent):
         model, workspace = names.pop("model_id"), names.pop("workspace_id")
         page = drilldown.calls(
             organization=organization,
-            workspace=SimpleNamespace(pk=workspace),
-            model=SimpleNamespace(pk=model),
+            workspace=Workspace(pk=workspace),
+            model=RegisteredModel(pk=model),
             choice=Choice(month=found.month, **names),
         )
         assert sum(event.cost or 0 for event in page.results) == group.amount
@@ -310,7 +311,7 @@ def test_a_forecast_adds_the_mean_of_full_days_for_the_days_left():
         limit=Decimal(30),
     )
     assert found is not None
-    assert (found.per_day, found.days, found.since) == (1, 14, date(2026, 11, 2))
+    assert (found.per_day, found.days, found.since) == (Decimal(1), 14, date(2026, 11, 2))
     assert found.amount == 35
     assert found.limit_reached_on == date(2026, 11, 26)
 
