@@ -14,6 +14,7 @@ from tenants.api import (
     limits,
     models,
     organizations,
+    quotes,
     reconciliations,
     spend,
     statements,
@@ -120,6 +121,7 @@ urlpatterns = [
         models.ModelCompletionConfig.as_view(),
         name="completion_config",
     ),
+    path(f"{_MODEL}/quote", quotes.ModelQuote.as_view(), name="quote"),
     path("catalog", catalog.Catalog.as_view(), name="catalog"),
     *(
         path(f"{address}/limits", limits.limits_of(subject, noun).as_view(), name=f"{noun}_limits")

@@ -217,6 +217,12 @@ TABLE = [
     Row("DELETE", MODELS, (Scope.MODELS_WRITE,), 204),
     Row("POST", f"{MODELS}/token", (Scope.MODELS_WRITE, Scope.KEYS_USE)),
     Row("GET", f"{MODELS}/completion-config", (Scope.MODELS_READ,)),
+    Row(
+        "POST",
+        f"{MODELS}/quote",
+        (Scope.MODELS_READ, Scope.SPEND_READ),
+        body=said({"model": "mistral-medium-latest"}),
+    ),
     Row("GET", "catalog", (Scope.MODELS_READ,), stranger=200),
     *(
         row
