@@ -46,7 +46,11 @@ def theirs(discount="1", included=0, **counts):
 def reasons(one, other):
     (line,) = compare({PLACE: one}, {PLACE: other})
     assert sum(line.reasons.values(), Decimal(0)) == line.difference
-    return {reason: amount for reason, amount in line.reasons.items() if abs(amount) > 1e-6}
+    return {
+        reason: amount
+        for reason, amount in line.reasons.items()
+        if abs(amount) > Decimal("0.000001")
+    }
 
 
 COUNTS = {"input": 1000, "cached_input": 200, "output": 300}
@@ -132,8 +136,8 @@ def test_reasons_always_add_up_to_the_difference(here, there, discount, estimate
         {PLACE: theirs(discount, included=min(included, there["output"]), **there)},
     )
     assert sum(line.reasons.values(), Decimal(0)) == line.difference
-    assert abs(line.reasons.get(Reason.ROUNDING, 0)) < Decimal("0.000001")
-    assert abs(line.reasons.get(Reason.ESTIMATES, 0)) <= estimated
+    assert abs(line.reasons.get(Reason.ROUNDING, Decimal(0))) < Decimal("0.000001")
+    assert abs(line.reasons.get(Reason.ESTIMATES, Decimal(0))) <= estimated
 
 
 @pytest.mark.parametrize("known", [True, False])
