@@ -137,7 +137,6 @@ urlpatterns = [
     ),
     path("spend", spend.Spend.as_view(), name="spend"),
     path("usage", usage.Usage.as_view(), name="usage"),
-    path("calls", spend.Calls.as_view(), name="calls"),
     path("spend/months", spend.Months.as_view(), name="spend_months"),
     path("calls", calls.Calls.as_view(), name="calls"),
     path("schema", documentation.Schema.as_view(), name="schema"),
