@@ -148,12 +148,13 @@ CELERY_BEAT_SCHEDULE = {
         "spend.recover_orphans": 15,
         "spend.roll_up": 10,
         "spend.tell_of_limits": 15,
+        "spend.sweep_batches": 10,
         "spend.prepare_partitions": 86_400,
         "spend.note_key_use": 60,
         "spend.watch_models": 21_600,
-        "access.sweep_idempotency": 3_600,
         "accounting.sweep": 15,
         "accounting.close_months": 3_600,
+        "access.sweep_idempotency": 300,
     }.items()
 }
 

@@ -14,18 +14,22 @@ import structlog
 from django.conf import settings
 
 from tenants.common.models import new_id
-from tenants.common.problems import Conflict, Invalid, NotFound, Problem, Unauthenticated
-from tenants.gateway import models, requests
+from tenants.common.problems import Conflict, Invalid, Problem, Unauthenticated
+from tenants.gateway import addresses, models, parameters, requests
 from tenants.gateway.bounds import Bounds, bounds
 from tenants.gateway.calls import load_opened, open_call
+from tenants.gateway.elsewhere import Asked, Elsewhere
 from tenants.gateway.endpoints import ENDPOINTS, MODELS
+from tenants.gateway.once import HEADER, is_repeatable, once
 from tenants.gateway.patience import Patience
 from tenants.gateway.refusals import JSON
 from tenants.gateway.relay import Exchange, Message, Receive, Relay, Send
+from tenants.gateway.shelf import Shelf, owner_of
 from tenants.gateway.snapshots import Picture, Pictures
 from tenants.gateway.writer import Writer
 from tenants.mistral.headers import forwarded
 from tenants.mistral.stream import PoolLimits, PoolTimeouts, UpstreamPool
+from tenants.registry.models import ResourceKind
 from tenants.spend.pricing import Modifier
 
 log = structlog.get_logger(__name__)
@@ -50,6 +54,8 @@ class _Parts:
     writer: Writer
     pool: UpstreamPool
     relay: Relay
+    shelf: Shelf
+    elsewhere: Elsewhere
     patience: Patience
     extra: tuple[Modifier, ...]
 
@@ -71,6 +77,7 @@ class Gateway:
             await parts.pool.close()
             await parts.writer.stop()
             parts.pictures.close()
+            parts.shelf.close()
             parts.patience.stop()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -96,30 +103,57 @@ class Gateway:
         path, method = scope["path"], scope["method"]
         headers = _headers(scope["headers"], parts.bounds)
         endpoint = ENDPOINTS.get(path)
+        place = None
         if endpoint is None:
-            if path != MODELS and not path.startswith(f"{MODELS}/"):
-                raise NotFound("not_found", "There is no such endpoint.")
-            _allow(method, "GET")
-            picture = await _authenticate(headers, parts.pictures)
-            await _show_models(exchange, picture, path)
-            return
-        _allow(method, "POST")
+            if method == "GET" and (path == MODELS or path.startswith(f"{MODELS}/")):
+                picture = await _authenticate(headers, parts.pictures)
+                await _show_models(exchange, picture, path)
+                return
+            place = addresses.find(path, method)
+        else:
+            _allow(method, "POST")
         picture = await _authenticate(headers, parts.pictures)
         if picture.blocked is not None:
             raise Conflict("model_blocked", picture.explanation, reason=picture.blocked.value)
         message_id = requests.message_id(headers.get(b"x-message-id"))
-        body = await _body(exchange.receive, headers, parts.bounds, parts.patience)
-        call = await open_call(
-            writer=parts.writer,
-            picture=picture,
-            endpoint=path,
-            request=requests.read(endpoint, body, picture.snapshot.model),
-            call_id=call_id,
-            message_id=message_id,
-            started=started,
-            extra=parts.extra,
-        )
-        await parts.relay.carry(exchange, call, forwarded(scope["headers"]))
+        if endpoint is not None:
+            body = await _body(exchange.receive, headers, parts.bounds, parts.patience)
+            mode = parameters.mode_of(headers.get(parameters.HEADER))
+            request = requests.read(endpoint, body, picture.snapshot.model, mode)
+            if request.adapted:
+                exchange.extra = [parameters.told(request.adapted)]
+        elif place is not None:
+            asked = _asked(picture, headers, scope["query_string"], exchange.receive, parts)
+            request = await parts.elsewhere.request(place, asked)
+        if request.names_files:
+            owner = owner_of(picture.snapshot)
+            await parts.shelf.require(owner, ResourceKind.FILE, request.names_files)
+
+        async def work(told: Exchange) -> None:
+            call = await open_call(
+                writer=parts.writer,
+                picture=picture,
+                request=request,
+                call_id=call_id,
+                message_id=message_id,
+                started=started,
+                extra=parts.extra,
+            )
+            await parts.relay.carry(told, call, forwarded(scope["headers"]))
+
+        key = headers.get(HEADER)
+        if key is None or not is_repeatable(request):
+            await work(exchange)
+        else:
+            await once(
+                key=key,
+                picture=picture,
+                request=request,
+                exchange=exchange,
+                shelf=parts.shelf,
+                lease=parts.bounds.total + parts.bounds.idle,
+                work=work,
+            )
 
     def _running(self) -> _Parts:
         if self._parts is None:
@@ -136,12 +170,15 @@ def _assemble() -> _Parts:
         timeouts=PoolTimeouts(connect=limits.connect, idle=limits.idle),
     )
     host = urlsplit(settings.MISTRAL_API_URL).hostname
+    shelf = Shelf(is_regional=host in _REGIONAL_HOSTS)
     return _Parts(
         bounds=limits,
         pictures=Pictures(limits, load_opened),
         writer=Writer(limits),
         pool=pool,
         relay=Relay(pool, limits),
+        shelf=shelf,
+        elsewhere=Elsewhere(shelf, pool, limits),
         patience=Patience(limits.receive),
         extra=(Modifier.REGIONAL,) if host in _REGIONAL_HOSTS else (),
     )
@@ -216,6 +253,27 @@ async def _body(receive: Receive, headers: _Headers, limits: Bounds, patience: P
         if len(parts) > limits.body:
             raise _too_large(limits)
     return bytes(parts)
+
+
+def _asked(
+    picture: Picture, headers: _Headers, query: bytes, receive: Receive, parts: _Parts
+) -> Asked:
+    """Let a request's body be had as a whole or piece by piece, whichever it takes."""
+    more = True
+
+    async def body() -> bytes:
+        return await _body(receive, headers, parts.bounds, parts.patience)
+
+    async def piece() -> bytes:
+        nonlocal more
+        while more:
+            message = await _part(receive, parts.patience)
+            more = message.get("more_body", False)
+            if data := message.get("body", b""):
+                return bytes(data)
+        return b""
+
+    return Asked(picture, owner_of(picture.snapshot), headers, query, body, piece)
 
 
 async def _part(receive: Receive, patience: Patience) -> Message:

@@ -39,6 +39,17 @@ def bound_of(endpoint: Endpoint, document: Document, model: ModelFacts, length: 
     return _BOUNDS[endpoint.kind](document, model, length)
 
 
+def is_plain(messages: object) -> bool:
+    """Tell whether messages consist of text alone."""
+    return all(_kind(part) in _TEXT_PARTS for part in _parts(messages))
+
+
+def looks_up(document: Document) -> bool:
+    """Tell whether there are tools that bring text of their own into the context."""
+    tools = document.get("tools")
+    return isinstance(tools, list) and any(_kind(tool) != "function" for tool in tools)
+
+
 def count(document: Document, name: str, most: int = _LARGEST_COUNT) -> int | None:
     """Read a member that is a whole number; None when absent.
 
@@ -63,7 +74,7 @@ def _chat(document: Document, model: ModelFacts, length: int) -> Bound:
         choices=max(count(document, "n", _MOST_CHOICES) or 1, 1),
     )
     parts = [part for part in _parts(document.get("messages")) if _kind(part) not in _TEXT_PARTS]
-    if parts or _looks_up(document):
+    if parts or looks_up(document):
         return replace(bound, unbounded_input=True, audio_seconds=_seconds(parts))
     return bound
 
@@ -74,10 +85,9 @@ def _texts(_document: Document, _model: ModelFacts, length: int) -> Bound:
 
 
 def _responses(document: Document, model: ModelFacts, length: int) -> Bound:
-    foreign = any(_kind(part) not in _TEXT_PARTS for part in _parts(document.get("input")))
     return Bound(
         length,
-        unbounded_input=foreign or _looks_up(document),
+        unbounded_input=not is_plain(document.get("input")) or looks_up(document),
         context_length=model.context_length,
         max_tokens=count(document, "max_output_tokens"),
     )
@@ -124,12 +134,6 @@ def _parts(messages: object) -> Iterator[object]:
         content = message.get("content") if isinstance(message, dict) else None
         if isinstance(content, list):
             yield from content
-
-
-def _looks_up(document: Document) -> bool:
-    """Tell whether there are tools that bring text of their own into the context."""
-    tools = document.get("tools")
-    return isinstance(tools, list) and any(_kind(tool) != "function" for tool in tools)
 
 
 def _kind(part: object) -> str:

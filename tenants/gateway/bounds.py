@@ -12,7 +12,8 @@ class Bounds:
     Attributes:
         calls: requests under way at once in one process.
         calls_of_one: those of one token among them.
-        body: the largest request.
+        body: the largest request that is read as a whole.
+        upload: the largest form, which is handed on as it arrives (Mistral takes 512 MB).
         headers: how many header fields a request may have.
         header_bytes: how long they may be together.
         answer: the largest answer that is no stream.
@@ -39,6 +40,7 @@ class Bounds:
     calls: int = 1500
     calls_of_one: int = 300
     body: int = 32 * 1024 * 1024
+    upload: int = 520 * 1024 * 1024
     headers: int = 100
     header_bytes: int = 32 * 1024
     answer: int = 64 * 1024 * 1024

@@ -5,7 +5,7 @@ is missing the settlement is an estimate and says why. It refuses to send what i
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -23,12 +23,14 @@ from tenants.gateway.usage import Observation, used
 from tenants.gateway.writer import Writer
 from tenants.keys import custody
 from tenants.spend.calls import (
+    CONNECTORS,
     CallIntent,
     Estimate,
     Outcome,
     Refusal,
     RefusalReason,
     Settlement,
+    derived,
     instant_of,
     period_of,
 )
@@ -37,6 +39,7 @@ from tenants.spend.pricing import (
     Meter,
     Modifier,
     Prices,
+    PriceState,
     Quantities,
     UnitPrice,
     cost,
@@ -44,6 +47,7 @@ from tenants.spend.pricing import (
 )
 
 _MINUTE = 60_000
+_MOST_CONNECTOR_CALLS = 10_000
 _PRIORITY = "priority"
 # What costs nothing whatever the model: every meter has a price, and it is zero on purpose.
 _NO_CHARGE = {meter: UnitPrice(0, Decimal(0), 1, free=True) for meter in Meter}
@@ -57,6 +61,7 @@ class Call:
         started: ``time.perf_counter()`` when the request came in.
         at: the instant whose prices hold.
         extra: modifiers that hold for every call, as of a regional host.
+        is_kept: its hold stays: what it made is metered later.
     """
 
     intent: CallIntent
@@ -69,6 +74,7 @@ class Call:
     extra: tuple[Modifier, ...]
     writer: Writer
     settlement: Settlement | None = None
+    is_kept: bool = False
 
 
 def load_opened(token_digest: bytes) -> Picture | None:
@@ -121,7 +127,6 @@ async def open_call(
     *,
     writer: Writer,
     picture: Picture,
-    endpoint: str,
     request: Request,
     call_id: UUID,
     message_id: str,
@@ -139,7 +144,7 @@ async def open_call(
     key = borrow_key(picture)
     at = instant_of(call_id)
     currency = snapshot.organization.currency
-    prices = picture.book.prices_for(snapshot.model.canonical_model, currency, at)
+    prices = _prices(picture, request, currency, at)
     if request.endpoint.kind in FREE:
         prices = Prices(prices.mistral_model, currency, _NO_CHARGE)
     try:
@@ -148,14 +153,16 @@ async def open_call(
         raise Invalid(
             "too_large", "The request asks for more tokens than can be counted."
         ) from None
+    if request.calls_connectors:
+        most = replace(most, cost=Cost(PriceState.UNPRICED, None, currency))
     intent = CallIntent(
         call_id=call_id,
         organization_id=snapshot.organization.id,
         workspace_id=snapshot.workspace.id,
         key_id=snapshot.key.id,
         model_id=snapshot.model.id,
-        endpoint=endpoint,
-        requested_model=snapshot.model.mistral_model,
+        endpoint=request.endpoint.path,
+        requested_model=request.priced_as or snapshot.model.mistral_model,
         period=_period(call_id.int >> 80, snapshot.organization.timezone),
         worst_case=most,
         message_id=message_id,
@@ -163,15 +170,44 @@ async def open_call(
     verdict = await writer.open(intent)
     if verdict.refusal is not None:
         raise _refused(verdict.refusal, intent, snapshot.organization.timezone)
+    if request.aftermath is not None:
+        request.aftermath.intent = intent
     return Call(intent, picture, request, key, started, at, prices, extra, writer)
+
+
+def _prices(picture: Picture, request: Request, currency: str, at: datetime) -> Prices:
+    """Find the prices to hold by: the dearest, where it is not known which model will answer."""
+    if request.priced_as == "":
+        return picture.book.dearest(currency, at)
+    model = request.priced_as or picture.snapshot.model.canonical_model
+    return picture.book.prices_for(model, currency, at)
 
 
 def settle_call(call: Call, seen: Observation) -> Cost:
     """Settle a call by what is known, and return what it cost; a second time changes nothing."""
     if call.settlement is None:
         call.settlement = _settlement(call, seen)
-        call.writer.settle(call.settlement)
+        if not call.is_kept:
+            call.writer.settle(call.settlement)
+        if seen.usage.connector_calls:
+            call.writer.settle(_connectors(call, seen.usage.connector_calls, seen))
     return call.settlement.cost
+
+
+def _connectors(call: Call, times: int, seen: Observation) -> Settlement:
+    """Post what connectors did in an event of its own: how often, at a price that nobody knows."""
+    intent = replace(
+        call.intent, call_id=derived(call.intent.call_id, "connectors"), endpoint=CONNECTORS
+    )
+    return Settlement(
+        intent=intent,
+        outcome=seen.outcome,
+        quantities=Quantities(requests=min(times, _MOST_CONNECTOR_CALLS)),
+        cost=Cost(PriceState.UNPRICED, None, call.prices.currency),
+        http_status=seen.http_status,
+        answered_model=seen.model or "",
+        correlation_id=seen.correlation_id,
+    )
 
 
 def _settlement(call: Call, seen: Observation) -> Settlement:

@@ -17,10 +17,15 @@ class Kind(StrEnum):
     SPEECH = "speech"  # the characters that are read out
     RESPONSES = "responses"  # a chat in other words
     COUNT = "count"  # counts tokens, and costs nothing
+    TRANSCRIPTION = "transcription"  # the seconds of a recording
+    CONVERSATION = "conversation"  # a chat that Mistral keeps, and its connectors
+    BATCH = "batch"  # a job: what its lines use is metered when it is over
+    PLACE = "place"  # manages what is kept at Mistral, and costs nothing
+    DOWNLOAD = "download"  # the same, and may be larger than memory
 
 
 #: What Mistral does for nothing, whatever the model.
-FREE = frozenset({Kind.COUNT})
+FREE = frozenset({Kind.COUNT, Kind.PLACE, Kind.DOWNLOAD})
 
 
 @dataclass(frozen=True, slots=True)

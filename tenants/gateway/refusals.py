@@ -18,6 +18,7 @@ type Headers = list[tuple[bytes, bytes]]
 JSON: tuple[bytes, bytes] = (b"content-type", b"application/json")
 #: Of a provider's error body; what is longer is no error object.
 LARGEST_ERROR = 256 * 1024
+_MISSING = "resource_not_found"
 _GATEWAY, _PROVIDER = "gateway", "provider"
 
 
@@ -33,6 +34,8 @@ def ours(problem: Problem, request_id: str) -> tuple[int, Headers, bytes]:
         "request_id": request_id,
         **problem.members,
     }
+    if problem.code == _MISSING:
+        document["detail"] = problem.detail  # as Mistral says it of what is not there
     headers: Headers = [JSON]
     if problem.retry_after is not None:
         headers.append((b"retry-after", b"%d" % problem.retry_after))

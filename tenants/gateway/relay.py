@@ -8,7 +8,8 @@ ending that looked whole would be a lie. Nothing of requests or answers is kept 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 import structlog
@@ -17,13 +18,17 @@ from tenants.common.problems import Problem
 from tenants.gateway import refusals
 from tenants.gateway.bounds import Bounds
 from tenants.gateway.calls import Call, settle_call
+from tenants.gateway.encodings import Unpacker, plain
+from tenants.gateway.endpoints import Kind
 from tenants.gateway.refusals import Headers
 from tenants.gateway.tail import StreamTail, Told
+from tenants.gateway.uploads import Upload
 from tenants.gateway.usage import Observation, note
+from tenants.mistral.brief import BriefSending
 from tenants.mistral.errors import AnswerLostError, MistralError, Reach, WireError
 from tenants.mistral.headers import returned
 from tenants.mistral.masking import mask_key_shaped
-from tenants.mistral.stream import UpstreamPool
+from tenants.mistral.stream import Sending, UpstreamPool
 from tenants.mistral.upstream import UpstreamResponse
 from tenants.spend.calls import Estimate, Outcome
 from tenants.spend.pricing import Cost, PriceState
@@ -46,16 +51,20 @@ class Exchange:
     send: Send
     request_id: str
     is_started: bool = False
+    extra: Headers = field(default_factory=list)
 
     async def answer(self, status: int, headers: Headers, body: bytes) -> None:
         """Answer in one piece."""
-        await self.start(status, [*headers, (b"content-length", b"%d" % len(body))])
+        if status != HTTPStatus.NO_CONTENT:
+            headers = [*headers, (b"content-length", b"%d" % len(body))]
+        await self.start(status, headers)
         await self.send({"type": "http.response.body", "body": body})
 
     async def start(self, status: int, headers: Headers) -> None:
         """Send the head."""
         self.is_started = True
         headers.append((b"x-request-id", self.request_id.encode()))
+        headers += self.extra
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def refuse(self, problem: Problem) -> None:
@@ -77,16 +86,22 @@ class Relay:
         seen = Observation(is_unseen=True)
         idle = call.picture.snapshot.model.timeout or self._bounds.idle
         began = time.monotonic()
+        upload = call.request.body
         problem = None
         try:
             await self._carry(exchange, call, headers, seen, idle)
         except TimeoutError:
             problem = refusals.timed_out()
         except MistralError as error:
+            if isinstance(upload, Upload) and upload.fault is not None and seen.http_status is None:
+                seen.outcome = Outcome.NOT_SENT  # not whole, and so nothing that Mistral could read
+                raise upload.fault from None
             is_late = time.monotonic() - began >= idle
             problem = refusals.timed_out() if is_late else _failed(error, call, seen)
         finally:
             settle_call(call, seen)
+            if isinstance(upload, Upload):
+                upload.close()
         if problem is not None:
             await exchange.refuse(problem)
 
@@ -98,12 +113,8 @@ class Relay:
         seen: Observation,
         idle: float,
     ) -> None:
-        path, body = call.intent.endpoint, call.request.body
         # The head comes within `idle`; what follows it has the time that `total` leaves.
-        is_stream = call.request.is_stream
-        async with self._pool.send(
-            "POST", path, headers, body, key=call.key, idle=idle, is_stream=is_stream
-        ) as answer:
+        async with self._send(call, headers, idle) as answer:
             seen.http_status = answer.status
             seen.correlation_id = (
                 answer.headers.get("mistral-correlation-id") or answer.correlation_id or ""
@@ -113,8 +124,57 @@ class Relay:
             elif answer.headers.get("content-type", "").startswith(_EVENT_STREAM):
                 async with asyncio.timeout(self._bounds.total) as limit:
                     await _Stream(exchange, call, seen, self._bounds, limit).relay(answer)
+            elif call.request.endpoint.kind is Kind.DOWNLOAD:
+                async with asyncio.timeout(self._bounds.total):
+                    await self._download(exchange, call, answer, seen)
             else:
                 await self._whole(exchange, call, answer, seen)
+
+    def _send(self, call: Call, headers: dict[str, str], idle: float) -> Sending | BriefSending:
+        request = call.request
+        target = request.target or request.endpoint.path
+        if isinstance(request.body, bytes):
+            return self._pool.send(
+                request.method,
+                target,
+                headers,
+                request.body,
+                key=call.key,
+                idle=idle,
+                is_stream=request.is_stream,
+            )
+        # An upload takes as long as the caller takes for it; how long that may be is bounded there.
+        return self._pool.send(
+            request.method,
+            target,
+            headers,
+            request.body.pieces(),
+            key=call.key,
+            length=request.body.length,
+            idle=self._bounds.total,
+        )
+
+    async def _download(
+        self, exchange: Exchange, call: Call, answer: UpstreamResponse, seen: Observation
+    ) -> None:
+        """Hand on what may be larger than memory; the next piece is read when this one is taken."""
+        headers = returned(answer.headers)
+        if length := answer.headers.get("content-length"):
+            headers.append((b"content-length", length.encode()))
+        await exchange.start(answer.status, headers)
+        left = asyncio.ensure_future(exchange.receive())
+        try:
+            while chunk := await answer.next_chunk():
+                if left.done():
+                    seen.outcome = Outcome.DISCONNECTED
+                    return
+                message = {"type": "http.response.body", "body": chunk, "more_body": True}
+                await exchange.send(message)
+        finally:
+            left.cancel()
+        seen.outcome = Outcome.COMPLETED
+        settle_call(call, seen)
+        await exchange.send({"type": "http.response.body", "body": b""})
 
     async def _whole(
         self, exchange: Exchange, call: Call, answer: UpstreamResponse, seen: Observation
@@ -123,10 +183,13 @@ class Relay:
         seen.is_unseen = False
         seen.doubt = Estimate.USAGE_MISSING
         seen.outcome = Outcome.COMPLETED
-        note(call.request.endpoint.kind, body, seen)
+        note(call.request.endpoint.kind, plain(body, answer.headers, self._bounds.answer), seen)
         headers = returned(answer.headers)
+        if call.request.aftermath is not None:
+            body = await call.request.aftermath.whole(body)
+            call.is_kept = call.request.aftermath.keeps_hold
         cost = settle_call(call, seen)
-        if cost.state is not PriceState.UNPRICED:
+        if cost.state is not PriceState.UNPRICED and not call.is_kept:
             headers.append((b"x-aim-cost", _price_tag(cost)))
         await exchange.answer(answer.status, headers, _without_key(body, call))
 
@@ -155,6 +218,8 @@ class Relay:
     async def _read(self, answer: UpstreamResponse, largest: int) -> bytes:
         """Read an answer to its end; nearly always it has arrived at once, and needs no clock."""
         first = await answer.next_chunk()
+        if not first:
+            return first
         told = answer.headers.get("content-length", "")
         if told.isdecimal() and int(told) == len(first):
             return first
@@ -186,12 +251,17 @@ class _Stream:
     async def relay(self, answer: UpstreamResponse) -> None:
         """Hand on chunk after chunk; the next is read when the caller has taken the last."""
         self._seen.is_unseen = False
-        tail = StreamTail()
+        tail, unpacker = StreamTail(), None
+        if encoding := answer.headers.get("content-encoding"):
+            unpacker = Unpacker(encoding, self._bounds.answer)
+        aftermath = self._call.request.aftermath
         is_whole = False
         try:
             await self._exchange.start(answer.status, returned(answer.headers))
             while chunk := await answer.next_chunk():
-                tail.feed(chunk)
+                tail.feed(unpacker.feed(chunk) if unpacker else chunk)
+                if aftermath is not None:
+                    await aftermath.opening(chunk)
                 if not await self._hand_on(chunk):
                     break
             else:

@@ -10,15 +10,19 @@ otherwise than it was metered here.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
 from tenants.common.problems import Forbidden, Invalid
+from tenants.gateway import parameters, references
 from tenants.gateway.bounding import bound_of
 from tenants.gateway.endpoints import Endpoint
+from tenants.gateway.parameters import Parameters
+from tenants.gateway.uploads import Upload
 from tenants.registry.snapshots import ModelFacts
+from tenants.spend.calls import CallIntent
 from tenants.spend.pricing import Bound, Modifier
 
 _COUNTED = tuple(
@@ -27,6 +31,7 @@ _COUNTED = tuple(
         "model",
         "max_tokens",
         "max_output_tokens",
+        "max_completion_tokens",
         "n",
         "service_tier",
         "stream",
@@ -38,11 +43,37 @@ _COUNTED = tuple(
         "bbox_annotation_format",
         "document_annotation_format",
         "tools",
+        "agent_id",
+        "completion_args",
+        "inputs",
+        "input_files",
+        "requests",
+        "endpoint",
+        "file_id",
+        "library_ids",
+        "previous_response_id",
     )
 )
-# An escaped letter or underscore: no honest encoder writes one.
-_HIDDEN_NAME = re.compile(rb"\\u00(?:[46][1-9a-f]|[57][0-9a]|5f)", re.IGNORECASE)
 _MESSAGE_ID = re.compile(rb"[\x21-\x7e]{1,200}")
+
+
+class Aftermath:
+    """What has to be remembered of an answer, or changed in it; this one does nothing.
+
+    Attributes:
+        intent: the call, once it is open.
+        keeps_hold: what was made is metered later, and its hold stands until then.
+    """
+
+    intent: CallIntent | None = None
+    keeps_hold: bool = False
+
+    async def whole(self, body: bytes) -> bytes:
+        """See an answer that is whole, and give what the caller is to get."""
+        return body
+
+    async def opening(self, chunk: bytes) -> None:
+        """See the beginning of a stream, chunk by chunk, before the caller does."""
 
 
 @dataclass(slots=True)
@@ -50,33 +81,97 @@ class Request:
     """What is sent to Mistral, and what it can cost at most.
 
     Attributes:
+        method, target: where the request goes, if not a POST to the endpoint's own path.
+        priced_as: the Mistral model whose prices hold, if not the token's; empty: the dearest.
+        seconds: of a recording, as its header tells.
+        calls_connectors: it may call tools of Mistral's whose prices nobody knows.
+        aftermath: sees the answer before the caller does.
+        names_files: files at Mistral that it makes Mistral read.
         is_stream: the answer may come piece by piece; it is not known to come in one.
+        adapted: what was changed of parameters that only other providers know.
     """
 
     endpoint: Endpoint
-    body: bytes
+    body: bytes | Upload
     bound: Bound
-    modifiers: tuple[Modifier, ...]
+    modifiers: tuple[Modifier, ...] = ()
+    method: str = "POST"
+    target: str = ""
+    priced_as: str | None = None
+    seconds: int | None = None
+    calls_connectors: bool = False
+    aftermath: Aftermath | None = None
+    names_files: list[str] = field(default_factory=list)
     is_stream: bool = True
+    adapted: tuple[str, ...] = ()
 
 
-def read(endpoint: Endpoint, body: bytes, model: ModelFacts) -> Request:
+def read(
+    endpoint: Endpoint, body: bytes, model: ModelFacts, mode: Parameters = Parameters.ADAPT
+) -> Request:
     """Read a body for an endpoint on behalf of a model.
 
     Raises:
         Invalid: no JSON object (400), or a member of the wrong type (422).
         Forbidden: it names another model than the token's.
     """
-    document = _object(body)
-    changes = _changes(endpoint, document, model)
+    document = read_object(body)
+    adapted = parameters.adapt(endpoint.kind, document, mode)
+    body = rewritten(document, body, _changes(endpoint, document, model), is_changed=bool(adapted))
+    bound = bound_of(endpoint, document, model, len(body))
+    files = named_files(document, body)
+    return Request(
+        endpoint,
+        body,
+        bound,
+        modifiers(document),
+        names_files=files,
+        is_stream=asks_for_a_stream(document),
+        adapted=adapted,
+    )
+
+
+def asks_for_a_stream(document: Mapping[str, Any]) -> bool:
+    """Tell whether an answer may come piece by piece."""
+    return document.get("stream") is not None and document["stream"] is not False
+
+
+def named_files(document: Mapping[str, Any], body: bytes) -> list[str]:
+    """Give the files at Mistral that a request names, which are to be looked up.
+
+    Raises:
+        NotFound: it names what cannot have been made through a model token.
+    """
+    if not references.may_have(body):
+        return []
+    refuse_foreign(document)
+    return references.files_in(document)
+
+
+def rewritten(
+    document: dict[str, Any],
+    body: bytes,
+    changes: Mapping[str, Any],
+    *,
+    is_changed: bool = False,
+) -> bytes:
+    """Make changes in a document, and give the body that says so: the very same where it can be."""
     if changes:
         document.update(changes)
     written = _written(document)
-    if changes or (written != body and _is_ambiguous(body)):
-        body = written
-    bound = bound_of(endpoint, document, model, len(body))
-    is_stream = document.get("stream") is not None and document["stream"] is not False
-    return Request(endpoint, body, bound, _modifiers(document), is_stream)
+    return written if changes or is_changed or (written != body and _is_ambiguous(body)) else body
+
+
+def refuse_foreign(document: Mapping[str, Any]) -> None:
+    """Refuse what is stored at Mistral and cannot have been made through a model token.
+
+    Raises:
+        NotFound: libraries, and responses or conversations of the Responses API.
+    """
+    for library in references.libraries_in(document):
+        raise references.missing("Library", library)
+    if document.get("previous_response_id") is not None:
+        raise references.missing("Response", str(document["previous_response_id"])[:200])
 
 
 def _written(document: dict[str, Any]) -> bytes:
@@ -105,7 +200,12 @@ def message_id(value: bytes | None) -> str:
     return value.decode("ascii")
 
 
-def _object(body: bytes) -> dict[str, Any]:
+def read_object(body: bytes) -> dict[str, Any]:
+    """Parse a body.
+
+    Raises:
+        Invalid: no JSON (400), or no object (422).
+    """
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -123,18 +223,7 @@ def _object(body: bytes) -> dict[str, Any]:
 
 
 def _changes(endpoint: Endpoint, document: dict[str, Any], model: ModelFacts) -> dict[str, Any]:
-    changes: dict[str, Any] = {}
-    asked = document.get("model")
-    if asked != model.mistral_model:
-        if asked is not None and not isinstance(asked, str):
-            raise Invalid.field("/model", "invalid_value", "`model` is text.")
-        if asked is not None and asked != model.name:
-            raise Forbidden(
-                "model_not_allowed",
-                f"This token calls the model {model.mistral_model} only: leave `model` out, or"
-                " name this one.",
-            )
-        changes["model"] = model.mistral_model
+    changes = named_model(document, model)
     if model.defaults:
         for name in endpoint.defaults:
             if name in model.defaults and document.get(name) is None:
@@ -142,12 +231,34 @@ def _changes(endpoint: Endpoint, document: dict[str, Any], model: ModelFacts) ->
     return changes
 
 
+def named_model(document: Mapping[str, Any], model: ModelFacts) -> dict[str, Any]:
+    """Give what has to be changed for the body to name the token's model by Mistral's id.
+
+    Raises:
+        Invalid: `model` is no text.
+        Forbidden: it is another model.
+    """
+    asked = document.get("model")
+    if asked == model.mistral_model:
+        return {}
+    if asked is not None and not isinstance(asked, str):
+        raise Invalid.field("/model", "invalid_value", "`model` is text.")
+    if asked is not None and asked != model.name:
+        raise Forbidden(
+            "model_not_allowed",
+            f"This token calls the model {model.mistral_model} only: leave `model` out, or name"
+            " this one.",
+        )
+    return {"model": model.mistral_model}
+
+
 def _is_ambiguous(body: bytes) -> bool:
     if any(body.count(name) > 1 for name in _COUNTED):
         return True
-    return b"\\u00" in body and _HIDDEN_NAME.search(body) is not None
+    return b"\\u00" in body and references.HIDDEN_NAME.search(body) is not None
 
 
-def _modifiers(document: Mapping[str, Any]) -> tuple[Modifier, ...]:
+def modifiers(document: Mapping[str, Any]) -> tuple[Modifier, ...]:
+    """Tell what may multiply the cost."""
     # `auto` may be served, and billed, with priority; the default and any other word are not.
     return (Modifier.PRIORITY,) if document.get("service_tier") == "auto" else ()

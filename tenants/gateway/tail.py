@@ -6,8 +6,9 @@ is kept; of a longer stream the rest is taken to be like it. Memory is bounded: 
 bytes, and the last few events however long they are, up to what the observer reads at all.
 """
 
+import re
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tenants.mistral.errors import UpstreamFailure
 from tenants.mistral.sse import StreamObserver
@@ -19,6 +20,8 @@ _EVENT_END = b"\n\n"
 # Of the last events, of which the usage is one: after it come the end mark and perhaps a comment.
 _WHOLE_EVENTS = 4
 _USAGE = b'"usage"'
+# Quotes inside text are escaped, so this is no part of what the model said.
+_MODEL = re.compile(rb'"model"\s*:\s*"([^"\\]{1,256})"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ class StreamTail:
         if at >= 0:
             told = _read(tail[tail.rfind(_EVENT_END, 0, at) + 1 :])
             if told.usage.quantity is Quantity.POSITIVE:
-                return told
+                return told if told.model else replace(told, model=_named(tail))
         if self._seen > len(tail):  # it begins inside an event
             tail = tail[tail.find(_EVENT_END) + 1 :]
         told = _read(tail)
@@ -80,6 +83,12 @@ class StreamTail:
         self._length = left
         self._ends -= ends
         return True
+
+
+def _named(tail: bytes) -> str | None:
+    """Find the model in earlier events, when the one with the usage does not name it."""
+    found = _MODEL.search(tail)
+    return found[1].decode("utf-8", "replace") if found else None
 
 
 def _read(events: bytes) -> Told:

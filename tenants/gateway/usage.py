@@ -18,6 +18,8 @@ from tenants.spend.pricing import Quantities
 _BYTES_OF_A_TOKEN = 3
 _LARGEST_COUNT = 2**31 - 1
 _NO_USAGE = Usage()
+#: Kinds whose answers tell nothing of a call's use: sound, and things that cost nothing.
+_SILENT = frozenset({Kind.SPEECH, Kind.COUNT, Kind.PLACE, Kind.DOWNLOAD, Kind.BATCH})
 
 
 @dataclass(slots=True)
@@ -53,7 +55,7 @@ def used(request: Request, seen: Observation, most: Quantities) -> Used:
 
 def note(kind: Kind, body: bytes, seen: Observation) -> None:
     """Note what a whole answer tells; of one that tells no usage, how much it delivered."""
-    if kind is Kind.SPEECH:  # sound and nothing else
+    if kind in _SILENT:
         return
     try:
         document = read_json(body)
@@ -62,8 +64,7 @@ def note(kind: Kind, body: bytes, seen: Observation) -> None:
     if not isinstance(document, dict):
         seen.delivered = len(body)
         return
-    model = document.get("model")
-    seen.model = model if isinstance(model, str) else None
+    seen.model = _model(document)
     if kind is Kind.OCR:
         seen.pages = _pages(document)
         listed = document.get("pages")
@@ -80,7 +81,9 @@ def note(kind: Kind, body: bytes, seen: Observation) -> None:
 def _tokens(request: Request, seen: Observation, most: Quantities) -> Used:
     usage, told = seen.usage, seen.usage.quantity
     if told is Quantity.POSITIVE or (told is Quantity.ZERO and not seen.delivered):
-        prompt = min(usage.prompt_tokens or 0, _LARGEST_COUNT)
+        # What connectors bring in is read by the model like everything else.
+        read = (usage.prompt_tokens or 0) + (usage.connector_tokens or 0)
+        prompt = min(read, _LARGEST_COUNT)
         return Quantities(
             prompt_tokens=prompt,
             completion_tokens=min(usage.completion_tokens or 0, _LARGEST_COUNT),
@@ -117,6 +120,20 @@ def _spoken(_request: Request, seen: Observation, most: Quantities) -> Used:
     return most, Estimate.EXACT if is_whole else seen.doubt
 
 
+def _heard(request: Request, seen: Observation, most: Quantities) -> Used:
+    """Bill the seconds and no tokens: they are told, and free (docs, pricing)."""
+    seconds = seen.usage.prompt_audio_seconds
+    if seconds or (seconds == 0 and not seen.delivered):
+        return Quantities(audio_seconds=min(seconds, _LARGEST_COUNT)), Estimate.EXACT
+    if request.seconds is not None:
+        return Quantities(audio_seconds=min(request.seconds, most.audio_seconds)), seen.doubt
+    return most, seen.doubt
+
+
+def _all_of_it(_request: Request, seen: Observation, most: Quantities) -> Used:
+    return most, seen.doubt
+
+
 def _free(_request: Request, _seen: Observation, _most: Quantities) -> Used:
     return Quantities(), Estimate.EXACT
 
@@ -127,8 +144,23 @@ _METERS: Mapping[Kind, Callable[[Request, Observation, Quantities], Used]] = {
     Kind.RESPONSES: _tokens,
     Kind.OCR: _read_pages,
     Kind.SPEECH: _spoken,
+    Kind.CONVERSATION: _tokens,
+    Kind.TRANSCRIPTION: _heard,
+    Kind.BATCH: _all_of_it,
     Kind.COUNT: _free,
+    Kind.PLACE: _free,
+    Kind.DOWNLOAD: _free,
 }
+
+
+def _model(document: Mapping[str, object]) -> str | None:
+    """Find the model that answered; a conversation names it at each of its outputs."""
+    outputs = document.get("outputs")
+    for answer in (document, *(outputs if isinstance(outputs, list) else ())):
+        model = answer.get("model") if isinstance(answer, dict) else None
+        if isinstance(model, str):
+            return model
+    return None
 
 
 def _pages(document: Mapping[str, object]) -> int | None:

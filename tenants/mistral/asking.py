@@ -6,7 +6,7 @@ in no error of this module, nor in any exception chained to one, nor in a log li
 """
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Self
@@ -33,6 +33,7 @@ from tenants.mistral.masking import is_plausible_key
 from tenants.mistral.tls import trusted
 
 _MAX_ANSWER_BYTES = 8 * 1024 * 1024
+_MAX_LINE_BYTES = 64 * 1024 * 1024
 _NOT_CONNECTED = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -129,6 +130,36 @@ class Asker:
             raise outcome
         return outcome
 
+    def ask_lines(self, path: str) -> Iterator[bytes]:
+        """Give the lines of an answer, one after the other, without holding the whole of it.
+
+        Of a line above the limit only its first part is given, which is no JSON then.
+
+        Raises:
+            MistralError: whatever went wrong; lines may have been given before.
+            ScopeError: a transaction is open.
+        """
+        scope.assert_no_transaction()
+        failure: MistralError | None = None
+        try:
+            with self._http.stream(
+                "GET", join(self._root, path), auth=_Credential(self._key, as_bearer)
+            ) as response:
+                if response.status_code >= FIRST_FAILURE:
+                    body = response.read()[:_MAX_ANSWER_BYTES]
+                    failure = error_of(
+                        classify(response.status_code, response.headers, body, path=path)
+                    )
+                else:
+                    yield from _lines(response.iter_raw())
+        except _NOT_CONNECTED:
+            failure = never_reached()
+        except httpx.HTTPError:
+            failure = answer_lost()
+        # Raised here, where no handler holds the request; see `ask`.
+        if failure is not None:
+            raise failure
+
     def _outcome[Read](
         self, path: str, present: "Presentation", reader: Callable[[bytes], Read]
     ) -> Read | MistralError:
@@ -175,6 +206,19 @@ class Asker:
         if mark is None:
             return failure
         return replace(failure, http_status=mark.http_status, correlation_id=mark.correlation_id)
+
+
+def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    pending = bytearray()
+    for chunk in chunks:
+        *whole, rest = chunk.split(b"\n")
+        for line in whole:
+            yield bytes((pending + line)[:_MAX_LINE_BYTES])
+            pending.clear()
+        if len(pending) < _MAX_LINE_BYTES:
+            pending += rest
+    if pending:
+        yield bytes(pending[:_MAX_LINE_BYTES])
 
 
 type Presentation = Callable[[str], tuple[str, str]]

@@ -1,8 +1,11 @@
 """The questions that workers ask Mistral about a key; synchronous, one key per client."""
 
+from collections.abc import Iterator
+
 from tenants.mistral.asking import AnswerMark, Asker, ClientTimeouts, as_api_key, as_bearer
+from tenants.mistral.batches import JobFacts, read_job
 from tenants.mistral.errors import KeyRefusedError
-from tenants.mistral.wire import Identity, ModelRow, read_identity, read_models
+from tenants.mistral.wire import Identity, ModelRow, read_identity, read_json, read_models
 
 __all__ = ["AnswerMark", "ClientTimeouts", "MistralClient"]
 
@@ -28,3 +31,12 @@ class MistralClient(Asker):
         except KeyRefusedError:
             pass
         return self.ask("/v1/users/me", as_api_key, read_identity)
+
+    def batch_job(self, job_id: str) -> JobFacts:
+        """Ask `GET /v1/batch/jobs/{id}` how far a job is."""
+        path = f"/v1/batch/jobs/{job_id}"
+        return self.ask(path, as_bearer, lambda body: read_job(read_json(body)))
+
+    def file_lines(self, file_id: str) -> Iterator[bytes]:
+        """Give the lines of a file at Mistral, one after the other."""
+        return self.ask_lines(f"/v1/files/{file_id}/content")

@@ -11,7 +11,7 @@ The caller must not hold a database transaction; on the event loop there is none
 
 import asyncio
 import io
-from collections.abc import Awaitable, Mapping
+from collections.abc import AsyncIterable, Awaitable, Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -111,9 +111,10 @@ class UpstreamPool:
         method: str,
         path: str,
         headers: Mapping[str, str],
-        body: bytes = b"",
+        body: bytes | AsyncIterable[bytes] = b"",
         *,
         key: Secret[str],
+        length: int | None = None,
         accept_encoding: str = "identity",
         idle: float | None = None,
         is_stream: bool = True,
@@ -127,7 +128,8 @@ class UpstreamPool:
             method: HTTP method.
             path: from `/v1` on, query included, already encoded.
             headers: what `tenants.mistral.headers.forwarded` let through.
-            body: sent as it is.
+            body: sent as it is; pieces are sent as they come, and what they raise breaks it off.
+            length: of a body that comes in pieces; None: not known.
             key: goes into the Authorization header.
             accept_encoding: what Mistral may compress with; nothing is decoded here.
             idle: seconds without a byte, if other than the pool's.
@@ -140,7 +142,9 @@ class UpstreamPool:
         timeouts = self._timeouts if idle is None else replace(self._timeouts, idle=idle)
         address = join(self._root, path)
         hygienic = {**headers, "Accept-Encoding": accept_encoding, "User-Agent": USER_AGENT}
-        if not is_stream and brief.can_carry(headers):
+        if length is not None:
+            hygienic["Content-Length"] = str(length)
+        if not is_stream and isinstance(body, bytes) and brief.can_carry(headers):
             return BriefSending(
                 self._open_brief(),
                 method,
@@ -213,7 +217,7 @@ class Sending:
         url: URL,
         *,
         headers: Mapping[str, str],
-        body: bytes,
+        body: bytes | AsyncIterable[bytes],
         key: Secret[str],
         timeouts: PoolTimeouts,
     ) -> None:
@@ -256,9 +260,9 @@ class Sending:
 
     def _request(self) -> Awaitable[aiohttp.ClientResponse]:
         """Build the request here, so that no frame of an error holds the key."""
-        body: bytes | io.BytesIO = self._body
-        if len(self._body) > _MAX_SINGLE_WRITE:
-            body = io.BytesIO(self._body)
+        body: bytes | io.BytesIO | AsyncIterable[bytes] = self._body
+        if isinstance(body, bytes) and len(body) > _MAX_SINGLE_WRITE:
+            body = io.BytesIO(body)
         return self._session.request(
             self._method,
             self._url,

@@ -44,7 +44,8 @@ class ModelType(StrEnum):
 class Usage:
     """The `usage` of an answer; None where Mistral did not tell.
 
-    `prompt_tokens` contain the cached ones, `completion_tokens` contain reasoning.
+    `prompt_tokens` contain the cached ones, but none that connectors brought in;
+    `completion_tokens` contain reasoning.
     """
 
     prompt_tokens: int | None = None
@@ -53,6 +54,7 @@ class Usage:
     cached_tokens: int | None = None
     prompt_audio_seconds: int | None = None
     connector_tokens: int | None = None
+    connector_calls: int | None = None
     service_tier: str | None = None
 
     @property
@@ -179,6 +181,7 @@ def read_usage(value: object, where: str = "usage") -> Usage:
         cached_tokens=cached,
         prompt_audio_seconds=usage.count("prompt_audio_seconds"),
         connector_tokens=usage.count("connector_tokens"),
+        connector_calls=_read_connectors(usage),
         service_tier=usage.text("service_tier"),
     )
 
@@ -276,6 +279,14 @@ def _read_cached(usage: "_Object") -> int | None:
         if cached is not None:
             return cached
     return usage.count("num_cached_tokens")
+
+
+def _read_connectors(usage: "_Object") -> int | None:
+    """Add up how often each connector was called."""
+    connectors = usage.part("connectors")
+    if connectors is None:
+        return None
+    return sum(connectors.count(name) or 0 for name in connectors.members)
 
 
 def _read_model(row: "_Object") -> ModelRow:

@@ -70,3 +70,43 @@ class ModelToken(TenantRow):
 
     def __str__(self) -> str:
         return self.hint
+
+
+class ResourceKind(models.TextChoices):
+    """What can be made at Mistral through a model token, and stays there."""
+
+    FILE = "file"
+    BATCH_JOB = "batch_job"
+    CONVERSATION = "conversation"
+    AGENT = "agent"
+
+
+class ProviderResource(TenantRow):
+    """Something at Mistral that was made through a model token, and belongs to its workspace.
+
+    ``mistral_id`` is Mistral's; ``facts`` hold sizes, models and switches, never contents.
+    """
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="+")
+    model = models.ForeignKey(RegisteredModel, on_delete=models.PROTECT, related_name="+")
+    token_id = models.UUIDField()
+    kind = models.CharField(max_length=16, choices=ResourceKind)
+    mistral_id = models.CharField(max_length=200)
+    facts = models.JSONField(default=dict)
+    deleted_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "kind", "mistral_id"], name="provider_resource_uniq"
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["organization", "workspace", "kind", "-id"], name="provider_resource_idx"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.mistral_id}"

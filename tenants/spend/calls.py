@@ -10,6 +10,7 @@ Every accepted intent must be settled exactly once in the caller's eyes, whateve
 when nothing was sent (``Outcome.NOT_SENT``); to the meter, repeating either step is harmless.
 """
 
+import hashlib
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -99,11 +100,17 @@ class SettledState(StrEnum):
     MALFORMED = "malformed"  # the database cannot store it: the hold becomes an estimate in time
 
 
+#: What the connectors of a call are posted under, in an event of their own.
+CONNECTORS = "/v1/conversations/connectors"
+
 _CATEGORIES = {
+    CONNECTORS: Category.CONNECTORS,
     "/v1/chat/completions": Category.COMPLETION,
     "/v1/fim/completions": Category.COMPLETION,
     "/v1/agents/completions": Category.COMPLETION,
     "/v1/conversations": Category.COMPLETION,
+    "/v1/conversations/{id}": Category.COMPLETION,
+    "/v1/conversations/{id}/restart": Category.COMPLETION,
     "/v1/responses": Category.COMPLETION,
     "/v1/responses/input_tokens": Category.COMPLETION,
     "/v1/embeddings": Category.EMBEDDINGS,
@@ -114,6 +121,8 @@ _CATEGORIES = {
     "/v1/ocr": Category.OCR,
     "/v1/audio/transcriptions": Category.AUDIO,
     "/v1/audio/speech": Category.AUDIO,
+    "/v1/fine_tuning/models/{id}": Category.FINE_TUNING,
+    "/v1/fine_tuning/models/{id}/archive": Category.FINE_TUNING,
 }
 
 
@@ -122,9 +131,21 @@ def category_of(endpoint: str) -> Category:
     return _CATEGORIES.get(endpoint, Category.COMPLETION)
 
 
+def is_metered(endpoint: str) -> bool:
+    """Tell whether an endpoint has a category of its own."""
+    return endpoint in _CATEGORIES
+
+
 def instant_of(call_id: UUID) -> datetime:
     """Read the instant inside a UUIDv7 (RFC 9562): a call's ``occurred_at`` is in its id."""
     return _EPOCH + timedelta(milliseconds=call_id.int >> 80)
+
+
+def derived(call_id: UUID, what: str) -> UUID:
+    """Make the id of a further event of a call: always the same one, at the same instant."""
+    digest = hashlib.sha256(f"{what} of {call_id}".encode()).digest()
+    tail = int.from_bytes(digest[:10], "big") & ((1 << 62) - 1 | (0xFFF << 64))
+    return UUID(int=(call_id.int >> 80 << 80) | (0x8 << 76) | (0b10 << 62) | tail)
 
 
 def period_of(call_id: UUID, zone: str) -> date:

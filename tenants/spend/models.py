@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 from tenants.common.models import TenantRow
 from tenants.common.money import DECIMAL_PLACES, MAX_DIGITS
 from tenants.organizations.models import Organization
+from tenants.spend.batch_jobs import BatchJob as BatchJob  # noqa: PLC0414 - a model of this room, found here
 from tenants.spend.calls import LimitMode, SubjectKind, instant_of
 from tenants.spend.lines import Rollup, RollupMark, SpendLine
 

@@ -48,6 +48,23 @@ class PriceBook:
             return Prices(snapshot, currency, {})
         return history.prices[index - 1]
 
+    def dearest(self, currency: str, at: datetime) -> Prices:
+        """Give the dearest price of each meter among models that answer with tokens.
+
+        For holding what an unknown model may cost; nothing is billed by it.
+        """
+        meters: dict[Meter, UnitPrice] = {}
+        for (model, in_currency), history in self._histories.items():
+            index = bisect_right(history.starts, at)
+            if in_currency != currency or index == 0:
+                continue
+            found = self.prices_for(model, currency, at).meters
+            for meter, price in found.items() if Meter.OUTPUT in found else ():
+                known = meters.get(meter)
+                if known is None or price.amount * known.per > known.amount * price.per:
+                    meters[meter] = price
+        return Prices("", currency, meters)
+
 
 _lock = threading.Lock()
 _current: tuple[PriceBook, int] | None = None

@@ -1,9 +1,12 @@
 """Addresses and retry policies of the ledger's upkeep; no decisions."""
 
+from uuid import UUID
+
 from celery import shared_task
 from django.db import InterfaceError, OperationalError
 
-from tenants.spend import alerts, key_use, recovery, rollups, watching
+from tenants.common.queue import enqueue_on_commit
+from tenants.spend import alerts, batches, key_use, recovery, rollups, watching
 
 _TRANSIENT = (OperationalError, InterfaceError)
 
@@ -18,6 +21,34 @@ _TRANSIENT = (OperationalError, InterfaceError)
 def recover_orphans() -> None:
     """Settle what dead processes left open; the next beat repeats a run that failed."""
     recovery.recover_orphans()
+
+
+@shared_task(
+    name="spend.meter_batch",
+    acks_late=True,
+    reject_on_worker_lost=True,
+    autoretry_for=_TRANSIENT,
+    max_retries=3,
+    retry_backoff=5,
+    soft_time_limit=900,
+    time_limit=960,
+)
+def meter_batch(organization_id: str, job_id: str) -> None:
+    """Ask about one batch job, and meter it when it is over."""
+    batches.meter_job(UUID(organization_id), UUID(job_id))
+
+
+@shared_task(
+    name="spend.sweep_batches",
+    acks_late=True,
+    reject_on_worker_lost=True,
+    soft_time_limit=30,
+    time_limit=45,
+)
+def sweep_batches() -> None:
+    """Enqueue the batch jobs that are due; the next beat repeats a sweep that failed."""
+    for organization_id, job_id in batches.take_due():
+        enqueue_on_commit(meter_batch, str(organization_id), str(job_id))
 
 
 @shared_task(

@@ -14,7 +14,9 @@ from tenants.common.months import Month
 from tenants.keys.models import KeyReplacement, SpentEnvelope
 from tenants.organizations import outbox
 from tenants.organizations.models import ErasureCertificate, FormerTimeZone
+from tenants.registry.models import ProviderResource
 from tenants.spend import corrections
+from tenants.spend.batch_jobs import BatchJob
 from tenants.spend.calls import Category
 from tenants.spend.corrections import Difference
 from tenants.spend.meter import Meter
@@ -75,6 +77,28 @@ def populated(organization):
             organization=organization, kind="key", external_id="k", data={}, last_run=run
         )
         outbox.announce(organization_id=organization.id, kind="member.joined", data={})
+        ProviderResource.objects.create(
+            organization=organization,
+            workspace=hers.workspace,
+            model=hers.model,
+            token_id=new_id(),
+            kind="file",
+            mistral_id="file-1",
+        )
+        BatchJob.objects.create(
+            organization=organization,
+            workspace=hers.workspace,
+            key=hers.key,
+            model=hers.model,
+            call_id=new_id(),
+            token_id=new_id(),
+            mistral_id="job-1",
+            endpoint="/v1/chat/completions",
+            requested_model="mistral-small-latest",
+            period=timezone.now().date(),
+            currency="EUR",
+            gives_up_at=timezone.now() + timedelta(days=1),
+        )
         SpentEnvelope.objects.create(organization=organization, digest=b"e" * 32)
         KeyReplacement.objects.create(
             organization=organization,

@@ -4,10 +4,17 @@ import pytest
 
 from tests.gateway import tenancy
 from tests.gateway.server import GatewayServer
-from tests.keys.conftest import _timing, made_up, mistral
+from tests.keys.conftest import made_up, mistral
 from tests.mistral.far_side import FarSide, Script
 
-__all__ = ["_timing", "made_up", "mistral"]
+__all__ = ["made_up", "mistral"]
+
+
+@pytest.fixture(autouse=True)
+def _patience(mistral, settings):
+    """Check keys at the simulator, with all the time that a busy machine may take for it."""
+    settings.MISTRAL_API_URL = mistral.url
+    settings.KEY_TIMING = {"read": 10, "answer": 20}
 
 
 @pytest.fixture(scope="session")

@@ -120,7 +120,7 @@ def dumped(document):
         ),
         (
             {"prompt_tokens": 1, "connector_tokens": 20, "connectors": {"web_search": 2}},
-            Usage(1, connector_tokens=20),
+            Usage(1, connector_tokens=20, connector_calls=2),
             Quantity.POSITIVE,
         ),
     ],

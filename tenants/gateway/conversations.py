@@ -1,0 +1,156 @@
+"""Conversations and agents: what bounds a turn whose text and tools Mistral keeps.
+
+A conversation with a model runs on the token's model and on no other. An agent runs on the model
+that Mistral has for it: until it has answered once, its calls are held at the dearest prices.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from tenants.common.problems import Forbidden, Invalid
+from tenants.gateway import bounding, references, requests
+from tenants.gateway.addresses import Place
+from tenants.gateway.aftermaths import Kept, LearnedAgent, Several
+from tenants.gateway.endpoints import Endpoint, Kind
+from tenants.gateway.requests import Aftermath, Request
+from tenants.gateway.shelf import Shelf
+from tenants.registry.models import ResourceKind
+from tenants.registry.resources import Owner
+from tenants.registry.snapshots import ModelFacts
+from tenants.spend.pricing import Bound
+
+_CONVERSATION_ID = "conversation_id"
+_ARGS = "completion_args"
+
+
+async def agent(shelf: Shelf, owner: Owner, agent_id: str) -> Mapping[str, Any]:
+    """Find what is known of an agent; nothing of one that nobody has used yet.
+
+    Agents are made in Mistral's Studio: the first workspace of the organization that is answered by
+    one keeps it.
+
+    Raises:
+        NotFound: another workspace has it.
+    """
+    found = await shelf.among(owner, ResourceKind.AGENT, [agent_id])
+    if agent_id in found:
+        return found[agent_id].facts
+    if await shelf.is_elsewhere(owner, ResourceKind.AGENT, agent_id):
+        raise references.missing("Agent", agent_id)
+    return {}
+
+
+def of_an_agent(bound: Bound) -> Bound:
+    """Widen a bound by what an agent may add: its instructions are at Mistral."""
+    return replace(bound, unbounded_input=True, context_length=None)
+
+
+async def start(
+    endpoint: Endpoint, body: bytes, model: ModelFacts, owner: Owner, shelf: Shelf
+) -> Request:
+    """Read the start of a conversation, with the token's model or with an agent."""
+    document = requests.read_object(body)
+    agent_id = document.get("agent_id")
+    facts: Mapping[str, Any] = {}
+    learns: list[Aftermath] = []
+    if isinstance(agent_id, str):
+        facts = await agent(shelf, owner, agent_id)
+        learns.append(LearnedAgent(shelf, owner, agent_id, facts))
+        changes = requests.named_model(document, model) if "model" in document else {}
+    else:
+        changes = {**requests.named_model(document, model), **_defaults(document, model)}
+    body = requests.rewritten(document, body, changes)
+    is_agent, looks_up = isinstance(agent_id, str), bounding.looks_up(document)
+    bound = _bound(document, model, len(body))
+    if document.get("store") is not False:
+        kept = {"model": "" if is_agent else model.mistral_model, "tools": is_agent or looks_up}
+        if isinstance(agent_id, str):
+            kept["agent"] = agent_id
+        learns.append(Kept(shelf, owner, ResourceKind.CONVERSATION, _CONVERSATION_ID, lambda: kept))
+    return Request(
+        endpoint,
+        body,
+        of_an_agent(bound)
+        if is_agent
+        else replace(
+            bound, unbounded_input=looks_up or not bounding.is_plain(document.get("inputs"))
+        ),
+        priced_as=str(facts.get("model", "")) if is_agent else None,
+        calls_connectors=is_agent or looks_up,
+        aftermath=Several(*learns),
+        names_files=requests.named_files(document, body),
+        is_stream=requests.asks_for_a_stream(document),
+    )
+
+
+async def go_on(
+    place: Place,
+    body: bytes,
+    *,
+    model: ModelFacts,
+    owner: Owner,
+    shelf: Shelf,
+    facts: Mapping[str, Any],
+) -> Request:
+    """Read more of a conversation, or a new beginning of one, which goes on as it was started.
+
+    Raises:
+        Forbidden: it runs on another model than the token's.
+    """
+    if facts["model"] not in {"", model.mistral_model}:
+        raise Forbidden(
+            "model_not_allowed",
+            f"This conversation runs on {facts['model']}, and this token calls"
+            f" {model.mistral_model} only.",
+        )
+    document = requests.read_object(body)
+    body = requests.rewritten(document, body, _defaults(document, model) if facts["model"] else {})
+    bound = replace(_bound(document, model, len(body)), unbounded_input=True)
+    priced_as, learns = None, list[Aftermath]()
+    if agent_id := facts.get("agent"):
+        known = await agent(shelf, owner, agent_id)
+        priced_as, bound = str(known.get("model", "")), of_an_agent(bound)
+        learns.append(LearnedAgent(shelf, owner, agent_id, known))
+    if document.get("store") is not False:
+        # A restarted one has an id of its own; one that goes on is known already.
+        learns.append(
+            Kept(shelf, owner, ResourceKind.CONVERSATION, _CONVERSATION_ID, lambda: facts)
+        )
+    return Request(
+        Endpoint(place.template, Kind.CONVERSATION),
+        body,
+        bound,
+        target=place.path,
+        priced_as=priced_as,
+        calls_connectors=bool(facts["tools"]) or bounding.looks_up(document),
+        aftermath=Several(*learns),
+        names_files=requests.named_files(document, body),
+        is_stream=requests.asks_for_a_stream(document),
+    )
+
+
+def _args(document: Mapping[str, Any]) -> dict[str, Any]:
+    args = document.get(_ARGS)
+    if args is not None and not isinstance(args, dict):
+        raise Invalid.field(f"/{_ARGS}", "invalid_value", f"`{_ARGS}` is an object.")
+    return args or {}
+
+
+def _defaults(document: Mapping[str, Any], model: ModelFacts) -> dict[str, Any]:
+    """Give the completion arguments with the model's defaults, where it has any to add."""
+    args = _args(document)
+    missing = {
+        name: model.defaults[name]
+        for name in ("temperature", "max_tokens")
+        if name in model.defaults and args.get(name) is None
+    }
+    return {_ARGS: {**args, **missing}} if missing else {}
+
+
+def _bound(document: Mapping[str, Any], model: ModelFacts, length: int) -> Bound:
+    return Bound(
+        length,
+        context_length=model.context_length,
+        max_tokens=bounding.count(_args(document), "max_tokens"),
+    )

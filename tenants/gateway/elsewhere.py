@@ -1,0 +1,307 @@
+"""Turns requests beyond plain inference into what is sent, and checks whose things they name.
+
+What a workspace made stays in it: every id in a path or a body is looked up first, and what is not
+this workspace's looks as if it were not there. Nothing is asked of Mistral to find out.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+from tenants.common.problems import Forbidden, Invalid, NotFound
+from tenants.gateway import bounding, conversations, jobs, media, requests
+from tenants.gateway.addresses import Action, Place
+from tenants.gateway.aftermaths import FilteredList, Forgotten, JobSeen, Kept, LearnedAgent
+from tenants.gateway.bounds import Bounds
+from tenants.gateway.endpoints import Endpoint, Kind
+from tenants.gateway.multipart import Form, boundary_of
+from tenants.gateway.requests import Request
+from tenants.gateway.scanning import BatchScan
+from tenants.gateway.shelf import Shelf
+from tenants.gateway.snapshots import Picture
+from tenants.gateway.uploads import Upload
+from tenants.mistral.stream import UpstreamPool
+from tenants.registry.models import ResourceKind
+from tenants.registry.resources import Owner
+from tenants.spend.pricing import Bound
+
+_NOTHING = Bound(0, context_length=0, generates=False)
+_MOST_QUERY = 4096
+_HEAD_OF_MEDIA = 64 * 1024
+_DELETE = "DELETE"
+_FINE_TUNED = "ft:"
+_PURPOSE, _BATCH = "purpose", "batch"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request: who asks, and how its body can be had."""
+
+    picture: Picture
+    owner: Owner
+    headers: Mapping[bytes, bytes]
+    query: bytes
+    body: Callable[[], Awaitable[bytes]]
+    piece: Callable[[], Awaitable[bytes]]
+
+    @property
+    def suffix(self) -> str:
+        """The query as it came, with its question mark.
+
+        Raises:
+            Invalid: no address can have it.
+        """
+        try:
+            text = self.query.decode("ascii")
+        except UnicodeDecodeError:
+            text = "#"
+        if len(text) > _MOST_QUERY or "#" in text or not text.isprintable() or " " in text:
+            raise Invalid("invalid_query", "The query is too long or malformed.", status=400)
+        return f"?{text}" if text else ""
+
+
+class Elsewhere:
+    """The addresses beyond plain inference."""
+
+    def __init__(self, shelf: Shelf, pool: UpstreamPool, limits: Bounds) -> None:
+        self._shelf = shelf
+        self._pool = pool
+        self._bounds = limits
+        self._readers: Mapping[Action, Callable[[Place, Asked], Awaitable[Request]]] = {
+            Action.UPLOAD: self._upload,
+            Action.LIST_FILES: self._list,
+            Action.READ_FILE: self._file,
+            Action.DOWNLOAD: self._download,
+            Action.DELETE_FILE: self._file,
+            Action.CREATE_JOB: self._create_job,
+            Action.LIST_JOBS: self._list,
+            Action.READ_JOB: self._job,
+            Action.CANCEL_JOB: self._job,
+            Action.DELETE_JOB: self._job,
+            Action.START: self._start,
+            Action.APPEND: self._go_on,
+            Action.RESTART: self._go_on,
+            Action.LIST_CONVERSATIONS: self._list,
+            Action.READ_CONVERSATION: self._conversation,
+            Action.DELETE_CONVERSATION: self._conversation,
+            Action.AGENT: self._agent,
+            Action.TRANSCRIBE: self._transcribe,
+            Action.TUNED: self._tuned,
+            Action.DELETE_MODEL: self._delete_model,
+        }
+
+    async def request(self, place: Place, asked: Asked) -> Request:
+        """Read and check a request.
+
+        Raises:
+            Problem: what it is refused for.
+        """
+        return await self._readers[place.action](place, asked)
+
+    # ── Files ────────────────────────────────────────────────────────────────────────────────────
+
+    async def _upload(self, place: Place, asked: Asked) -> Request:
+        scan = BatchScan()
+        upload = self._form(asked, scan.feed)
+
+        def facts() -> dict[str, object]:
+            form = upload.form
+            name = next(iter(form.file_names.values()), "")
+            size = sum(form.files.values())
+            purpose = form.fields.get(_PURPOSE)
+            kept: dict[str, object] = {"bytes": size, "purpose": purpose.value if purpose else ""}
+            if (purpose and purpose.value == _BATCH) or name.endswith(".jsonl"):
+                kept |= scan.facts()
+            return kept
+
+        aftermath = Kept(self._shelf, asked.owner, ResourceKind.FILE, "id", facts)
+        endpoint = Endpoint(place.template, Kind.PLACE)
+        return Request(endpoint, upload, _NOTHING, aftermath=aftermath)
+
+    async def _list(self, place: Place, asked: Asked) -> Request:
+        aftermath = FilteredList(
+            shelf=self._shelf,
+            pool=self._pool,
+            picture=asked.picture,
+            owner=asked.owner,
+            kind=_LISTED[place.action],
+            path=place.path,
+            query=parse_qsl(asked.suffix[1:]),
+        )
+        return self._plain(place, asked, aftermath=aftermath)
+
+    async def _file(self, place: Place, asked: Asked) -> Request:
+        await self._shelf.require(asked.owner, ResourceKind.FILE, [place.mistral_id])
+        return self._one(place, asked, ResourceKind.FILE)
+
+    async def _download(self, place: Place, asked: Asked) -> Request:
+        await self._shelf.require(asked.owner, ResourceKind.FILE, [place.mistral_id])
+        return self._plain(place, asked, kind=Kind.DOWNLOAD)
+
+    # ── Batch jobs ───────────────────────────────────────────────────────────────────────────────
+
+    async def _create_job(self, _place: Place, asked: Asked) -> Request:
+        model = asked.picture.snapshot.model
+        return await jobs.creation(await asked.body(), model, asked.owner, self._shelf)
+
+    async def _job(self, place: Place, asked: Asked) -> Request:
+        kind = ResourceKind.BATCH_JOB
+        await self._shelf.require(asked.owner, kind, [place.mistral_id])
+        if place.method == _DELETE:
+            return self._one(place, asked, kind)
+        body = await asked.body() if place.action is Action.CANCEL_JOB else b""
+        seen = JobSeen(self._shelf, asked.owner)
+        return self._plain(place, asked, body=body, aftermath=seen)
+
+    # ── Conversations and agents ─────────────────────────────────────────────────────────────────
+
+    async def _start(self, place: Place, asked: Asked) -> Request:
+        return await conversations.start(
+            Endpoint(place.template, Kind.CONVERSATION),
+            await asked.body(),
+            asked.picture.snapshot.model,
+            asked.owner,
+            self._shelf,
+        )
+
+    async def _go_on(self, place: Place, asked: Asked) -> Request:
+        found = await self._shelf.require(
+            asked.owner, ResourceKind.CONVERSATION, [place.mistral_id]
+        )
+        return await conversations.go_on(
+            place,
+            await asked.body(),
+            model=asked.picture.snapshot.model,
+            owner=asked.owner,
+            shelf=self._shelf,
+            facts=found[place.mistral_id].facts,
+        )
+
+    async def _conversation(self, place: Place, asked: Asked) -> Request:
+        kind = ResourceKind.CONVERSATION
+        await self._shelf.require(asked.owner, kind, [place.mistral_id])
+        return self._one(place, asked, kind)
+
+    async def _agent(self, place: Place, asked: Asked) -> Request:
+        body = await asked.body()
+        document = requests.read_object(body)
+        body = requests.rewritten(document, body, {})
+        agent_id = document.get("agent_id")
+        facts: Mapping[str, object] = {}
+        aftermath = None
+        if isinstance(agent_id, str):
+            facts = await conversations.agent(self._shelf, asked.owner, agent_id)
+            aftermath = LearnedAgent(self._shelf, asked.owner, agent_id, facts)
+        endpoint = Endpoint(place.template, Kind.CHAT)
+        return Request(
+            endpoint,
+            body,
+            conversations.of_an_agent(
+                bounding.bound_of(endpoint, document, asked.picture.snapshot.model, len(body))
+            ),
+            requests.modifiers(document),
+            priced_as=str(facts.get("model", "")),
+            aftermath=aftermath,
+            names_files=requests.named_files(document, body),
+            is_stream=requests.asks_for_a_stream(document),
+        )
+
+    # ── Recordings ───────────────────────────────────────────────────────────────────────────────
+
+    async def _transcribe(self, place: Place, asked: Asked) -> Request:
+        head = bytearray()
+
+        def listen(data: bytes) -> None:
+            if len(head) < _HEAD_OF_MEDIA:
+                head.extend(data[: _HEAD_OF_MEDIA - len(head)])
+
+        upload = self._form(asked, listen)
+        model = asked.picture.snapshot.model
+        try:
+            await upload.read_ahead(lambda form: form.is_over)
+            if "model" not in upload.form.fields and upload.form.files:
+                await upload.read_all()
+            fields = upload.form.fields
+            named = {"model": fields["model"].value} if "model" in fields else {}
+            for name, value in requests.named_model(named, model).items():
+                await upload.set_field(self._boundary(asked), name, value)
+        except BaseException:
+            upload.close()
+            raise
+        length = sum(upload.form.files.values()) if upload.form.is_over else upload.length
+        file_id = fields.get("file_id")
+        is_elsewhere = not upload.form.files
+        seconds = media.seconds_in(bytes(head), length) if head else None
+        bound = bounding.seconds_of(None if is_elsewhere else length)
+        return Request(
+            Endpoint(place.template, Kind.TRANSCRIPTION),
+            upload,
+            Bound(
+                0,
+                context_length=0,
+                generates=False,
+                audio_seconds=bound if seconds is None else max(seconds, 1),
+            ),
+            seconds=seconds,
+            names_files=[file_id.value] if file_id else [],
+        )
+
+    # ── Fine-tuned models ────────────────────────────────────────────────────────────────────────
+
+    async def _tuned(self, place: Place, asked: Asked) -> Request:
+        model = asked.picture.snapshot.model
+        if place.mistral_id != model.mistral_model or not place.mistral_id.startswith(_FINE_TUNED):
+            raise NotFound("model_not_found", "This token knows no such fine-tuned model.")
+        return self._plain(place, asked, body=await asked.body())
+
+    async def _delete_model(self, _place: Place, _asked: Asked) -> Request:
+        raise Forbidden(
+            "model_delete_refused",
+            "A model token deletes no model: what was trained could not be had again. Delete it in"
+            " Mistral's Studio.",
+        )
+
+    # ── Shared ───────────────────────────────────────────────────────────────────────────────────
+
+    def _form(self, asked: Asked, on_file: Callable[[bytes], None]) -> Upload:
+        told = asked.headers.get(b"content-length", b"")
+        length = int(told) if told.isdigit() else None
+        most = self._bounds.upload
+        if length is not None and length > most:
+            raise Invalid("body_too_large", f"The body is larger than {most} bytes.", status=413)
+        return Upload(asked.piece, Form(self._boundary(asked), on_file), length, most)
+
+    def _boundary(self, asked: Asked) -> bytes:
+        return boundary_of(asked.headers.get(b"content-type", b""))
+
+    def _one(self, place: Place, asked: Asked, kind: ResourceKind) -> Request:
+        """Ask for one thing; a deleted one is forgotten here too."""
+        aftermath = None
+        if place.method == _DELETE:
+            aftermath = Forgotten(self._shelf, asked.owner, kind, place.mistral_id)
+        return self._plain(place, asked, aftermath=aftermath)
+
+    def _plain(
+        self,
+        place: Place,
+        asked: Asked,
+        *,
+        kind: Kind = Kind.PLACE,
+        body: bytes = b"",
+        aftermath: requests.Aftermath | None = None,
+    ) -> Request:
+        return Request(
+            Endpoint(place.template, kind),
+            body,
+            _NOTHING,
+            method=place.method,
+            target=place.path + asked.suffix,
+            aftermath=aftermath,
+        )
+
+
+_LISTED = {
+    Action.LIST_FILES: ResourceKind.FILE,
+    Action.LIST_JOBS: ResourceKind.BATCH_JOB,
+    Action.LIST_CONVERSATIONS: ResourceKind.CONVERSATION,
+}

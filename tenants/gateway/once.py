@@ -1,0 +1,104 @@
+"""Makes a call once under an ``Idempotency-Key``, and gives its answer again to who repeats it.
+
+For POSTs that are answered in one piece; the header is ignored on streams and forms. What cost
+nothing may be tried again under its key; what may have cost is not made again.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from tenants.access import replays
+from tenants.common.problems import Problem
+from tenants.gateway.refusals import Headers
+from tenants.gateway.relay import Exchange
+from tenants.gateway.requests import Request
+from tenants.gateway.shelf import Shelf
+from tenants.gateway.snapshots import Picture
+
+HEADER = b"idempotency-key"
+_REPLAYED = (b"idempotent-replayed", b"true")
+_CONTENT_TYPE = b"content-type"
+_FIRST_REFUSAL = 300
+_UNKNOWN = 500
+#: Refusals of ours after which nobody knows whether Mistral has made the call.
+_MAY_HAVE_COST = frozenset({"mistral_timeout", "mistral_broke_off"})
+
+
+@dataclass
+class Recording(Exchange):
+    """An exchange that remembers what was answered."""
+
+    status: int | None = None
+    content_type: str = ""
+    body: bytes = b""
+    problem: str = ""
+
+    async def answer(self, status: int, headers: Headers, body: bytes) -> None:
+        """Remember, and answer."""
+        self.status, self.body = status, body
+        self.content_type = dict(headers).get(_CONTENT_TYPE, b"").decode("latin-1")
+        await super().answer(status, headers, body)
+
+    async def refuse(self, problem: Problem) -> None:
+        """Remember, and refuse."""
+        self.problem = problem.code
+        await super().refuse(problem)
+
+
+def is_repeatable(request: Request) -> bool:
+    """Tell whether a request's answer can be given again."""
+    return request.method == "POST" and not request.is_stream and isinstance(request.body, bytes)
+
+
+async def once(
+    *,
+    key: bytes,
+    picture: Picture,
+    request: Request,
+    exchange: Exchange,
+    shelf: Shelf,
+    lease: float,
+    work: Callable[[Exchange], Awaitable[object]],
+) -> None:
+    """Do some work that answers an exchange, or answer as it was answered before.
+
+    Args:
+        key: the header's value.
+        picture: of the token.
+        request: of the call.
+        exchange: with the caller.
+        shelf: for the database.
+        lease: seconds that the work can take at most.
+        work: makes the call.
+
+    Raises:
+        Problem: the key is malformed, was used otherwise, or its first request still runs.
+    """
+    name, snapshot = replays.name_of(key), picture.snapshot
+    body = request.body if isinstance(request.body, bytes) else b""
+    mark = replays.fingerprint(request.target or request.endpoint.path, body)
+    owner, token = snapshot.organization.id, snapshot.token.id
+    found = await shelf.run(
+        replays.claim, owner, token, name, mark=mark, lease=timedelta(seconds=lease)
+    )
+    if isinstance(found, replays.Earlier):
+        content_type = (_CONTENT_TYPE, found.content_type.encode("latin-1"))
+        await exchange.answer(found.status, [content_type, _REPLAYED], found.body)
+        return
+    told = Recording(exchange.receive, exchange.send, exchange.request_id, extra=exchange.extra)
+    try:
+        await work(told)
+    finally:
+        await asyncio.shield(_finish(shelf, found, told))
+        exchange.is_started = told.is_started
+
+
+async def _finish(shelf: Shelf, mine: replays.Claim, told: Recording) -> None:
+    if told.status is not None and told.status < _FIRST_REFUSAL:
+        await shelf.run(replays.settle, mine, told.status, told.content_type, told.body)
+    elif told.problem in _MAY_HAVE_COST:
+        await shelf.run(replays.settle, mine, _UNKNOWN, "", None)
+    else:
+        await shelf.run(replays.release, mine)

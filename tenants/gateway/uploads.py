@@ -1,0 +1,175 @@
+"""Multipart bodies: handed on to Mistral as they arrive, and looked at meanwhile.
+
+A form that tells its model before its file is never held as a whole, neither in memory nor on disk.
+One that begins with its file waits in a temporary file, because nothing may be sent before it is
+known which model it is for. What is refused half-way never reaches Mistral whole.
+"""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import IO
+
+from tenants.common.problems import Invalid
+from tenants.gateway.multipart import Form
+
+_PIECE = 256 * 1024
+#: Fields that decide what a call costs or touches: none may come after the sending has begun.
+_DECISIVE = frozenset({"model", "file_id", "file_url"})
+
+type Read = Callable[[], Awaitable[bytes]]
+
+
+class Upload:
+    """A form on its way from the caller.
+
+    Args:
+        read: gives the next piece of the body, nothing at its end.
+        form: follows it.
+        length: of the body as the caller told it; None: not told.
+        most: bytes.
+
+    Attributes:
+        fault: why the sending was broken off, if it was.
+        length: of what is sent; None: not known.
+    """
+
+    def __init__(self, read: Read, form: Form, length: int | None, most: int) -> None:
+        self._read = read
+        self._form = form
+        self._most = most
+        self._head = bytearray()
+        self._read_so_far = 0
+        self._spool: IO[bytes] | None = None
+        self._settled: frozenset[str] = frozenset()
+        self._is_read = False
+        self.length = length
+        self.fault: Exception | None = None
+
+    @property
+    def form(self) -> Form:
+        """What has passed of it."""
+        return self._form
+
+    @property
+    def head(self) -> bytes:
+        """What was read ahead and is not sent yet; empty once it waits in a file."""
+        return bytes(self._head)
+
+    async def read_ahead(self, is_enough: Callable[[Form], bool]) -> None:
+        """Read until enough is known, or a file begins, or the body is over.
+
+        Raises:
+            Problem: what the form or its reading is refused for.
+        """
+        while not (is_enough(self._form) or self._form.files):
+            if not await self._more(self._head):
+                break
+
+    async def read_all(self) -> None:
+        """Read the whole body into a temporary file."""
+        self._spool = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the upload
+        await asyncio.to_thread(self._spool.write, bytes(self._head))
+        self._head.clear()
+        piece = bytearray()
+        while await self._more(piece):
+            if len(piece) >= _PIECE:
+                await asyncio.to_thread(self._spool.write, bytes(piece))
+                piece.clear()
+        await asyncio.to_thread(self._spool.write, bytes(piece))
+        self.length = self._read_so_far
+        self._refuse_cut()
+
+    async def set_field(self, boundary: bytes, name: str, value: str) -> None:
+        """Put a value into a field that was read already, or the field in front of all others."""
+        known = self._form.fields.get(name)
+        text = value.encode()
+        if known is not None:
+            start, end, new = known.start, known.end, text
+        else:
+            start = end = 0
+            new = b'--%b\r\nContent-Disposition: form-data; name="%b"\r\n\r\n%b\r\n' % (
+                boundary,
+                name.encode(),
+                text,
+            )
+        if self._spool is None:
+            self._head[start:end] = new
+        else:
+            await asyncio.to_thread(_splice, self._spool, start, end, new)
+        if self.length is not None:
+            self.length += len(new) - (end - start)
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Give what is to be sent, piece by piece; what stops it stays in ``fault``."""
+        self._settled = frozenset(self._form.fields) | frozenset(self._form.files)
+        try:
+            if self._spool is not None:
+                await asyncio.to_thread(self._spool.seek, 0)
+                while piece := await asyncio.to_thread(self._spool.read, _PIECE):
+                    yield piece
+                return
+            # The last piece is held back: a form that turns out to be cut never arrives whole.
+            held, self._head = bytes(self._head), bytearray()
+            piece_read = bytearray()
+            while await self._more(piece_read):
+                self._refuse_late()
+                if held:
+                    yield held
+                held, piece_read = bytes(piece_read), bytearray()
+            self._refuse_cut()
+            yield held
+        except Exception as fault:
+            self.fault = fault
+            raise
+
+    def close(self) -> None:
+        """Let go of the temporary file."""
+        if self._spool is not None:
+            self._spool.close()
+
+    def _refuse_late(self) -> None:
+        late = (_DECISIVE & set(self._form.fields)) - self._settled
+        if late:
+            raise Invalid.field(
+                f"/{min(late)}", "field_too_late", f"Send `{min(late)}` before the file."
+            )
+
+    def _refuse_cut(self) -> None:
+        if not self._form.is_over:
+            raise Invalid("invalid_form", "The form ended before its last boundary.", status=400)
+
+    async def _more(self, into: bytearray) -> bool:
+        """Read one piece; False at the end of the body."""
+        if self._is_read:
+            return False
+        piece = await self._read()
+        if not piece:
+            self._is_read = True
+            return False
+        self._read_so_far += len(piece)
+        if self._read_so_far > self._most:
+            raise Invalid(
+                "body_too_large", f"The body is larger than {self._most} bytes.", status=413
+            )
+        self._form.feed(piece)
+        into += piece
+        return True
+
+
+def _splice(file: IO[bytes], start: int, end: int, new: bytes) -> None:
+    """Replace bytes inside a file, which may take a copy of it."""
+    if end - start == len(new):
+        file.seek(start)
+        file.write(new)
+        return
+    with tempfile.TemporaryFile() as rest:
+        file.seek(end)
+        while piece := file.read(_PIECE):
+            rest.write(piece)
+        file.seek(start)
+        file.truncate()
+        file.write(new)
+        rest.seek(0)
+        while piece := rest.read(_PIECE):
+            file.write(piece)

@@ -1,0 +1,106 @@
+"""What Mistral says of a batch job, and the lines of the file that it wrote.
+
+One line is one answer: `{"custom_id", "response": {"status_code", "body"}, "error"}`. Refuses to
+keep what an answer says; only what it used comes out of here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from tenants.mistral.errors import WireError
+from tenants.mistral.wire import Quantity, Usage, count_delivered, read_usage
+
+OVER = frozenset({"SUCCESS", "FAILED", "TIMEOUT_EXCEEDED", "CANCELLED"})
+_SUCCESS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class JobFacts:
+    """A job as it stands; `is_over` when nothing more will happen."""
+
+    status: str
+    output_file: str | None
+    error_file: str | None
+    total_requests: int
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether its lines are final."""
+        return self.status in OVER
+
+
+@dataclass(frozen=True, slots=True)
+class LineFacts:
+    """What one answered line used; `is_told` is False where Mistral did not say."""
+
+    usage: Usage
+    model: str | None
+    delivered: int
+    pages: int | None
+    is_annotated: bool
+    is_told: bool
+
+
+def read_job(document: object) -> JobFacts:
+    """Read the description of a job.
+
+    Raises:
+        WireError: not that shape.
+    """
+    if not isinstance(document, dict) or not isinstance(document.get("status"), str):
+        raise WireError("status", "text")
+    files = [document.get(name) for name in ("output_file", "error_file")]
+    output, errors = (one if isinstance(one, str) and one else None for one in files)
+    total = document.get("total_requests")
+    return JobFacts(document["status"][:32], output, errors, total if type(total) is int else 0)
+
+
+def read_line(line: bytes) -> LineFacts | None:
+    """Read one line; None for one that was refused, which costs nothing."""
+    try:
+        document = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return LineFacts(Usage(), None, len(line), None, is_annotated=False, is_told=False)
+    response = document.get("response") if isinstance(document, dict) else None
+    if not isinstance(response, dict) or response.get("status_code") != _SUCCESS:
+        return None
+    body = response.get("body")
+    if not isinstance(body, dict):
+        return LineFacts(Usage(), None, len(line), None, is_annotated=False, is_told=False)
+    try:
+        usage = read_usage(body.get("usage"))
+    except WireError:
+        usage = Usage()
+    told = body.get("usage_info")
+    pages = told.get("pages_processed") if isinstance(told, dict) else None
+    pages = pages if type(pages) is int and pages >= 0 else None
+    delivered = count_delivered(body)
+    quantity = usage.quantity
+    is_told = quantity is Quantity.POSITIVE or (quantity is Quantity.ZERO and not delivered)
+    return LineFacts(
+        usage, _model(body), delivered, pages, _is_annotated(body), is_told or pages is not None
+    )
+
+
+def _model(body: Mapping[str, Any]) -> str | None:
+    outputs = body.get("outputs")
+    for part in (body, *(outputs if isinstance(outputs, list) else ())):
+        model = part.get("model") if isinstance(part, dict) else None
+        if isinstance(model, str):
+            return model
+    return None
+
+
+def _is_annotated(body: Mapping[str, Any]) -> bool:
+    if body.get("document_annotation") is not None:
+        return True
+    pages = body.get("pages")
+    for page in pages if isinstance(pages, list) else ():
+        images = page.get("images") if isinstance(page, dict) else None
+        for image in images if isinstance(images, list) else ():
+            if isinstance(image, dict) and image.get("image_annotation") is not None:
+                return True
+    return False

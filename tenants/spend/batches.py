@@ -1,0 +1,355 @@
+"""Meters batch jobs: posts what their lines used, once, when Mistral is done with them.
+
+Until then the hold of the call that made the job stands, whatever becomes of the process that made
+it. Claim, work, commit: a worker may run twice, at once, or die half-way, and the ledger takes each
+event once, because its id follows from the call's. A job that Mistral never finishes becomes an
+estimate of what was held.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from decimal import Decimal
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.db import connection
+from django.db.models import F, Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from tenants.common import scope
+from tenants.common.models import new_id
+from tenants.common.secrets import Secret
+from tenants.keys import custody
+from tenants.keys.models import MistralKey
+from tenants.mistral.batches import JobFacts, LineFacts, read_line
+from tenants.mistral.client import ClientTimeouts, MistralClient
+from tenants.mistral.errors import MistralError
+from tenants.registry import resources
+from tenants.registry.models import ResourceKind
+from tenants.registry.resources import Owner
+from tenants.spend import pricebook
+from tenants.spend.calls import (
+    CallIntent,
+    Estimate,
+    Outcome,
+    Settlement,
+    derived,
+    instant_of,
+)
+from tenants.spend.meter import Meter
+from tenants.spend.models import BatchJob, Hold
+from tenants.spend.pricing import (
+    Cost,
+    Modifier,
+    PriceState,
+    Quantities,
+    WorstCase,
+    cost,
+)
+
+log = structlog.get_logger(__name__)
+
+_BATCH, _QUEUE, _CLAIM = 50, 120.0, timedelta(minutes=20)
+_FIRST_PAUSE, _LONGEST_PAUSE = 5, 300
+_GRACE = timedelta(days=2)
+_PRIORITY = "priority"
+_BYTES_OF_A_TOKEN = 3
+_LARGEST_COUNT = 2**31 - 1
+#: So many lines at most in one event: no sum of theirs comes near what a column can hold.
+_LINES_OF_AN_EVENT = 1000
+_TIMEOUTS = ClientTimeouts(connect=5, read=60, total=600)
+_TRANSCRIPTIONS, _OCR = "/v1/audio/transcriptions", "/v1/ocr"
+
+
+@dataclass(slots=True)
+class _Sum:
+    """What some lines of one model and one service tier used together."""
+
+    lines: int = 0
+    prompt: int = 0
+    completion: int = 0
+    cached: int = 0
+    pages: int = 0
+    annotated: int = 0
+    seconds: int = 0
+    untold: int = 0
+    connectors: int = 0
+
+    def quantities(self) -> Quantities:
+        """The sum, as the ledger takes it."""
+        prompt = min(self.prompt, _LARGEST_COUNT)
+        return Quantities(
+            prompt_tokens=prompt,
+            completion_tokens=min(self.completion, _LARGEST_COUNT),
+            cached_tokens=min(self.cached, prompt),
+            pages=min(self.pages, _LARGEST_COUNT),
+            annotated_pages=min(self.annotated, _LARGEST_COUNT),
+            audio_seconds=min(self.seconds, _LARGEST_COUNT),
+            requests=self.lines,
+        )
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Adds up the lines of one output file, in their order."""
+
+    endpoint: str
+    requested_model: str
+    untold_prompt: int
+    sums: dict[tuple[str, str, int], _Sum] = field(default_factory=lambda: defaultdict(_Sum))
+    counts: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
+
+    def add(self, line: LineFacts) -> None:
+        """Add one answered line."""
+        who = (line.model or self.requested_model, line.usage.service_tier or "")
+        at = self.counts[who] // _LINES_OF_AN_EVENT
+        self.counts[who] += 1
+        into = self.sums[(*who, at)]
+        into.lines += 1
+        usage = line.usage
+        into.connectors += usage.connector_calls or 0
+        if self.endpoint == _OCR:
+            pages = line.pages or 0
+            if line.is_annotated:
+                into.annotated += pages
+            else:
+                into.pages += pages
+        elif self.endpoint == _TRANSCRIPTIONS:
+            into.seconds += usage.prompt_audio_seconds or 0
+        elif line.is_told:
+            into.prompt += (usage.prompt_tokens or 0) + (usage.connector_tokens or 0)
+            into.completion += usage.completion_tokens or 0
+            into.cached += usage.cached_tokens or 0
+            into.seconds += usage.prompt_audio_seconds or 0
+        else:
+            into.prompt += self.untold_prompt
+            into.completion += -(-line.delivered // _BYTES_OF_A_TOKEN)
+        into.untold += not line.is_told
+
+
+def register(
+    *, owner: Owner, intent: CallIntent, mistral_id: str, endpoint: str, hours: int, regional: bool
+) -> None:
+    """Write down a job that was just made, with its hold to stand until it is metered."""
+    now = timezone.now()
+    with scope.tenant(owner.organization_id):
+        BatchJob.objects.bulk_create(
+            [
+                BatchJob(
+                    organization_id=owner.organization_id,
+                    workspace_id=owner.workspace_id,
+                    model_id=owner.model_id,
+                    key_id=intent.key_id,
+                    token_id=owner.token_id,
+                    call_id=intent.call_id,
+                    mistral_id=mistral_id,
+                    endpoint=endpoint,
+                    requested_model=intent.requested_model,
+                    period=intent.period,
+                    currency=intent.worst_case.cost.currency,
+                    message_id=intent.message_id,
+                    is_regional=regional,
+                    next_check_at=now + timedelta(seconds=_FIRST_PAUSE),
+                    gives_up_at=now + timedelta(hours=hours) + _GRACE,
+                )
+            ],
+            ignore_conflicts=True,
+        )
+    resources.keep(owner, ResourceKind.BATCH_JOB, {mistral_id: {"endpoint": endpoint}})
+
+
+def take_due() -> list[tuple[UUID, UUID]]:
+    """Take a batch of due jobs for the queue, whosesoever they are; it tells ids only."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT organization_id, job_id FROM spend_take_due_batches(%s, %s)", [_BATCH, _QUEUE]
+        )
+        return [(organization_id, job_id) for organization_id, job_id in cursor.fetchall()]
+
+
+def meter_job(organization_id: UUID, job_id: UUID) -> bool:
+    """Ask about one job, and meter it when it is over; True when it is metered.
+
+    A job that another worker has is left to it.
+    """
+    claim = new_id()
+    with scope.tenant(organization_id):
+        mine = BatchJob.objects.filter(
+            Q(claim=None) | Q(held_until__lte=Now()), pk=job_id, metered_at=None
+        ).update(claim=claim, held_until=timezone.now() + _CLAIM, attempts=F("attempts") + 1)
+        if not mine:
+            return False
+        job = BatchJob.objects.get(pk=job_id)
+        plain = _borrowed(job)
+        hold = Hold.objects.filter(pk=job.call_id).first()
+    facts, settlements = None, None
+    if plain is not None:
+        facts, settlements = _asked(job, plain, hold)
+    if settlements is None and timezone.now() >= job.gives_up_at:
+        settlements = [_given_up(job, hold)]
+    if settlements is None:
+        _again(job, claim, facts)
+        return False
+    meter = Meter()
+    try:
+        meter.settle_calls(settlements)
+    finally:
+        meter.close()
+    if facts is not None:
+        made = [one for one in (facts.output_file, facts.error_file) if one]
+        resources.keep(_owner(job), ResourceKind.FILE, {one: {"purpose": "batch"} for one in made})
+    with scope.tenant(organization_id):
+        BatchJob.objects.filter(pk=job_id, claim=claim).update(
+            metered_at=Now(),
+            next_check_at=None,
+            claim=None,
+            held_until=None,
+            status=facts.status if facts else job.status,
+        )
+    return True
+
+
+def _owner(job: BatchJob) -> Owner:
+    return Owner(job.organization_id, job.workspace_id, job.model_id, job.token_id)
+
+
+def _borrowed(job: BatchJob) -> Secret[str] | None:
+    try:
+        return custody.borrow(MistralKey.objects.get(pk=job.key_id))
+    except custody.UndecryptableError:
+        return None
+
+
+def _asked(
+    job: BatchJob, plain: Secret[str], hold: Hold | None
+) -> tuple[JobFacts | None, list[Settlement] | None]:
+    """Ask Mistral; settlements only when the job is over and its file was read to the end."""
+    with MistralClient(settings.MISTRAL_API_URL, plain, timeouts=_TIMEOUTS) as client:
+        try:
+            facts = client.batch_job(job.mistral_id)
+            if not facts.is_over:
+                return facts, None
+            lines = client.file_lines(facts.output_file) if facts.output_file else iter(())
+            return facts, _settlements(job, facts, lines, hold)
+        except MistralError as error:
+            log.warning("batch_not_metered", job=str(job.pk), failure=str(error.failure))
+            return None, None
+
+
+def _settlements(
+    job: BatchJob, facts: JobFacts, lines: Iterable[bytes], hold: Hold | None
+) -> list[Settlement]:
+    """Make one event for each model, tier and thousand lines; the first replaces the hold."""
+    held = hold.prompt_tokens if hold is not None else 0
+    tally = _Tally(job.endpoint, job.requested_model, held // max(facts.total_requests, 1))
+    for line in lines:
+        if line.strip() and (read := read_line(line)) is not None:
+            tally.add(read)
+    intent = _intent(job)
+    made = [_settled(job, intent, who, total) for who, total in tally.sums.items()]
+    made += [
+        _connectors(job, intent, who, total)
+        for who, total in tally.sums.items()
+        if total.connectors
+    ]
+    if not made:
+        return [Settlement.nothing(intent, Outcome.COMPLETED)]
+    return [replace(made[0], intent=replace(made[0].intent, call_id=job.call_id)), *made[1:]]
+
+
+def _settled(
+    job: BatchJob, intent: CallIntent, who: tuple[str, str, int], total: _Sum
+) -> Settlement:
+    model, tier, number = who
+    quantities = total.quantities()
+    return Settlement(
+        intent=replace(intent, call_id=derived(job.call_id, f"batch {model} {tier} {number}")),
+        outcome=Outcome.COMPLETED,
+        quantities=quantities,
+        cost=_cost(job, model, tier, quantities),
+        answered_model=model,
+        estimate=Estimate.USAGE_MISSING if total.untold else Estimate.EXACT,
+    )
+
+
+def _cost(job: BatchJob, model: str, tier: str, quantities: Quantities) -> Cost:
+    book, at = pricebook.current(), instant_of(job.call_id)
+    prices = book.prices_for(model, job.currency, at)
+    if not prices.meters:
+        prices = book.prices_for(job.requested_model, job.currency, at)
+    modifiers = [Modifier.BATCH]
+    modifiers += [Modifier.PRIORITY] if tier == _PRIORITY else []
+    modifiers += [Modifier.REGIONAL] if job.is_regional else []
+    return cost(quantities, prices, modifiers)
+
+
+def _connectors(
+    job: BatchJob, intent: CallIntent, who: tuple[str, str, int], total: _Sum
+) -> Settlement:
+    model, tier, number = who
+    return Settlement(
+        intent=replace(
+            intent,
+            call_id=derived(job.call_id, f"batch connectors {model} {tier} {number}"),
+            endpoint="/v1/conversations/connectors",
+        ),
+        outcome=Outcome.COMPLETED,
+        quantities=Quantities(requests=total.connectors),
+        cost=Cost(PriceState.UNPRICED, None, job.currency),
+        answered_model=model,
+    )
+
+
+def _given_up(job: BatchJob, hold: Hold | None) -> Settlement:
+    """Take what was held for what it cost: Mistral has not finished, or does not know the job."""
+    intent = _intent(job)
+    if hold is None:
+        return Settlement.nothing(intent, Outcome.UNKNOWN)
+    quantities = Quantities(
+        prompt_tokens=hold.prompt_tokens,
+        completion_tokens=hold.completion_tokens,
+        pages=hold.pages,
+        annotated_pages=hold.annotated_pages,
+        audio_seconds=hold.audio_seconds,
+    )
+    amount = None if hold.amount is None else Decimal(hold.amount)
+    state = PriceState.UNPRICED if amount is None else PriceState.PRICED
+    return Settlement(
+        intent=intent,
+        outcome=Outcome.UNKNOWN,
+        quantities=quantities,
+        cost=Cost(state, amount, job.currency, tuple(hold.price_ids), hold.factor),
+        estimate=Estimate.NEVER_SETTLED,
+    )
+
+
+def _intent(job: BatchJob) -> CallIntent:
+    nothing = WorstCase(Quantities(), Cost(PriceState.PRICED, Decimal(0), job.currency))
+    return CallIntent(
+        call_id=job.call_id,
+        organization_id=job.organization_id,
+        workspace_id=job.workspace_id,
+        key_id=job.key_id,
+        model_id=job.model_id,
+        endpoint=job.endpoint,
+        requested_model=job.requested_model,
+        period=job.period,
+        worst_case=nothing,
+        message_id=job.message_id,
+    )
+
+
+def _again(job: BatchJob, claim: UUID, facts: JobFacts | None) -> None:
+    """Let the job be asked about later; the wait doubles each time, to a bound."""
+    pause = min(_FIRST_PAUSE * 2 ** min(job.attempts, 10), _LONGEST_PAUSE)
+    with scope.tenant(job.organization_id):
+        BatchJob.objects.filter(pk=job.pk, claim=claim).update(
+            claim=None,
+            held_until=None,
+            next_check_at=timezone.now() + timedelta(seconds=pause),
+            status=facts.status if facts else job.status,
+        )

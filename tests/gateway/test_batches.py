@@ -1,0 +1,193 @@
+"""Batch jobs: held while Mistral works, metered once from their lines, at half price."""
+
+import json
+from decimal import Decimal
+
+import httpx
+import pytest
+from mistralai.client import Mistral
+
+from tenants.common import scope
+from tenants.spend import batches, recovery
+from tenants.spend.models import BatchJob
+from tests import factories
+from tests.gateway import tenancy
+from tests.gateway.server import GatewayServer
+from tests.gateway.tenancy import SMALL, eventually, post
+from tests.keys.keyring import checked, name_of, registered
+from tests.registry.steps import create
+
+pytestmark = pytest.mark.xdist_group("gateway")
+JOBS = "/v1/batch/jobs"
+
+
+def lines(count: int = 3, **body) -> bytes:
+    message = {"role": "user", "content": "Say something about the weather"}
+    request = {"messages": [message], "max_tokens": 20} | body
+    rows = [{"custom_id": str(number), "body": request} for number in range(count)]
+    return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+
+
+@pytest.fixture
+def slow(mistral):
+    """Jobs take as long as the test wants."""
+    before, mistral.state.batch_seconds = mistral.state.batch_seconds, 30
+    yield
+    mistral.state.batch_seconds = before
+
+
+def uploaded(url, tenant, content: bytes, name: str = "lines.jsonl") -> str:
+    answer = httpx.post(
+        f"{url}/v1/files",
+        files={"file": (name, content)},
+        data={"purpose": "batch"},
+        headers=tenant.headers,
+        trust_env=False,
+        timeout=30,
+    )
+    assert answer.is_success, answer.text
+    return str(answer.json()["id"])
+
+
+def job_of(tenant) -> BatchJob:
+    with scope.tenant(tenant.organization.id):
+        return BatchJob.objects.get(organization=tenant.organization)
+
+
+def metered(tenant, seconds: float = 15) -> None:
+    """Run the worker until the job is metered."""
+    job = job_of(tenant)
+    eventually(lambda: batches.meter_job(job.organization_id, job.id), seconds)
+
+
+def spent(mistral, tenant) -> Decimal:
+    bill: Decimal = mistral.state.ledger.total(key=name_of(tenant.plain)).usd
+    return bill.quantize(Decimal("1e-9"))
+
+
+def test_the_sdk_runs_a_job_which_costs_half_of_what_its_lines_used(gateway, mistral, made_up):
+    tenant = tenancy.make(made_up, currency="USD")
+    with Mistral(api_key=tenant.token, server_url=gateway.url) as client:
+        file = {"file_name": "lines.jsonl", "content": lines(5)}
+        made = client.files.upload(file=file, purpose="batch")
+        job = client.batch.jobs.create(
+            input_files=[made.id], model=SMALL, endpoint="/v1/chat/completions"
+        )
+        (hold,) = tenant.holds()
+        assert hold.amount
+        eventually(lambda: client.batch.jobs.get(job_id=job.id).status == "SUCCESS")
+        done = client.batch.jobs.get(job_id=job.id)
+        assert client.files.download(file_id=done.output_file).read().count(b"\n") == 5
+        assert [one.id for one in client.batch.jobs.list().data] == [job.id]
+    metered(tenant)
+    (event,) = [event for event in tenant.settled() if event.cost]
+    bill = mistral.state.ledger.total(key=name_of(tenant.plain))
+    assert (event.requests, event.estimate, event.factor) == (5, "", Decimal("0.5"))
+    assert (event.prompt_tokens, event.completion_tokens) == (
+        bill.prompt_tokens,
+        bill.completion_tokens,
+    )
+    assert event.cost == spent(mistral, tenant)
+    assert event.cost is not None
+    assert event.cost <= hold.amount
+    assert event.excess == 0
+    assert tenant.balance().held == 0
+
+
+def test_a_job_is_metered_once_however_often_it_is_looked_at(gateway, mistral, made_up):
+    tenant = tenancy.make(made_up, currency="USD")
+    body = {"endpoint": "/v1/chat/completions", "requests": [json.loads(lines(1))]}
+    assert post(gateway.url, tenant, JOBS, body).is_success
+    metered(tenant)
+    job = job_of(tenant)
+    with scope.tenant(tenant.organization.id):  # as if the worker had died before its last commit
+        BatchJob.objects.filter(pk=job.pk).update(metered_at=None, next_check_at=job.created_at)
+    assert batches.meter_job(job.organization_id, job.id)
+    assert not batches.meter_job(job.organization_id, job.id)
+    events = tenant.settled()
+    assert sum(event.cost or 0 for event in events) == spent(mistral, tenant)
+    assert tenant.balance().settled == spent(mistral, tenant)
+
+
+@pytest.mark.usefixtures("slow")
+def test_a_jobs_hold_outlives_the_process_that_made_it(mistral, made_up):
+
+    tenant = tenancy.make(made_up)
+    with GatewayServer(mistral.url) as gateway:
+        body = {"endpoint": "/v1/chat/completions", "requests": [json.loads(lines(1))]}
+        assert post(gateway.url, tenant, JOBS, body).is_success
+        gateway.kill()
+    (hold,) = tenant.holds()
+    recovery.recover_orphans(grace=recovery._SECOND * 0)
+    assert [one.id for one in tenant.holds()] == [hold.id]
+    job = job_of(tenant)
+    assert not batches.meter_job(job.organization_id, job.id)
+    assert (job_of(tenant).attempts, job_of(tenant).metered_at) == (1, None)
+    with scope.tenant(tenant.organization.id):
+        BatchJob.objects.filter(pk=job.pk).update(gives_up_at=job.created_at)
+    assert batches.meter_job(job.organization_id, job.id)
+    (event,) = tenant.settled()
+    assert (event.cost, event.estimate) == (hold.amount, "never_settled")
+
+
+def test_what_the_lines_can_use_is_held_and_refused_beyond_a_limit(gateway, mistral, tenant):
+    file = uploaded(gateway.url, tenant, lines(200, max_tokens=100_000))
+    tenant.limit("0.05")
+    body = {"endpoint": "/v1/chat/completions", "input_files": [file]}
+    refused = post(gateway.url, tenant, JOBS, body)
+    assert (refused.status_code, refused.json()["code"]) == (402, "spending_limit_reached")
+    assert JOBS not in {call.path for call in mistral.state.calls(key=name_of(tenant.plain))}
+
+
+def test_a_job_reads_files_of_its_own_workspace_only(gateway, tenant, mistral):
+    workspace = factories.workspace(tenant.organization)
+    key = checked(registered(workspace, tenant.plain))
+    _, token = create(workspace, organization=tenant.organization, name="Neighbour", key=key)
+    file = uploaded(gateway.url, tenant, lines())
+    body = {"endpoint": "/v1/chat/completions", "input_files": [file]}
+    headers = {"authorization": f"Bearer {token.reveal()}"}
+    refused = httpx.post(f"{gateway.url}{JOBS}", json=body, headers=headers, trust_env=False)
+    assert refused.status_code == 404
+    made = post(gateway.url, tenant, JOBS, body).json()["id"]
+    for method, path in (
+        ("GET", f"{JOBS}/{made}"),
+        ("POST", f"{JOBS}/{made}/cancel"),
+        ("DELETE", f"{JOBS}/{made}"),
+    ):
+        answer = httpx.request(method, f"{gateway.url}{path}", headers=headers, trust_env=False)
+        assert answer.status_code == 404
+    answer = httpx.get(f"{gateway.url}{JOBS}", headers=headers, trust_env=False)
+    assert (answer.json()["data"], answer.json()["total"]) == ([], 0)
+
+
+def test_a_file_inside_a_line_is_looked_up_too(gateway, tenant):
+    document = {"type": "file", "file_id": "0" * 36}
+    content = json.dumps({"custom_id": "1", "body": {"document": document}}).encode()
+    file = uploaded(gateway.url, tenant, content)
+    body = {"endpoint": "/v1/ocr", "input_files": [file]}
+    refused = post(gateway.url, tenant, JOBS, body)
+    assert (refused.status_code, refused.json()["detail"]) == (404, f"File {'0' * 36} not found")
+
+
+def test_a_file_whose_lines_nobody_counted_is_no_batch(gateway, tenant):
+    for content, name in ((lines(), "notes.txt"), (b'{"mod\\u0065l": 1}\n', "lines.jsonl")):
+        answer = httpx.post(
+            f"{gateway.url}/v1/files",
+            files={"file": (name, content)},
+            data={"purpose": "ocr"} if name == "notes.txt" else {"purpose": "batch"},
+            headers=tenant.headers,
+            trust_env=False,
+        )
+        body = {"endpoint": "/v1/chat/completions", "input_files": [answer.json()["id"]]}
+        refused = post(gateway.url, tenant, JOBS, body)
+        assert (refused.status_code, refused.json()["code"]) == (422, "batch_not_counted")
+
+
+def test_due_jobs_are_found_whosesoever_they_are(gateway, tenant):
+    body = {"endpoint": "/v1/chat/completions", "requests": [json.loads(lines(1))]}
+    assert post(gateway.url, tenant, JOBS, body).is_success
+    job = job_of(tenant)
+    with scope.tenant(tenant.organization.id):
+        BatchJob.objects.filter(pk=job.pk).update(next_check_at=job.created_at)
+    assert (job.organization_id, job.id) in batches.take_due()
+    assert (job.organization_id, job.id) not in batches.take_due()

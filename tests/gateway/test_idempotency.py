@@ -1,0 +1,139 @@
+"""A call under an Idempotency-Key is made once; its answer lies sealed, and for minutes only."""
+
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import httpx
+import pytest
+from django.utils import timezone
+
+from tenants.access import idempotency
+from tenants.access.models import TenantRequest
+from tenants.common import scope
+from tests.gateway import tenancy
+from tests.gateway.tenancy import SMALL, eventually, post, question
+from tests.keys.keyring import name_of
+from tests.mistral.far_side import answering, reset
+
+pytestmark = pytest.mark.xdist_group("gateway")
+PATH = "/v1/chat/completions"
+
+
+def ask(url, tenant, key="once-1", text="Say hello", path=PATH, **more) -> httpx.Response:
+    return post(url, tenant, path, question(text, **more), **{"idempotency-key": key})
+
+
+def rows(tenant) -> list[TenantRequest]:
+    with scope.tenant(tenant.organization.id):
+        return list(TenantRequest.objects.filter(organization=tenant.organization))
+
+
+def test_a_repeated_call_gets_the_same_answer_and_costs_once(gateway, mistral, tenant):
+    first = ask(gateway.url, tenant)
+    again = ask(gateway.url, tenant)
+    assert again.content == first.content
+    assert again.headers["content-type"] == first.headers["content-type"]
+    assert again.headers["idempotent-replayed"] == "true"
+    assert "idempotent-replayed" not in first.headers
+    assert mistral.state.ledger.total(key=name_of(tenant.plain)).calls == 1
+    assert len(tenant.settled()) == 1
+    assert ask(gateway.url, tenant, "once-2").json()["id"] != first.json()["id"]
+
+
+def test_a_key_belongs_to_one_request(gateway, tenant):
+    assert ask(gateway.url, tenant).is_success
+    other = ask(gateway.url, tenant, text="Something else")
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+    odd = ask(gateway.url, tenant, "white space")
+    assert (odd.status_code, odd.json()["code"]) == (400, "idempotency_key_malformed")
+    assert len(tenant.settled()) == 1
+
+
+def test_keys_of_other_tokens_are_other_keys(gateway, made_up):
+    one, two = tenancy.make(made_up), tenancy.make(made_up)
+    assert ask(gateway.url, one).json()["id"] != ask(gateway.url, two).json()["id"]
+
+
+def test_of_many_at_once_one_is_made_and_the_others_wait_or_are_told(gateway, mistral, made_up):
+    tenant = tenancy.make(made_up, mistral={"directives": {"delay": 0.5}})
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda _: ask(gateway.url, tenant), range(6)))
+    made = [answer for answer in answers if answer.is_success]
+    told = [answer for answer in answers if not answer.is_success]
+    assert made
+    assert {answer.json()["code"] for answer in told} <= {"idempotency_in_progress"}
+    assert all(int(answer.headers["retry-after"]) >= 1 for answer in told)
+    assert mistral.state.ledger.total(key=name_of(tenant.plain)).calls == 1
+
+
+def test_what_was_refused_may_be_tried_again(gateway, mistral, tenant):
+    mistral.state.change(name_of(tenant.plain), behaviour={"error": "rate_limited"})
+    assert ask(gateway.url, tenant).status_code == 429
+    mistral.state.change(name_of(tenant.plain), behaviour={})
+    tenant.limit("0.00")
+    assert ask(gateway.url, tenant).status_code == 402
+    tenant.limit("5.00")
+    assert ask(gateway.url, tenant).is_success
+
+
+def test_what_may_have_cost_is_not_made_again(scripted, tenant):
+    scripted.script = lambda _request, connection: reset(connection)
+    assert ask(scripted.url, tenant).status_code == 502
+    scripted.script = answering(200, {"model": SMALL, "choices": []})
+    sent = len(scripted.far_side.requests)
+    again = ask(scripted.url, tenant)
+    assert (again.status_code, again.json()["code"]) == (409, "idempotency_answer_lost")
+    assert len(scripted.far_side.requests) == sent
+
+
+def test_a_stream_is_made_each_time(gateway, mistral, tenant):
+    for _ in range(2):
+        assert ask(gateway.url, tenant, stream=True).is_success
+    assert mistral.state.ledger.total(key=name_of(tenant.plain)).calls == 2
+    assert rows(tenant) == []
+
+
+def test_nothing_readable_is_kept_and_nothing_for_long(scripted, tenant):
+    canary = "zanzibar-canary-prompt"
+    reply = {"model": SMALL, "choices": [{"message": {"content": f"answer-{canary}"}}]}
+    scripted.script = answering(200, reply)
+    assert ask(scripted.url, tenant, f"key-{canary}", text=canary).is_success
+    (row,) = rows(tenant)
+    shown = json.dumps({name: str(value) for name, value in vars(row).items()})
+    assert canary not in shown
+    assert canary.encode() not in bytes(row.body or b"")
+    idempotency.sweep()
+    assert len(rows(tenant)) == 1
+    with scope.tenant(tenant.organization.id):
+        TenantRequest.objects.filter(pk=row.pk).update(
+            created_at=timezone.now() - timedelta(minutes=11)
+        )
+    idempotency.sweep()
+    assert rows(tenant) == []
+
+
+def test_an_answer_too_long_to_keep_is_not_made_again(scripted, tenant):
+    big = {"model": SMALL, "choices": [{"message": {"content": "x" * 1_100_000}}]}
+    scripted.script = answering(200, big)
+    assert ask(scripted.url, tenant).is_success
+    again = ask(scripted.url, tenant)
+    assert (again.status_code, again.json()["code"]) == (409, "idempotency_answer_lost")
+
+
+def test_a_running_call_holds_its_key(scripted, tenant):
+    go_on = threading.Event()
+
+    def script(request, connection) -> None:
+        go_on.wait(10)
+        answering(200, {"model": SMALL, "choices": []})(request, connection)
+
+    scripted.script = script
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(ask, scripted.url, tenant)
+        eventually(lambda: rows(tenant))
+        second = ask(scripted.url, tenant)
+        go_on.set()
+        assert first.result().is_success
+    assert (second.status_code, second.json()["code"]) == (409, "idempotency_in_progress")

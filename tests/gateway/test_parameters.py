@@ -1,0 +1,87 @@
+"""What OpenAI's SDK sends and Mistral refuses is renamed or left out, and the answer says so."""
+
+import json
+
+import pytest
+from openai import OpenAI
+
+from tests.gateway import tenancy
+from tests.gateway.tenancy import SMALL, post, question
+from tests.mistral.far_side import answering
+
+pytestmark = pytest.mark.xdist_group("gateway")
+PATH = "/v1/chat/completions"
+ANSWER = {"model": SMALL, "choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 1}}
+
+
+def test_the_openai_sdk_may_say_what_it_says_to_openai(gateway, tenant):
+    with OpenAI(api_key=tenant.token, base_url=f"{gateway.url}/v1", max_retries=0) as client:
+        raw = client.chat.completions.with_raw_response.create(
+            model=SMALL,
+            messages=[{"role": "user", "content": "Tell me everything that you know"}],
+            max_completion_tokens=4,
+            seed=7,
+            store=False,
+            user="somebody",
+        )
+        changed = raw.headers["x-aim-changed"]
+        usage = raw.parse().usage
+        assert usage is not None
+        assert usage.completion_tokens <= 4
+        chunks = list(
+            client.chat.completions.create(
+                model=SMALL,
+                messages=[{"role": "user", "content": "Hello"}],
+                stream=True,
+                stream_options={"include_usage": True},
+            )
+        )
+    assert chunks[-1].usage
+    assert set(changed.split(", ")) == {
+        "max_completion_tokens=max_tokens",
+        "seed=random_seed",
+        "store=dropped",
+        "user=dropped",
+    }
+
+
+def test_the_openai_sdk_embeds_as_it_does_by_default(gateway, made_up):
+    tenant = tenancy.make(made_up, mistral_model="mistral-embed")
+    with OpenAI(api_key=tenant.token, base_url=f"{gateway.url}/v1", max_retries=0) as client:
+        plain = client.embeddings.create(
+            model="mistral-embed", input=["one"], encoding_format="float"
+        )
+        packed = client.embeddings.create(model="mistral-embed", input=["one"], user="me")
+    assert packed.data[0].embedding == pytest.approx(plain.data[0].embedding, abs=1e-6)
+
+
+def test_a_cap_by_its_other_name_bounds_what_is_held(scripted, tenant):
+    scripted.script = answering(200, ANSWER)
+    tenant.limit("0.001")
+    body = question(max_completion_tokens=10)
+    assert post(scripted.url, tenant, PATH, body).is_success
+    assert json.loads(scripted.received.body) == {**question(), "max_tokens": 10, "model": SMALL}
+    both = question(max_completion_tokens=100_000, max_tokens=5)
+    answer = post(scripted.url, tenant, PATH, both)
+    assert answer.headers["x-aim-changed"] == "max_completion_tokens=dropped"
+    assert json.loads(scripted.received.body)["max_tokens"] == 5
+
+
+def test_they_can_be_refused_or_let_through(scripted, tenant):
+    scripted.script = answering(200, ANSWER)
+    sent = len(scripted.far_side.requests)
+    body = question(store=True, user="me")
+    refused = post(scripted.url, tenant, PATH, body, **{"x-aim-parameters": "refuse"})
+    assert (refused.status_code, refused.json()["code"]) == (422, "unsupported_parameter")
+    assert len(scripted.far_side.requests) == sent
+    passed = post(scripted.url, tenant, PATH, body, **{"x-aim-parameters": "pass"})
+    assert "x-aim-changed" not in passed.headers
+    assert json.loads(scripted.received.body) == {**body, "model": SMALL}
+    odd = post(scripted.url, tenant, PATH, body, **{"x-aim-parameters": "maybe"})
+    assert odd.status_code == 400
+
+
+def test_what_would_change_the_answer_is_mistrals_to_refuse(gateway, tenant):
+    answer = post(gateway.url, tenant, PATH, question(logprobs=True))
+    assert (answer.status_code, answer.json()["source"]) == (422, "provider")
+    assert "x-aim-changed" not in answer.headers
