@@ -271,6 +271,8 @@ class _Stream:
             self._is_over = True
             self._judge(tail.finish(), is_whole=is_whole)
             self._left.cancel()
+            # granian's future keeps its callback, which keeps us: no collector sees the circle.
+            del self._left
             settle_call(self._call, self._seen)
         if is_whole:
             await self._exchange.send({"type": "http.response.body", "body": b""})
