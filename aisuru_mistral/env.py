@@ -304,6 +304,11 @@ class Environment:
         return self._integer("KEY_RECHECK_SECONDS", 180, 1, 3600)
 
     @cached_property
+    def data_key_days(self) -> int:
+        """How old an organization's data key may become (``DATA_KEY_DAYS``)."""
+        return self._integer("DATA_KEY_DAYS", 365, 1, 3650)
+
+    @cached_property
     def metrics_token(self) -> str | None:
         """Bearer token that opens ``/metrics`` beyond loopback (``METRICS_TOKEN``)."""
         return self.text("METRICS_TOKEN")

@@ -13,6 +13,7 @@ try:
         for key_id, key in ENV.encryption_keyring
     )
     VAULT = ENV.vault
+    DATA_KEY_DAYS = ENV.data_key_days
     DATABASE_URL = ENV.database_url
     BROKER_URL = ENV.celery_broker_url
     MISTRAL_API_URL = ENV.mistral_api_url
@@ -145,6 +146,7 @@ CELERY_BEAT_SCHEDULE = {
         "keys.notice_expiring": 3_600,
         "keys.audit_custody": 86_400,
         "keys.destroy_intake_keys": 3_600,
+        "organizations.rotate_data_keys": 86_400,
         "spend.recover_orphans": 15,
         "spend.roll_up": 10,
         "spend.tell_of_limits": 15,

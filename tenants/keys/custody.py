@@ -61,6 +61,18 @@ def borrow_waiting(key: MistralKey, waiting: KeyReplacement) -> Secret[str]:
 
 
 def _open(key: MistralKey, holder: MistralKey | KeyReplacement) -> Secret[str]:
+    try:
+        return _open_as_read(key, holder)
+    except UndecryptableError:
+        # Since it was read it may have been sealed anew, and its old data key destroyed.
+        rows = MistralKey.objects if isinstance(holder, MistralKey) else KeyReplacement.objects
+        fresh = rows.filter(pk=holder.pk).first()
+        if fresh is None or fresh.data_key_version == holder.data_key_version:
+            raise
+    return _open_as_read(key, fresh)
+
+
+def _open_as_read(key: MistralKey, holder: MistralKey | KeyReplacement) -> Secret[str]:
     if holder.sealed is None:
         raise UndecryptableError
     try:

@@ -94,8 +94,12 @@ def take_over(actor: Actor, key: MistralKey, waiting: KeyReplacement, claim: UUI
         if withdraw(key):
             slots.done(actor, key, "key.replacement_withdrawn", ["secret"])
         return False
+    # Locked and read anew: a rotation of the data key may have sealed it anew, or be about to.
+    box = KeyReplacement.objects.select_for_update(no_key=True).filter(pk=waiting.pk).first()
+    if box is None:
+        return False
     won = mine.update(
-        **{name: getattr(waiting, name) for name in slots.SECRET},
+        **{name: getattr(box, name) for name in slots.SECRET},
         expires_on=waiting.expires_on,
         status=waiting.status,
         verdict_code=waiting.verdict_code,

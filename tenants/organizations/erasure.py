@@ -29,7 +29,9 @@ def destroy_data_keys(organization: Organization) -> int:
     """Destroy the data keys, and tell how many.
 
     It waits for whoever seals something with them at this moment; whoever comes later finds none.
+    The lock on the organization keeps a rotation from making another meanwhile.
     """
+    Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
     destroyed, _by_model = DataKey.objects.filter(organization=organization).delete()
     return destroyed
 

@@ -7,6 +7,9 @@ was killed is continued by running it again, and traffic goes on throughout.
 from collections import Counter
 from collections.abc import Generator
 
+from django.conf import settings
+from django.db import connection
+
 from tenants.common import scope
 from tenants.organizations import data_keys, intake_keys, walking
 from tenants.organizations.models import Organization
@@ -21,8 +24,29 @@ def organization_count() -> int:
 def rotate() -> Generator[Counter[str]]:
     """Re-wrap organization after organization; yield, for each, which master keys wrap it now.
 
-    The intake keys, which belong to no organization, come last.
+    Raises:
+        KeyringUnavailableError: a master key cannot be asked now; run it again later.
     """
     for organization_id in walking.organization_ids():
         yield data_keys.rewrap_all(organization_id)
-    yield intake_keys.rewrap_all()
+
+
+def rotate_intake_keys() -> Counter[str]:
+    """Re-wrap the intake keys, which belong to no organization; count what wraps them now."""
+    return intake_keys.rewrap_all()
+
+
+def master_keys_in_use() -> Counter[str]:
+    """Count what each master key wraps now, in all of the database and in one query.
+
+    This, and not what a walk saw, proves that a master key is used no more.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT key_id, boxes FROM organizations_master_keys()")
+        return Counter(dict(cursor.fetchall()))
+
+
+def missing_master_keys() -> list[str]:
+    """Name the master keys that something is wrapped by and that this keyring has not."""
+    known = {key_id for key_id, _key in settings.ENCRYPTION_KEYRING}
+    return sorted(master_keys_in_use().keys() - known)

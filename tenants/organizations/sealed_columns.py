@@ -1,19 +1,47 @@
 """The register of columns that hold bytes: which are sealed, with what, and which are not, and why.
 
-Whoever adds a column of bytes enters it here, or a test fails. A sealed column must be shredded
-when its organization is erased, and re-wrapped or short-lived when the keyring rotates.
+Whoever adds a column of bytes enters it here, or a test fails. What is sealed with the data key
+says how it is bound, so that data-key rotation can seal it anew and the nightly audit can open it;
+it must be shredded when its organization is erased. Whoever copies a box from one row to another
+locks the row it comes from: rotation might destroy the data key of a copy it cannot see.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-#: Sealed, by ``app.Model.column``: with which key.
-SEALED: Mapping[str, str] = {
-    "organizations.DataKey.wrapped": "a master key of the keyring; rotate_keyring re-wraps it",
-    "organizations.IntakeKey.wrapped": "a master key of the keyring; re-wrapped, dies in a day",
-    "keys.MistralKey.sealed": "the organization's data key",
-    "keys.KeyReplacement.sealed": "the organization's data key",
-    "accounting.AdminKey.sealed": "the organization's data key",
-    "access.TenantRequest.body": "the organization's data key; dies in a day",
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """Sealed with the organization's data key, whose version the row has in ``data_key_version``.
+
+    Attributes:
+        slot: the slot of its place.
+        version: which field has the version of its place.
+        row: which field has the id of its place.
+        workspace: which field, of the row or one it refers to, has its workspace; None: none.
+    """
+
+    slot: str
+    version: str
+    row: str = "id"
+    workspace: str | None = None
+
+
+#: Sealed with the organization's data key, by ``app.Model.column``.
+BY_DATA_KEY: Mapping[str, Sealed] = {
+    "keys.MistralKey.sealed": Sealed("mistral-key", "secret_version", workspace="workspace_id"),
+    "keys.KeyReplacement.sealed": Sealed(
+        "mistral-key", "secret_version", row="key_id", workspace="key__workspace_id"
+    ),
+    "accounting.AdminKey.sealed": Sealed("admin-key", "secret_version"),
+    # Dies in a day.
+    "access.TenantRequest.body": Sealed("idempotent-answer", "data_key_version"),
+}
+
+#: Wrapped by a master key of the keyring.
+BY_MASTER_KEY: Mapping[str, str] = {
+    "organizations.DataKey.wrapped": "rotate_keyring re-wraps it",
+    "organizations.IntakeKey.wrapped": "rotate_keyring re-wraps it; dies in a day",
 }
 
 #: Not sealed: why that is no loss.
