@@ -1,9 +1,16 @@
-"""The Celery application: its settings come from Django's, its tasks from the rooms."""
+"""The Celery application: its settings come from Django's, its tasks from the rooms.
+
+A worker that starts may have another keyring than the one before: it has custody audited at once.
+"""
 
 import os
+from typing import Any
 
 from celery import Celery
+from celery.signals import worker_ready
 from django.conf import settings
+
+from tenants.common.queue import enqueue_on_commit
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aisuru_mistral.settings")  # noqa: TID251 - before settings exist
 
@@ -11,3 +18,9 @@ app = Celery("aisuru_mistral")
 app.conf.update(settings.CELERY)
 app.conf.beat_schedule = settings.CELERY_BEAT_SCHEDULE
 app.autodiscover_tasks()
+
+
+@worker_ready.connect
+def audit_custody_at_start(**_: Any) -> None:
+    """Have every stored secret opened once."""
+    enqueue_on_commit(app.tasks["keys.audit_custody"])

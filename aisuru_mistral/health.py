@@ -5,8 +5,9 @@ migration of this code is applied. ``/metrics`` is for the machine itself, or wi
 """
 
 import hmac
+import time
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from ipaddress import ip_address
 
 import structlog
@@ -17,8 +18,11 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from tenants.access.errors import answer, not_found, read_only
+from tenants.organizations import rotation
 
 log = structlog.get_logger(__name__)
+
+_MINUTE = 60
 
 _UNSAFE_LOGIN = """
     SELECT rolsuper OR rolbypassrls OR EXISTS (
@@ -37,9 +41,15 @@ def live(_request: HttpRequest) -> HttpResponse:
 
 @read_only
 def ready(_request: HttpRequest) -> HttpResponse:
-    """Tell whether requests can be served: 200, or 503 with the checks that fail."""
+    """Tell whether requests can be served: 200, or 503 with the checks that fail.
+
+    A keyring that lacks a master key in use takes its keys down and nobody else's: the service is
+    ready then, and says that it is ``degraded``.
+    """
     failing = [name for name, check in _CHECKS.items() if not _passes(name, check)]
     document = {"status": "failing" if failing else "ready", "failing": failing}
+    if not failing and not _passes("keyring", _keyring_is_complete):
+        document["degraded"] = ["keyring"]
     return JsonResponse(document, status=503 if failing else 200)
 
 
@@ -76,6 +86,19 @@ def _is_migrated() -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SELECT app, name FROM django_migrations")
         return _migrations() <= set(cursor.fetchall())
+
+
+def _keyring_is_complete() -> bool:
+    """Compare the keyring with what is in use; the answer holds for a minute."""
+    return not _missing_master_keys(int(time.monotonic() // _MINUTE))
+
+
+@lru_cache(maxsize=1)
+def _missing_master_keys(_minute: int) -> list[str]:
+    missing = rotation.missing_master_keys()
+    if missing:
+        log.error("master_keys_missing", key_ids=missing)
+    return missing
 
 
 @cache

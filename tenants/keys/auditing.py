@@ -1,35 +1,91 @@
-"""The nightly audit of custody: every stored secret is opened once, and what does not open is told.
+"""The audit of custody, nightly and at start: every stored secret is opened once, and told if lost.
 
 Nothing is sent anywhere. A key that does not open is made due; its check then finds the same and
-makes it ``undecryptable``, by the rules of every other check. It walks one organization at a time.
+makes it ``undecryptable``, by the rules of every other check. One that opens again is made due too,
+and becomes what it was. It walks one organization at a time, and opens with no transaction open. A
+key service that does not answer says nothing about a key: then nothing changes.
 """
 
+from collections import Counter
 from uuid import UUID
 
 import structlog
 from django.db.models.functions import Now
 
 from tenants.common import scope
-from tenants.keys import slots
-from tenants.keys.models import KeyStatus, MistralKey
-from tenants.organizations import walking
+from tenants.common.problems import Unavailable
+from tenants.keys.models import KeyReplacement, KeyStatus, MistralKey
+from tenants.organizations import boxes, data_keys, rotation, walking
+from tenants.organizations.data_keys import OpeningError, WrappedKey
+from tenants.organizations.sealed_columns import BY_DATA_KEY
 
 log = structlog.get_logger(__name__)
 
+_KEYS = "keys.MistralKey.sealed"
+_WAITING = "keys.KeyReplacement.sealed"
+_OPENED, _LOST, _UNANSWERED = "opened", "lost", "unanswered"
+
 
 def find_unopened() -> list[tuple[UUID, UUID]]:
-    """Open every secret; make due, and return, the keys that do not open and are not known to."""
-    found: list[tuple[UUID, UUID]] = []
-    opened = 0
+    """Open every secret; make due, and return, the keys whose status is not what that found."""
+    changed: list[tuple[UUID, UUID]] = []
+    seen: Counter[str] = Counter()
     for organization_id in walking.organization_ids():
-        with scope.tenant(organization_id):
-            keys = MistralKey.objects.filter(revoked_at=None).exclude(
-                status=KeyStatus.UNDECRYPTABLE
-            )
-            lost = [key.pk for key in keys.iterator(chunk_size=500) if not slots.opens(key)]
-            MistralKey.objects.filter(pk__in=lost).update(next_check_at=Now())
-            opened += keys.count() - len(lost)
-        found += [(organization_id, key_id) for key_id in lost]
-    tell = log.error if found else log.info
-    tell("custody_audited", opened=opened, lost=len(found))
-    return found
+        found = _audit(organization_id, seen)
+        changed += [(organization_id, key_id) for key_id in found]
+    missing = rotation.missing_master_keys()
+    is_well = not (seen[_LOST] or seen[_UNANSWERED] or missing)
+    tell = log.info if is_well else log.error
+    tell(
+        "custody_audited",
+        opened=seen[_OPENED],
+        lost=seen[_LOST],
+        unanswered=seen[_UNANSWERED],
+        changed=len(changed),
+        missing_master_keys=missing,
+    )
+    return changed
+
+
+def _audit(organization_id: UUID, seen: Counter[str]) -> list[UUID]:
+    """Open the secrets of one organization; return the keys to be checked."""
+    with scope.tenant(organization_id):
+        keys = {key.version: key for key in data_keys.all_of(organization_id)}
+    lost: dict[str, set[UUID]] = {column: set() for column in BY_DATA_KEY}
+    opened: set[UUID] = set()
+    for column in BY_DATA_KEY:
+        for page in boxes.pages(organization_id, column):
+            for box in page:
+                outcome = _try(box, keys)
+                seen[outcome] += 1
+                if outcome == _LOST:
+                    lost[column].add(box.pk)
+                elif outcome == _OPENED and column == _KEYS:
+                    opened.add(box.pk)
+    elsewhere = {column: len(rows) for column, rows in lost.items() if rows and column != _KEYS}
+    if elsewhere:
+        log.error("custody_lost", organization_id=str(organization_id), boxes=elsewhere)
+    with scope.tenant(organization_id):
+        waiting = KeyReplacement.objects.filter(pk__in=lost[_WAITING])
+        behind = waiting.exclude(status=KeyStatus.UNDECRYPTABLE).values_list("key_id", flat=True)
+        known = MistralKey.objects.filter(revoked_at=None)
+        broken = known.filter(pk__in=lost[_KEYS]).exclude(status=KeyStatus.UNDECRYPTABLE)
+        healed = known.filter(pk__in=opened, status=KeyStatus.UNDECRYPTABLE)
+        due = [
+            *broken.values_list("pk", flat=True),
+            *healed.values_list("pk", flat=True),
+            *(key_id for key_id in behind if key_id not in lost[_KEYS]),
+        ]
+        known.filter(pk__in=due).update(next_check_at=Now())
+    return due
+
+
+def _try(box: boxes.Box, keys: dict[int, WrappedKey]) -> str:
+    """Open a box and drop what was in it."""
+    try:
+        box.open(keys[box.key_version])
+    except (KeyError, OpeningError):
+        return _LOST
+    except Unavailable:
+        return _UNANSWERED
+    return _OPENED

@@ -26,7 +26,7 @@ from tenants.vault.keyring import keyring as own_keyring
 from tests import factories
 from tests.factories import ACTOR
 from tests.keys.keyring import registered
-from tests.vault.rings import ring_of, some_key
+from tests.vault.rings import forget, ring_of, some_key
 
 PLAINS = ["HQSxGm3vTb8yLw5kZr2nXc7dJp4fUg6Y", "KcVfPq9sWm2hBt6xRj4yNd8gLz5vTa3Q"]
 
@@ -42,7 +42,8 @@ def keyring(monkeypatch):
             ring._keys |= mine._keys
         monkeypatch.setattr("tenants.vault.envelope.keyring", lambda: ring)
 
-    return use
+    yield use
+    forget("other")
 
 
 def versions(organization) -> list[int]:

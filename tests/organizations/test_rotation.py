@@ -8,7 +8,6 @@ from collections import Counter
 from pathlib import Path
 from uuid import uuid4
 
-import psycopg
 import pytest
 from django.conf import settings
 
@@ -20,8 +19,8 @@ from tenants.vault import keyring as keyring_module
 from tenants.vault.aead import AeadKey, OpeningError
 from tenants.vault.envelope import Place
 from tests import factories
-from tests.postgres import owner_url, service_environment
-from tests.vault.rings import ring_of
+from tests.postgres import service_environment
+from tests.vault.rings import forget, ring_of
 
 OLD = AeadKey("old", os.urandom(32))
 NEW = AeadKey("new", os.urandom(32))
@@ -44,13 +43,7 @@ def keyring(monkeypatch):
     yield use
     monkeypatch.undo()
     keyring_module.keyring.cache_clear()
-    put_everything_back()
-
-
-def put_everything_back():
-    with psycopg.connect(owner_url()) as owner:
-        owner.execute("DELETE FROM organizations_datakey WHERE wrapped LIKE %s", [b"\x01\x03old%"])
-        owner.execute("DELETE FROM organizations_datakey WHERE wrapped LIKE %s", [b"\x01\x03new%"])
+    forget("old", "new")
 
 
 def sealed(organization, text: str):

@@ -2,9 +2,12 @@
 
 import os
 
+import psycopg
+
 from tenants.vault.aead import AeadKey
 from tenants.vault.keyring import Keyring
 from tenants.vault.keys import LocalKey
+from tests.postgres import owner_url
 
 
 def ring_of(*keys: AeadKey) -> Keyring:
@@ -15,3 +18,15 @@ def ring_of(*keys: AeadKey) -> Keyring:
 def some_key(key_id: str) -> AeadKey:
     """Make a local key."""
     return AeadKey(key_id, os.urandom(32))
+
+
+def forget(*key_ids: str) -> None:
+    """Delete what made-up master keys wrapped: other tests' keyrings know nothing of them."""
+    with psycopg.connect(owner_url()) as owner:
+        for key_id in key_ids:
+            header = bytes([1, len(key_id)]) + key_id.encode()
+            for table in ("organizations_datakey", "organizations_intakekey"):
+                owner.execute(
+                    f"DELETE FROM {table} WHERE substring(wrapped FOR %s) = %s",
+                    [len(header), header],
+                )
