@@ -28,6 +28,7 @@ from tenants.access.pagination import DEFAULT_LIMIT, MAX_LIMIT
 from tenants.access.permissions import HasScopes
 from tenants.api.fields import read_id
 from tenants.api.schema import describe
+from tenants.keys import tripwire
 from tenants.organizations.audit import Actor
 
 _LONGEST_NAME = 64
@@ -198,17 +199,20 @@ def endpoint(
         def view_method(view: ApiView, request: Request, **ids: UUID) -> HttpResponse:
             principal = principal_of(request)
 
+            def whose() -> UUID | None:
+                return tenancy.locate_named(principal, ids or _ids(request.data))
+
             def work() -> HttpResponse:
                 asked = data = _checked(query or Nothing, _query(request))
                 if reads_body:
                     data = _checked(takes or Nothing, request.data, partial=method == "patch")
+                    data = tripwire.screen_members(data, whose=whose)
                 reply = handler(view, Call(request, principal, data, asked), **ids)
                 return _response(reply, gives[reply.status])
 
             if method != "post":
                 return work()
-            organization_id = tenancy.locate_named(principal, ids or _ids(request.data))
-            return idempotency.once(request, organization_id, lambda: view.finished(work))
+            return idempotency.once(request, whose(), lambda: view.finished(work))
 
         decorated: Any = describe(
             operation_id=operation_id,

@@ -26,6 +26,7 @@ from tenants.gateway.refusals import JSON
 from tenants.gateway.relay import Exchange, Message, Receive, Relay, Send
 from tenants.gateway.shelf import Shelf, owner_of
 from tenants.gateway.snapshots import Picture, Pictures
+from tenants.gateway.tripwire import Place, screen, suspects
 from tenants.gateway.writer import Writer
 from tenants.mistral.headers import forwarded
 from tenants.mistral.stream import PoolLimits, PoolTimeouts, UpstreamPool
@@ -118,6 +119,7 @@ class Gateway:
         message_id = requests.message_id(headers.get(b"x-message-id"))
         if endpoint is not None:
             body = await _body(exchange.receive, headers, parts.bounds, parts.patience)
+            body = await _without_secrets(body, picture)
             mode = parameters.mode_of(headers.get(parameters.HEADER))
             request = requests.read(endpoint, body, picture.snapshot.model, mode)
             if request.adapted:
@@ -274,6 +276,14 @@ def _asked(
         return b""
 
     return Asked(picture, owner_of(picture.snapshot), headers, query, body, piece)
+
+
+async def _without_secrets(body: bytes, picture: Picture) -> bytes:
+    """Mask secrets of ours in a prompt, and have their owner told; nearly always it is one look."""
+    if found := suspects(body):
+        owner = picture.snapshot.organization.id
+        return await screen(body, found, seen_in=owner, place=Place.PROMPT)
+    return body
 
 
 async def _part(receive: Receive, patience: Patience) -> Message:

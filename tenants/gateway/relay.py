@@ -22,6 +22,7 @@ from tenants.gateway.encodings import Unpacker, plain
 from tenants.gateway.endpoints import Kind
 from tenants.gateway.refusals import Headers
 from tenants.gateway.tail import StreamTail, Told
+from tenants.gateway.tripwire import Place, Spoken, screen, suspects
 from tenants.gateway.uploads import Upload
 from tenants.gateway.usage import Observation, note
 from tenants.mistral.brief import BriefSending
@@ -191,7 +192,7 @@ class Relay:
         cost = settle_call(call, seen)
         if cost.state is not PriceState.UNPRICED and not call.is_kept:
             headers.append((b"x-aim-cost", _price_tag(cost)))
-        await exchange.answer(answer.status, headers, _without_key(body, call))
+        await exchange.answer(answer.status, headers, await _without_secrets(body, call))
 
     async def _refusal(
         self, exchange: Exchange, call: Call, answer: UpstreamResponse, seen: Observation
@@ -245,6 +246,7 @@ class _Stream:
         self._limit = limit
         self._drained = 0
         self._is_over = False
+        self._spoken = Spoken()
         self._left = asyncio.ensure_future(exchange.receive())
         self._left.add_done_callback(self._hurry)
 
@@ -276,6 +278,7 @@ class _Stream:
             settle_call(self._call, self._seen)
         if is_whole:
             await self._exchange.send({"type": "http.response.body", "body": b""})
+            await self._spoken.judge(self._call.intent.organization_id)
 
     async def _hand_on(self, chunk: bytes) -> bool:
         """Give the caller a chunk, or count it when there is nobody; False when it is enough."""
@@ -283,6 +286,8 @@ class _Stream:
             self._drained += len(chunk)
             return self._drained <= self._bounds.drain_bytes
         shown = _without_key(chunk, self._call)
+        if self._spoken.hear(shown):
+            shown = await _without_secrets(shown, self._call)
         await self._exchange.send({"type": "http.response.body", "body": shown, "more_body": True})
         return True
 
@@ -315,8 +320,16 @@ def _failed(error: MistralError, call: Call, seen: Observation) -> Problem:
     return refusals.unanswered(error)
 
 
+async def _without_secrets(body: bytes, call: Call) -> bytes:
+    """Mask the key, should an answer quote it, and other secrets of ours; else the same bytes."""
+    body = _without_key(body, call)
+    if found := suspects(body):
+        owner = call.intent.organization_id
+        return await screen(body, found, seen_in=owner, place=Place.ANSWER)
+    return body
+
+
 def _without_key(body: bytes, call: Call) -> bytes:
-    """Mask the key, should an answer quote it; otherwise the very same bytes."""
     if call.key.reveal().encode() not in body:
         return body
     return mask_key_shaped(body, secrets=(call.key,))

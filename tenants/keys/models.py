@@ -104,6 +104,7 @@ class MistralKey(TenantRow):
         ]
         indexes = [
             models.Index(fields=["organization", "workspace", "-id"], name="key_list_idx"),
+            models.Index(fields=["fingerprint"], name="key_fingerprint_idx"),
             models.Index(
                 fields=["next_check_at"],
                 condition=models.Q(next_check_at__isnull=False),
@@ -141,7 +142,8 @@ class KeyReplacement(TenantRow):
 
     class Meta:
         indexes = [
-            models.Index(fields=["organization", "fingerprint"], name="replacement_secret_idx")
+            models.Index(fields=["organization", "fingerprint"], name="replacement_secret_idx"),
+            models.Index(fields=["fingerprint"], name="replacement_fingerprint_idx"),
         ]
 
     def __str__(self) -> str:

@@ -16,7 +16,7 @@ from django.db.models import Model, QuerySet
 from tenants.common import scope
 from tenants.common.secrets import Secret
 from tenants.organizations import data_keys
-from tenants.organizations.data_keys import WrappedKey
+from tenants.organizations.data_keys import OpeningError, WrappedKey
 from tenants.organizations.sealed_columns import BY_DATA_KEY, Sealed
 from tenants.vault.envelope import Place
 
@@ -40,14 +40,6 @@ class Box:
     key_version: int
     facts: dict[str, Any]
 
-    def place(self, key: WrappedKey) -> Place:
-        """Where it belongs when a data key seals it."""
-        bound = BY_DATA_KEY[self.column]
-        facts = self.facts | {"data_key_version": key.version}
-        workspace = facts[bound.workspace] if bound.workspace else None
-        row, version = facts[bound.row], facts[bound.version]
-        return Place(key.organization_id, workspace, row, bound.slot, version)
-
     def open(self, key: WrappedKey) -> Secret[str]:
         """Open it with the data key that sealed it.
 
@@ -55,7 +47,7 @@ class Box:
             OpeningError: it does not open.
             KeyringUnavailableError: nobody knows, for now.
         """
-        return data_keys.unseal(self.sealed, key=key, place=self.place(key))
+        return self._opened(key)[0]
 
     def seal_anew(self, old: WrappedKey, new: WrappedKey) -> bytes:
         """Open it, and seal it with another data key.
@@ -64,7 +56,25 @@ class Box:
             OpeningError: it does not open.
             KeyringUnavailableError: nobody knows, for now.
         """
-        return data_keys.seal(self.open(old), key=new, place=self.place(new))
+        plain, slot = self._opened(old)
+        return data_keys.seal(plain, key=new, place=self._place(new, slot))
+
+    def _opened(self, key: WrappedKey) -> tuple[Secret[str], str]:
+        *others, last = BY_DATA_KEY[self.column].slots
+        for slot in others:
+            try:
+                return data_keys.unseal(self.sealed, key=key, place=self._place(key, slot)), slot
+            except OpeningError:
+                continue
+        return data_keys.unseal(self.sealed, key=key, place=self._place(key, last)), last
+
+    def _place(self, key: WrappedKey, slot: str) -> Place:
+        """Where it belongs when a data key seals it."""
+        bound = BY_DATA_KEY[self.column]
+        facts = self.facts | {"data_key_version": key.version}
+        workspace = facts[bound.workspace] if bound.workspace else None
+        row, version = facts[bound.row], facts[bound.version]
+        return Place(key.organization_id, workspace, row, slot, version)
 
     def replace(self, sealed: bytes, key: WrappedKey) -> bool:
         """Put what was sealed anew in its place, if the row is as it was; inside the scope."""

@@ -15,16 +15,21 @@ class Sealed:
     """Sealed with the organization's data key, whose version the row has in ``data_key_version``.
 
     Attributes:
-        slot: the slot of its place.
+        slot: the slot of its place; several, if rows are of several kinds.
         version: which field has the version of its place.
         row: which field has the id of its place.
         workspace: which field, of the row or one it refers to, has its workspace; None: none.
     """
 
-    slot: str
+    slot: str | tuple[str, ...]
     version: str
     row: str = "id"
     workspace: str | None = None
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """The slots that a box may be in."""
+        return (self.slot,) if isinstance(self.slot, str) else self.slot
 
 
 #: Sealed with the organization's data key, by ``app.Model.column``.
@@ -35,7 +40,7 @@ BY_DATA_KEY: Mapping[str, Sealed] = {
     ),
     "accounting.AdminKey.sealed": Sealed("admin-key", "secret_version"),
     # Dies in a day.
-    "access.TenantRequest.body": Sealed("idempotent-answer", "data_key_version"),
+    "access.TenantRequest.body": Sealed(("idempotent-answer", "call-answer"), "data_key_version"),
 }
 
 #: Wrapped by a master key of the keyring.
