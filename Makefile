@@ -45,6 +45,8 @@ messages: setup ## collects the sentences for people and compiles their translat
 
 bench: setup ## the benchmarks, against a bare pass-through measured in the same run
 	$(python) -m bench
+	$(python) -m bench custody
+	$(python) -m bench leaks
 
 compile := .venv/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --python-version 3.12
 # From the main index alone: a folder of wheels made for this machine would leave out those of all others.

@@ -1,5 +1,7 @@
 """`python -m bench`: the gateway against bare pass-throughs, in one run and on one stub.
 
+`python -m bench custody` and `python -m bench leaks` are parts of their own.
+
 It prints tables; `--write` also puts them into docs/benchmarks.md. It takes a few minutes
 and touches nothing but loopback and a folder that it removes.
 """
@@ -26,6 +28,7 @@ from bench.wire import MODEL
 
 _LOADS = ((PLAIN, 1), (PLAIN, 16), (PLAIN, 64), (STREAM, 1), (STREAM, 16))
 _ROUNDS = 2
+_PARTS = ("custody", "leaks")
 _VERSIONS = (
     *("granian", "uvicorn", "uvloop", "httptools", "aiohttp", "pyreqwest", "httpx"),
     *("orjson", "psycopg", "Django"),
@@ -39,7 +42,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--write", action="store_true", help="also write docs/benchmarks.md")
     parser.add_argument("--seconds", type=float, default=1.5, help="of each single measurement")
+    parser.add_argument(
+        "part", nargs="?", choices=("gateway", *_PARTS), default="gateway", help="what to measure"
+    )
     arguments = parser.parse_args()
+    if arguments.part in _PARTS:
+        subprocess.run([sys.executable, "-m", f"bench.{arguments.part}"], cwd=ROOT, check=True)
+        return
     written = report.write(_run(arguments.seconds))
     print(written)
     if arguments.write:
@@ -64,7 +73,7 @@ def _run(seconds: float) -> Run:
         pair = Server.granian(PAIR, _SERVICE, environment, workers=2)
         servers += [stack.enter_context(gateway), stack.enter_context(pair)]
         cells = dict(_cells(servers, set_up, seconds))
-        from bench import ledger  # noqa: PLC0415 - Django is set up by the stage
+        from bench import ledger
 
         return Run(
             machine=machine,
