@@ -6,7 +6,7 @@ from tenants.common.row_security import DefinerFunction
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('organizations', '0003_mistral_workspace_of_a_workspace'),
+        ('organizations', '0004_former_time_zones'),
     ]
 
     operations = [

@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
     atomic = False  # indexes on big tables are made without stopping who writes
 
     dependencies = [
-        ('keys', '0002_what_a_key_is_at_mistral'),
+        ('keys', '0005_finding_keys_by_index'),
     ]
 
     operations = [
