@@ -29,6 +29,7 @@ from tenants.access.permissions import HasScopes
 from tenants.api.fields import read_id
 from tenants.api.schema import describe
 from tenants.keys import tripwire
+from tenants.mistral.masking import mask_key_shaped
 from tenants.organizations.audit import Actor
 
 _LONGEST_NAME = 64
@@ -55,7 +56,9 @@ class In(serializers.Serializer[Any]):
         """Check the members, and that there are no others."""
         unknown = [name for name in data if name not in self.fields] if _is_object(data) else []
         errors: dict[str, Any] = {
-            str(name)[:_LONGEST_NAME]: [self._refusal_of(name)] for name in unknown[:_MOST_UNKNOWN]
+            # A key that was pasted in the wrong place comes back neither here nor in a log.
+            mask_key_shaped(str(name))[:_LONGEST_NAME]: [self._refusal_of(name)]
+            for name in unknown[:_MOST_UNKNOWN]
         }
         try:
             value = super().to_internal_value(data)

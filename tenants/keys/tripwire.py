@@ -140,8 +140,15 @@ def screen_members(
         members: of the request.
         whose: tells in which organization it acts; asked only when there is a suspect.
     """
-    own = [one.reveal() for one in members.values() if isinstance(one, Secret)]
-    secrets = [one for one in own if isinstance(one, str) and len(one) >= _SHORTEST_SECRET]
+    pasted = [one.reveal() for one in members.values() if isinstance(one, Secret)]
+    # Also as people paste it: with white space, quotes or ``Bearer`` around it.
+    secrets = [
+        word.strip("\"'`")
+        for one in pasted
+        if isinstance(one, str)
+        for word in one.split()
+        if len(word) >= _SHORTEST_SECRET
+    ]
 
     def screened(value: Any) -> Any:
         if isinstance(value, str):

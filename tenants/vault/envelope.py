@@ -7,7 +7,7 @@ version. A box copied to another row, slot, workspace or organization does not o
 import hashlib
 import hmac
 import os
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from functools import cache
 from uuid import UUID
 
@@ -42,8 +42,11 @@ class Place:
 
     def associated(self) -> bytes:
         """Encode unambiguously: every field with its length."""
-        fields = [str(field or "").encode() for field in astuple(self)]
-        return b"".join(len(field).to_bytes(2) + field for field in fields)
+        # Named one by one: dataclasses.astuple copies every value deeply, for longer than it takes
+        # to encrypt.
+        parts = (self.organization, self.workspace, self.row, self.slot, self.version)
+        fields = [str(part or "").encode() for part in parts]
+        return b"".join([len(field).to_bytes(2) + field for field in fields])
 
 
 def new_data_key(place: Place) -> bytes:
