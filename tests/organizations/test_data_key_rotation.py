@@ -13,6 +13,8 @@ from django.utils import timezone
 
 from tenants.access.idempotency import _Tenant
 from tenants.access.models import TenantRequest
+from tenants.accounting import custody as accounting
+from tenants.accounting.models import AdminKey
 from tenants.common import scope
 from tenants.common.models import new_id
 from tenants.common.secrets import Secret
@@ -73,12 +75,29 @@ def kept_answer(organization) -> TenantRequest:
         )
 
 
+def kept_admin_key(organization) -> AdminKey:
+    row_id = new_id()
+    with scope.tenant(organization.id):
+        sealed, version = accounting.seal(
+            Secret("an admin key"), organization_id=organization.id, key_id=row_id, version=1
+        )
+        return AdminKey.objects.create(
+            id=row_id,
+            organization=organization,
+            last4="okey",
+            sealed=sealed,
+            data_key_version=version,
+            created_by="tests",
+        )
+
+
 @pytest.fixture
 def filled(organization, workspace):
     """An organization with something in every registered column, and what opens each."""
     key = registered(workspace, PLAINS[0])
     services.replace_secret(actor=ACTOR, key=key, plain=Secret(PLAINS[1]), grace_seconds=600)
     answer = kept_answer(organization)
+    admin_key = kept_admin_key(organization)
 
     def waiting() -> str:
         return custody.borrow_waiting(key, KeyReplacement.objects.get(key=key)).reveal()
@@ -92,6 +111,9 @@ def filled(organization, workspace):
             MistralKey.objects.get(pk=key.pk)
         ).reveal(),
         "keys.KeyReplacement.sealed": waiting,
+        "accounting.AdminKey.sealed": lambda: accounting.borrow(
+            AdminKey.objects.get(pk=admin_key.pk)
+        ).reveal(),
         "access.TenantRequest.body": answered,
     }
 
