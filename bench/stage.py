@@ -81,11 +81,11 @@ def _environment(folder: Path, url: str, mistral_url: str) -> dict[str, str]:
 def _furnish(environment: dict[str, str], owner_url: str) -> Stage:
     """Make the tenant as a user would: register a key, let it be judged, create a model."""
     os.environ.update(environment)  # noqa: TID251 - this process uses the services as servers do
-    import django
+    import django  # noqa: PLC0415 - the environment comes first
 
     django.setup()
-    from aisuru_mistral.simulator.server import SimulatorServer
-    from bench import tenant
+    from aisuru_mistral.simulator.server import SimulatorServer  # noqa: PLC0415
+    from bench import tenant  # noqa: PLC0415
 
     alphabet = string.ascii_letters + string.digits
     plain = "".join(secrets.choice(alphabet) for _ in range(32))
