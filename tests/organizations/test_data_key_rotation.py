@@ -4,6 +4,7 @@ import io
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -339,3 +340,18 @@ def test_the_command_shows_progress_and_what_was_done(organization, workspace):
         call_command(
             "rotate_data_keys", "--organization", str(organization.id), stdout=out, stderr=err
         )
+
+
+def test_rows_of_several_kinds_in_one_column_keep_their_kind(organization):
+    row = kept_answer(organization)
+    with scope.tenant(organization.id):
+        key = data_keys.newest(organization.id)
+        place = replace(key.place, row=row.id, slot="call-answer")
+        sealed = data_keys.seal(Secret("of a call"), key=key, place=place)
+        TenantRequest.objects.filter(pk=row.pk).update(body=sealed)
+    assert rotate(organization.id, actor=ACTOR) == Rotated(1, 0, 1)
+    with scope.tenant(organization.id):
+        fresh, key = TenantRequest.objects.get(pk=row.pk), data_keys.newest(organization.id)
+        place = replace(key.place, row=row.id, slot="call-answer")
+        box = bytes(fresh.body or b"")
+        assert data_keys.unseal(box, key=key, place=place).reveal() == "of a call"
