@@ -1,6 +1,6 @@
 # Everything a person or CI runs here. `make` alone lists it. Nothing needs root, Docker, Redis or a system PostgreSQL.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check openapi messages bench lock clean
+.PHONY: help setup demo up test check openapi messages bench prove-limit lock clean
 
 MAKEFLAGS += --no-print-directory
 python := .venv/bin/python
@@ -8,7 +8,7 @@ python := .venv/bin/python
 manage := DJANGO_SETTINGS_MODULE=tests.settings $(python) manage.py
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  make up and make demo take PORT (8000), DATA_DIR (var), DATABASE_URL and the rest of .env.example"
 
@@ -47,6 +47,9 @@ bench: setup ## the benchmarks, against a bare pass-through measured in the same
 	$(python) -m bench
 	$(python) -m bench custody
 	$(python) -m bench leaks
+
+prove-limit: setup ## 200 clients in several processes race for the last of a budget, half a minute
+	$(python) -m bench.prove_limit
 
 compile := .venv/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --python-version 3.12
 # From the main index alone: a folder of wheels made for this machine would leave out those of all others.

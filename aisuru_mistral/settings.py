@@ -151,6 +151,7 @@ CELERY_BEAT_SCHEDULE = {
         "spend.roll_up": 10,
         "spend.tell_of_limits": 15,
         "spend.sweep_batches": 10,
+        "spend.learn_outputs": 86_400,
         "spend.prepare_partitions": 86_400,
         "spend.note_key_use": 60,
         "spend.watch_models": 21_600,

@@ -14,6 +14,7 @@ from tenants.api import (
     limits,
     models,
     organizations,
+    policies,
     quotes,
     reconciliations,
     spend,
@@ -136,6 +137,9 @@ urlpatterns = [
         for address, subject, noun in _LIMITED
     ),
     path("spend", spend.Spend.as_view(), name="spend"),
+    path(
+        f"{_WORKSPACE}/spend-policy", policies.SpendPolicy.as_view(), name="workspace_spend_policy"
+    ),
     path("usage", usage.Usage.as_view(), name="usage"),
     path("spend/months", spend.Months.as_view(), name="spend_months"),
     path("calls", calls.Calls.as_view(), name="calls"),

@@ -147,8 +147,11 @@ async def open_call(
     prices = _prices(picture, request, currency, at)
     if request.endpoint.kind in FREE:
         prices = Prices(prices.mistral_model, currency, _NO_CHARGE)
+    bound = request.bound
+    if bound.max_tokens is None and picture.usual_tokens is not None:
+        bound = replace(bound, usual_tokens=picture.usual_tokens)
     try:
-        most = worst_case(request.bound, prices, (*request.modifiers, *extra))
+        most = worst_case(bound, prices, (*request.modifiers, *extra))
     except ValueError:
         raise Invalid(
             "too_large", "The request asks for more tokens than can be counted."
@@ -166,6 +169,7 @@ async def open_call(
         period=_period(call_id.int >> 80, snapshot.organization.timezone),
         worst_case=most,
         message_id=message_id,
+        allows_unpriced=picture.allows_unpriced,
     )
     verdict = await writer.open(intent)
     if verdict.refusal is not None:

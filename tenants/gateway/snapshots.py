@@ -25,7 +25,8 @@ from tenants.gateway.bounds import Bounds
 from tenants.registry import snapshots, status
 from tenants.registry.snapshots import Snapshot
 from tenants.registry.status import BlockedReason
-from tenants.spend import pricebook
+from tenants.spend import policies, pricebook
+from tenants.spend.calls import UnpricedPolicy
 from tenants.spend.pricebook import PriceBook
 
 log = structlog.get_logger(__name__)
@@ -41,6 +42,8 @@ class Picture:
     Attributes:
         blocked: why its model answers no calls; None when it does.
         explanation: the same as a sentence.
+        allows_unpriced: its workspace lets calls without a known price through.
+        usual_tokens: how long its answers usually are; None when nobody knows.
         key: the opened key, put here by ``calls`` for as long as the picture: about a second.
         is_closed_for_now: the key could not be opened, because a key service does not answer.
     """
@@ -49,6 +52,8 @@ class Picture:
     book: PriceBook
     blocked: BlockedReason | None = None
     explanation: str = ""
+    allows_unpriced: bool = False
+    usual_tokens: int | None = None
     key: Secret[str] | None = field(default=None, repr=False)
     is_closed_for_now: bool = False
 
@@ -59,10 +64,19 @@ def load(token_digest: bytes) -> Picture | None:
     if found is None:
         return None
     reason = found.blocked(timezone.now())
+    organization_id = found.organization.id
+    book = pricebook.of_organization(organization_id)
     if reason is None:
-        return Picture(found, pricebook.current())
+        chosen = policies.current(organization_id)
+        workspace_id, model = found.workspace.id, found.model.canonical_model
+        return Picture(
+            found,
+            book,
+            allows_unpriced=chosen.of(workspace_id).unpriced is UnpricedPolicy.ALLOW,
+            usual_tokens=chosen.output_tokens(workspace_id, model),
+        )
     with translation.override("en"):
-        return Picture(found, pricebook.current(), reason, status.explain(reason))
+        return Picture(found, book, reason, status.explain(reason))
 
 
 class Pictures:

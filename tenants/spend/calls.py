@@ -82,6 +82,13 @@ class LimitMode(StrEnum):
     SHADOW = "shadow"
 
 
+class UnpricedPolicy(StrEnum):
+    """What happens under a limit to a call whose price is not known."""
+
+    REFUSE = "refuse"
+    ALLOW = "allow"  # it is made, flagged as unpriced, and counts as nothing
+
+
 class RefusalReason(StrEnum):
     """Why a call may not be made."""
 
@@ -167,6 +174,7 @@ class CallIntent:
         worst_case: from ``pricing.worst_case``; its currency is the organization's.
         message_id: ``X-Message-Id``, which groups the calls of one AIsuru message; may be empty.
         request_id: ``x-request-id`` where it is not the call id; may be empty.
+        allows_unpriced: the workspace lets calls without a known price through, also under a limit.
     """
 
     call_id: UUID
@@ -180,6 +188,7 @@ class CallIntent:
     worst_case: WorstCase
     message_id: str = ""
     request_id: str = ""
+    allows_unpriced: bool = False
 
 
 @dataclass(frozen=True, slots=True)

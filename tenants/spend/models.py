@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 from tenants.common.models import TenantRow
 from tenants.common.money import DECIMAL_PLACES, MAX_DIGITS
 from tenants.organizations.models import Organization
+from tenants.spend.agreements import LearnedOutput, OrganizationPrice, WorkspacePolicy
 from tenants.spend.batch_jobs import BatchJob as BatchJob  # noqa: PLC0414 - a model of this room, found here
 from tenants.spend.calls import LimitMode, SubjectKind, instant_of
 from tenants.spend.lines import Rollup, RollupMark, SpendLine
@@ -24,7 +25,9 @@ __all__ = [
     "Balance",
     "Correction",
     "Hold",
+    "LearnedOutput",
     "Limit",
+    "OrganizationPrice",
     "PostedEvent",
     "Price",
     "Rollup",
@@ -33,6 +36,7 @@ __all__ = [
     "ThresholdAlert",
     "UsageEvent",
     "Watermark",
+    "WorkspacePolicy",
 ]
 
 _SUBJECTS = [kind.value for kind in SubjectKind]

@@ -10,14 +10,19 @@ import time
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from datetime import datetime
+from uuid import UUID
 
+from tenants.common import scope
 from tenants.registry import catalog
-from tenants.spend.models import Price
+from tenants.spend.models import OrganizationPrice, Price
 from tenants.spend.pricing import Meter, Prices, UnitPrice
 
 MAX_AGE_SECONDS = 60
+
+type AnyPrice = Price | OrganizationPrice
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +36,8 @@ class _History:
 class PriceBook:
     """Every price ever, ready to be looked up; immutable, safe to share between threads."""
 
-    def __init__(self, rows: Iterable[Price]) -> None:
-        grouped: dict[tuple[str, str], list[Price]] = defaultdict(list)
+    def __init__(self, rows: Iterable[AnyPrice]) -> None:
+        grouped: dict[tuple[str, str], list[AnyPrice]] = defaultdict(list)
         for row in rows:
             grouped[row.mistral_model, row.currency].append(row)
         self._histories: Mapping[tuple[str, str], _History] = {
@@ -65,8 +70,40 @@ class PriceBook:
                     meters[meter] = price
         return Prices("", currency, meters)
 
+    def under(self, own: "PriceBook") -> "PriceBook":
+        """Put an organization's own prices over these: meter by meter, theirs go before."""
+        return _OverlaidBook(self, own)
+
+
+class _OverlaidBook(PriceBook):
+    """Two books, of which the second goes before; immutable as they are."""
+
+    def __init__(self, published: PriceBook, own: PriceBook) -> None:
+        super().__init__(())
+        self._published, self._own = published, own
+
+    def prices_for(self, mistral_model: str, currency: str, at: datetime) -> Prices:
+        """Find each meter in the organization's book, else in the published one."""
+        published = self._published.prices_for(mistral_model, currency, at)
+        own = self._own.prices_for(mistral_model, currency, at)
+        if not own.meters:
+            return published
+        return replace(published, meters={**published.meters, **own.meters})
+
+    def dearest(self, currency: str, at: datetime) -> Prices:
+        """Give the dearest of both books."""
+        published = self._published.dearest(currency, at)
+        meters = dict(published.meters)
+        for meter, price in self._own.dearest(currency, at).meters.items():
+            known = meters.get(meter)
+            if known is None or price.amount * known.per > known.amount * price.per:
+                meters[meter] = price
+        return replace(published, meters=meters)
+
 
 _lock = threading.Lock()
+_own: dict[UUID, tuple[PriceBook | None, int]] = {}
+_MOST_OWN = 10_000
 _current: tuple[PriceBook, int] | None = None
 
 
@@ -88,9 +125,32 @@ def current() -> PriceBook:
 
 
 def forget() -> None:
-    """Let the next look-up read the table, as after an import in this very process."""
+    """Let the next look-up read the tables, as after an import in this very process."""
     global _current  # noqa: PLW0603 - see current
     _current = None
+    _own.clear()
+
+
+def of_organization(organization_id: UUID) -> PriceBook:
+    """Return the book that holds for an organization: its own prices over the published ones.
+
+    Its own are read at most once a minute, inside the scope that is open or in one of their own.
+    """
+    book = current()
+    kept = _own.get(organization_id)
+    now = time.monotonic_ns()
+    if kept is None or now >= kept[1]:
+        kept = (_read_own(organization_id), now + MAX_AGE_SECONDS * 1_000_000_000)
+        if len(_own) >= _MOST_OWN:
+            _own.clear()
+        _own[organization_id] = kept
+    return book.under(kept[0]) if kept[0] is not None else book
+
+
+def _read_own(organization_id: UUID) -> PriceBook | None:
+    with nullcontext() if scope.current() == organization_id else scope.tenant(organization_id):
+        rows = list(OrganizationPrice.objects.order_by("effective_from", "id"))
+    return PriceBook(rows) if rows else None
 
 
 def prices_for(mistral_model: str, currency: str, at: datetime) -> Prices:
@@ -98,7 +158,7 @@ def prices_for(mistral_model: str, currency: str, at: datetime) -> Prices:
     return current().prices_for(mistral_model, currency, at)
 
 
-def _history(model: str, currency: str, rows: list[Price]) -> _History:
+def _history(model: str, currency: str, rows: list[AnyPrice]) -> _History:
     starts: list[datetime] = []
     prices: list[Prices] = []
     meters: dict[Meter, UnitPrice] = {}

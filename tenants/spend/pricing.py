@@ -156,6 +156,8 @@ class Bound:
         context_length: of the model; None when unknown; zero where no tokens are billed.
         max_tokens: the request's own output cap; None when absent.
         default_max_tokens: the registered model's default; None when it has none.
+        usual_tokens: how long answers usually are, chosen by the workspace or learned; None when
+            neither.
         generates: False for embeddings, moderation and classification, which return no tokens.
         choices: ``n``, how many answers were asked for.
         pages, annotated_pages, audio_seconds, characters: bounds of what is not text.
@@ -166,6 +168,7 @@ class Bound:
     context_length: int | None = None
     max_tokens: int | None = None
     default_max_tokens: int | None = None
+    usual_tokens: int | None = None
     generates: bool = True
     choices: int = 1
     pages: int = 0
@@ -224,8 +227,9 @@ def worst_case(bound: Bound, prices: Prices, modifiers: Iterable[Modifier] = ())
 
     Input: bytes of the body plus what Mistral's template adds, at most the context; the context
     itself where bytes bound nothing. Output: the request's ``max_tokens``, else the model's
-    default, else ``DEFAULT_OUTPUT_TOKENS``, at most the context, for every choice asked for. A
-    request that sets no cap can exceed the last two: the difference is posted as excess.
+    default, else what is usual, else ``DEFAULT_OUTPUT_TOKENS``, at most the context, for every
+    choice asked for. A request that sets no cap can exceed these: the difference is posted as
+    excess.
     """
     context = LONGEST_CONTEXT if bound.context_length is None else bound.context_length
     text = bound.request_bytes + TEMPLATE_TOKENS
@@ -246,6 +250,8 @@ def _output_cap(bound: Bound, context: int) -> int:
     cap = bound.max_tokens
     if cap is None:
         cap = bound.default_max_tokens
+    if cap is None:
+        cap = bound.usual_tokens
     if cap is None:
         cap = DEFAULT_OUTPUT_TOKENS
     return min(max(cap, 0), context) * bound.choices

@@ -92,7 +92,7 @@ def report_usage(
 
     Unknown prices are taken and flagged as unpriced: the call was made.
     """
-    book = pricebook.current()
+    book = pricebook.of_organization(organization.pk)
     rejected: list[tuple[str, tuple[FieldError, ...]]] = []
     entries: list[Row] = []
     taken: dict[str, UUID] = {}

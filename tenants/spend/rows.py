@@ -20,7 +20,8 @@ def hold_row(call: CallIntent) -> Row:
     """Describe a hold: the call's facts, its worst case and what that was computed from."""
     cost = call.worst_case.cost
     row = _call_row(call) | quantities_row(call.worst_case.quantities) | _priced(cost)
-    row["amount"] = _text_of(cost)
+    # What may be made without a known price holds nothing; its event says that it has no price.
+    row["amount"] = "0" if cost.amount is None and call.allows_unpriced else _text_of(cost)
     return row
 
 

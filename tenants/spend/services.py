@@ -1,7 +1,7 @@
-"""Verbs on limits and on the price book; each is one transaction, limits with an audit row."""
+"""Verbs on limits, policies and prices; each is one transaction, limits with an audit row."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from decimal import Decimal
 
@@ -18,11 +18,14 @@ from tenants.organizations import audit
 from tenants.organizations.audit import Actor
 from tenants.organizations.models import Organization, Workspace
 from tenants.organizations.services import archived
-from tenants.spend import alerts, limits, pricebook
+from tenants.registry import catalog
+from tenants.spend import alerts, limits, policies, pricebook
 from tenants.spend.calls import LimitMode, SubjectKind
 from tenants.spend.limits import Subject
-from tenants.spend.models import Limit, Price
+from tenants.spend.models import Limit, OrganizationPrice, Price, WorkspacePolicy
+from tenants.spend.policies import Policy
 from tenants.spend.pricelist import ListedPrice, PriceList
+from tenants.spend.pricing import Meter
 
 _HIGHEST_THRESHOLD = 100
 _MOST_THRESHOLDS = 10
@@ -82,6 +85,99 @@ def set_limit(
                 changed=changed,
             )
     return limit
+
+
+def set_policy(*, actor: Actor, workspace: Workspace, policy: Policy) -> None:
+    """Choose what holds for a workspace's calls; they obey it within seconds.
+
+    Raises:
+        Conflict: ``workspace_archived``.
+    """
+    with scope.tenant(workspace.organization_id):
+        if not _is_active(workspace):
+            raise archived()
+        found, is_new = WorkspacePolicy.objects.get_or_create(
+            organization_id=workspace.organization_id,
+            workspace=workspace,
+            defaults=asdict(policy),
+        )
+        changed = [name for name, value in asdict(policy).items() if getattr(found, name) != value]
+        if not changed and not is_new:
+            return
+        for name in changed:
+            setattr(found, name, getattr(policy, name))
+        found.save(update_fields=changed)
+        audit.record(
+            actor=actor,
+            organization_id=workspace.organization_id,
+            verb="spend_policy.set",
+            target=workspace,
+            changed=changed,
+        )
+    policies.forget()
+
+
+@dataclass(frozen=True, slots=True)
+class OwnPrice:
+    """What Mistral asks one organization: ``amount`` of ``currency`` buys ``per`` units."""
+
+    mistral_model: str
+    meter: Meter
+    currency: str
+    amount: Decimal
+    per: int
+
+
+def report_prices(
+    *,
+    actor: Actor,
+    organization: Organization,
+    prices: Sequence[OwnPrice],
+    at: datetime,
+    source: str,
+    checksum: str,
+) -> int:
+    """Keep the prices that Mistral reports for an organization; they go before the published ones.
+
+    Only what differs from what held until now is added, and holds from ``at``: what a call has cost
+    is never rewritten. An alias is kept under its snapshot. Returns how many prices are new.
+    """
+    rows = []
+    with scope.tenant(organization.pk):
+        # One report at a time, so that two at once do not both find a price new.
+        Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
+        latest = {
+            (row.mistral_model, row.meter, row.currency): row
+            for row in OrganizationPrice.objects.order_by("effective_from", "id")
+        }
+        for price in prices:
+            model = catalog.canonical(price.mistral_model)
+            before = latest.get((model, price.meter, price.currency))
+            if before is not None and price.amount * before.per == before.amount * price.per:
+                continue
+            rows.append(
+                OrganizationPrice(
+                    organization=organization,
+                    mistral_model=model,
+                    meter=price.meter,
+                    currency=price.currency,
+                    amount=price.amount,
+                    per=price.per,
+                    effective_from=at,
+                    source=source,
+                    checksum=checksum,
+                )
+            )
+        OrganizationPrice.objects.bulk_create(rows)
+        if rows:
+            audit.record(
+                actor=actor,
+                organization_id=organization.pk,
+                verb="prices.reported",
+                target=organization,
+            )
+    pricebook.forget()
+    return len(rows)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from celery import shared_task
 from django.db import InterfaceError, OperationalError
 
 from tenants.common.queue import enqueue_on_commit
-from tenants.spend import alerts, batches, key_use, recovery, rollups, watching
+from tenants.spend import alerts, batches, key_use, learning, recovery, rollups, watching
 
 _TRANSIENT = (OperationalError, InterfaceError)
 
@@ -115,3 +115,15 @@ def watch_models() -> None:
 def tell_of_limits() -> None:
     """Announce the thresholds that were reached; the next beat repeats a run that failed."""
     alerts.tell_of_limits()
+
+
+@shared_task(
+    name="spend.learn_outputs",
+    acks_late=True,
+    reject_on_worker_lost=True,
+    soft_time_limit=3_000,
+    time_limit=3_100,
+)
+def learn_outputs() -> None:
+    """Learn how long answers usually are; tomorrow's beat repeats a run that failed."""
+    learning.learn_outputs()

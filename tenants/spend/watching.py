@@ -31,7 +31,7 @@ def watch_models() -> int:
 def watch_models_of(organization_id: UUID) -> int:
     """Announce it in one organization."""
     now = timezone.now()
-    book = pricebook.current()
+    book = pricebook.of_organization(organization_id)
     with scope.tenant(organization_id):
         organization = Organization.objects.get()
         if organization.status != OrganizationStatus.ACTIVE:

@@ -234,6 +234,10 @@ TABLE = [
         )
     ),
     Row("GET", "spend", (Scope.SPEND_READ,), query="?workspace_id={workspace_id}"),
+    Row("GET", f"{WORKSPACE}/spend-policy", (Scope.LIMITS_READ,)),
+    Row(
+        "PUT", f"{WORKSPACE}/spend-policy", (Scope.LIMITS_WRITE,), body=said({"unpriced": "allow"})
+    ),
     Row("POST", "usage", (Scope.USAGE_WRITE,), 202, reported, stranger=202),
     Row("GET", "spend/months", (Scope.SPEND_READ,), query="?workspace_id={workspace_id}"),
     Row("GET", "calls", (Scope.SPEND_READ,), query="?model_id={model_id}"),

@@ -17,11 +17,13 @@ from tenants.organizations.models import ErasureCertificate, FormerTimeZone
 from tenants.registry.models import ProviderResource
 from tenants.spend import corrections
 from tenants.spend.batch_jobs import BatchJob
-from tenants.spend.calls import Category
+from tenants.spend.calls import Category, UnpricedPolicy
 from tenants.spend.corrections import Difference
 from tenants.spend.meter import Meter
-from tenants.spend.models import Limit, ThresholdAlert
-from tenants.spend.services import set_limit
+from tenants.spend.models import LearnedOutput, Limit, ThresholdAlert
+from tenants.spend.policies import Policy
+from tenants.spend.pricing import Meter as Metered
+from tenants.spend.services import OwnPrice, report_prices, set_limit, set_policy
 from tests.api import world
 from tests.factories import ACTOR
 from tests.spend import made
@@ -43,12 +45,28 @@ def populated(organization):
     meter.settle_calls([made.settlement(calls[0])])
     made.roll_up(organization)
     with scope.tenant(organization.id):
+        LearnedOutput.objects.create(
+            organization=organization,
+            mistral_model="mistral-small-2603",
+            tokens=100,
+            calls=200,
+            learned_at=timezone.now(),
+        )
         ThresholdAlert.objects.create(
             organization=organization,
             limit=Limit.objects.get(),
             period=calls[0].period,
             threshold=50,
         )
+    set_policy(actor=ACTOR, workspace=hers.workspace, policy=Policy(UnpricedPolicy.ALLOW))
+    report_prices(
+        actor=ACTOR,
+        organization=organization,
+        prices=[OwnPrice("mistral-small-2603", Metered.INPUT, "EUR", Decimal(1), 1_000_000)],
+        at=timezone.now(),
+        source="a test",
+        checksum="none",
+    )
     corrections.post_correction(
         actor=ACTOR,
         organization=organization,

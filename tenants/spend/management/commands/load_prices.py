@@ -8,6 +8,18 @@ from django.utils import timezone
 
 from tenants.common.money import plain
 from tenants.spend import pricelist, services
+from tenants.spend.services import PriceChange
+
+
+def told(change: PriceChange) -> str:
+    """Write a change in one line: what it was, what it becomes."""
+    price = change.listed
+    before = f"{plain(change.before, 4)} → " if change.before is not None else ""
+    note = " (free)" if price.free else " (converted)" if price.is_converted else ""
+    return (
+        f"{price.mistral_model:40} {price.meter:15} {before}{plain(price.amount, 4)}"
+        f" {price.currency} / {price.per}{note}"
+    )
 
 
 class Command(BaseCommand):
@@ -30,13 +42,7 @@ class Command(BaseCommand):
             listed=listed, at=timezone.now(), is_dry_run=options["dry_run"]
         )
         for change in done.changes:
-            price = change.listed
-            before = f"{plain(change.before, 4)} → " if change.before is not None else ""
-            note = " (free)" if price.free else " (converted)" if price.is_converted else ""
-            self.stdout.write(
-                f"{price.mistral_model:40} {price.meter:15} {before}{plain(price.amount, 4)}"
-                f" {price.currency} / {price.per}{note}"
-            )
+            self.stdout.write(told(change))
         word = "would change" if options["dry_run"] else "changed"
         self.stdout.write(
             f"prices: {len(done.changes)} {word}, {done.unchanged} as before,"
