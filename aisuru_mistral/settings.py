@@ -154,6 +154,7 @@ CELERY_BEAT_SCHEDULE = {
         "spend.learn_outputs": 86_400,
         "spend.prepare_partitions": 86_400,
         "spend.note_key_use": 60,
+        "spend.sweep_probes": 60,
         "spend.watch_models": 21_600,
         "accounting.sweep": 15,
         "accounting.close_months": 3_600,

@@ -3,35 +3,29 @@
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models import Count, OuterRef, Prefetch, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.urls import reverse
-from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from tenants.access import tenancy
 from tenants.access.models import TokenScope
 from tenants.access.pagination import page
+from tenants.access.permissions import require
 from tenants.api import fields, subjects
-from tenants.api.endpoint import ApiView, Call, In, Out, PageQuery, Reply, endpoint, page_of
+from tenants.api.endpoint import ApiView, Call, In, PageQuery, Reply, endpoint, page_of
 from tenants.api.intake import SecretIn, secret_of
+from tenants.api.key_shapes import KeyOut, RegisteredKeyOut, SeenModelOut
 from tenants.api.subjects import WorkspaceQuery
 from tenants.common import scope
-from tenants.keys import services, verdicts
+from tenants.keys import services
 from tenants.keys.intake import Purpose
-from tenants.keys.models import (
-    Availability,
-    KeyReplacement,
-    KeyStatus,
-    MistralKey,
-    SeenModel,
-    VerdictCode,
-)
+from tenants.keys.models import KeyProbe, KeyStatus, MistralKey, SeenModel
 from tenants.keys.searching import Search
 from tenants.keys.services import Registration
-from tenants.mistral.errors import Confidence
 from tenants.organizations.models import Workspace
 from tenants.registry.models import RegisteredModel
+from tenants.spend.probes import request_probe
 
 _EXAMPLE_KEY = "the key as Mistral showed it"
 _LONGEST_GRACE = 30 * 86_400
@@ -78,132 +72,24 @@ class EveryKeyQuery(KeysQuery, WorkspaceQuery):
     """Which keys of an organization."""
 
 
+class CheckIn(In):
+    """How to check a key."""
+
+    probe = fields.Flag(
+        default=False,
+        help_text="Also have one token answered, which Mistral bills; needs `keys:use`.",
+    )
+    model = fields.Text(
+        max_length=200, required=False, help_text="Which model the trial calls; else the cheapest."
+    )
+
+
 class DeleteKeyQuery(In):
     """How to delete a key."""
 
     force = serializers.BooleanField(
         default=False, help_text="Delete it although models use it; they are blocked from then on."
     )
-
-
-class EvidenceOut(Out):
-    """What Mistral answered."""
-
-    http_status = serializers.IntegerField(allow_null=True, default=None)
-    mistral_code = serializers.CharField(allow_null=True, default=None)
-    correlation_id = serializers.CharField(allow_null=True, default=None)
-
-
-class IdentityOut(Out):
-    """Whom the key belongs to at Mistral."""
-
-    organization = serializers.CharField(allow_null=True)
-    workspace = serializers.CharField(allow_null=True)
-    key_name = serializers.CharField(allow_null=True)
-
-
-class VerdictOut(Out):
-    """The outcome of the last check."""
-
-    code = serializers.ChoiceField(choices=VerdictCode.choices)
-    title = serializers.CharField()
-    detail = serializers.CharField()
-    next_step = serializers.CharField()
-    cause = serializers.CharField(help_text="What exactly was found, finer than the code.")
-    confidence = serializers.ChoiceField(
-        choices=[one.value for one in Confidence],
-        help_text="How well it is established that this is the cause.",
-    )
-    checked_at = serializers.DateTimeField()
-    evidence = EvidenceOut()
-    identity = IdentityOut(allow_null=True)
-    models = serializers.IntegerField()
-
-
-class ReplacementOut(Out):
-    """A secret that waits to replace the present one."""
-
-    last4 = serializers.CharField()
-    status = serializers.ChoiceField(choices=KeyStatus.choices)
-    expires_on = serializers.DateField(allow_null=True)
-    grace_ends_at = serializers.DateTimeField(source="ends_at")
-    detail = serializers.SerializerMethodField()
-    verdict = serializers.SerializerMethodField()
-
-    def get_detail(self, waiting: KeyReplacement) -> str:
-        """Say what it means for calls."""
-        return verdicts.of_waiting(waiting)
-
-    @extend_schema_field(VerdictOut(allow_null=True))
-    def get_verdict(self, waiting: KeyReplacement) -> Any:
-        """Tell the verdict in the reader's language."""
-        verdict = verdicts.of(waiting)
-        return None if verdict is None else VerdictOut(verdict).data
-
-
-class KeyOut(Out):
-    """A Mistral key, without the key."""
-
-    id = serializers.UUIDField()
-    workspace_id = serializers.UUIDField()
-    name = serializers.CharField()
-    last4 = serializers.CharField()
-    status = serializers.ChoiceField(choices=KeyStatus.choices)
-    expires_on = serializers.DateField(allow_null=True)
-    created_at = serializers.DateTimeField()
-    created_by = serializers.CharField()
-    last_used_at = serializers.DateTimeField(
-        allow_null=True, help_text="When it last served a call, to the minute or so."
-    )
-    verdict = serializers.SerializerMethodField()
-    in_use_by = serializers.IntegerField(help_text="How many models use it.")
-    replacement = serializers.SerializerMethodField()
-
-    @extend_schema_field(VerdictOut(allow_null=True))
-    def get_verdict(self, key: MistralKey) -> Any:
-        """Tell the verdict in the reader's language."""
-        verdict = verdicts.of(key)
-        return None if verdict is None else VerdictOut(verdict).data
-
-    @extend_schema_field(ReplacementOut(allow_null=True))
-    def get_replacement(self, key: MistralKey) -> Any:
-        """Tell what waits behind the same id, within its grace."""
-        waiting: KeyReplacement | None = getattr(key, "replacement", None)
-        return None if waiting is None else ReplacementOut(waiting).data
-
-
-class CautionOut(Out):
-    """Something to know although the request succeeded."""
-
-    code = serializers.CharField()
-    detail = serializers.CharField()
-
-
-class RegisteredKeyOut(KeyOut):
-    """A key that was just sent."""
-
-    warnings = CautionOut(many=True)
-
-
-class SeenModelOut(Out):
-    """A model that a key sees at Mistral."""
-
-    id = serializers.CharField(source="mistral_id")
-    name = serializers.CharField()
-    aliases = serializers.ListField(child=serializers.CharField())
-    kind = serializers.CharField(help_text="`base` or `fine-tuned`.")
-    root = serializers.CharField(  # type: ignore[assignment]  # a member, not the property
-        help_text="What a fine-tuned model was trained from."
-    )
-    context_length = serializers.IntegerField(allow_null=True)
-    capabilities = serializers.DictField(child=serializers.BooleanField())
-    deprecation_at = serializers.DateTimeField(allow_null=True)
-    replacement = serializers.CharField()
-    availability = serializers.ChoiceField(
-        choices=Availability.choices,
-        help_text="`archived` and `gone` ones answer no calls; gone ones are listed for 90 days.",
-    )
-    gone_at = serializers.DateTimeField(allow_null=True)
 
 
 class Keys(ApiView):
@@ -299,12 +185,22 @@ class ValidateKey(ApiView):
         "validate_key",
         TokenScope.KEYS_WRITE,
         summary="Check a key again",
+        takes=CheckIn,
         gives={202: KeyOut},
         refuses=(409,),
+        example={"probe": True},
     )
     def post(self, call: Call, key_id: UUID) -> Reply:
-        """A worker asks Mistral; it costs nothing there."""
+        """A worker asks Mistral what the key sees, which costs nothing there.
+
+        With `probe` it also makes one call of one token, to see whether calls are paid for. Its
+        most is told at once as `probe.quote`, its cost when it is done; limits hold for it, and
+        `/spend` shows it in the category `probe`. While one is pending, no other is made.
+        """
         key = tenancy.find(call.principal, MistralKey, key_id)
+        if call.data["probe"]:
+            require(call.principal, TokenScope.KEYS_USE)
+            request_probe(actor=call.actor, key=key, mistral_model=call.data.get("model"))
         return Reply(_shown(services.request_validation(actor=call.actor, key=key)), 202)
 
 
@@ -358,7 +254,10 @@ def _keys() -> QuerySet[MistralKey]:
         .values("key")
         .annotate(number=Count("pk"))
     )
-    keys = MistralKey.objects.select_related("replacement")
+    newest = KeyProbe.objects.order_by("key_id", "-pk").distinct("key_id")
+    keys = MistralKey.objects.select_related("replacement").prefetch_related(
+        Prefetch("probes", newest, to_attr="newest_probe")
+    )
     return keys.annotate(in_use_by=Coalesce(Subquery(users.values("number")), 0))
 
 

@@ -139,6 +139,8 @@ class Writer:
         if not amount:
             return
         for subject in (intent.organization_id, intent.workspace_id, intent.model_id):
+            if subject is None:  # a call that no model makes
+                continue
             left = self._held.get(subject, Decimal(0)) + sign * amount
             if left > 0:
                 self._held[subject] = left

@@ -187,6 +187,62 @@ class SeenModel(TenantRow):
         return self.mistral_id
 
 
+class ProbeStatus(models.TextChoices):
+    """How far a paid trial is."""
+
+    PENDING = "pending"
+    ANSWERED = "answered"
+    REFUSED = "refused"
+    NOT_SENT = "not_sent"
+    UNKNOWN = "unknown"
+
+
+class KeyProbe(TenantRow):
+    """A paid trial that somebody asked for: one token of one model, sent once at most.
+
+    Its id is its call's in the ledger. ``sent_at`` is written before it goes out, so that whoever
+    finds it there never sends it again. ``claimed_until`` keeps other workers away.
+    """
+
+    key = models.ForeignKey(MistralKey, on_delete=models.PROTECT, related_name="probes")
+    mistral_model = models.CharField(max_length=200)
+    requested_by = models.CharField(max_length=254)
+    status = models.CharField(max_length=16, choices=ProbeStatus, default=ProbeStatus.PENDING)
+    quote = models.DecimalField(max_digits=20, decimal_places=9, null=True)
+    currency = models.CharField(max_length=3)
+    claim = models.UUIDField(null=True)
+    claimed_until = models.DateTimeField(null=True)
+    sent_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    verdict_code = models.CharField(max_length=32, choices=VerdictCode, blank=True)
+    evidence = models.JSONField(default=dict)
+    refusal = models.JSONField(null=True)
+    prompt_tokens = models.PositiveIntegerField(null=True)
+    completion_tokens = models.PositiveIntegerField(null=True)
+    cost = models.DecimalField(max_digits=20, decimal_places=9, null=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "key"],
+                condition=models.Q(status=ProbeStatus.PENDING),
+                name="key_probe_one_pending",
+            )
+        ]
+        indexes = [
+            models.Index(fields=["organization", "key", "-id"], name="key_probe_idx"),
+            models.Index(
+                fields=["claimed_until"],
+                condition=models.Q(status=ProbeStatus.PENDING),
+                name="key_probe_pending_idx",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.mistral_model}: {self.status}"
+
+
 class SpentEnvelope(TenantRow):
     """A sealed envelope that was taken; kept for as long as its intake key is accepted."""
 

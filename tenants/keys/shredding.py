@@ -7,7 +7,14 @@ it was, could be recognised.
 from django.db.models.functions import Now
 
 from tenants.keys import placing
-from tenants.keys.models import KeyReplacement, KeyStatus, MistralKey, SeenModel, SpentEnvelope
+from tenants.keys.models import (
+    KeyProbe,
+    KeyReplacement,
+    KeyStatus,
+    MistralKey,
+    SeenModel,
+    SpentEnvelope,
+)
 
 
 def shred_all() -> int:
@@ -25,5 +32,6 @@ def shred_all() -> int:
         fingerprint=b"", last4="", name="", created_by="", evidence={}, **placing.NOBODY
     )
     SeenModel.objects.all().delete()
+    KeyProbe.objects.update(requested_by="")
     SpentEnvelope.objects.all().delete()
     return shredded + waiting

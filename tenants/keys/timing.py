@@ -37,6 +37,7 @@ class Timing:
         slowest: by what at most trouble divides the pace.
         connect: until Mistral is connected.
         read: until the next bytes of an answer.
+        probe: until a paid trial is answered, from its first byte to its last.
         answer: for one whole answer, once it began. A check makes three calls at most, so all of
             it stays within the task's soft limit however slowly Mistral answers.
     """
@@ -69,6 +70,7 @@ class Timing:
     slowest: float = 64
     connect: float = 5
     read: float = 8
+    probe: float = 30
     answer: float = 10
 
 

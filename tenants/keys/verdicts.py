@@ -14,7 +14,7 @@ from django.utils.translation import gettext_noop as _
 
 from tenants.keys import causes
 from tenants.keys.causes import Words
-from tenants.keys.models import KeyReplacement, KeyStatus, MistralKey, VerdictCode
+from tenants.keys.models import KeyProbe, KeyReplacement, KeyStatus, MistralKey, VerdictCode
 from tenants.mistral.errors import Confidence, ErrorClass
 
 
@@ -194,6 +194,11 @@ _WORDS = {
 }
 
 
+_TRIED = Words(
+    _("Calls with this key are answered"),
+    _("Mistral answered a paid trial of one token, so calls of this model are paid for."),
+    _("Nothing to do."),
+)
 _WAITS = _(
     "Calls go on with the present secret until Mistral has accepted the new one, at most until the"
     " grace ends. Then the new one takes over."
@@ -208,6 +213,27 @@ _WAITS_REFUSED = _(
 def of_waiting(waiting: KeyReplacement) -> str:
     """Say in the reader's language what a waiting secret means for calls."""
     return gettext(_WAITS if waiting.status == KeyStatus.PENDING else _WAITS_REFUSED)
+
+
+def of_probe(probe: KeyProbe) -> Verdict | None:
+    """Tell what a paid trial found in the reader's language; None when it was not sent."""
+    if not probe.verdict_code or probe.finished_at is None:
+        return None
+    code = VerdictCode(probe.verdict_code)
+    cause = probe.evidence.get("cause") or code.value
+    words = _TRIED if code is VerdictCode.OK else causes.WORDS.get(cause, _WORDS[code])
+    return Verdict(
+        code=code,
+        title=gettext(words.title),
+        detail=gettext(words.detail),
+        next_step=gettext(words.next_step),
+        cause=cause,
+        confidence=probe.evidence.get("confidence", Confidence.HIGH),
+        checked_at=probe.finished_at,
+        evidence=probe.evidence,
+        identity=None,
+        models=0,
+    )
 
 
 def of(key: MistralKey | KeyReplacement) -> Verdict | None:

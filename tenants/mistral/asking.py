@@ -111,9 +111,16 @@ class Asker:
         self.close()
 
     def ask[Read](
-        self, path: str, present: "Presentation", reader: Callable[[bytes], Read]
+        self,
+        path: str,
+        present: "Presentation",
+        reader: Callable[[bytes], Read],
+        *,
+        body: bytes | None = None,
     ) -> Read:
         """Put one question: a path (with its query), how the key is shown, how to read the answer.
+
+        With a body, JSON, it is a POST; such a question may cost.
 
         Raises:
             MistralError: whatever went wrong.
@@ -123,7 +130,7 @@ class Asker:
         if not is_plausible_key(self._key.reveal()):
             raise KeyRefusedError(UNSENDABLE_KEY)
         self.last_answer = None
-        outcome = self._outcome(path, present, reader)
+        outcome = self._outcome(path, present, reader, body)
         # Raised here, where no handler and no frame holds what may quote the key: httpx's errors
         # hold the request, and the frames that read an answer hold its body.
         if isinstance(outcome, MistralError):
@@ -161,9 +168,13 @@ class Asker:
             raise failure
 
     def _outcome[Read](
-        self, path: str, present: "Presentation", reader: Callable[[bytes], Read]
+        self,
+        path: str,
+        present: "Presentation",
+        reader: Callable[[bytes], Read],
+        body: bytes | None,
     ) -> Read | MistralError:
-        answer = self._exchange(path, present)
+        answer = self._exchange(path, present, body)
         if isinstance(answer, MistralError):
             return answer
         try:
@@ -171,10 +182,16 @@ class Asker:
         except WireError as error:
             return WireError(error.where, error.expected, self._marked(error.failure))
 
-    def _exchange(self, path: str, present: "Presentation") -> bytes | MistralError:
+    def _exchange(
+        self, path: str, present: "Presentation", body: bytes | None
+    ) -> bytes | MistralError:
         try:
             with self._http.stream(
-                "GET", join(self._root, path), auth=_Credential(self._key, present)
+                "GET" if body is None else "POST",
+                join(self._root, path),
+                content=body,
+                headers=None if body is None else {"Content-Type": "application/json"},
+                auth=_Credential(self._key, present),
             ) as response:
                 return self._receive(response, path)
         except _NOT_CONNECTED:

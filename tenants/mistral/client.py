@@ -2,12 +2,24 @@
 
 from collections.abc import Iterator
 
+import orjson
+
 from tenants.mistral.asking import AnswerMark, Asker, ClientTimeouts, as_api_key, as_bearer
 from tenants.mistral.batches import JobFacts, read_job
 from tenants.mistral.errors import KeyRefusedError
-from tenants.mistral.wire import Identity, ModelRow, read_identity, read_json, read_models
+from tenants.mistral.wire import (
+    Answer,
+    Identity,
+    ModelRow,
+    read_answer,
+    read_identity,
+    read_json,
+    read_models,
+)
 
 __all__ = ["AnswerMark", "ClientTimeouts", "MistralClient"]
+
+TRIAL_PATH = "/v1/chat/completions"
 
 
 class MistralClient(Asker):
@@ -40,3 +52,16 @@ class MistralClient(Asker):
     def file_lines(self, file_id: str) -> Iterator[bytes]:
         """Give the lines of a file at Mistral, one after the other."""
         return self.ask_lines(f"/v1/files/{file_id}/content")
+
+    def try_model(self, model: str) -> Answer:
+        """Ask `POST /v1/chat/completions` for one token: a call that Mistral bills.
+
+        It shows what `list_models` cannot: that calls are paid for, and that this model answers.
+        """
+        return self.ask(TRIAL_PATH, as_bearer, read_answer, body=trial_of(model))
+
+
+def trial_of(model: str) -> bytes:
+    """Write the smallest chat request there is: one character in, one token out."""
+    message = {"role": "user", "content": "."}
+    return orjson.dumps({"model": model, "messages": [message], "max_tokens": 1})

@@ -33,6 +33,7 @@ class Category(StrEnum):
     AUDIO = "audio"
     CONNECTORS = "connectors"
     FINE_TUNING = "fine_tuning"
+    PROBE = "probe"  # one token, asked for to see whether a key's calls are paid
 
 
 class Source(StrEnum):
@@ -167,7 +168,8 @@ class CallIntent:
     Attributes:
         call_id: UUIDv7 (``common.models.new_id``) made when the call starts; its instant is the
             call's ``occurred_at`` for ever.
-        organization_id, workspace_id, key_id, model_id: whose call it is (the registered model).
+        organization_id, workspace_id, key_id, model_id: whose call it is (the registered model;
+            None for a call that no model makes).
         endpoint: path, as in ``/v1/chat/completions``.
         requested_model: the Mistral id that is sent upstream.
         period: ``period_of(call_id, organization.timezone)``.
@@ -175,13 +177,14 @@ class CallIntent:
         message_id: ``X-Message-Id``, which groups the calls of one AIsuru message; may be empty.
         request_id: ``x-request-id`` where it is not the call id; may be empty.
         allows_unpriced: the workspace lets calls without a known price through, also under a limit.
+        category: what a bill groups it by; None: what its endpoint says.
     """
 
     call_id: UUID
     organization_id: UUID
     workspace_id: UUID
     key_id: UUID
-    model_id: UUID
+    model_id: UUID | None
     endpoint: str
     requested_model: str
     period: date
@@ -189,6 +192,7 @@ class CallIntent:
     message_id: str = ""
     request_id: str = ""
     allows_unpriced: bool = False
+    category: Category | None = None
 
 
 @dataclass(frozen=True, slots=True)

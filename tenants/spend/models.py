@@ -215,7 +215,7 @@ class Hold(_CallFacts):
     id = models.UUIDField(primary_key=True)
     writer_id = models.UUIDField()
     key_id = models.UUIDField()
-    model_id = models.UUIDField()
+    model_id = models.UUIDField(null=True)
     amount = _unknown_money()
 
     class Meta:

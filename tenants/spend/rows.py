@@ -64,7 +64,7 @@ def _call_row(call: CallIntent) -> Row:
         "key_id": call.key_id,
         "model_id": call.model_id,
         "period": call.period,
-        "category": category_of(call.endpoint),
+        "category": call.category or category_of(call.endpoint),
         "endpoint": storable(call.endpoint, 64),
         "requested_model": storable(call.requested_model, 200),
         "message_id": storable(call.message_id, 200),

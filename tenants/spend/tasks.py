@@ -6,7 +6,18 @@ from celery import shared_task
 from django.db import InterfaceError, OperationalError
 
 from tenants.common.queue import enqueue_on_commit
-from tenants.spend import alerts, batches, key_use, learning, recovery, rollups, watching
+from tenants.keys import trying
+from tenants.spend import (
+    alerts,
+    batches,
+    key_use,
+    learning,
+    probing,
+    recovery,
+    rollups,
+    watching,
+)
+from tenants.spend.meter import MeterUnavailable
 
 _TRANSIENT = (OperationalError, InterfaceError)
 
@@ -127,3 +138,31 @@ def tell_of_limits() -> None:
 def learn_outputs() -> None:
     """Learn how long answers usually are; tomorrow's beat repeats a run that failed."""
     learning.learn_outputs()
+
+
+@shared_task(
+    name="spend.probe_key",
+    acks_late=True,
+    reject_on_worker_lost=True,
+    autoretry_for=(*_TRANSIENT, MeterUnavailable),
+    max_retries=3,
+    retry_backoff=5,
+    soft_time_limit=110,
+    time_limit=130,
+)
+def probe_key(organization_id: str, probe_id: str) -> None:
+    """Make one paid trial of a key that somebody asked for."""
+    probing.probe(UUID(organization_id), UUID(probe_id))
+
+
+@shared_task(
+    name="spend.sweep_probes",
+    acks_late=True,
+    reject_on_worker_lost=True,
+    soft_time_limit=30,
+    time_limit=45,
+)
+def sweep_probes() -> None:
+    """Enqueue trials that a dead broker or worker left; the next beat repeats it."""
+    for organization_id, probe_id in trying.take_lost():
+        enqueue_on_commit(probe_key, str(organization_id), str(probe_id))

@@ -4,11 +4,13 @@ from urllib.parse import urlencode
 
 import pytest
 
+from tenants.access.models import TokenScope
 from tenants.common import scope
 from tenants.keys.models import KeyStatus, MistralKey
 from tenants.organizations.models import Announcement
 from tests import factories
-from tests.api.world import made_up_key, registered_model, valid_key
+from tests.api.callers import organization_caller
+from tests.api.world import MODEL, made_up_key, registered_model, valid_key
 
 
 @pytest.fixture
@@ -35,6 +37,7 @@ def test_a_key_is_accepted_pending_and_its_secret_never_comes_back(alice, path, 
         "verdict": None,
         "in_use_by": 0,
         "replacement": None,
+        "probe": None,
         "warnings": [],
     }
     for place in (answer.headers["Location"], path, f"keys/{key['id']}/models"):
@@ -315,6 +318,39 @@ def test_keys_of_all_workspaces_are_listed_together_and_never_a_strangers(
     assert (platform.get("keys").status, platform.get("keys").code) == (422, "subject_required")
     whole = platform.get(f"keys?organization_id={organization.pk}").body["results"]
     assert [one["id"] for one in whole] == [there, here]
+
+
+def test_a_paid_trial_is_made_only_when_asked_for_and_shows_its_price_first(hers, alice):
+    address = f"keys/{hers.key.pk}"
+    for body in (None, {}, {"probe": False}):
+        assert alice.post(f"{address}/validate", body).body["probe"] is None
+    with scope.tenant(hers.organization.pk):
+        hers.key.seen_models.update(capabilities={"completion_chat": True})
+    answer = alice.post(f"{address}/validate", {"probe": True})
+    assert answer.status == 202
+    probe = answer.body["probe"]
+    assert (probe["status"], probe["model"], probe["currency"]) == ("pending", MODEL, "EUR")
+    assert probe["quote"].startswith("0.0")
+    assert (probe["cost"], probe["verdict"], probe["requested_by"]) == (None, None, "script")
+    again = alice.post(f"{address}/validate", {"probe": True, "model": MODEL})
+    assert again.body["probe"]["id"] == probe["id"], "while one is pending, no other is made"
+    assert alice.get(address).body["probe"] == probe
+
+
+def test_a_trial_of_a_model_that_the_key_does_not_see_is_refused(hers, alice):
+    with scope.tenant(hers.organization.pk):
+        hers.key.seen_models.update(capabilities={"completion_chat": True})
+    answer = alice.post(f"keys/{hers.key.pk}/validate", {"probe": True, "model": "mistral-smal"})
+    assert (answer.status, answer.code) == (422, "model_not_available")
+    assert answer.body["near_matches"] == [MODEL]
+    assert alice.get(f"keys/{hers.key.pk}").body["probe"] is None
+
+
+def test_a_trial_needs_the_right_to_use_keys(hers):
+    clerk = organization_caller(hers.organization, TokenScope.KEYS_WRITE)
+    assert clerk.post(f"keys/{hers.key.pk}/validate", {}).status == 202
+    answer = clerk.post(f"keys/{hers.key.pk}/validate", {"probe": True})
+    assert (answer.status, answer.code) == (403, "scope_missing")
 
 
 def test_the_number_of_models_counts_each_key_for_itself(hers, alice):

@@ -11,7 +11,7 @@ from tenants.accounting.models import Observed, SyncRun
 from tenants.common import scope
 from tenants.common.models import new_id
 from tenants.common.months import Month
-from tenants.keys.models import KeyReplacement, SpentEnvelope
+from tenants.keys.models import KeyProbe, KeyReplacement, SpentEnvelope
 from tenants.organizations import outbox
 from tenants.organizations.models import ErasureCertificate, FormerTimeZone
 from tenants.registry.models import ProviderResource
@@ -116,6 +116,9 @@ def populated(organization):
             period=timezone.now().date(),
             currency="EUR",
             gives_up_at=timezone.now() + timedelta(days=1),
+        )
+        KeyProbe.objects.create(
+            organization=organization, key=hers.key, mistral_model="none", currency="EUR"
         )
         SpentEnvelope.objects.create(organization=organization, digest=b"e" * 32)
         KeyReplacement.objects.create(
