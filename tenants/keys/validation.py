@@ -7,15 +7,15 @@ outlives its worker lapses, and the sweep enqueues the key again.
 """
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import structlog
 from django.conf import settings
 from django.db.models import Case, F, Q, When
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from tenants.common import scope
 from tenants.common.secrets import Secret
@@ -43,15 +43,23 @@ class _Claimed:
         waiting: the secret that may replace the key's, if one waits.
         no_later: when the next check is due at the latest.
         pause: seconds until it is this check's turn to ask.
+        began: when ``key.present`` was true, by this process's monotonic clock.
     """
 
     claim: UUID
-    key: MistralKey
+    key: Any
     plain: Secret[str] | None
     finding: Finding | None
     waiting: KeyReplacement | None = None
     no_later: datetime | None = None
     pause: float = 0
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def now(self) -> datetime:
+        """The present instant by the database's clock: a worker's own may be wrong."""
+        present: datetime = self.key.present
+        return present + timedelta(seconds=time.monotonic() - self.began)
 
 
 def validate(organization_id: UUID, key_id: UUID) -> None:
@@ -94,7 +102,7 @@ def _claim(organization_id: UUID, key_id: UUID, times: Timing) -> _Claimed | Non
             return None
         claimed = _opened(claim, key)
         if waiting := replacing.of(key):
-            if claimed.finding is None and waiting.ends_at > timezone.now():
+            if claimed.finding is None and waiting.ends_at > key.present:
                 claimed = replace(claimed, waiting=waiting)
             else:
                 replacing.take_over(WORKER, key, waiting, claim)
@@ -108,9 +116,9 @@ def _claim(organization_id: UUID, key_id: UUID, times: Timing) -> _Claimed | Non
         return replace(claimed, pause=turn.wait)
 
 
-def _opened(claim: UUID, key: MistralKey) -> _Claimed:
+def _opened(claim: UUID, key: Any) -> _Claimed:
     """Open a claimed key, or find at once why it need not be asked about."""
-    if expiry.has_expired(key.expires_on, key.organization.timezone, timezone.now()):
+    if expiry.has_expired(key.expires_on, key.organization.timezone, key.present):
         return _Claimed(claim, key, None, Finding(VerdictCode.EXPIRED_LOCALLY, judgement.OWN_DATE))
     try:
         return _Claimed(claim, key, custody.borrow(key), None)
@@ -118,8 +126,10 @@ def _opened(claim: UUID, key: MistralKey) -> _Claimed:
         return _Claimed(claim, key, None, Finding(VerdictCode.UNDECRYPTABLE, judgement.BOX_CLOSED))
 
 
-def _read(key_id: UUID) -> MistralKey:
-    return MistralKey.objects.select_related("organization", "workspace").get(pk=key_id)
+def _read(key_id: UUID) -> Any:
+    """Read a key with all it depends on, and the present instant."""
+    rows = MistralKey.objects.select_related("organization", "workspace")
+    return rows.annotate(present=Now()).get(pk=key_id)
 
 
 def _try_waiting(claimed: _Claimed, waiting: KeyReplacement, times: Timing) -> _Claimed | None:
@@ -133,7 +143,7 @@ def _try_waiting(claimed: _Claimed, waiting: KeyReplacement, times: Timing) -> _
             finding = Finding(VerdictCode.UNDECRYPTABLE, judgement.BOX_CLOSED)
     if finding is None:
         finding = _ask(plain, key.workspace, times)
-    now = timezone.now()
+    now = claimed.now
     given = Circumstances(waiting.status, waiting.secret_at, waiting.attempts + 1, None)
     judged = judgement.judge(finding, given, now=now, timing=times)
     with scope.tenant(key.organization_id):
@@ -200,7 +210,7 @@ def _ask(plain: Secret[str], declared: Workspace, times: Timing) -> Finding:
 
 
 def _commit(claimed: _Claimed, finding: Finding, times: Timing) -> None:
-    key, now = claimed.key, timezone.now()
+    key, now = claimed.key, claimed.now
     given = Circumstances(
         key.status, key.secret_at, key.attempts, _good_until(key), key.doubts, key.last_used_at
     )

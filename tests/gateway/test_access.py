@@ -89,6 +89,16 @@ def test_a_rotated_token_stops_within_a_second_and_the_new_one_works_at_once(gat
     assert ask(gateway.url, tenant).status_code == 401
 
 
+def test_a_deleted_key_stops_its_models_within_a_second(gateway, tenant):
+    assert ask(gateway.url, tenant).is_success
+    keys.delete_key(actor=ACTOR, key=tenant.key, force=True)
+    deleted_at = time.monotonic()
+    while ask(gateway.url, tenant).is_success:
+        assert time.monotonic() - deleted_at < 1.0
+    refused = ask(gateway.url, tenant)
+    assert (refused.status_code, refused.json()["reason"]) == (409, "key_revoked")
+
+
 def test_a_busy_token_is_refused_within_a_second_too(gateway, tenant):
     registry.rotate_token(actor=ACTOR, model=tenant.model, grace_seconds=1)
     ends_at = time.monotonic() + 1
