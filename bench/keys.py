@@ -1,4 +1,4 @@
-"""Ten thousand keys checked again, and pages and searches among half a million, by `python -m bench keys`.
+"""Ten thousand keys checked again, and pages and searches among half a million.
 
 Checks run through the worker's own function against the simulator, with so many threads and no
 more. Pages run through the API's own queries as the application's login; the plain measure beside
