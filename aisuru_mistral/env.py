@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from psycopg import conninfo
-
 from aisuru_mistral import master_keys
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -248,6 +246,32 @@ class Environment:
         return self._url("EMAIL_URL", str(value), ("smtp", "smtps"), example)
 
     @cached_property
+    def mail_from(self) -> str:
+        """The address that mail comes from (``MAIL_FROM``)."""
+        value = str(self.text("MAIL_FROM", "aisuru-mistral@localhost"))
+        if "@" not in value or any(character in value for character in "\r\n"):
+            raise ConfigurationError("MAIL_FROM", "is no address", "like keys@example.com")
+        return value
+
+    @cached_property
+    def trusted_proxy_count(self) -> int:
+        """How many proxies in front of us append to X-Forwarded-For (``TRUSTED_PROXY_COUNT``)."""
+        return self._integer("TRUSTED_PROXY_COUNT", 0, 0, 10)
+
+    @cached_property
+    def vies_api_url(self) -> str:
+        """The European Commission's check of VAT numbers (``VIES_API_URL``)."""
+        own = "https://ec.europa.eu/taxation_customs/vies/rest-api"
+        return self._url(
+            "VIES_API_URL", str(self.text("VIES_API_URL", own)), ("https", "http"), own
+        )
+
+    @cached_property
+    def staff_password(self) -> str | None:
+        """The password that ``create_staff`` gives, instead of asking (``STAFF_PASSWORD``)."""
+        return self.text("STAFF_PASSWORD")
+
+    @cached_property
     def mistral_api_url(self) -> str:
         """Mistral's API without ``/v1`` (``MISTRAL_API_URL``)."""
         value = self.text("MISTRAL_API_URL", "https://api.mistral.ai")
@@ -331,63 +355,4 @@ def django_database(url: str) -> dict[str, Any]:
         "HOST": host,
         "PORT": str(parts.port or ""),
         "OPTIONS": dict(query),
-    }
-
-
-def _pgmq_connection(url: str) -> str:
-    """Write pgmq's address in libpq's form: it ignores ``?host=`` in the other.
-
-    pgmq takes the values apart and puts them together again without quotes, so they carry quotes of
-    their own where they need them.
-    """
-    facts = django_database(url)
-    parts = {
-        "host": facts["HOST"],
-        "port": facts["PORT"],
-        "dbname": facts["NAME"],
-        "user": facts["USER"],
-        "password": facts["PASSWORD"],
-    }
-    quoted = {
-        name: conninfo.make_conninfo("", password=value).partition("=")[2]
-        for name, value in parts.items()
-        if value
-    }
-    return conninfo.make_conninfo("", **quoted)
-
-
-def celery_settings(broker_url: str) -> dict[str, Any]:
-    """Choose Celery's broker options: one queue, late acknowledgement, no results, JSON only."""
-    options: dict[str, Any] = {}
-    if broker_url.startswith("pgmq://"):
-        options = {
-            "conn_string": _pgmq_connection(broker_url),
-            "init_extension": False,
-            "use_notify": True,
-            # A long poll is one transaction, and every publisher's first message waits for it.
-            "wait_time_seconds": 0,
-            "pool_size": 2,
-            "pool_timeout": 5,
-            "visibility_timeout": 300,
-        }
-        broker_url = "pgmq://"
-    return {
-        "broker_url": broker_url,
-        "broker_transport_options": options,
-        "broker_connection_retry_on_startup": True,
-        "broker_connection_timeout": 5,
-        "task_default_queue": "aisuru",
-        "task_ignore_result": True,
-        "task_acks_late": True,
-        "task_reject_on_worker_lost": True,
-        "task_serializer": "json",
-        "accept_content": ["json"],
-        "task_publish_retry": False,
-        "worker_prefetch_multiplier": 1,
-        "worker_enable_remote_control": False,
-        "worker_hijack_root_logger": False,
-        "worker_redirect_stdouts": False,
-        "timezone": "UTC",
-        "task_soft_time_limit": 60,
-        "task_time_limit": 90,
     }

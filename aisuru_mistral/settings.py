@@ -1,8 +1,9 @@
 """Django settings: everything that differs between deployments comes from env.py."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
-from aisuru_mistral import env, logging
+from aisuru_mistral import broker, env, logging, mailing
 from tenants.common.secrets import Secret
 
 try:
@@ -26,6 +27,10 @@ try:
     METRICS_TOKEN = ENV.metrics_token
     KEY_TIMING = {"recheck": ENV.key_recheck_seconds}
     LOG_LEVEL = ENV.log_level
+    VIES_API_URL = ENV.vies_api_url
+    STAFF_PASSWORD = ENV.staff_password
+    DEFAULT_FROM_EMAIL = ENV.mail_from
+    ALLAUTH_TRUSTED_PROXY_COUNT = ENV.trusted_proxy_count
 except env.ConfigurationError as refusal:
     raise SystemExit(f"aisuru-mistral does not start: {refusal}") from None
 
@@ -35,16 +40,27 @@ ASGI_APPLICATION = "aisuru_mistral.asgi.application"
 
 INSTALLED_APPS = [
     "aisuru_mistral.apps.ShellConfig",
+    "django.contrib.contenttypes",
+    "django.contrib.auth",
+    "django.contrib.sessions",
     "django.contrib.postgres",
     "django.contrib.staticfiles",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
+    "allauth.headless",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "tenants.people",
     "tenants.organizations",
+    "tenants.billing",
     "tenants.keys",
     "tenants.registry",
     "tenants.spend",
     "tenants.accounting",
+    "tenants.onboarding",
     "tenants.access",
     "tenants.api",
 ]
@@ -52,9 +68,14 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "tenants.access.requests.request_middleware",
     "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
+    # Views of the API are exempt: they check for themselves, when a session is what lets them in.
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
 ]
 
 TEMPLATES = [
@@ -98,8 +119,78 @@ SECURE_REFERRER_POLICY = "no-referrer"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 
+# ── People: who they are, how they sign in ───────────────────────────────────────────────────────
+_IS_SECURE = PUBLIC_URL.startswith("https://")
+_PREFIX = "__Host-" if _IS_SECURE else ""
+AUTH_USER_MODEL = "people.Person"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}", "OPTIONS": options}
+    for name, options in (
+        ("UserAttributeSimilarityValidator", {"user_attributes": ("email", "name")}),
+        ("MinimumLengthValidator", {"min_length": 12}),
+        ("CommonPasswordValidator", {}),
+    )
+]
+SESSION_COOKIE_NAME = f"{_PREFIX}aim_session"
+SESSION_COOKIE_AGE = 14 * 86_400
+SESSION_COOKIE_SECURE = _IS_SECURE
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_NAME = f"{_PREFIX}aim_csrf"
+CSRF_COOKIE_SECURE = _IS_SECURE
+CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_TRUSTED_ORIGINS = ["{0.scheme}://{0.netloc}".format(urlsplit(PUBLIC_URL))]
+CSRF_FAILURE_VIEW = "tenants.access.errors.csrf_failure"
+LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "/"
+
+ACCOUNT_ADAPTER = "tenants.access.accounts.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_SIGNUP_FORM_CLASS = "tenants.access.accounts.SignupFacts"
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_EMAIL_VERIFICATION_BY_CODE_ENABLED = True
+ACCOUNT_EMAIL_VERIFICATION_SUPPORTS_RESEND = True
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_PREVENT_ENUMERATION = True
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 300
+ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = False
+ACCOUNT_MAX_EMAIL_ADDRESSES = 5
+HEADLESS_ONLY = True
+HEADLESS_CLIENTS = ("browser",)
+HEADLESS_ADAPTER = "tenants.access.accounts.HeadlessAdapter"
+# Pages of the console; what mail leads to.
+HEADLESS_FRONTEND_URLS = {
+    "account_confirm_email": f"{PUBLIC_URL}/verify-email?code={{key}}",
+    "account_reset_password": f"{PUBLIC_URL}/reset-password",
+    "account_reset_password_from_key": f"{PUBLIC_URL}/reset-password?key={{key}}",
+    "account_signup": f"{PUBLIC_URL}/sign-up",
+}
+MFA_ADAPTER = "tenants.access.accounts.SecondFactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_ISSUER = "AIsuru · Mistral"
+MFA_TOTP_TOLERANCE = 1
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not _IS_SECURE
+USERSESSIONS_ADAPTER = "allauth.usersessions.adapter.DefaultUserSessionsAdapter"
+
+# Counts of sign-ins and the like, shared by all processes.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "people_counters",
+        "OPTIONS": {"MAX_ENTRIES": 100_000},
+    }
+}
+MAILERS = {"default": mailing.mailer(EMAIL_URL)}
+
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["tenants.access.authentication.TokenAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "tenants.access.sessions.SessionAuthentication",
+        "tenants.access.authentication.TokenAuthentication",
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["tenants.access.permissions.DenyAll"],
     "DEFAULT_PARSER_CLASSES": ["tenants.access.requests.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
@@ -126,6 +217,12 @@ SPECTACULAR_SETTINGS = {
     "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
     "ENUM_NAME_OVERRIDES": {
         "OrganizationStatus": "tenants.organizations.models.OrganizationStatus",
+        "Role": "tenants.organizations.roles.Role",
+        "WorkspaceRole": "tenants.organizations.roles.WorkspaceRole",
+        "PlanName": "tenants.billing.models.PlanName",
+        "FactSource": "tenants.billing.models.FactSource",
+        "InvitationStatus": "tenants.organizations.models.InvitationStatus",
+        "JoinRequestStatus": "tenants.organizations.models.JoinRequestStatus",
         "KeyStatus": "tenants.keys.models.KeyStatus",
         "ModelStatus": "tenants.registry.status.ModelStatus",
         "AdminKeyStatus": "tenants.accounting.models.AdminKeyStatus",
@@ -138,7 +235,7 @@ SPECTACULAR_SETTINGS = {
 }
 
 # ── Work in the background ───────────────────────────────────────────────────────────────────────
-CELERY = env.celery_settings(BROKER_URL)
+CELERY = broker.celery_settings(BROKER_URL)
 CELERY_BEAT_SCHEDULE = {
     name: {"task": name, "schedule": seconds, "options": {"expires": seconds}}
     for name, seconds in {
@@ -159,6 +256,9 @@ CELERY_BEAT_SCHEDULE = {
         "accounting.sweep": 15,
         "accounting.close_months": 3_600,
         "access.sweep_idempotency": 300,
+        "access.sweep_sessions": 86_400,
+        "organizations.sweep_invitations": 60,
+        "billing.sweep_vat": 300,
     }.items()
 }
 

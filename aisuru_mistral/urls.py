@@ -12,6 +12,7 @@ _DOCS_ASSETS = "drf_spectacular_sidecar/swagger-ui-dist/"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", read_only(RedirectView.as_view(pattern_name="docs")), name="home"),
     path("api/v1/", include("tenants.api.urls")),
+    path("_allauth/browser/v1/", include("tenants.access.account_urls")),
     # Scripts and styles of the rendered docs, straight from the wheel that carries them.
     path(
         f"static/{_DOCS_ASSETS}<slug:name>.<str:kind>",

@@ -13,6 +13,8 @@ _no_database = "DATABASE_URL" not in os.environ  # a command that needs settings
 os.environ.setdefault("DATABASE_URL", "postgresql://nobody@127.0.0.1:9/none")
 os.environ.setdefault("PUBLIC_URL", "http://gateway.test")
 os.environ.setdefault("LOG_LEVEL", "WARNING")
+os.environ["VIES_API_URL"] = "http://127.0.0.1:9"  # nobody answers there
+os.environ["EMAIL_URL"] = "consolemail://"
 
 from aisuru_mistral.settings import *  # noqa: E402, F403 - the environment comes first
 

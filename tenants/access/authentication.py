@@ -1,4 +1,4 @@
-"""Who sends this request: a platform token's holder, or an organization's; never a guess."""
+"""Who sends this request: the holder of a token, or a person with a session; never a guess."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -12,19 +12,48 @@ from tenants.access.errors import not_found
 from tenants.access.models import OrganizationToken
 from tenants.access.requests import request_id
 from tenants.organizations.audit import Actor
+from tenants.organizations.members import Membership
+from tenants.people.models import Person
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """A person with a session.
+
+    Attributes:
+        person: who.
+        memberships: the organizations that this person is a member of, oldest first.
+        chosen: the organization to act in when a request names none.
+        has_terms: whether the terms in force were accepted.
+        is_sudo: whether the person has proved who it is within the last minutes.
+    """
+
+    person: Person
+    memberships: tuple[Membership, ...]
+    chosen: UUID | None
+    has_terms: bool
+    is_sudo: bool
+
+    @property
+    def current(self) -> Membership | None:
+        """Tell where a request acts that names no organization; None if in none."""
+        chosen = [one for one in self.memberships if one.organization_id == self.chosen]
+        return next(iter((*chosen, *self.memberships)), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The holder of a token, for the length of one request.
+    """Who sends a request, for the length of it.
 
     Attributes:
-        kind: ``platform`` or ``organization``.
-        token_id: the token's row.
-        name: what people call the token.
+        kind: ``platform``, ``organization`` (a token) or ``person`` (a session).
+        token_id: the token's row; the person's for a session.
+        name: what people call the token or the person.
         scopes: what it may do.
-        organization_id: the only organization it may act in; None for any.
+        organization_id: the only organization it may act in. None for any, if it is a platform
+            token; none at all, if it is a person whose request was not bound to one.
         request_id: ties what is done to this request.
+        visitor: the person behind a session.
     """
 
     kind: str
@@ -33,6 +62,12 @@ class Principal:
     scopes: frozenset[str]
     organization_id: UUID | None
     request_id: str
+    visitor: Visitor | None = None
+
+    @property
+    def is_platform(self) -> bool:
+        """Tell whether it may act for any organization."""
+        return self.kind == "platform"
 
     @property
     def actor(self) -> Actor:

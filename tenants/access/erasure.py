@@ -6,9 +6,11 @@ from django.utils.translation import gettext as _
 from tenants.access.errors import not_found
 from tenants.access.models import OrganizationToken, TenantRequest
 from tenants.accounting import erasure as books
+from tenants.billing import erasure as billing
 from tenants.common import scope
 from tenants.common.problems import Invalid
 from tenants.keys import shredding
+from tenants.onboarding import erasure as onboarding
 from tenants.organizations import audit, erasure
 from tenants.organizations.audit import Actor
 from tenants.organizations.models import ErasureCertificate, Organization
@@ -41,6 +43,8 @@ def erase_organization(
             raise not_found()
         shredded = shredding.shred_all() + books.forget_all()
         revoked = models.retire_all() + _revoke_all()
+        billing.forget()
+        onboarding.forget()
         TenantRequest.objects.all().delete()
         certificate = erasure.certify(
             organization,

@@ -236,6 +236,20 @@ def page_not_found(
     return answer(not_found())
 
 
+def csrf_failed() -> Forbidden:
+    """Make the refusal of a request that another site may have sent."""
+    detail = _("The CSRF token is missing or wrong. Reload the page, or send X-CSRFToken.")
+    return Forbidden("csrf_failed", detail)
+
+
+def csrf_failure(
+    _request: HttpRequest,
+    reason: str = "",  # noqa: ARG001 - Django passes it by name
+) -> HttpResponse:
+    """Answer what Django's own CSRF check refuses."""
+    return answer(csrf_failed())
+
+
 def server_error(_request: HttpRequest) -> HttpResponse:
     """Answer a failure outside of REST framework's views; Django has logged it."""
     return answer(_internal())

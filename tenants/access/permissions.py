@@ -1,19 +1,28 @@
-"""What a token may do: every endpoint names the scopes it takes; what names none is closed."""
+"""What a caller may do: every endpoint names the scopes it takes; what names none is closed.
+
+A token has the scopes it was issued with. A person's session has the capabilities of the member's
+roles, which are the same words (``tenants.organizations.roles``), in the organization that the
+request names.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as _
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from tenants.access.authentication import Principal, principal_of
+from tenants.access import tenancy
+from tenants.access.authentication import Principal, Visitor, principal_of
 from tenants.common.problems import Forbidden
 
 if TYPE_CHECKING:  # REST framework's views import this module by its settings
     from rest_framework.views import APIView
+
+
+_WITH_BODY = ("POST", "PUT", "PATCH")
 
 
 class DenyAll(BasePermission):
@@ -40,17 +49,30 @@ class HasScopes(BasePermission):
         scopes: Collection[str] | None = getattr(handler, "scopes", None)
         if scopes is None:
             return False
-        require(principal_of(request), *scopes)
+        principal = principal_of(request)
+        if getattr(handler, "is_personal", False):
+            require_person(principal)
+            return True
+        if principal.visitor is not None:
+            require_terms(principal)
+            principal = tenancy.bound(principal, _named(request, view))
+            request.auth = principal
+        require(principal, *scopes)
+        if getattr(handler, "is_dangerous", False):
+            require_sudo(principal)
         return True
 
 
 def require(principal: Principal, *scopes: str) -> None:
-    """Refuse a token that lacks one of these scopes.
+    """Refuse a token that lacks one of these scopes, and a member whose roles do not allow it.
 
     Raises:
-        Forbidden: ``scope_missing``.
+        Forbidden: ``scope_missing`` or ``role_missing``.
     """
     if missing := sorted(set(scopes) - principal.scopes):
+        if principal.visitor is not None:
+            detail = _("Your role does not allow this. Ask an administrator of the organization.")
+            raise Forbidden("role_missing", detail, scopes=missing)
         detail = _("This needs a token with the scope %(scopes)s.")
         raise Forbidden("scope_missing", detail % {"scopes": ", ".join(missing)}, scopes=missing)
 
@@ -61,5 +83,48 @@ def require_platform(principal: Principal) -> None:
     Raises:
         Forbidden: ``platform_only``.
     """
-    if principal.organization_id is not None:
+    if not principal.is_platform:
         raise Forbidden("platform_only", _("Only a platform token can do this."))
+
+
+def require_person(principal: Principal) -> Visitor:
+    """Refuse tokens: this is about the person who is signed in.
+
+    Raises:
+        Forbidden: ``person_only``.
+    """
+    if principal.visitor is None:
+        raise Forbidden("person_only", _("Only a person who is signed in can do this."))
+    return principal.visitor
+
+
+def require_terms(principal: Principal) -> Visitor:
+    """Refuse tokens, and people who have not accepted the terms in force.
+
+    Raises:
+        Forbidden: ``person_only`` or ``terms_not_accepted``.
+    """
+    visitor = require_person(principal)
+    if not visitor.has_terms:
+        detail = _("The terms have changed. Accept the version in force first.")
+        raise Forbidden("terms_not_accepted", detail)
+    return visitor
+
+
+def require_sudo(principal: Principal) -> None:
+    """Ask a person to prove again who it is; a token has nothing to prove.
+
+    Raises:
+        Forbidden: ``reauthentication_required``.
+    """
+    if principal.visitor is not None and not principal.visitor.is_sudo:
+        detail = _("Confirm that it is you, with password, passkey or code, and try again.")
+        raise Forbidden("reauthentication_required", detail)
+
+
+def _named(request: Request, view: APIView) -> Mapping[str, object]:
+    """Gather the ids a request names: those of its address, or else of its query and body."""
+    if view.kwargs:
+        return dict(view.kwargs)
+    body = request.data if request.method in _WITH_BODY else {}
+    return tenancy.read_ids(body) | tenancy.read_ids(request.query_params)

@@ -11,7 +11,7 @@ from functools import cache, wraps
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.template.response import SimpleTemplateResponse
 from django.utils.translation import gettext as _
 from drf_spectacular.drainage import set_override
@@ -26,8 +26,8 @@ from tenants.access.authentication import Principal, principal_of
 from tenants.access.models import TokenScope
 from tenants.access.pagination import DEFAULT_LIMIT, MAX_LIMIT
 from tenants.access.permissions import HasScopes
-from tenants.api.fields import read_id
 from tenants.api.schema import describe
+from tenants.common import scope
 from tenants.keys import tripwire
 from tenants.mistral.masking import mask_key_shaped
 from tenants.organizations.audit import Actor
@@ -149,6 +149,13 @@ class ApiView(APIView):
     permission_classes = (HasScopes,)
     http_method_names = ("get", "head", "post", "put", "patch", "delete")
 
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Answer within a confinement of its own."""
+        with scope.confinement():
+            answered: Any = super().dispatch(request, *args, **kwargs)
+        finished: HttpResponse = answered
+        return finished
+
     def finalize_response(  # type: ignore[override]  # problems are plain responses
         self, request: Request, response: Any, *args: Any, **kwargs: Any
     ) -> HttpResponse:
@@ -179,6 +186,8 @@ def endpoint(
     refuses: tuple[int, ...] = (),
     example: Mapping[str, Any] | None = None,
     media_types: tuple[str, ...] = ("application/json",),
+    is_personal: bool = False,
+    is_dangerous: bool = False,
 ) -> Callable[[Handler], Callable[..., HttpResponse]]:
     """Make a handler ``(view, call, **ids) -> Reply`` a method of an ``ApiView``.
 
@@ -192,6 +201,8 @@ def endpoint(
         refuses: further statuses that the schema names.
         example: a body.
         media_types: of a success.
+        is_personal: about the person who is signed in, in whatever organization; no token gets in.
+        is_dangerous: a person has to prove again who it is, if that was minutes ago.
     """
 
     def decorate(handler: Handler) -> Callable[..., HttpResponse]:
@@ -203,7 +214,7 @@ def endpoint(
             principal = principal_of(request)
 
             def whose() -> UUID | None:
-                return tenancy.locate_named(principal, ids or _ids(request.data))
+                return _owner(principal, ids or tenancy.read_ids(request.data))
 
             def work() -> HttpResponse:
                 asked = data = _checked(query or Nothing, _query(request))
@@ -230,8 +241,12 @@ def endpoint(
             refuses={401, 403, 404, 422, *refuses, *({400, 413, 415} if takes else ())},
             example=example,
             media_types=media_types,
+            is_personal=is_personal,
+            is_dangerous=is_dangerous,
         )(view_method)
         decorated.scopes = frozenset(scopes)  # what HasScopes reads
+        decorated.is_personal = is_personal
+        decorated.is_dangerous = is_dangerous
         made: Callable[..., HttpResponse] = decorated
         return made
 
@@ -253,6 +268,13 @@ def page_of(row: type[Out]) -> type[Out]:
             ),
         },
     )
+
+
+def _owner(principal: Principal, named: Mapping[str, UUID]) -> UUID | None:
+    """Tell where the answer of a POST is kept: a person's own acts belong to no organization."""
+    if principal.visitor is not None:
+        return principal.organization_id
+    return tenancy.locate_named(principal, named)
 
 
 def _response(reply: Reply, shape: type[Out] | None) -> HttpResponse:
@@ -279,12 +301,6 @@ def _query(request: Request) -> dict[str, str]:
         said = ErrorDetail(_("Say this once."), "repeated")
         raise ValidationError({name[:_LONGEST_NAME]: [said] for name in repeated[:_MOST_UNKNOWN]})
     return request.query_params.dict()
-
-
-def _ids(body: Any) -> dict[str, UUID]:
-    """Read the ids that a body names, before it is checked, to know whose request it is."""
-    found = {name: read_id(body.get(name)) for name in ("workspace_id", "organization_id")}
-    return {name: row_id for name, row_id in found.items() if row_id is not None}
 
 
 def _is_object(data: Any) -> bool:

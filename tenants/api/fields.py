@@ -17,8 +17,10 @@ from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from tenants.access.tenancy import read_id
 from tenants.common.money import parse_amount, plain
 from tenants.common.secrets import Secret
+from tenants.common.text import is_hidden, normalise_email
 
 _INT32 = 2**31 - 1
 _LONGEST_SECRET = 1024
@@ -31,26 +33,12 @@ _zones = cache(available_timezones)
 _NOT_TEXT = _("Must be text.")
 
 
-def _is_control(character: str) -> bool:
-    """Tell what has no place in one line of text: controls, separators, halves of characters."""
-    return unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}
-
-
-def read_id(data: object) -> UUID | None:
-    """Read an id in its usual spelling, with hyphens and nothing else; None if it is none."""
-    try:
-        found = UUID(data) if isinstance(data, str) else None
-    except ValueError:
-        return None
-    return found if found is not None and str(found) == str(data).lower() else None
-
-
 class Text(serializers.CharField):
     """Text of bounded length in one line, or in several where ``multiline``."""
 
     default_error_messages = {
         "invalid": _NOT_TEXT,
-        "control_character": _("Must not contain control characters."),
+        "control_character": _("Must not contain control or invisible characters."),
     }
 
     def __init__(self, *, max_length: int, multiline: bool = False, **kwargs: Any) -> None:
@@ -62,7 +50,7 @@ class Text(serializers.CharField):
         if not isinstance(data, str):
             self.fail("invalid")
         text = unicodedata.normalize("NFC", super().to_internal_value(data))
-        if any(_is_control(character) and character not in self.allowed for character in text):
+        if any(is_hidden(character) and character not in self.allowed for character in text):
             self.fail("control_character")
         return text
 
@@ -96,13 +84,16 @@ class Host(Text):
 
 
 class Email(serializers.EmailField):
-    """One e-mail address."""
+    """One e-mail address, in its one spelling."""
 
     def to_internal_value(self, data: Any) -> str:
-        """Refuse what is not text."""
+        """Refuse what is not text, and what is no address by the one rule for addresses."""
         if not isinstance(data, str):
             self.fail("invalid")
-        return super().to_internal_value(data)
+        address = normalise_email(super().to_internal_value(data))
+        if address is None:
+            self.fail("invalid")
+        return address
 
 
 class Zone(Text):

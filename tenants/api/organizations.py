@@ -8,6 +8,7 @@ from django.urls import reverse
 from rest_framework import serializers
 
 from tenants.access import tenancy
+from tenants.access.authentication import Visitor
 from tenants.access.models import TokenScope
 from tenants.access.pagination import Page, page
 from tenants.access.permissions import require_platform
@@ -17,7 +18,7 @@ from tenants.api.erasure import EraseOrganization
 from tenants.common import scope
 from tenants.common.money import CURRENCIES
 from tenants.organizations import services
-from tenants.organizations.models import Organization, OrganizationStatus, Workspace
+from tenants.organizations.models import Organization, OrganizationStatus
 
 _LOCALES = ("it", "en")
 
@@ -70,12 +71,14 @@ class Organizations(ApiView):
         gives={200: page_of(OrganizationOut)},
     )
     def get(self, call: Call) -> Reply:
-        """A platform token sees all of them, an organization's token its own."""
+        """A platform token sees all of them, an organization's token its own, a person theirs."""
         own = call.principal.organization_id
+        if call.principal.visitor is not None:
+            return Reply(Page(_of_person(call.principal.visitor), None))
         if own is not None:
             with scope.tenant(own):
                 found = page(Organization.objects.all(), **call.page)
-                ids = {own: _default_workspace()}
+            ids = _default_workspace(own)
         else:
             with scope.platform():
                 standing = Organization.objects.exclude(status=OrganizationStatus.ERASED)
@@ -97,7 +100,9 @@ class Organizations(ApiView):
         require_platform(call.principal)
         facts = dict(call.data)
         facts["timezone_name"] = facts.pop("timezone")
-        organization, workspace = services.create_organization(actor=call.actor, **facts)
+        organization, workspace = services.create_organization(
+            actor=call.actor, invite_owner=True, **facts
+        )
         (shown,) = _shown([organization], {organization.pk: workspace.pk})
         address = reverse("organization", kwargs={"organization_id": organization.pk})
         return Reply(shown, 201, address)
@@ -133,14 +138,24 @@ class OneOrganization(EraseOrganization):
 
 def _read(call: Call, organization_id: UUID) -> Any:
     organization = tenancy.find(call.principal, Organization, organization_id)
-    with scope.tenant(organization.pk):
-        (shown,) = _shown([organization], {organization.pk: _default_workspace()})
+    (shown,) = _shown([organization], _default_workspace(organization.pk))
     return shown
 
 
-def _default_workspace() -> UUID:
-    """Find the default workspace of the organization in whose scope this is."""
-    return Workspace.objects.values_list("pk", flat=True).get(is_default=True)
+def _of_person(visitor: Visitor) -> list[Any]:
+    """Read the organizations of a person, newest first; somebody is in few."""
+    rows: list[Any] = []
+    for membership in reversed(visitor.memberships):
+        with scope.tenant(membership.organization_id):
+            row = Organization.objects.get()
+        rows.extend(_shown([row], _default_workspace(row.pk)))
+    return rows
+
+
+def _default_workspace(organization_id: UUID) -> dict[UUID, UUID]:
+    """Find an organization's default workspace, also for whoever may not look into it."""
+    with scope.platform():
+        return tenancy.default_workspaces([organization_id])
 
 
 def _shown(rows: Iterable[Any], default_workspaces: dict[UUID, UUID]) -> Iterable[Any]:

@@ -12,12 +12,13 @@ from rest_framework import serializers
 from tenants.access.authentication import TokenAuthentication
 from tenants.access.errors import PROBLEM_JSON
 from tenants.access.idempotency import HEADER, REPLAYED
+from tenants.access.sessions import SessionAuthentication
 
 _MEANINGS = {
     400: "The body is not JSON.",
-    401: "No token, or not a live one.",
+    401: "No token or session, or not a live one.",
     402: "A spending limit stands in the way.",
-    403: "The token lacks a scope.",
+    403: "The token lacks a scope, or the member a role.",
     404: "Not there, or not yours.",
     406: "The answer has no form that Accept names.",
     409: "The present state does not allow it.",
@@ -66,6 +67,25 @@ class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-ca
         }
 
 
+class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """The console's session, as OpenAPI names it."""
+
+    target_class = SessionAuthentication
+    name = "session"
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
+        """Describe it."""
+        return {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": "aim_session",
+            "description": (
+                "A person's session (docs/people.md). What changes something carries the CSRF"
+                " token in the header X-CSRFToken."
+            ),
+        }
+
+
 def describe(
     *,
     operation_id: str,
@@ -80,10 +100,16 @@ def describe(
     refuses: Collection[int],
     example: Mapping[str, Any] | None,
     media_types: Collection[str],
+    is_personal: bool = False,
+    is_dangerous: bool = False,
 ) -> Callable[[Any], Any]:
     """Make the decorator that puts a handler's declaration into the schema."""
     named = ", ".join(f"`{scope}`" for scope in sorted(scopes))
     needs = f"Scopes: {named}." if scopes else "Any live token."
+    if is_personal:
+        needs = "A person's session."
+    if is_dangerous:
+        needs += " A person has to have confirmed within minutes that it is really them."
     parameters: list[Any] = [query] if query else []
     if method == "post":
         parameters.append(_idempotency_key())

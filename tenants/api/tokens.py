@@ -75,6 +75,7 @@ class Tokens(ApiView):
         takes=TokenIn,
         gives={201: IssuedTokenOut},
         example={"name": "Nightly export", "scopes": ["spend:read"]},
+        is_dangerous=True,
     )
     def post(self, call: Call, organization_id: UUID) -> Reply:
         """Nobody can give a scope that they do not have."""

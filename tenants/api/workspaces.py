@@ -37,15 +37,21 @@ class MistralWorkspaceIn(In):
         return attrs
 
 
-class WorkspaceIn(In):
-    """A new workspace."""
-
-    announced = frozenset({"add_all_members"})
+class WorkspaceChange(In):
+    """What may change."""
 
     name = fields.Text(max_length=120)
     icon = fields.Text(max_length=16, required=False, allow_blank=True)
     description = fields.Text(max_length=500, required=False, allow_blank=True, multiline=True)
     mistral_workspace = MistralWorkspaceIn(required=False, allow_null=True)
+
+
+class WorkspaceIn(WorkspaceChange):
+    """A new workspace."""
+
+    add_all_members = fields.Flag(
+        required=False, help_text="Put all present members of the organization into it."
+    )
 
 
 class MistralWorkspaceOut(Out):
@@ -140,7 +146,7 @@ class OneWorkspace(ApiView):
         "update_workspace",
         TokenScope.WORKSPACES_WRITE,
         summary="Change a workspace",
-        takes=WorkspaceIn,
+        takes=WorkspaceChange,
         gives={200: WorkspaceOut},
         refuses=(409,),
         example={"description": "Chat sul sito"},

@@ -165,6 +165,43 @@ class TenantTable(_SqlOperation):
         return f"Put {self.table} behind row-level security"
 
 
+class WorkspaceWall(_SqlOperation):
+    """Hide the other workspaces' rows of a tenant table from whoever is confined to some.
+
+    It narrows the tenant's own policy (``TenantTable``) and opens nothing. Without confinement
+    (``scope.confine``) every row of the tenant is seen.
+
+    Args:
+        table: its name.
+        seen: the condition under which a confined reader sees a row, with ``{workspaces}`` for the
+            array of ids; the row's own ``workspace_id`` when absent.
+    """
+
+    def __init__(self, table: str, *, seen: str = "workspace_id = ANY ({workspaces})") -> None:
+        self.table = table
+        self.seen = seen
+
+    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
+        """Describe the operation for a squashed migration."""
+        return type(self).__name__, [self.table], {"seen": self.seen}
+
+    def forwards(self) -> list[str]:
+        """Add the policy; its sub-selects are evaluated once a query, not once a row."""
+        setting = "NULLIF(current_setting('aim.workspaces', true), '')"
+        seen = self.seen.format(workspaces=f"(SELECT string_to_array({setting}, ','))::uuid[]")
+        condition = f"((SELECT {setting}) IS NULL OR {seen})"
+        made = f"CREATE POLICY workspace ON {self.table} AS RESTRICTIVE"
+        return [f"{made} USING {condition} WITH CHECK {condition}"]
+
+    def backwards(self) -> list[str]:
+        """Take it down."""
+        return [f"DROP POLICY workspace ON {self.table}"]
+
+    def describe(self) -> str:
+        """Say it in the migration's log."""
+        return f"Confine readers of {self.table} to their workspaces"
+
+
 class ReferenceTable(_SqlOperation):
     """Let the application use a table that belongs to no tenant.
 

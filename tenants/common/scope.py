@@ -3,9 +3,12 @@
 Row-level security compares each row's ``organization_id`` with the setting ``aim.organization``.
 The setting is local to a transaction: no context, no rows, and nothing to forget to reset. There is
 no way to see two tenants at once; platform-wide work walks organizations one at a time.
+
+Inside an organization there is a second, inner wall: a request of somebody who sees some workspaces
+only is *confined* to them, and ``WorkspaceWall`` hides all others whatever is asked.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from uuid import UUID
@@ -14,6 +17,11 @@ from django.db import connection, transaction
 from django.db.models import Model
 
 _current: ContextVar[UUID | None] = ContextVar("organization", default=None)
+
+
+_confined: ContextVar[str] = ContextVar("workspaces", default="")
+#: Confined to no workspace at all: an id that none has.
+_NONE = UUID(int=0)
 
 
 class ScopeError(RuntimeError):
@@ -38,6 +46,8 @@ def tenant(organization_id: UUID, *, snapshot: bool = False) -> Iterator[None]:
             if snapshot:
                 _read_one_instant()
             _set("aim.organization", str(organization_id))
+            if workspaces := _confined.get():
+                _set("aim.workspaces", workspaces)
             yield
     finally:
         _current.reset(token)
@@ -54,6 +64,21 @@ def platform() -> Iterator[None]:
     with transaction.atomic(durable=True):
         _set("aim.platform", "on")
         yield
+
+
+@contextmanager
+def confinement() -> Iterator[None]:
+    """Let ``confine`` hold until here: around one request."""
+    token = _confined.set("")
+    try:
+        yield
+    finally:
+        _confined.reset(token)
+
+
+def confine(workspaces: Collection[UUID]) -> None:
+    """Have every scope that is opened from now on show these workspaces only."""
+    _confined.set(",".join(map(str, workspaces or [_NONE])))
 
 
 def organization_of(model: type[Model], row_id: UUID) -> UUID | None:

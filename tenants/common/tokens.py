@@ -23,11 +23,23 @@ class TokenKind(StrEnum):
     PLATFORM = "plat"
     ORGANIZATION = "org"
     MODEL = "mdl"
+    INVITATION = "inv"
 
 
 def mint(kind: TokenKind) -> Secret[str]:
     """Make a new token from the system's randomness."""
     body = "".join(secrets.choice(_ALPHABET) for _ in range(RANDOM_CHARACTERS))
+    stem = f"aim_{kind.value}_{body}"
+    return Secret(stem + _checksum(stem))
+
+
+def derive(kind: TokenKind, seed: bytes) -> Secret[str]:
+    """Make the token of a seed, always the same; the seed is a keyed digest of 32 bytes."""
+    value = int.from_bytes(seed)
+    body = ""
+    for _ in range(RANDOM_CHARACTERS):
+        value, digit = divmod(value, len(_ALPHABET))
+        body += _ALPHABET[digit]
     stem = f"aim_{kind.value}_{body}"
     return Secret(stem + _checksum(stem))
 

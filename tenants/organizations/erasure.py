@@ -9,17 +9,31 @@ import json
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Model, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from tenants.organizations.models import (
     DataKey,
     ErasureCertificate,
+    Invitation,
+    JoinRequest,
+    Member,
     Organization,
+    OrganizationDomain,
     OrganizationStatus,
     Workspace,
+    WorkspaceMember,
 )
 
+#: Who was there, asked or was asked: in this order nothing points at what is gone.
+_PERSONAL: tuple[type[Model], ...] = (
+    WorkspaceMember,
+    Member,
+    Invitation,
+    JoinRequest,
+    OrganizationDomain,
+)
 #: What stays, by name: docs/erasure.md explains each.
 RETAINED = ("audit_events", "identifiers", "limits", "usage_ledger")
 ERASED_NAME = "erased"
@@ -49,6 +63,8 @@ def forget(organization: Organization) -> bool:
         aisuru_tenant="",
     )
     if won:
+        for personal in _PERSONAL:
+            QuerySet(personal).delete()
         Workspace.objects.filter(organization=organization, archived_at=None).update(
             archived_at=Now()
         )

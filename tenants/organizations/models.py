@@ -1,10 +1,15 @@
-"""Organizations, their workspaces, their data keys and what was done in them."""
+"""Organizations, their workspaces and members, their data keys and what was done in them."""
+
+from datetime import datetime
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Lower
 
 from tenants.common.models import Row, TenantRow
+from tenants.common.text import LONGEST_EMAIL
+from tenants.organizations.roles import Role, WorkspaceRole
+from tenants.people.models import Person
 
 
 class OrganizationStatus(models.TextChoices):
@@ -186,3 +191,142 @@ class Announcement(TenantRow):
 
     def __str__(self) -> str:
         return self.kind
+
+
+class Member(TenantRow):
+    """A person in an organization, with a role there."""
+
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
+    role = models.CharField(max_length=8, choices=Role)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "person"], name="member_uniq"),
+            models.CheckConstraint(condition=models.Q(role__in=Role.values), name="member_role"),
+        ]
+        indexes = [models.Index(fields=["person"], name="member_person_idx")]
+
+    def __str__(self) -> str:
+        return f"{self.person} ({self.role})"
+
+
+class WorkspaceMember(TenantRow):
+    """A member of an organization in one of its workspaces, with a role there."""
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="+")
+    member = models.ForeignKey(Member, on_delete=models.CASCADE, related_name="+")
+    role = models.CharField(max_length=8, choices=WorkspaceRole)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "workspace", "member"], name="workspace_member_uniq"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(role__in=WorkspaceRole.values), name="workspace_member_role"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.role
+
+
+class InvitationStatus(models.TextChoices):
+    """What became of an invitation."""
+
+    PENDING = "pending"
+    ACCEPTED = "accepted"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+
+class Invitation(TenantRow):
+    """An address that was asked to join; open until it is accepted, revoked or replaced.
+
+    The link's token is derived from the row and the secret key (``invitations.token_of``), so that
+    a worker can write it into mail; only its digest is stored.
+    """
+
+    email = models.EmailField(max_length=LONGEST_EMAIL)
+    role = models.CharField(max_length=8, choices=Role)
+    workspaces = models.JSONField(default=list)
+    invited_by = models.CharField(max_length=254)
+    locale = models.CharField(max_length=2, default="it")
+    generation = models.PositiveIntegerField(default=1)
+    digest = models.BinaryField(max_length=32, unique=True)
+    expires_at = models.DateTimeField()
+    mailed_at = models.DateTimeField(null=True)
+    closed_as = models.CharField(max_length=8, blank=True)
+    closed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "email"],
+                condition=models.Q(closed_at=None),
+                name="invitation_open_uniq",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(role__in=Role.values), name="invitation_role"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.email
+
+    def status_at(self, at: datetime) -> InvitationStatus:
+        """Tell what became of it by an instant."""
+        if self.closed_as:
+            return InvitationStatus(self.closed_as)
+        return InvitationStatus.EXPIRED if self.expires_at <= at else InvitationStatus.PENDING
+
+
+class OrganizationDomain(TenantRow):
+    """A domain of e-mail whose verified readers may ask to join the organization."""
+
+    domain = models.CharField(max_length=253)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "domain"], name="domain_uniq")
+        ]
+        indexes = [models.Index(fields=["domain"], name="domain_idx")]
+
+    def __str__(self) -> str:
+        return self.domain
+
+
+class JoinRequestStatus(models.TextChoices):
+    """What became of a request to join."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    DECLINED = "declined"
+
+
+class JoinRequest(TenantRow):
+    """A person with an address in one of the organization's domains who asks to become a member."""
+
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
+    email = models.EmailField(max_length=LONGEST_EMAIL)
+    status = models.CharField(
+        max_length=8, choices=JoinRequestStatus, default=JoinRequestStatus.PENDING
+    )
+    decided_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "person"],
+                condition=models.Q(status="pending"),
+                name="join_request_open_uniq",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.email

@@ -52,6 +52,7 @@ BY_MASTER_KEY: Mapping[str, str] = {
 #: Not sealed: why that is no loss.
 OPEN: Mapping[str, str] = {
     "organizations.IntakeKey.public": "a public key",
+    "organizations.Invitation.digest": "SHA-256 of 160 bits derived with SECRET_KEY",
     "keys.MistralKey.fingerprint": "HMAC-SHA-256; its key is derived from SECRET_KEY",
     "keys.KeyReplacement.fingerprint": "HMAC-SHA-256; its key is derived from SECRET_KEY",
     "keys.SpentEnvelope.digest": "SHA-256 of a public point",

@@ -14,9 +14,19 @@ from django.utils.translation import gettext as _
 from tenants.common import scope
 from tenants.common.models import new_id
 from tenants.common.problems import Conflict
-from tenants.organizations import audit, data_keys
+from tenants.organizations import audit, data_keys, invitations, members
 from tenants.organizations.audit import Actor
-from tenants.organizations.models import FormerTimeZone, Organization, Workspace
+from tenants.organizations.models import (
+    FormerTimeZone,
+    Member,
+    Organization,
+    OrganizationDomain,
+    Workspace,
+    WorkspaceMember,
+)
+from tenants.organizations.refusals import workspace_archived
+from tenants.organizations.roles import Role, WorkspaceRole
+from tenants.people.models import Person
 
 _SLUG_LENGTH = 60
 _SLUG_TAIL = 6
@@ -33,8 +43,24 @@ def create_organization(
     locale: str = "it",
     timezone_name: str = "Europe/Rome",
     currency: str = "EUR",
+    founder: Person | None = None,
+    domain: str = "",
+    invite_owner: bool = False,
 ) -> tuple[Organization, Workspace]:
     """Create an organization with its data key and a default workspace of the same name.
+
+    Args:
+        actor: who creates it.
+        name: of the organization and of the workspace.
+        owner_email: whom to write to.
+        slug: its short name in addresses; made from the name when absent.
+        aisuru_tenant: its tenant at AIsuru.
+        locale: of letters.
+        timezone_name: of months and days.
+        currency: of amounts; it never changes.
+        founder: a person who becomes its first administrator.
+        domain: whose verified readers may ask to join.
+        invite_owner: write to ``owner_email`` with a link that makes its reader administrator.
 
     Raises:
         Conflict: ``slug_taken``: the slug asked for is another organization's.
@@ -58,6 +84,12 @@ def create_organization(
             workspace = Workspace.objects.create(
                 organization_id=organization.id, name=name, is_default=True
             )
+            if founder is not None:
+                _settle_in(founder, workspace)
+            if invite_owner:
+                invitations.invite_owner(organization, workspace)
+            if domain:
+                OrganizationDomain.objects.create(organization=organization, domain=domain)
             audit.record(
                 actor=actor,
                 organization_id=organization.id,
@@ -106,8 +138,19 @@ def create_workspace(
     description: str = "",
     mistral_workspace_id: str = "",
     mistral_workspace_name: str = "",
+    add_all_members: bool = False,
 ) -> Workspace:
-    """Add a workspace, with the workspace at Mistral that its keys must belong to, if any.
+    """Add a workspace.
+
+    Args:
+        actor: who adds it.
+        organization: whose it is.
+        name: unlike those of its other active workspaces.
+        icon: an emoji.
+        description: what it is for.
+        mistral_workspace_id: the workspace at Mistral that its keys must belong to, if any.
+        mistral_workspace_name: the same by name.
+        add_all_members: put all present members of the organization into it.
 
     Raises:
         Conflict: ``name_taken``: an active workspace has this name already.
@@ -121,6 +164,8 @@ def create_workspace(
             mistral_workspace_id=mistral_workspace_id,
             mistral_workspace_name=mistral_workspace_name,
         )
+        if add_all_members:
+            members.add_everybody(workspace)
         _record_workspace(actor, workspace, "workspace.created")
     return workspace
 
@@ -149,7 +194,7 @@ def update_workspace(
         with _unique_workspace_name(), scope.tenant(workspace.organization_id):
             active = Workspace.objects.filter(pk=workspace.pk, archived_at=None)
             if not active.update(**{name: getattr(workspace, name) for name in changed}):
-                raise archived()
+                raise workspace_archived()
             if declare is not None and _DECLARED & set(changed):
                 declare(workspace)
             _record_workspace(actor, workspace, "workspace.updated", changed)
@@ -175,10 +220,16 @@ def archive_workspace(*, actor: Actor, workspace: Workspace) -> Workspace:
     return workspace
 
 
-def archived() -> Conflict:
-    """Make the refusal to change a workspace that is history."""
-    detail = _("This workspace is archived. It stays as it is and can no longer be changed.")
-    return Conflict("workspace_archived", detail)
+def _settle_in(founder: Person, workspace: Workspace) -> None:
+    member = Member.objects.create(
+        organization_id=workspace.organization_id, person=founder, role=Role.ADMIN
+    )
+    WorkspaceMember.objects.create(
+        organization_id=workspace.organization_id,
+        workspace=workspace,
+        member=member,
+        role=WorkspaceRole.ADMIN,
+    )
 
 
 def _apply(

@@ -17,7 +17,7 @@ from tenants.common.problems import Invalid, NotFound
 from tenants.organizations import audit
 from tenants.organizations.audit import Actor
 from tenants.organizations.models import Organization, Workspace
-from tenants.organizations.services import archived
+from tenants.organizations.refusals import workspace_archived
 from tenants.registry import catalog
 from tenants.spend import alerts, limits, policies, pricebook
 from tenants.spend.calls import LimitMode, SubjectKind
@@ -68,7 +68,7 @@ def set_limit(
         # One limit of an organization at a time: its own and its workspaces' are compared.
         Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
         if isinstance(subject, Workspace) and not _is_active(subject):
-            raise archived()
+            raise workspace_archived()
         if kind is not SubjectKind.ORGANIZATION:
             _refuse_above_organization(organization, monthly_spend)
         limit = limits.limit_of(organization, subject)
@@ -95,7 +95,7 @@ def set_policy(*, actor: Actor, workspace: Workspace, policy: Policy) -> None:
     """
     with scope.tenant(workspace.organization_id):
         if not _is_active(workspace):
-            raise archived()
+            raise workspace_archived()
         found, is_new = WorkspacePolicy.objects.get_or_create(
             organization_id=workspace.organization_id,
             workspace=workspace,

@@ -9,9 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tenants.access.requests import MAX_BODY
+from tests import people
 from tests.api.callers import BASE, Caller
 from tests.api.test_permission_table import TABLE, elsewhere
 from tests.api.world import MODEL, World, everything, world
+from tests.people import session_caller
 
 DEEP = b'{"name":' + b"[" * 900 + b"]" * 900 + b"}"
 BROKEN = {
@@ -44,12 +46,19 @@ def untouched() -> World:
     return world()
 
 
+@pytest.fixture(scope="module")
+def somebody() -> Caller:
+    """A person with a session, for what is about people."""
+    return session_caller(people.person("Nora"))
+
+
 @pytest.mark.parametrize("row", WITH_BODY, ids=str)
-def test_a_body_that_is_no_plain_json_object_is_refused(row, untouched, platform):
+def test_a_body_that_is_no_plain_json_object_is_refused(row, untouched, platform, somebody):
+    caller = somebody if row.personal else platform
     before = everything(untouched.organization.pk)
     path = row.address(untouched)
     for name, (raw, status, code) in BROKEN.items():
-        answer = platform.send(row.method, path, raw)
+        answer = caller.send(row.method, path, raw)
         assert (answer.status, answer.code) == (status, code), (name, answer.raw)
         assert answer.headers["Content-Type"] == "application/problem+json"
     for content_type in (
@@ -58,10 +67,10 @@ def test_a_body_that_is_no_plain_json_object_is_refused(row, untouched, platform
         "",
         "multipart/form-data",
     ):
-        answer = platform.send(row.method, path, b'{"name": "x"}', None, content_type)
+        answer = caller.send(row.method, path, b'{"name": "x"}', None, content_type)
         assert (answer.status, answer.code) == (415, "unsupported_media_type"), content_type
     big = b'{"name": "' + b"x" * MAX_BODY + b'"}'
-    answer = platform.send(row.method, path, big)
+    answer = caller.send(row.method, path, big)
     assert (answer.status, answer.code) == (413, "body_too_large")
     assert everything(untouched.organization.pk) == before
 
@@ -272,13 +281,14 @@ _JSON = st.recursive(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data())
-def test_whatever_comes_in_is_answered_and_never_with_a_500(data, untouched, platform):
+def test_whatever_comes_in_is_answered_and_never_with_a_500(data, untouched, platform, somebody):
     row = data.draw(st.sampled_from(WITH_BODY))
     members = sorted(
         {name for found in WRONG.values() for name in found} | {"monthly_spend", "mode"}
     )
     body = data.draw(st.dictionaries(st.sampled_from(members), _JSON, max_size=5))
-    answer = platform.send(row.method, row.address(elsewhere(untouched)), dumped(body))
+    caller = somebody if row.personal else platform
+    answer = caller.send(row.method, row.address(elsewhere(untouched)), dumped(body))
     assert answer.status in {200, 201, 202, 400, 404, 409, 422}
 
 

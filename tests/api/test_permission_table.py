@@ -1,7 +1,8 @@
 """Ask Charlie: every address of the service, and who may do what there.
 
 An address or a method that is not in the table fails the suite. A refusal shows that nothing
-changed.
+changed. What people may is told by ``HOLDERS``, written here once more, on purpose: the code's own
+table (``tenants.organizations.roles``) must say the same.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,9 +18,14 @@ from tenants.access.models import TokenScope as Scope
 from tenants.access.services import ALL_SCOPES
 from tenants.common.models import new_id
 from tenants.common.tokens import TokenKind, mint
-from tests import factories
+from tenants.organizations import roles
+from tenants.organizations.invitation_mail import token_of
+from tenants.organizations.roles import Role, WorkspaceRole
+from tenants.people.models import Person
+from tests import factories, people
 from tests.api.callers import BASE, Answer, Caller, organization_caller, platform_caller
 from tests.api.world import CLOSED, MODEL, World, everything, made_up_key, world
+from tests.people import session_caller
 
 ORGANIZATION = "organizations/<id:organization_id>"
 WORKSPACE = "workspaces/<id:workspace_id>"
@@ -47,6 +53,75 @@ OPEN = {
     "/metrics",
 }
 
+#: Signing up, in and out, by method and address under ``/_allauth/browser/v1/``: what nobody gets
+#: for an empty body, and what somebody who is signed in does. Nothing of a tenant is behind it.
+ACCOUNTS = {
+    ("GET", "config"): (200, 200),
+    ("GET", "auth/session"): (401, 200),
+    ("DELETE", "auth/session"): (401, 401),
+    ("POST", "auth/signup"): (400, 400),
+    ("POST", "auth/login"): (400, 400),
+    ("POST", "auth/reauthenticate"): (401, 400),
+    ("GET", "auth/email/verify"): (409, 409),
+    ("POST", "auth/email/verify"): (409, 409),
+    ("POST", "auth/email/verify/resend"): (409, 409),
+    ("POST", "auth/password/request"): (400, 400),
+    ("GET", "auth/password/reset"): (400, 400),
+    ("POST", "auth/password/reset"): (400, 400),
+    ("POST", "auth/2fa/authenticate"): (401, 401),
+    ("POST", "auth/2fa/reauthenticate"): (401, 400),
+    ("GET", "auth/webauthn/login"): (200, 200),
+    ("POST", "auth/webauthn/login"): (400, 400),
+    ("GET", "auth/webauthn/authenticate"): (401, 401),
+    ("POST", "auth/webauthn/authenticate"): (401, 401),
+    ("GET", "auth/webauthn/reauthenticate"): (401, 200),
+    ("POST", "auth/webauthn/reauthenticate"): (401, 400),
+    ("GET", "auth/sessions"): (401, 200),
+    ("DELETE", "auth/sessions"): (401, 400),
+    ("POST", "account/password/change"): (401, 400),
+    ("GET", "account/email"): (401, 200),
+    ("POST", "account/email"): (409, 400),
+    ("PUT", "account/email"): (401, 400),
+    ("PATCH", "account/email"): (401, 400),
+    ("DELETE", "account/email"): (401, 400),
+    ("GET", "account/authenticators"): (401, 200),
+    ("GET", "account/authenticators/totp"): (401, 404),
+    ("POST", "account/authenticators/totp"): (401, 400),
+    ("DELETE", "account/authenticators/totp"): (401, 200),
+    ("GET", "account/authenticators/webauthn"): (401, 200),
+    ("POST", "account/authenticators/webauthn"): (401, 400),
+    ("PUT", "account/authenticators/webauthn"): (401, 400),
+    ("DELETE", "account/authenticators/webauthn"): (401, 400),
+    ("GET", "account/authenticators/recovery-codes"): (401, 404),
+    ("POST", "account/authenticators/recovery-codes"): (401, 400),
+}
+
+_EVERYBODY = {"admin", "billing", "member"}
+_INSIDE = {"workspace admin", "workspace member"}
+#: Which roles have a capability: in the organization, or in the workspace that is named.
+HOLDERS: dict[str, set[str]] = {
+    "organizations:read": _EVERYBODY,
+    "organizations:write": {"admin"},
+    "workspaces:read": _EVERYBODY,
+    "workspaces:write": {"admin", "workspace admin"},
+    "members:read": {"admin", *_INSIDE},
+    "members:write": {"admin", "workspace admin"},
+    "billing:read": {"admin", "billing"},
+    "billing:write": {"admin", "billing"},
+    "keys:read": {"admin", *_INSIDE},
+    "keys:write": {"admin", "workspace admin"},
+    "keys:use": {"admin", "workspace admin"},
+    "models:read": {"admin", "member", *_INSIDE},
+    "models:write": {"admin", "workspace admin"},
+    "spend:read": {"admin", "billing", *_INSIDE},
+    "spend:write": {"admin", "billing"},
+    "usage:write": {"admin"},
+    "limits:read": {"admin", "billing", *_INSIDE},
+    "limits:write": {"admin", "billing"},
+    "tokens:read": {"admin"},
+    "tokens:write": {"admin"},
+}
+
 #: What every live token may read, by address: nothing of a tenant is behind it.
 NO_SCOPE = {"/api/v1/intake-key"}
 
@@ -57,7 +132,8 @@ type Body = Callable[[World], Any]
 class Row:
     """One method of one address.
 
-    ``stranger`` is what another organization's token with every scope gets.
+    ``stranger`` is what another organization's token with every scope gets, and another
+    organization's administrator. ``personal`` is about whoever is signed in: no token gets in.
     """
 
     method: str
@@ -68,6 +144,7 @@ class Row:
     query: str = ""
     platform_only: bool = False
     stranger: int = 404
+    personal: bool = False
 
     def __str__(self) -> str:
         return f"{self.method} {self.route}"
@@ -75,9 +152,16 @@ class Row:
     def address(self, found: World) -> str:
         path = f"{BASE}/{self.route}{self.query}"
         path = path.replace("<month:month>", CLOSED).replace("<form:format>", "json")
+        path = path.replace("<slug:key>", "phone")
         for name, value in found.ids.items():
             path = path.replace(f"<id:{name}>", str(value)).replace(f"{{{name}}}", str(value))
         return path
+
+    def points_into_workspace(self, found: World) -> bool:
+        """Tell whether a request names the workspace, or something in it."""
+        body = self.body(found) if self.body else {}
+        named = self.address(found) + str([one for one in body.values() if isinstance(one, str)])
+        return any(str(row.pk) in named for row in (found.workspace, found.key, found.model))
 
     def send(self, caller: Caller, found: World) -> Answer:
         body = self.body(found) if self.body else None
@@ -115,7 +199,37 @@ def said(value: Any) -> Body:
     return lambda _world: value
 
 
+def whose(found: World) -> dict[str, str]:
+    return {"organization_id": str(found.organization.pk)}
+
+
+def the_colleague(found: World) -> dict[str, str]:
+    return {"member_id": str(found.colleague.pk)}
+
+
+def the_link(found: World) -> dict[str, str]:
+    return {"token": token_of(found.invitation).reveal()}
+
+
 LIMIT = said({"monthly_spend": "50.00"})
+PROFILE = {
+    "legal_name": "Rossi Srl",
+    "vat_number": "IT00743110157",
+    "address": {
+        "line1": "Via Roma 1",
+        "postal_code": "20121",
+        "city": "Milano",
+        "province": "MI",
+        "country": "IT",
+    },
+    "sdi_code": "ABC1234",
+}
+PLAN = {
+    "plan": "scale",
+    "payment_method_on_file": True,
+    "phone_verified": True,
+    "auto_recharge": None,
+}
 TABLE = [
     Row("GET", "organizations", (Scope.ORGANIZATIONS_READ,), stranger=200),
     Row(
@@ -179,6 +293,86 @@ TABLE = [
         202,
         said({"dry_run": True}),
     ),
+    Row("GET", "me", (), personal=True, stranger=200),
+    Row("PATCH", "me", (), body=said({"locale": "en"}), personal=True, stranger=200),
+    Row("POST", "me/terms", (), 204, said({"version": "2026-11"}), personal=True, stranger=204),
+    Row("PUT", "me/organization", (), 204, whose, personal=True),
+    Row("POST", "me/organizations", (), 201, said({"name": "Mia"}), personal=True, stranger=201),
+    # 409: whoever is asked about is the last administrator, and 404: a member already.
+    Row("DELETE", "me/organizations/<id:organization_id>", (), 409, personal=True),
+    Row("POST", "me/join-requests", (), 404, whose, personal=True),
+    Row("POST", "me/invitations", (), 403, the_link, personal=True, stranger=403),
+    Row("GET", f"{ORGANIZATION}/billing-profile", (Scope.BILLING_READ,)),
+    Row("PUT", f"{ORGANIZATION}/billing-profile", (Scope.BILLING_WRITE,), body=said(PROFILE)),
+    Row("GET", f"{ORGANIZATION}/plan", (Scope.BILLING_READ,)),
+    Row("PUT", f"{ORGANIZATION}/plan", (Scope.BILLING_WRITE,), body=said(PLAN)),
+    Row("GET", f"{ORGANIZATION}/onboarding", (Scope.BILLING_READ,)),
+    Row("POST", f"{ORGANIZATION}/onboarding/<slug:key>", (Scope.BILLING_WRITE,)),
+    Row("GET", f"{ORGANIZATION}/members", (Scope.MEMBERS_READ,)),
+    Row("GET", f"{ORGANIZATION}/members/<id:member_id>", (Scope.MEMBERS_READ,)),
+    Row(
+        "PATCH",
+        f"{ORGANIZATION}/members/<id:member_id>",
+        (Scope.MEMBERS_WRITE,),
+        body=said({"role": "billing"}),
+    ),
+    Row("DELETE", f"{ORGANIZATION}/members/<id:member_id>", (Scope.MEMBERS_WRITE,), 204),
+    Row("GET", f"{ORGANIZATION}/invitations", (Scope.MEMBERS_READ,)),
+    Row(
+        "POST",
+        f"{ORGANIZATION}/invitations",
+        (Scope.MEMBERS_WRITE,),
+        body=said({"emails": "eva@people.example"}),
+    ),
+    Row("GET", f"{ORGANIZATION}/invitations/<id:invitation_id>", (Scope.MEMBERS_READ,)),
+    Row("DELETE", f"{ORGANIZATION}/invitations/<id:invitation_id>", (Scope.MEMBERS_WRITE,), 204),
+    Row("POST", f"{ORGANIZATION}/invitations/<id:invitation_id>/resend", (Scope.MEMBERS_WRITE,)),
+    Row("GET", f"{ORGANIZATION}/domains", (Scope.MEMBERS_READ,)),
+    Row(
+        "POST",
+        f"{ORGANIZATION}/domains",
+        (Scope.MEMBERS_WRITE,),
+        201,
+        said({"domain": "people.example"}),
+    ),
+    Row("DELETE", f"{ORGANIZATION}/domains/<id:domain_id>", (Scope.MEMBERS_WRITE,), 204),
+    Row("GET", f"{ORGANIZATION}/join-requests", (Scope.MEMBERS_READ,)),
+    Row(
+        "POST",
+        f"{ORGANIZATION}/join-requests/<id:join_request_id>/approve",
+        (Scope.MEMBERS_WRITE,),
+        body=said({"role": "member"}),
+    ),
+    Row(
+        "POST",
+        f"{ORGANIZATION}/join-requests/<id:join_request_id>/decline",
+        (Scope.MEMBERS_WRITE,),
+        204,
+    ),
+    Row("GET", f"{WORKSPACE}/members", (Scope.MEMBERS_READ,)),
+    Row("POST", f"{WORKSPACE}/members", (Scope.MEMBERS_WRITE,), 201, the_colleague),
+    Row(
+        "PATCH",
+        f"{WORKSPACE}/members",
+        (Scope.MEMBERS_WRITE,),
+        body=lambda found: {"member_id": str(found.member.pk), "role": "admin"},
+    ),
+    Row(
+        "DELETE",
+        f"{WORKSPACE}/members",
+        (Scope.MEMBERS_WRITE,),
+        204,
+        query="?member_id={member_id}",
+    ),
+    Row("GET", f"{WORKSPACE}/members/<id:member_id>", (Scope.MEMBERS_READ,)),
+    Row(
+        "PATCH",
+        f"{WORKSPACE}/members/<id:member_id>",
+        (Scope.MEMBERS_WRITE,),
+        body=said({"role": "admin"}),
+    ),
+    Row("DELETE", f"{WORKSPACE}/members/<id:member_id>", (Scope.MEMBERS_WRITE,), 204),
+    Row("GET", f"{WORKSPACE}/candidates", (Scope.MEMBERS_WRITE,)),
     Row("GET", f"{ORGANIZATION}/workspaces", (Scope.WORKSPACES_READ,)),
     Row(
         "POST",
@@ -242,7 +436,8 @@ TABLE = [
     Row("GET", "spend/months", (Scope.SPEND_READ,), query="?workspace_id={workspace_id}"),
     Row("GET", "calls", (Scope.SPEND_READ,), query="?model_id={model_id}"),
 ]
-rows = pytest.mark.parametrize("row", TABLE, ids=str)
+rows = pytest.mark.parametrize("row", [one for one in TABLE if not one.personal], ids=str)
+personal_rows = pytest.mark.parametrize("row", [one for one in TABLE if one.personal], ids=str)
 
 
 def served() -> Iterator[tuple[str, str]]:
@@ -268,31 +463,40 @@ def test_every_address_and_method_is_in_the_table():
     ignored = {"OPTIONS", "HEAD"}
     found = {(method, f"/{route}") for method, route in served() if method not in ignored}
     listed = {(row.method, f"{BASE}/{row.route}") for row in TABLE}
-    assert {(method, route) for method, route in found if route not in OPEN} == listed
+    accounts = {(method, f"/_allauth/browser/v1/{route}") for method, route in ACCOUNTS}
+    assert {(method, route) for method, route in found if route not in OPEN} == listed | accounts
     assert {route for _method, route in found} >= OPEN
 
 
 def test_every_endpoint_declares_its_scopes():
     for route, view in _routes(get_resolver(), ""):
         view_class = getattr(view, "view_class", getattr(view, "cls", None))
-        if view_class is None or f"/{route}" in OPEN:
+        if view_class is None or f"/{route}" in OPEN or route.startswith("_allauth/"):
             continue
         for method in ("get", "post", "put", "patch", "delete"):
             if handler := getattr(view_class, method, None):
                 scopes: frozenset[str] = handler.scopes
-                assert scopes or f"/{route}" in NO_SCOPE, f"{method} {route}"
+                is_open = f"/{route}" in NO_SCOPE or handler.is_personal
+                assert bool(scopes) is not is_open, f"{method} {route}"
                 assert scopes <= ALL_SCOPES
 
 
+@pytest.fixture
+def asked(row, request) -> World:
+    """The shared world for what only reads, a fresh one for what changes something."""
+    found: World = request.getfixturevalue("untouched" if row.method == "GET" else "hers")
+    return found
+
+
 @rows
-def test_a_platform_token_with_exactly_these_scopes_gets_in(row, hers):
-    answer = row.send(platform_caller(*row.scopes), hers)
+def test_a_platform_token_with_exactly_these_scopes_gets_in(row, asked):
+    answer = row.send(platform_caller(*row.scopes), asked)
     assert answer.status == row.status, answer.raw
 
 
 @rows
-def test_a_token_of_the_organization_with_exactly_these_scopes_gets_in(row, hers):
-    answer = row.send(organization_caller(hers.organization, *row.scopes), hers)
+def test_a_token_of_the_organization_with_exactly_these_scopes_gets_in(row, asked):
+    answer = row.send(organization_caller(asked.organization, *row.scopes), asked)
     assert answer.status == (403 if row.platform_only else row.status), answer.raw
     assert answer.code == "platform_only" if row.platform_only else answer.code is None
 
@@ -335,7 +539,9 @@ def test_charlie_finds_nothing_and_changes_nothing(row, untouched, stranger_call
     assert everything(untouched.organization.pk) == before
 
 
-@pytest.mark.parametrize("row", [row for row in TABLE if row.stranger == NOT_FOUND], ids=str)
+@pytest.mark.parametrize(
+    "row", [row for row in TABLE if row.stranger == NOT_FOUND and not row.personal], ids=str
+)
 def test_what_is_nowhere_is_refused_in_the_very_words_of_what_is_not_yours(
     row, untouched, stranger_caller
 ):
@@ -357,10 +563,150 @@ def test_without_a_live_token_nobody_gets_in_and_nothing_changes(row, untouched)
     assert everything(untouched.organization.pk) == before
 
 
+def an_admin(found: World) -> Person:
+    return people.member(found.organization, Role.ADMIN).person
+
+
+@pytest.fixture(scope="module")
+def administrator(untouched) -> Caller:
+    return session_caller(an_admin(untouched))
+
+
+@pytest.mark.parametrize("row", TABLE, ids=str)
+def test_the_administrator_gets_in(row, asked, administrator):
+    fresh = row.method != "GET"
+    caller = session_caller(an_admin(asked)) if fresh else administrator
+    answer = row.send(caller, asked)
+    assert answer.status == (403 if row.platform_only else row.status), answer.raw
+    assert answer.code == "platform_only" if row.platform_only else True
+
+
+@dataclass(frozen=True)
+class Somebody:
+    """A member of Alice's organization."""
+
+    role: Role
+    inside: WorkspaceRole | None = None
+
+    def __str__(self) -> str:
+        return f"workspace {self.inside.value}" if self.inside else self.role.value
+
+    def caller(self, found: World) -> Caller:
+        places = {found.workspace: self.inside} if self.inside else {}
+        return session_caller(
+            people.member(found.organization, self.role, workspaces=places).person
+        )
+
+    def is_lost(self, row: Row, found: World) -> bool:
+        """Tell whether the row points where this member sees nothing."""
+        is_confined = self.role == Role.MEMBER and self.inside is None
+        return is_confined and row.points_into_workspace(found)
+
+    def may(self, row: Row, found: World) -> bool:
+        held = {self.role.value}
+        if self.inside and row.points_into_workspace(found):
+            held.add(str(self))
+        return all(held & HOLDERS[scope] for scope in row.scopes)
+
+
+CAST = [
+    Somebody(Role.BILLING),
+    Somebody(Role.MEMBER),
+    Somebody(Role.MEMBER, WorkspaceRole.ADMIN),
+    Somebody(Role.MEMBER, WorkspaceRole.MEMBER),
+]
+
+
+def test_every_scope_has_its_holders_and_the_code_says_the_same():
+    assert set(HOLDERS) == ALL_SCOPES == set(roles.CAPABILITIES)
+    assert {name: set(who) for name, who in roles.CAPABILITIES.items()} == HOLDERS
+
+
+@pytest.fixture(scope="module")
+def callers(untouched) -> dict[Somebody, Caller]:
+    return {somebody: somebody.caller(untouched) for somebody in CAST}
+
+
+@rows
+def test_a_member_gets_what_the_roles_allow_and_a_refusal_changes_nothing(
+    row, untouched, callers, request
+):
+    before = everything(untouched.organization.pk)
+    for somebody in CAST:
+        found, caller = untouched, callers[somebody]
+        may = somebody.may(row, untouched) and not row.platform_only
+        is_lost = somebody.is_lost(row, untouched)
+        if may and not is_lost and row.method != "GET":
+            found = world()
+            caller = somebody.caller(found)
+        answer = row.send(caller, found)
+        if is_lost:
+            assert (answer.status, answer.code) == (404, "not_found"), somebody
+        elif may:
+            assert answer.status == row.status, (somebody, answer.raw)
+        else:
+            expected = "platform_only" if somebody.may(row, untouched) else "role_missing"
+            assert (answer.status, answer.code) == (403, expected), somebody
+    assert everything(untouched.organization.pk) == before
+
+
+@pytest.fixture(scope="module")
+def stranger_session() -> Caller:
+    """Charlie himself, who administers an organization of his own."""
+    organization = factories.organization(name="Charlie & Co")
+    return session_caller(people.member(organization, Role.ADMIN).person)
+
+
+@pytest.mark.parametrize("row", TABLE, ids=str)
+def test_charlie_himself_finds_nothing_and_changes_nothing(row, untouched, stranger_session):
+    before = everything(untouched.organization.pk)
+    answer = row.send(stranger_session, untouched)
+    # Where a person acts is asked before what only AIsuru's backend may do.
+    is_elsewhere = row.platform_only and "organization_id" in row.route
+    assert answer.status == (NOT_FOUND if is_elsewhere else row.stranger), answer.raw
+    if answer.status == NOT_FOUND:
+        assert answer.code == "not_found"
+    else:
+        for value in untouched.ids.values():
+            assert str(value).encode() not in answer.raw
+    assert everything(untouched.organization.pk) == before
+
+
+@personal_rows
+def test_what_is_about_a_person_takes_no_token(row, untouched):
+    for caller in (platform_caller(), organization_caller(untouched.organization)):
+        answer = row.send(caller, untouched)
+        assert (answer.status, answer.code) == (403, "person_only")
+    assert row.send(Caller(), untouched).status == 401
+
+
+@pytest.mark.parametrize(("method", "route"), ACCOUNTS, ids=str)
+def test_signing_in_shows_nobody_more_than_it_should(method, route):
+    nobody, somebody = ACCOUNTS[method, route]
+    address = f"/_allauth/browser/v1/{route}"
+    caller = session_caller(people.person("Nora"))
+    assert Caller().call(method, address, {}).status == nobody
+    assert caller.call(method, address, {}).status == somebody
+
+
+_POINTED_AT = (
+    "organization",
+    "workspace",
+    "key",
+    "model",
+    "token",
+    "reconciliation",
+    "member",
+    "invitation",
+    "domain",
+    "join_request",
+)
+
+
 def elsewhere(found: World) -> World:
     """The same world under ids that nobody has."""
     lost = copy(found)
-    for name in ("organization", "workspace", "key", "model", "token", "reconciliation"):
+    for name in (*_POINTED_AT,):
         row = copy(getattr(found, name))
         row.pk = new_id()
         setattr(lost, name, row)

@@ -1,4 +1,4 @@
-"""A small world behind the API: an organization with a workspace, a valid key, a model, a token."""
+"""A small world behind the API: an organization with people, workspace, key, model and token."""
 
 import secrets
 import string
@@ -21,10 +21,19 @@ from tenants.common.months import Month
 from tenants.common.secrets import Secret
 from tenants.keys.models import KeyStatus, MistralKey, SeenModel
 from tenants.keys.services import register_key
-from tenants.organizations.models import Organization, Workspace
+from tenants.organizations import invitations
+from tenants.organizations.models import (
+    Invitation,
+    JoinRequest,
+    Member,
+    Organization,
+    OrganizationDomain,
+    Workspace,
+)
+from tenants.organizations.roles import Role, WorkspaceRole
 from tenants.registry.models import RegisteredModel
 from tenants.registry.services import create_model
-from tests import factories
+from tests import factories, people
 from tests.factories import ACTOR
 
 MODEL = "mistral-small-latest"
@@ -42,6 +51,11 @@ class World:
     model: RegisteredModel
     token: OrganizationToken
     reconciliation: Reconciliation
+    member: Member
+    colleague: Member
+    invitation: Invitation
+    domain: OrganizationDomain
+    join_request: JoinRequest
 
     @property
     def ids(self) -> dict[str, UUID]:
@@ -53,6 +67,10 @@ class World:
             "model_id": self.model.pk,
             "token_id": self.token.pk,
             "reconciliation_id": self.reconciliation.pk,
+            "member_id": self.member.pk,
+            "invitation_id": self.invitation.pk,
+            "domain_id": self.domain.pk,
+            "join_request_id": self.join_request.pk,
         }
 
 
@@ -118,7 +136,39 @@ def world(organization: Organization | None = None) -> World:
         source=FigureSource.MANUAL,
         figures=[{"category": "ocr", "amount": Decimal(1)}],
     )
-    return World(organization, workspace, key, model, token, reconciliation)
+    bob = people.member(
+        organization, who=people.person("Bob"), workspaces={workspace: WorkspaceRole.MEMBER}
+    )
+    colleague = people.member(organization, who=people.person("Carlo"))
+    dora = people.person("Dora")
+    with scope.tenant(organization.pk):
+        invitation = invitations.make(
+            organization,
+            f"invited-{secrets.token_hex(4)}@people.example",
+            role=Role.MEMBER,
+            workspaces={workspace.pk: WorkspaceRole.MEMBER},
+            invited_by="Alice",
+        )
+        invitation.save(force_insert=True)
+        domain = OrganizationDomain.objects.create(
+            organization=organization, domain=f"{organization.pk.hex}.example"
+        )
+        request = JoinRequest.objects.create(
+            organization=organization, person=dora, email=dora.email
+        )
+    return World(
+        organization,
+        workspace,
+        key,
+        model,
+        token,
+        reconciliation,
+        bob,
+        colleague,
+        invitation,
+        domain,
+        request,
+    )
 
 
 def everything(organization_id: UUID) -> dict[str, object]:

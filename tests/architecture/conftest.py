@@ -8,10 +8,12 @@ from django.utils import timezone
 
 from tenants.access.models import TenantRequest
 from tenants.accounting.models import Observed, SyncRun
+from tenants.billing.models import BillingProfile, Plan
 from tenants.common import scope
 from tenants.common.models import new_id
 from tenants.common.months import Month
 from tenants.keys.models import KeyProbe, KeyReplacement, SpentEnvelope
+from tenants.onboarding.models import Confirmation
 from tenants.organizations import outbox
 from tenants.organizations.models import ErasureCertificate, FormerTimeZone
 from tenants.registry.models import ProviderResource
@@ -120,6 +122,9 @@ def populated(organization):
         KeyProbe.objects.create(
             organization=organization, key=hers.key, mistral_model="none", currency="EUR"
         )
+        BillingProfile.objects.create(organization=organization, legal_name="Rossi Srl")
+        Plan.objects.create(organization=organization)
+        Confirmation.objects.create(organization=organization, step="phone")
         SpentEnvelope.objects.create(organization=organization, digest=b"e" * 32)
         KeyReplacement.objects.create(
             organization=organization,

@@ -125,6 +125,64 @@ def test_views_show_what_their_reader_may_see_and_nothing_more(populated, strang
             assert rows(f"SELECT DISTINCT organization_id FROM {view}") == [(populated.id,)]
 
 
+#: Tables with a workspace that confined readers may see whole, and why.
+NOT_CONFINED = {
+    "organizations_announcement": "read by workers only, written by whoever acts",
+}
+
+
+def test_every_table_with_a_workspace_is_confined_to_it():
+    found = {
+        name
+        for (name,) in rows(
+            """SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+               JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'workspace_id'
+               WHERE nspname = 'public' AND relkind IN ('r', 'p') AND NOT relispartition"""
+        )
+    }
+    confined = {
+        name
+        for (name,) in rows(
+            """SELECT relname FROM pg_policy p JOIN pg_class c ON c.oid = polrelid
+               WHERE polname = 'workspace' AND NOT polpermissive AND polcmd = '*'"""
+        )
+    }
+    assert found - set(NOT_CONFINED) <= confined
+
+
+@pytest.mark.parametrize(
+    "table", ["keys_mistralkey", "registry_registeredmodel", "spend_usageevent"]
+)
+def test_who_is_confined_to_a_workspace_sees_and_changes_nothing_of_another(table, populated):
+    others = factories.workspace(populated)
+    with scope.tenant(populated.id):
+        all_rows = rows(f"SELECT count(*) FROM {table}")
+        assert all_rows != [(0,)]
+        (workspace_id,) = rows(f"SELECT workspace_id FROM {table} LIMIT 1")[0]
+    for seen, expected in (([workspace_id], all_rows), ([others.pk], [(0,)]), ([], [(0,)])):
+        with scope.confinement():
+            scope.confine(seen)
+            with scope.tenant(populated.id):
+                assert rows(f"SELECT count(*) FROM {table}") == expected
+
+
+def test_who_is_confined_to_a_workspace_can_put_nothing_into_another(organization, workspace):
+    others = factories.workspace(organization)
+    with scope.confinement():
+        scope.confine([others.pk])
+        with pytest.raises(ProgrammingError, match="policy"), scope.tenant(organization.id):
+            factories.raw_key(organization, workspace)
+
+
+def test_the_confinement_ends_with_its_request(organization):
+    with scope.confinement():
+        scope.confine([])
+        with scope.tenant(organization.id):
+            assert rows("SELECT count(*) FROM organizations_workspace") == [(0,)]
+    with scope.tenant(organization.id):
+        assert rows("SELECT count(*) FROM organizations_workspace") == [(1,)]
+
+
 def test_a_row_cannot_point_into_another_tenant(organization, stranger):
     foreign = factories.default_workspace(stranger)
     with pytest.raises(Exception, match="tenant_fk"), scope.tenant(organization.id):

@@ -9,6 +9,7 @@ import pytest
 from django.db.models import Sum
 
 from tenants.common import scope
+from tenants.common.months import Month
 from tenants.spend import reports, rollups
 from tenants.spend.models import SpendLine
 from tests.gateway import tenancy
@@ -73,7 +74,7 @@ def test_a_mixed_load_costs_what_mistral_bills_in_events_lines_balances_and_repo
     (month,) = {event.period for event in events}
     report = reports.spend_report(
         organization=tenant.organization,
-        month=reports.Month(month.year, month.month, "Europe/Rome"),
+        month=Month(month.year, month.month, "Europe/Rome"),
         group_by=["day", "model"],
     )
     assert report.total == sum(group.amount for group in report.groups) == cost

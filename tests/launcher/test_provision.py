@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from psycopg import errors, sql
 
-from aisuru_mistral import env
+from aisuru_mistral import broker
 from aisuru_mistral.launcher import provision
 from aisuru_mistral.launcher.console import CannotStart
 from aisuru_mistral.launcher.postgres import EmbeddedPostgres
@@ -121,7 +121,9 @@ def test_a_server_that_does_not_answer_is_named(server):
 
 
 def test_a_message_goes_through_the_queue_as_the_application_and_wakes_the_reader(server):
-    settings = env.celery_settings("pgmq" + _provision(server, "queue").removeprefix("postgresql"))
+    settings = broker.celery_settings(
+        "pgmq" + _provision(server, "queue").removeprefix("postgresql")
+    )
     queue = kombu.Queue("aisuru", kombu.Exchange("aisuru"), routing_key="aisuru")
     got = []
 

@@ -8,10 +8,10 @@ import pytest
 from pgmq.base import PGMQConfig
 from psycopg.conninfo import conninfo_to_dict
 
+from aisuru_mistral.broker import celery_settings
 from aisuru_mistral.env import (
     ConfigurationError,
     Environment,
-    celery_settings,
     django_database,
 )
 

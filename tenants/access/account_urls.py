@@ -1,0 +1,41 @@
+"""Every address of signing up, in and out, under ``/_allauth/browser/v1/``.
+
+They are django-allauth's own, with its documented answers; those that this service has no use for
+(telephone numbers, apps' tokens, codes instead of passwords) are not here, so they are not open.
+"""
+
+from allauth.headless.account import views as account
+from allauth.headless.base.views import ConfigView
+from allauth.headless.constants import Client
+from allauth.headless.mfa import views as mfa
+from allauth.headless.usersessions import views as usersessions
+from django.urls import path
+
+_VIEWS = {
+    "config": ConfigView,
+    "auth/session": account.SessionView,
+    "auth/signup": account.SignupView,
+    "auth/login": account.LoginView,
+    "auth/reauthenticate": account.ReauthenticateView,
+    "auth/email/verify": account.VerifyEmailView,
+    "auth/email/verify/resend": account.ResendEmailVerificationCodeView,
+    "auth/password/request": account.RequestPasswordResetView,
+    "auth/password/reset": account.ResetPasswordView,
+    "auth/2fa/authenticate": mfa.AuthenticateView,
+    "auth/2fa/reauthenticate": mfa.ReauthenticateView,
+    "auth/webauthn/login": mfa.LoginWebAuthnView,
+    "auth/webauthn/authenticate": mfa.AuthenticateWebAuthnView,
+    "auth/webauthn/reauthenticate": mfa.ReauthenticateWebAuthnView,
+    "auth/sessions": usersessions.SessionsView,
+    "account/password/change": account.ChangePasswordView,
+    "account/email": account.ManageEmailView,
+    "account/authenticators": mfa.AuthenticatorsView,
+    "account/authenticators/totp": mfa.ManageTOTPView,
+    "account/authenticators/webauthn": mfa.ManageWebAuthnView,
+    "account/authenticators/recovery-codes": mfa.ManageRecoveryCodesView,
+}
+
+urlpatterns = [
+    path(route, view.as_api_view(client=Client.BROWSER), name=f"account-{route}")
+    for route, view in _VIEWS.items()
+]

@@ -1,0 +1,20 @@
+"""What only a person can say: that a step at Mistral is done."""
+
+from django.db import models
+
+from tenants.common.models import TenantRow
+
+
+class Confirmation(TenantRow):
+    """A person's word that a step is done; taking it back deletes it."""
+
+    step = models.CharField(max_length=32)
+    confirmed_by = models.CharField(max_length=254)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "step"], name="confirmation_uniq")
+        ]
+
+    def __str__(self) -> str:
+        return self.step

@@ -1,0 +1,86 @@
+"""Verbs on people: none of them knows an organization. What is done is logged, by id."""
+
+from collections.abc import Mapping
+
+import structlog
+from allauth.account.models import EmailAddress
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
+
+from tenants.common.problems import Conflict, Invalid
+from tenants.common.text import normalise_email
+from tenants.people.models import Person, TermsAcceptance
+
+#: The version of the terms that is in force; a new one has everybody asked again.
+TERMS_VERSION = "2026-11"
+
+log = structlog.get_logger(__name__)
+
+
+def accept_terms(*, person: Person, version: str) -> None:
+    """Keep that a person accepted the terms in force; accepting twice changes nothing.
+
+    Raises:
+        Invalid: ``terms_version``: not the version in force.
+    """
+    if version != TERMS_VERSION:
+        detail = _("These are not the terms in force. Read and accept version %(version)s.")
+        raise Invalid.field("/version", "terms_version", detail % {"version": TERMS_VERSION})
+    made = TermsAcceptance(person=person, version=version)
+    TermsAcceptance.objects.bulk_create([made], ignore_conflicts=True)
+    log.info("terms_accepted", person_id=str(person.pk), version=version)
+
+
+def has_accepted_terms(person: Person) -> bool:
+    """Tell whether a person accepted the terms in force."""
+    return TermsAcceptance.objects.filter(person=person, version=TERMS_VERSION).exists()
+
+
+def update_person(*, person: Person, changes: Mapping[str, str]) -> Person:
+    """Change name or language."""
+    changed = sorted(
+        name
+        for name in {"name", "locale"} & changes.keys()
+        if getattr(person, name) != changes[name]
+    )
+    for name in changed:
+        setattr(person, name, changes[name])
+    if changed:
+        person.save(update_fields=changed)
+    return person
+
+
+def verified_addresses(person: Person) -> list[str]:
+    """List the addresses that a person has proved to read."""
+    rows = EmailAddress.objects.filter(user_id=person.pk, verified=True).order_by("pk")
+    return list(rows.values_list("email", flat=True))
+
+
+def create_staff(*, email: str, password: str, name: str = "") -> Person:
+    """Make a member of the support staff: a login, and no standing access to any tenant.
+
+    Raises:
+        Conflict: ``person_exists``: somebody signs in with this address already.
+        Invalid: ``email_invalid``.
+    """
+    if normalise_email(email) is None:
+        raise email_invalid()
+    try:
+        with transaction.atomic():
+            person = Person.objects.create_person(
+                email=email, password=password, name=name, is_staff=True
+            )
+            EmailAddress.objects.create(
+                user=person, email=person.email, verified=True, primary=True
+            )
+    except IntegrityError:
+        detail = _("Somebody already signs in with this address.")
+        raise Conflict("person_exists", detail) from None
+    log.info("staff_created", person_id=str(person.pk))
+    return person
+
+
+def email_invalid(pointer: str = "/email") -> Invalid:
+    """Make the refusal of what is no address of e-mail."""
+    detail = _("This is not an e-mail address. Before the @ only plain letters and digits work.")
+    return Invalid.field(pointer, "email_invalid", detail)
