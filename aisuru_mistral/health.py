@@ -1,7 +1,8 @@
 """Whether the service lives, whether it may take requests, and how much it does.
 
 Ready means: the database answers, its login cannot walk around row-level security, and every
-migration of this code is applied. ``/metrics`` is for the machine itself, or with a token.
+migration of this code is applied. Degraded is ready too: something that is done without is away.
+``/metrics`` is for the machine itself, or with a token.
 """
 
 import hmac
@@ -18,6 +19,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from tenants.access.errors import answer, not_found, read_only
+from tenants.gateway import shared
 from tenants.organizations import rotation
 
 log = structlog.get_logger(__name__)
@@ -43,13 +45,17 @@ def live(_request: HttpRequest) -> HttpResponse:
 def ready(_request: HttpRequest) -> HttpResponse:
     """Tell whether requests can be served: 200, or 503 with the checks that fail.
 
-    A keyring that lacks a master key in use takes its keys down and nobody else's: the service is
-    ready then, and says that it is ``degraded``.
+    A keyring that lacks a master key in use takes its keys down and nobody else's, and without
+    Redis each process keeps to its share of a rate limit: the service is ready then, and says that
+    it is ``degraded``.
     """
     failing = [name for name, check in _CHECKS.items() if not _passes(name, check)]
     document = {"status": "failing" if failing else "ready", "failing": failing}
-    if not failing and not _passes("keyring", _keyring_is_complete):
-        document["degraded"] = ["keyring"]
+    degraded = (
+        [] if failing else [name for name, check in _WISHES.items() if not _passes(name, check)]
+    )
+    if degraded:
+        document["degraded"] = degraded
     return JsonResponse(document, status=503 if failing else 200)
 
 
@@ -107,6 +113,11 @@ def _migrations() -> frozenset[tuple[str, str]]:
     return frozenset(MigrationLoader(None).graph.leaf_nodes())
 
 
+def _limits_are_shared() -> bool:
+    return settings.REDIS_URL is None or shared.answers(settings.REDIS_URL)
+
+
+_WISHES = {"keyring": _keyring_is_complete, "shared_rate_limits": _limits_are_shared}
 _CHECKS = {
     "database": _database_answers,
     "row_level_security": _login_is_walled,

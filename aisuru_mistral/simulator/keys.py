@@ -94,10 +94,14 @@ class Behaviour:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits of the key's workspace; `hidden` keeps them out of the x-ratelimit headers."""
+    """Limits of the key's workspace; `hidden` keeps them out of the x-ratelimit headers.
+
+    `window_seconds` is how long the "minute" of a test is.
+    """
 
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
+    window_seconds: int = 60
     spend_usd: Decimal | None = None
     hidden: bool = False
 

@@ -1,7 +1,8 @@
 """Counts requests and tokens of a workspace by the minute; refuses only what a key's limits say.
 
 Keys without limits are counted too, for the headers, but never refused. The header names are those
-of 2026 (`x-ratelimit-limit-req-minute` and so on).
+of 2026 (`x-ratelimit-limit-req-minute` and so on); a window that is no minute is named by its
+seconds, as the older ones were (`-req-10-second`).
 """
 
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from aisuru_mistral.simulator.keys import Key
 from aisuru_mistral.simulator.wire import Header
 
-WINDOW_SECONDS = 60.0
+_MINUTE = 60
 # Far above what any test or benchmark sends: who learns limits from headers must not brake.
 SHOWN_REQUESTS = 1_000_000
 SHOWN_TOKENS = 10_000_000_000
@@ -25,7 +26,7 @@ class _Window:
 
 
 class RateLimits:
-    """One window of a minute for each workspace, begun by its first request."""
+    """One window for each workspace, begun by its first request."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -48,7 +49,7 @@ class RateLimits:
 
     def seconds_left(self, key: Key) -> float:
         """Until the window of the key's workspace ends."""
-        return max(0.0, self._window(key).began + WINDOW_SECONDS - self._clock())
+        return max(0.0, self._window(key).began + key.limits.window_seconds - self._clock())
 
     def headers(self, key: Key, query_cost: int) -> list[Header]:
         """The x-ratelimit headers of an inference answer."""
@@ -58,11 +59,13 @@ class RateLimits:
         if not limits.hidden:
             requests = limits.requests_per_minute or requests
             tokens = limits.tokens_per_minute or tokens
+        seconds = limits.window_seconds
+        name = b"minute" if seconds == _MINUTE else b"%d-second" % seconds
         shown = [
-            (b"x-ratelimit-limit-req-minute", b"%d" % requests),
-            (b"x-ratelimit-remaining-req-minute", b"%d" % max(0, requests - window.requests)),
-            (b"x-ratelimit-limit-tokens-minute", b"%d" % tokens),
-            (b"x-ratelimit-remaining-tokens-minute", b"%d" % max(0, tokens - window.tokens)),
+            (b"x-ratelimit-limit-req-" + name, b"%d" % requests),
+            (b"x-ratelimit-remaining-req-" + name, b"%d" % max(0, requests - window.requests)),
+            (b"x-ratelimit-limit-tokens-" + name, b"%d" % tokens),
+            (b"x-ratelimit-remaining-tokens-" + name, b"%d" % max(0, tokens - window.tokens)),
             (b"x-ratelimit-tokens-query-cost", b"%d" % query_cost),
         ]
         if key.organization.free_plan:
@@ -85,6 +88,6 @@ class RateLimits:
     def _window(self, key: Key) -> _Window:
         now = self._clock()
         window = self._windows.get(key.workspace.id)
-        if window is None or now - window.began >= WINDOW_SECONDS:
+        if window is None or now - window.began >= key.limits.window_seconds:
             window = self._windows[key.workspace.id] = _Window(began=now)
         return window

@@ -1,9 +1,10 @@
-"""Limits over HTTP: what an organization or a part of it may cost in a month."""
+"""Limits over HTTP: what an organization or a part of it may cost and use."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from rest_framework import serializers
@@ -20,6 +21,7 @@ from tenants.spend import limits, services
 from tenants.spend.calls import LimitMode, SubjectKind
 from tenants.spend.limits import Subject
 from tenants.spend.models import Limit
+from tenants.spend.rates import Rates
 
 _MODES = [mode.value for mode in LimitMode]
 _AN = {
@@ -28,13 +30,13 @@ _AN = {
     "model": "a model",
     "key": "a key",
 }
+_MOST_TOKENS = 10**15
+_THREE_PLACES = Decimal("0.001")
 _KINDS = [kind.value for kind in SubjectKind]
 
 
 class LimitIn(In):
     """A limit."""
-
-    announced = frozenset({"requests_per_second", "tokens_per_minute", "tokens_per_month"})
 
     monthly_spend = fields.Amount(
         allow_null=True, help_text="In the organization's currency; null for no limit."
@@ -44,6 +46,23 @@ class LimitIn(In):
         max_length=10,
         default=list(limits.DEFAULT_THRESHOLDS),
         help_text="Percentages at which to tell.",
+    )
+    requests_per_second = fields.Number(
+        min_value=0.001,
+        max_value=100_000,
+        allow_null=True,
+        default=None,
+        help_text="Up to three places: 0.5 is one call in two seconds.",
+    )
+    tokens_per_minute = fields.Whole(
+        min_value=1, max_value=_MOST_TOKENS, allow_null=True, default=None
+    )
+    tokens_per_month = fields.Whole(
+        min_value=1,
+        max_value=_MOST_TOKENS,
+        allow_null=True,
+        default=None,
+        help_text="In the budget months of the organization's zone.",
     )
     mode = fields.OneOf(
         choices=_MODES,
@@ -58,6 +77,9 @@ class LimitOut(Out):
     subject_kind = serializers.ChoiceField(choices=_KINDS)
     subject_id = serializers.UUIDField()
     monthly_spend = fields.Amount(allow_null=True)
+    requests_per_second = serializers.FloatField(allow_null=True)
+    tokens_per_minute = serializers.IntegerField(allow_null=True)
+    tokens_per_month = serializers.IntegerField(allow_null=True)
     currency = serializers.CharField()
     alert_thresholds = serializers.ListField(child=serializers.IntegerField())
     mode = serializers.ChoiceField(choices=_MODES)
@@ -70,7 +92,10 @@ class EffectiveLimitOut(Out):
     subject_kind = serializers.ChoiceField(choices=_KINDS)
     subject_id = serializers.UUIDField()
     subject_name = serializers.CharField()
-    monthly_spend = fields.Amount()
+    monthly_spend = fields.Amount(allow_null=True, help_text="Null where only rates are limited.")
+    requests_per_second = serializers.FloatField(allow_null=True)
+    tokens_per_minute = serializers.IntegerField(allow_null=True)
+    tokens_per_month = serializers.IntegerField(allow_null=True)
     mode = serializers.ChoiceField(choices=_MODES)
     alert_thresholds = serializers.ListField(child=serializers.IntegerField())
     currency = serializers.CharField()
@@ -79,13 +104,17 @@ class EffectiveLimitOut(Out):
     excess = fields.Amount(
         help_text="The part of `spent` that Mistral billed beyond what was held."
     )
-    remaining = fields.Amount()
+    remaining = fields.Amount(allow_null=True)
     resets_at = serializers.DateTimeField()
     refused_at = serializers.DateTimeField(
         allow_null=True, help_text="When it last refused a call this month, to the minute."
     )
     refused_calls = serializers.IntegerField(help_text="What a shadow limit would have refused.")
     refused_amount = fields.Amount()
+    rate_refused_calls = serializers.IntegerField(help_text="By its rates, this month.")
+    rate_shadowed_calls = serializers.IntegerField(
+        help_text="What its rates would have refused in shadow mode."
+    )
 
 
 class EffectiveLimitsOut(Out):
@@ -101,6 +130,9 @@ class _Shown:
     subject_kind: str
     subject_id: UUID
     monthly_spend: Decimal | None
+    requests_per_second: Decimal | None
+    tokens_per_minute: int | None
+    tokens_per_month: int | None
     currency: str
     alert_thresholds: list[int]
     mode: str
@@ -138,7 +170,12 @@ def limits_of(subject: type[Subject], noun: str) -> type[ApiView]:
             facts = dict(call.data)
             mode = LimitMode(facts.pop("mode"))
             limit = services.set_limit(
-                actor=call.actor, organization=organization, subject=found, mode=mode, **facts
+                actor=call.actor,
+                organization=organization,
+                subject=found,
+                mode=mode,
+                rates=_rates(facts),
+                **facts,
             )
             return Reply(_shown(limit, organization))
 
@@ -180,11 +217,24 @@ def _find[S: Subject](
         return found, Organization.objects.get()
 
 
+def _rates(facts: dict[str, Any]) -> Rates:
+    """Take the rates out of what was sent."""
+    per_second = facts.pop("requests_per_second")
+    return Rates(
+        None if per_second is None else Decimal(str(per_second)).quantize(_THREE_PLACES),
+        facts.pop("tokens_per_minute"),
+        facts.pop("tokens_per_month"),
+    )
+
+
 def _shown(limit: Limit, organization: Organization) -> _Shown:
     return _Shown(
         subject_kind=limit.subject_kind,
         subject_id=limit.subject_id,
         monthly_spend=limit.monthly_spend,
+        requests_per_second=limit.requests_per_second,
+        tokens_per_minute=limit.tokens_per_minute,
+        tokens_per_month=limit.tokens_per_month,
         currency=organization.currency,
         alert_thresholds=limit.alert_thresholds,
         mode=limit.mode,

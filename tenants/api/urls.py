@@ -22,6 +22,7 @@ from tenants.api import (
     organizations,
     policies,
     quotes,
+    rates,
     reconciliations,
     spend,
     statements,
@@ -198,6 +199,8 @@ urlpatterns = [
         )
         for address, subject, noun in _LIMITED
     ),
+    path(f"{_ORGANIZATION}/rate-limits", rates.RateLimits.as_view(), name="rate_limits"),
+    path(f"{_WORKSPACE}/traffic-policy", rates.OneTrafficPolicy.as_view(), name="traffic_policy"),
     path("spend", spend.Spend.as_view(), name="spend"),
     path(
         f"{_WORKSPACE}/spend-policy", policies.SpendPolicy.as_view(), name="workspace_spend_policy"

@@ -16,16 +16,24 @@ from django.conf import settings
 from tenants.common.models import new_id
 from tenants.common.problems import Conflict, Invalid, Problem, Unauthenticated
 from tenants.gateway import addresses, models, parameters, requests
+from tenants.gateway.attempts import Attempts, Wanted
 from tenants.gateway.bounds import Bounds, bounds
-from tenants.gateway.calls import load_opened, open_call
+from tenants.gateway.breaker import Breaker
+from tenants.gateway.calls import load_opened
 from tenants.gateway.elsewhere import Asked, Elsewhere
 from tenants.gateway.endpoints import ENDPOINTS, MODELS
+from tenants.gateway.failover import Alternates
+from tenants.gateway.lanes import Lanes
+from tenants.gateway.learning import Keeper
 from tenants.gateway.once import HEADER, is_repeatable, once
+from tenants.gateway.pacing import CallerLeftError, Pacer
 from tenants.gateway.patience import Patience
 from tenants.gateway.refusals import JSON
 from tenants.gateway.relay import Exchange, Message, Receive, Relay, Send
+from tenants.gateway.shared import connect
 from tenants.gateway.shelf import Shelf, owner_of
 from tenants.gateway.snapshots import Picture, Pictures
+from tenants.gateway.together import Together
 from tenants.gateway.tripwire import Place, screen, suspects
 from tenants.gateway.writer import Writer
 from tenants.mistral.headers import forwarded
@@ -42,10 +50,6 @@ _REGIONAL_HOSTS = frozenset({"api.eu.mistral.ai", "api.us.mistral.ai"})
 _CONNECTIONS = 2000
 
 
-class _CallerLeftError(Exception):
-    """The caller went away before the request was complete: nothing was begun."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Parts:
     """What a running gateway consists of."""
@@ -54,11 +58,12 @@ class _Parts:
     pictures: Pictures
     writer: Writer
     pool: UpstreamPool
-    relay: Relay
+    attempts: Attempts
+    pacer: Pacer
+    keeper: Keeper
     shelf: Shelf
     elsewhere: Elsewhere
     patience: Patience
-    extra: tuple[Modifier, ...]
 
 
 class Gateway:
@@ -76,7 +81,10 @@ class Gateway:
         parts, self._parts = self._parts, None
         if parts is not None:
             await parts.pool.close()
+            parts.pacer.stop()
             await parts.writer.stop()
+            await parts.keeper.stop()
+            await parts.pacer.together.stop()
             parts.pictures.close()
             parts.shelf.close()
             parts.patience.stop()
@@ -88,7 +96,7 @@ class Gateway:
         exchange = Exchange(receive, send, str(call_id))
         try:
             await self._serve(scope, exchange, call_id, started)
-        except _CallerLeftError:
+        except CallerLeftError:
             return
         except Problem as problem:
             await exchange.refuse(problem)
@@ -132,16 +140,9 @@ class Gateway:
             await parts.shelf.require(owner, ResourceKind.FILE, request.names_files)
 
         async def work(told: Exchange) -> None:
-            call = await open_call(
-                writer=parts.writer,
-                picture=picture,
-                request=request,
-                call_id=call_id,
-                message_id=message_id,
-                started=started,
-                extra=parts.extra,
-            )
-            await parts.relay.carry(told, call, forwarded(scope["headers"]))
+            forwardable = forwarded(scope["headers"])
+            wanted = Wanted(picture, request, call_id, message_id, started, forwardable)
+            await parts.attempts.make(told, wanted)
 
         key = headers.get(HEADER)
         if key is None or not is_repeatable(request):
@@ -161,6 +162,7 @@ class Gateway:
         if self._parts is None:
             self._parts = _assemble()
             self._parts.writer.start()
+            self._parts.keeper.start()
         return self._parts
 
 
@@ -173,16 +175,23 @@ def _assemble() -> _Parts:
     )
     host = urlsplit(settings.MISTRAL_API_URL).hostname
     shelf = Shelf(is_regional=host in _REGIONAL_HOSTS)
+    extra = (Modifier.REGIONAL,) if host in _REGIONAL_HOSTS else ()
+    writer, lanes = Writer(limits), Lanes()
+    keeper = Keeper(lanes)
+    shared = connect(settings.REDIS_URL) if settings.REDIS_URL else None
+    breaker = Breaker(failures=limits.outages)
+    pacer = Pacer(lanes, breaker, Together(shared), keeper.read_month)
     return _Parts(
         bounds=limits,
         pictures=Pictures(limits, load_opened),
-        writer=Writer(limits),
+        writer=writer,
         pool=pool,
-        relay=Relay(pool, limits),
+        attempts=Attempts(writer, Relay(pool, limits), pacer, Alternates(limits.fresh), extra),
+        pacer=pacer,
+        keeper=keeper,
         shelf=shelf,
         elsewhere=Elsewhere(shelf, pool, limits),
         patience=Patience(limits.receive),
-        extra=(Modifier.REGIONAL,) if host in _REGIONAL_HOSTS else (),
     )
 
 
@@ -235,7 +244,7 @@ async def _body(receive: Receive, headers: _Headers, limits: Bounds, patience: P
 
     Raises:
         Invalid: too large (413), too slow (408) or compressed (415).
-        _CallerLeftError: it did not come whole.
+        CallerLeftError: it did not come whole.
     """
     if headers.get(b"content-encoding", b"identity").lower() != b"identity":
         raise Invalid("unsupported_encoding", "Send the body uncompressed.", status=415)
@@ -292,7 +301,7 @@ async def _part(receive: Receive, patience: Patience) -> Message:
     except TimeoutError:
         raise Invalid("too_slow", "The body did not arrive in time.", status=408) from None
     if message["type"] != "http.request":
-        raise _CallerLeftError
+        raise CallerLeftError
     return message
 
 

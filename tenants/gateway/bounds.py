@@ -34,6 +34,7 @@ class Bounds:
             that would fit without what they hold.
         batch: calls in one round trip to the ledger.
         backlog: calls that may wait for the ledger; above it new ones are refused.
+        outages: in a row, after which Mistral is not called for a while.
         stop: for writing what is left when the process ends.
     """
 
@@ -59,6 +60,7 @@ class Bounds:
     others: float = 0.25
     batch: int = 500
     backlog: int = 20_000
+    outages: int = 10
     stop: float = 3
 
 

@@ -5,6 +5,7 @@ is missing the settlement is an estimate and says why. It refuses to send what i
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -17,11 +18,13 @@ from tenants.common.months import Month
 from tenants.common.problems import Conflict, Invalid, Payment, Problem, Unavailable
 from tenants.common.secrets import Secret
 from tenants.gateway.endpoints import FREE
+from tenants.gateway.pacing import Permit
 from tenants.gateway.requests import Request
 from tenants.gateway.snapshots import Picture, load
 from tenants.gateway.usage import Observation, used
 from tenants.gateway.writer import Writer
 from tenants.keys import custody
+from tenants.mistral.errors import UpstreamFailure
 from tenants.spend.calls import (
     CONNECTORS,
     CallIntent,
@@ -53,6 +56,10 @@ _PRIORITY = "priority"
 _NO_CHARGE = {meter: UnitPrice(0, Decimal(0), 1, free=True) for meter in Meter}
 
 
+def _never(_failure: UpstreamFailure) -> bool:
+    return False
+
+
 @dataclass(slots=True)
 class Call:
     """A call whose hold is durable: it may go out, and must be settled.
@@ -62,6 +69,8 @@ class Call:
         at: the instant whose prices hold.
         extra: modifiers that hold for every call, as of a regional host.
         is_kept: its hold stays: what it made is metered later.
+        permit: of the rate limits, which learn from how the call goes.
+        may_retry: decides about another attempt when Mistral has refused this one.
     """
 
     intent: CallIntent
@@ -75,6 +84,8 @@ class Call:
     writer: Writer
     settlement: Settlement | None = None
     is_kept: bool = False
+    permit: Permit | None = None
+    may_retry: Callable[[UpstreamFailure], bool] = _never
 
 
 def load_opened(token_digest: bytes) -> Picture | None:
@@ -84,7 +95,7 @@ def load_opened(token_digest: bytes) -> Picture | None:
     """
     picture = load(token_digest)
     if picture is not None and picture.blocked is None:
-        _open_key(picture)
+        open_key(picture)
     return picture
 
 
@@ -111,7 +122,8 @@ def borrow_key(picture: Picture) -> Secret[str]:
     )
 
 
-def _open_key(picture: Picture) -> None:
+def open_key(picture: Picture) -> None:
+    """Open a picture's key, in a thread; what became of it shows when it is borrowed."""
     sealed = picture.snapshot.key.sealed
     if sealed is None:
         return
@@ -132,8 +144,11 @@ async def open_call(
     message_id: str,
     started: float,
     extra: tuple[Modifier, ...] = (),
+    request_id: str = "",
 ) -> Call:
     """Hold what a call may cost, durably, before anything is sent.
+
+    ``request_id`` is what the caller is told, where that is not the call's own id.
 
     Raises:
         Conflict: the key cannot be opened, or the month began in another currency.
@@ -170,6 +185,7 @@ async def open_call(
         worst_case=most,
         message_id=message_id,
         allows_unpriced=picture.allows_unpriced,
+        request_id=request_id,
     )
     verdict = await writer.open(intent)
     if verdict.refusal is not None:
@@ -193,6 +209,9 @@ def settle_call(call: Call, seen: Observation) -> Cost:
         call.settlement = _settlement(call, seen)
         if not call.is_kept:
             call.writer.settle(call.settlement)
+        if call.permit is not None:
+            counted = call.settlement.quantities
+            call.permit.finish(counted.prompt_tokens, counted.completion_tokens)
         if seen.usage.connector_calls:
             call.writer.settle(_connectors(call, seen.usage.connector_calls, seen))
     return call.settlement.cost

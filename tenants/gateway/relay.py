@@ -26,7 +26,14 @@ from tenants.gateway.tripwire import Place, Spoken, screen, suspects
 from tenants.gateway.uploads import Upload
 from tenants.gateway.usage import Observation, note
 from tenants.mistral.brief import BriefSending
-from tenants.mistral.errors import AnswerLostError, MistralError, Reach, WireError
+from tenants.mistral.classification import classify
+from tenants.mistral.errors import (
+    AnswerLostError,
+    MistralError,
+    Reach,
+    UpstreamFailure,
+    WireError,
+)
 from tenants.mistral.headers import returned
 from tenants.mistral.masking import mask_key_shaped
 from tenants.mistral.stream import Sending, UpstreamPool
@@ -82,15 +89,21 @@ class Relay:
         self._pool = pool
         self._bounds = bounds
 
-    async def carry(self, exchange: Exchange, call: Call, headers: dict[str, str]) -> None:
-        """Send a call to Mistral and its answer to the caller; settle it whatever happens."""
+    async def carry(
+        self, exchange: Exchange, call: Call, headers: dict[str, str]
+    ) -> UpstreamFailure | None:
+        """Send a call to Mistral and its answer to the caller; settle it whatever happens.
+
+        Returns:
+            Mistral's refusal, if the caller was not told of it because there is another attempt.
+        """
         seen = Observation(is_unseen=True)
         idle = call.picture.snapshot.model.timeout or self._bounds.idle
         began = time.monotonic()
         upload = call.request.body
-        problem = None
+        problem = refused = None
         try:
-            await self._carry(exchange, call, headers, seen, idle)
+            refused = await self._carry(exchange, call, headers, seen, idle)
         except TimeoutError:
             problem = refusals.timed_out()
         except MistralError as error:
@@ -105,6 +118,7 @@ class Relay:
                 upload.close()
         if problem is not None:
             await exchange.refuse(problem)
+        return refused
 
     async def _carry(
         self,
@@ -113,7 +127,7 @@ class Relay:
         headers: dict[str, str],
         seen: Observation,
         idle: float,
-    ) -> None:
+    ) -> UpstreamFailure | None:
         # The head comes within `idle`; what follows it has the time that `total` leaves.
         async with self._send(call, headers, idle) as answer:
             seen.http_status = answer.status
@@ -121,8 +135,10 @@ class Relay:
                 answer.headers.get("mistral-correlation-id") or answer.correlation_id or ""
             )
             if answer.status >= _FIRST_REFUSAL:
-                await self._refusal(exchange, call, answer, seen)
-            elif answer.headers.get("content-type", "").startswith(_EVENT_STREAM):
+                return await self._refusal(exchange, call, answer, seen)
+            if call.permit is not None:
+                call.permit.heard(answer.headers)
+            if answer.headers.get("content-type", "").startswith(_EVENT_STREAM):
                 async with asyncio.timeout(self._bounds.total) as limit:
                     await _Stream(exchange, call, seen, self._bounds, limit).relay(answer)
             elif call.request.endpoint.kind is Kind.DOWNLOAD:
@@ -130,6 +146,7 @@ class Relay:
                     await self._download(exchange, call, answer, seen)
             else:
                 await self._whole(exchange, call, answer, seen)
+        return None
 
     def _send(self, call: Call, headers: dict[str, str], idle: float) -> Sending | BriefSending:
         request = call.request
@@ -196,7 +213,7 @@ class Relay:
 
     async def _refusal(
         self, exchange: Exchange, call: Call, answer: UpstreamResponse, seen: Observation
-    ) -> None:
+    ) -> UpstreamFailure | None:
         """Pass a refusal of Mistral's on: it costs nothing, and may quote the key."""
         if answer.status < _FIRST_FAILURE:
             seen.outcome = Outcome.REFUSED
@@ -209,12 +226,18 @@ class Relay:
             for header in returned(answer.headers)
             if header[0] not in {b"content-type", b"content-encoding"}
         ]
+        failure = classify(answer.status, answer.headers, body, path=call.intent.endpoint)
+        if call.permit is not None:
+            call.permit.refused(failure, answer.headers)
         settle_call(call, seen)
+        if call.may_retry(failure):
+            return failure
         await exchange.answer(
             answer.status,
             [*headers, refusals.JSON],
             refusals.theirs(answer.status, body, call.key),
         )
+        return None
 
     async def _read(self, answer: UpstreamResponse, largest: int) -> bytes:
         """Read an answer to its end; nearly always it has arrived at once, and needs no clock."""
@@ -314,6 +337,8 @@ class _Stream:
 def _failed(error: MistralError, call: Call, seen: Observation) -> Problem:
     """Note what an answer that did not come means for the bill, and say it."""
     failure = error.failure
+    if call.permit is not None:
+        call.permit.lost(error)
     log.warning("call_failed", call=str(call.intent.call_id), failure=str(failure))
     if failure.reach is Reach.NEVER or not isinstance(error, AnswerLostError | WireError):
         seen.outcome = Outcome.NOT_SENT

@@ -21,7 +21,9 @@ from django.utils import timezone, translation
 from tenants.common.problems import Unavailable
 from tenants.common.secrets import Secret
 from tenants.common.tokens import TokenKind, digest, kind_of
+from tenants.gateway import traffic
 from tenants.gateway.bounds import Bounds
+from tenants.gateway.traffic import UNKNOWN, Traffic
 from tenants.registry import snapshots, status
 from tenants.registry.snapshots import Snapshot
 from tenants.registry.status import BlockedReason
@@ -46,6 +48,7 @@ class Picture:
         usual_tokens: how long its answers usually are; None when nobody knows.
         key: the opened key, put here by ``calls`` for as long as the picture: about a second.
         is_closed_for_now: the key could not be opened, because a key service does not answer.
+        traffic: what limits its calls besides money.
     """
 
     snapshot: Snapshot
@@ -56,6 +59,7 @@ class Picture:
     usual_tokens: int | None = None
     key: Secret[str] | None = field(default=None, repr=False)
     is_closed_for_now: bool = False
+    traffic: Traffic = UNKNOWN
 
 
 def load(token_digest: bytes) -> Picture | None:
@@ -74,6 +78,7 @@ def load(token_digest: bytes) -> Picture | None:
             book,
             allows_unpriced=chosen.of(workspace_id).unpriced is UnpricedPolicy.ALLOW,
             usual_tokens=chosen.output_tokens(workspace_id, model),
+            traffic=traffic.load(found),
         )
     with translation.override("en"):
         return Picture(found, book, reason, status.explain(reason))

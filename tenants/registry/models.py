@@ -110,3 +110,57 @@ class ProviderResource(TenantRow):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.mistral_id}"
+
+
+class QuotaRecord(TenantRow):
+    """What Mistral has let us know of its limits on one model for one of its workspaces.
+
+    Written by the gateway now and then, never per call. ``windows`` is what answers' headers said
+    last: ``[{window, by_size, limit, remaining}]``. ``closed_until`` comes from a refusal.
+    ``used`` is what the gateway counted in the minute before ``observed_at``.
+    """
+
+    quota_code = models.CharField(max_length=64)
+    mistral_model = models.CharField(max_length=200)
+    windows = models.JSONField(default=list)
+    used = models.JSONField(default=dict)
+    calls_of_message = models.FloatField(default=0)
+    observed_at = models.DateTimeField()
+    closed_until = models.DateTimeField(null=True)
+    outside_plan_until = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "quota_code", "mistral_model"], name="quota_record_uniq"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quota_code} {self.mistral_model}"
+
+
+class TrafficPolicy(TenantRow):
+    """How a workspace wants its calls to be treated when Mistral does not take them at once.
+
+    ``failover`` lets a call go out with another valid key of the workspace, if that belongs to
+    another workspace of Mistral's. ``capacity_retries``: how often a call that Mistral's servers
+    had no room for is sent again. ``longest_wait``: seconds that a call may wait for its turn.
+    """
+
+    workspace = models.OneToOneField(Workspace, on_delete=models.PROTECT, related_name="+")
+    failover = models.BooleanField(default=False)
+    capacity_retries = models.PositiveSmallIntegerField(default=1)
+    longest_wait = models.PositiveSmallIntegerField(default=30)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(capacity_retries__lte=3, longest_wait__lte=120),
+                name="traffic_policy_bounds",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"failover {self.failover}"

@@ -22,8 +22,9 @@ from tenants.keys.models import MistralKey
 from tenants.organizations import audit
 from tenants.organizations.audit import Actor
 from tenants.organizations.models import Organization, Workspace
+from tenants.organizations.refusals import workspace_archived
 from tenants.registry import choosing, conditions
-from tenants.registry.models import ModelToken, RegisteredModel
+from tenants.registry.models import ModelToken, RegisteredModel, TrafficPolicy
 
 MAX_GRACE_SECONDS = 30 * 86_400
 _BOUND = frozenset({"key", "mistral_model"})
@@ -253,3 +254,46 @@ def _unique_name() -> Iterator[None]:
             raise
         detail = _("Another model of this organization has this name. Choose a different one.")
         raise Conflict("name_taken", detail) from None
+
+
+def set_traffic_policy(
+    *,
+    actor: Actor,
+    organization: Organization,
+    workspace: Workspace,
+    failover: bool,
+    capacity_retries: int,
+    longest_wait: int,
+) -> TrafficPolicy:
+    """Set how a workspace's calls are treated when Mistral does not take them at once.
+
+    The gateway follows within a second.
+
+    Raises:
+        Conflict: ``workspace_archived``.
+    """
+    wanted = {
+        "failover": failover,
+        "capacity_retries": capacity_retries,
+        "longest_wait": longest_wait,
+    }
+    with scope.tenant(organization.pk):
+        # Two at once follow each other.
+        locked = Workspace.objects.select_for_update(no_key=True).get(pk=workspace.pk)
+        if locked.archived_at is not None:
+            raise workspace_archived()
+        found = TrafficPolicy.objects.filter(workspace=locked).first()
+        made = found or TrafficPolicy(organization=organization, workspace=locked)
+        changed = sorted(name for name, value in wanted.items() if getattr(made, name) != value)
+        if changed or found is None:
+            for name, value in wanted.items():
+                setattr(made, name, value)
+            made.save()
+            audit.record(
+                actor=actor,
+                organization_id=organization.pk,
+                verb="traffic_policy.set",
+                target=made,
+                changed=changed,
+            )
+    return made

@@ -14,14 +14,20 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import F, FilteredRelation, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from tenants.common import scope
+from tenants.keys import expiry
+from tenants.keys.models import KeyStatus, MistralKey
+from tenants.keys.quota import is_known, quota_code
 from tenants.keys.sealed import SealedKey
 from tenants.organizations.data_keys import WrappedKey
 from tenants.organizations.models import DataKey
 from tenants.registry import catalog
 from tenants.registry.models import ModelToken
 from tenants.registry.status import BlockedReason, Circumstances
+
+_MOST_ALTERNATES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +79,16 @@ class ModelFacts:
 
 @dataclass(frozen=True, slots=True)
 class KeyFacts:
-    """The Mistral key behind the model; ``sealed`` is None once it was shredded."""
+    """The Mistral key behind the model; ``sealed`` is None once it was shredded.
+
+    Keys with the same ``quota_code`` draw on one quota at Mistral.
+    """
 
     id: UUID
     status: str
     expires_on: date | None
     sealed: SealedKey | None
+    quota_code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +135,41 @@ def resolve(digest: bytes) -> Snapshot | None:
     with scope.tenant(organization_id):
         token = _live_tokens().filter(digest=digest).first()
     return None if token is None else _snapshot(token)
+
+
+def alternates(snapshot: Snapshot) -> tuple[KeyFacts, ...]:
+    """List the keys that a call could go out with instead: they add quota, and see the model.
+
+    Only keys that Mistral names another workspace for than for the model's own key and for each
+    other; what is not known adds nothing for sure.
+    """
+    if not is_known(snapshot.key.quota_code):
+        return ()
+    with scope.tenant(snapshot.organization.id):
+        today = expiry.today(snapshot.organization.timezone, timezone.now())
+        data_key = DataKey.objects.filter(
+            organization_id=OuterRef("organization_id"), version=OuterRef("data_key_version")
+        )
+        rows = (
+            MistralKey.objects.filter(
+                Q(expires_on=None) | Q(expires_on__gte=today),
+                workspace_id=snapshot.workspace.id,
+                status=KeyStatus.VALID,
+                seen_models__mistral_id=snapshot.model.mistral_model,
+            )
+            .exclude(pk=snapshot.key.id)
+            .annotate(
+                data_key_id=Subquery(data_key.values("id")),
+                data_key_wrapped=Subquery(data_key.values("wrapped")),
+            )
+            .order_by("id")[:_MOST_ALTERNATES]
+        )
+        found: dict[str, KeyFacts] = {}
+        for row in rows:
+            facts = _key_facts(row, row)
+            if is_known(facts.quota_code) and facts.quota_code != snapshot.key.quota_code:
+                found.setdefault(facts.quota_code, facts)
+    return tuple(found.values())
 
 
 def _organization_of(digest: bytes) -> UUID | None:
@@ -184,22 +229,32 @@ def _snapshot(token: Any) -> Snapshot:
             defaults=MappingProxyType(model.defaults),
             is_retired=model.retired_at is not None,
         ),
-        key=KeyFacts(model.key_id, model.key.status, model.key.expires_on, _sealed(token)),
+        key=_key_facts(model.key, token),
         token=TokenFacts(token.id, token.expires_at),
     )
 
 
-def _sealed(token: Any) -> SealedKey | None:
-    key = token.model.key
+def _key_facts(key: MistralKey, annotated: Any) -> KeyFacts:
+    """Turn a key into plain data; ``annotated`` has the data key that opens it."""
+    return KeyFacts(
+        key.pk,
+        key.status,
+        key.expires_on,
+        _sealed(key, annotated),
+        quota_code(key.pk, key.mistral_workspace_id, key.identity),
+    )
+
+
+def _sealed(key: MistralKey, annotated: Any) -> SealedKey | None:
     if key.sealed is None:
         return None
     wrapped = None
-    if token.data_key_id is not None:
+    if annotated.data_key_id is not None:
         wrapped = WrappedKey(
             key.organization_id,
-            token.data_key_id,
+            annotated.data_key_id,
             key.data_key_version,
-            bytes(token.data_key_wrapped),
+            bytes(annotated.data_key_wrapped),
         )
     return SealedKey(
         key.organization_id,

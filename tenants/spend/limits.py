@@ -11,6 +11,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import Q
 from django.utils import timezone
 
 from tenants.common import scope
@@ -19,7 +20,8 @@ from tenants.keys.models import MistralKey
 from tenants.organizations.models import Organization, Workspace
 from tenants.registry.models import RegisteredModel
 from tenants.spend.calls import LimitMode, SubjectKind
-from tenants.spend.models import Balance, Limit
+from tenants.spend.models import Balance, Limit, RateCount
+from tenants.spend.rates import RATES_SET
 
 type Subject = Organization | Workspace | RegisteredModel | MistralKey
 
@@ -39,32 +41,48 @@ class EffectiveLimit:
 
     Attributes:
         subject_kind, subject_id, subject_name: on what the limit is set.
-        monthly_spend: the limit.
+        monthly_spend: the limit; None where only rates are limited.
+        requests_per_second, tokens_per_minute, tokens_per_month: its rates; None is no limit.
         mode: enforced, or only watched.
         alert_thresholds: percentages at which to tell.
         spent: settled this month. ``held``: worst cases of the calls going on now.
         excess: the part of ``spent`` that Mistral billed beyond what was held.
-        remaining: what may still be held; never below zero.
+        remaining: what may still be held; never below zero; None without a monthly limit.
         resets_at: when the next month begins in the organization's zone.
         refused_at: when it last refused a call this month, to the minute; None if it did not.
         refused_calls, refused_amount: what a shadow limit would have refused this month.
+        rate_refused_calls, rate_shadowed_calls: what its rates have refused this month, and would
+            have refused in shadow mode.
     """
 
     subject_kind: SubjectKind
     subject_id: UUID
     subject_name: str
-    monthly_spend: Decimal
+    monthly_spend: Decimal | None
+    requests_per_second: Decimal | None
+    tokens_per_minute: int | None
+    tokens_per_month: int | None
     mode: LimitMode
     alert_thresholds: tuple[int, ...]
     currency: str
     spent: Decimal
     held: Decimal
     excess: Decimal
-    remaining: Decimal
+    remaining: Decimal | None
     resets_at: datetime
     refused_at: datetime | None
     refused_calls: int
     refused_amount: Decimal
+    rate_refused_calls: int
+    rate_shadowed_calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """The month and the currency that figures are told in."""
+
+    month: Month
+    currency: str
 
 
 def kind_of(subject: Subject) -> SubjectKind:
@@ -124,7 +142,9 @@ def effective_limits(
         chosen = {subject.pk: subject for subject in subjects}
         month = Month.of(timezone.now(), organization.timezone)
         limits = Limit.objects.filter(
-            organization=organization, subject_id__in=chosen, monthly_spend__isnull=False
+            Q(monthly_spend__isnull=False) | RATES_SET,
+            organization=organization,
+            subject_id__in=chosen,
         )
         balances = {
             balance.subject_id: balance
@@ -132,9 +152,19 @@ def effective_limits(
                 organization=organization, subject_id__in=chosen, period=month.first_day
             )
         }
+        counts = {
+            count.subject_id: count
+            for count in RateCount.objects.filter(
+                organization=organization, subject_id__in=chosen, period=month.first_day
+            )
+        }
         found = {
             limit.subject_id: _effective(
-                limit, chosen[limit.subject_id], balances.get(limit.subject_id), month, organization
+                limit,
+                chosen[limit.subject_id],
+                balances.get(limit.subject_id),
+                counts.get(limit.subject_id),
+                Setting(month, organization.currency),
             )
             for limit in limits
         }
@@ -145,25 +175,30 @@ def _effective(
     limit: Limit,
     subject: Subject,
     balance: Balance | None,
-    month: Month,
-    organization: Organization,
+    count: RateCount | None,
+    setting: Setting,
 ) -> EffectiveLimit:
-    allowed = limit.monthly_spend or _ZERO
+    allowed = limit.monthly_spend
     spent, held = (balance.settled, balance.held) if balance else (_ZERO, _ZERO)
     return EffectiveLimit(
         subject_kind=SubjectKind(limit.subject_kind),
         subject_id=limit.subject_id,
         subject_name=subject.name,
         monthly_spend=allowed,
+        requests_per_second=limit.requests_per_second,
+        tokens_per_minute=limit.tokens_per_minute,
+        tokens_per_month=limit.tokens_per_month,
         mode=LimitMode(limit.mode),
         alert_thresholds=tuple(limit.alert_thresholds),
-        currency=organization.currency,
+        currency=setting.currency,
         spent=spent,
         held=held,
         excess=balance.excess if balance else _ZERO,
-        remaining=max(allowed - spent - held, _ZERO),
-        resets_at=month.ends_at,
+        remaining=None if allowed is None else max(allowed - spent - held, _ZERO),
         refused_at=balance.refused_at if balance else None,
+        resets_at=setting.month.ends_at,
         refused_calls=balance.shadow_calls if balance else 0,
         refused_amount=balance.shadow_spend if balance else _ZERO,
+        rate_refused_calls=count.refused if count else 0,
+        rate_shadowed_calls=count.watched if count else 0,
     )

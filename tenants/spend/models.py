@@ -105,11 +105,17 @@ class Price(models.Model):
 
 
 class Limit(TenantRow):
-    """What an organization or a part of it may cost in a month; null is no limit."""
+    """What an organization or a part of it may cost in a month, and how often it may call.
+
+    Null is no limit. ``mode`` holds for all of them.
+    """
 
     subject_kind = models.CharField(max_length=12)
     subject_id = models.UUIDField()
     monthly_spend = _unknown_money()
+    requests_per_second = models.DecimalField(max_digits=9, decimal_places=3, null=True)
+    tokens_per_minute = models.BigIntegerField(null=True)
+    tokens_per_month = models.BigIntegerField(null=True)
     mode = models.CharField(max_length=8, default=LimitMode.ENFORCE.value)
     alert_thresholds = ArrayField(models.PositiveSmallIntegerField(), default=list)
     updated_at = models.DateTimeField(auto_now=True)
@@ -131,10 +137,37 @@ class Limit(TenantRow):
                 | Q(subject_id=F("organization")),
                 name="limit_own_organization",
             ),
+            models.CheckConstraint(
+                condition=(Q(requests_per_second=None) | Q(requests_per_second__gt=0))
+                & (Q(tokens_per_minute=None) | Q(tokens_per_minute__gt=0))
+                & (Q(tokens_per_month=None) | Q(tokens_per_month__gt=0)),
+                name="limit_rates_positive",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.subject_kind} {self.monthly_spend}"
+
+
+class RateCount(TenantRow):
+    """How many calls a subject's rates refused in a month, or would have refused in shadow mode."""
+
+    subject_kind = models.CharField(max_length=12)
+    subject_id = models.UUIDField()
+    period = models.DateField()
+    refused = models.PositiveIntegerField(default=0)
+    watched = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "subject_kind", "subject_id", "period"],
+                name="rate_count_uniq",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subject_kind} {self.period}: {self.refused} + {self.watched}"
 
 
 class Balance(models.Model):

@@ -26,6 +26,7 @@ from tenants.spend.models import Limit, OrganizationPrice, Price, WorkspacePolic
 from tenants.spend.policies import Policy
 from tenants.spend.pricelist import ListedPrice, PriceList
 from tenants.spend.pricing import Meter
+from tenants.spend.rates import Rates, of
 
 _HIGHEST_THRESHOLD = 100
 _MOST_THRESHOLDS = 10
@@ -39,6 +40,7 @@ def set_limit(
     monthly_spend: Decimal | None,
     alert_thresholds: Sequence[int] = limits.DEFAULT_THRESHOLDS,
     mode: LimitMode = LimitMode.ENFORCE,
+    rates: Rates | None = None,
 ) -> Limit:
     """Set what a subject may cost in a month; it counts what this month has cost and holds already.
 
@@ -53,6 +55,7 @@ def set_limit(
         monthly_spend: in the organization's currency, to the nano-unit; None is no limit.
         alert_thresholds: percentages at which to tell, from 1 to 100.
         mode: ``shadow`` only counts what it would refuse.
+        rates: how often it may call, and how many tokens it may use; None leaves them as they are.
 
     Raises:
         NotFound: the subject is another organization's.
@@ -72,7 +75,7 @@ def set_limit(
         if kind is not SubjectKind.ORGANIZATION:
             _refuse_above_organization(organization, monthly_spend)
         limit = limits.limit_of(organization, subject)
-        changed = _changes(limit, monthly_spend, thresholds, mode)
+        changed = _changes(limit, monthly_spend, thresholds, mode, rates or of(limit))
         if changed or limit._state.adding:  # noqa: SLF001 - Django's own word for "not saved yet"
             limit.save()
             limits.apply(limit, month.first_day, organization.currency)
@@ -279,9 +282,14 @@ def _thresholds(asked: Sequence[int]) -> list[int]:
 
 
 def _changes(
-    limit: Limit, monthly_spend: Decimal | None, thresholds: list[int], mode: LimitMode
+    limit: Limit,
+    monthly_spend: Decimal | None,
+    thresholds: list[int],
+    mode: LimitMode,
+    rates: Rates,
 ) -> list[str]:
     wanted = {
+        **asdict(rates),
         "monthly_spend": monthly_spend,
         "alert_thresholds": thresholds,
         "mode": mode.value,

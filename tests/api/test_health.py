@@ -79,3 +79,12 @@ def test_requests_are_counted_by_route_and_never_by_address(nobody, organization
 
 def test_the_checks_are_the_ones_the_launcher_waits_for():
     assert list(health._CHECKS) == ["database", "row_level_security", "migrations"]
+
+
+def test_a_redis_that_is_away_is_told_and_requests_are_served(client, settings):
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    answer = client.get("/health/ready")
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {"status": "ready", "failing": [], "degraded": ["shared_rate_limits"]},
+    )

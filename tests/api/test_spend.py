@@ -8,6 +8,7 @@ import pytest
 
 from tenants.api.spend import QuantitiesOut, SpendGroupOut
 from tenants.spend.meter import Meter
+from tests.api.world import everything
 from tests.spend import made
 
 MONTH_MEMBERS = {
@@ -184,6 +185,41 @@ def test_every_limit_that_matches_is_told_widest_first(hers, spent, alice):
         assert one["resets_at"].endswith("Z")
     workspace = alice.get(f"workspaces/{hers.workspace.pk}/limits/effective").body["results"]
     assert [one["subject_kind"] for one in workspace] == ["organization", "workspace"]
+
+
+@pytest.mark.parametrize("named", ["organization", "workspace", "model"])
+def test_rates_are_set_beside_the_spend_and_lifted_by_leaving_them_out(named, hers, alice):
+    path = f"{named}s/{hers.ids[f'{named}_id']}/limits"
+    rates = {"requests_per_second": 0.5, "tokens_per_minute": 20_000, "tokens_per_month": 10**9}
+    before = alice.get(path).body
+    assert {name: before[name] for name in rates} == dict.fromkeys(rates)
+    done = alice.put(path, {"monthly_spend": None, **rates}).body
+    assert {name: done[name] for name in rates} == rates
+    assert alice.get(path).body == done
+    told = alice.get(f"{path}/effective").body["results"][-1]
+    assert {name: told[name] for name in rates} == rates
+    assert (told["monthly_spend"], told["remaining"], told["spent"]) == (None, None, "0.00")
+    lifted = alice.put(path, {"monthly_spend": None}).body
+    assert {name: lifted[name] for name in rates} == dict.fromkeys(rates)
+    assert alice.get(f"{path}/effective").body["results"] == []
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "code"),
+    [
+        ("requests_per_second", 0, "min_value"),
+        ("requests_per_second", "1", "invalid"),
+        ("tokens_per_minute", 0, "min_value"),
+        ("tokens_per_minute", 1.5, "invalid"),
+        ("tokens_per_month", -1, "min_value"),
+    ],
+)
+def test_a_rate_that_is_none_is_refused_and_changes_nothing(member, value, code, hers, alice):
+    before = everything(hers.organization.pk)
+    path = f"organizations/{hers.organization.pk}/limits"
+    answer = alice.put(path, {"monthly_spend": None, member: value})
+    assert (answer.status, answer.pointers) == (422, {f"/{member}": code})
+    assert everything(hers.organization.pk) == before
 
 
 def test_a_workspace_may_not_spend_more_than_its_organization(hers, alice):

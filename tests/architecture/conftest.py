@@ -16,13 +16,13 @@ from tenants.keys.models import KeyProbe, KeyReplacement, SpentEnvelope
 from tenants.onboarding.models import Confirmation
 from tenants.organizations import outbox
 from tenants.organizations.models import ErasureCertificate, FormerTimeZone
-from tenants.registry.models import ProviderResource
+from tenants.registry.models import ProviderResource, QuotaRecord, TrafficPolicy
 from tenants.spend import corrections
 from tenants.spend.batch_jobs import BatchJob
 from tenants.spend.calls import Category, UnpricedPolicy
 from tenants.spend.corrections import Difference
 from tenants.spend.meter import Meter
-from tenants.spend.models import LearnedOutput, Limit, ThresholdAlert
+from tenants.spend.models import LearnedOutput, Limit, RateCount, ThresholdAlert
 from tenants.spend.policies import Policy
 from tenants.spend.pricing import Meter as Metered
 from tenants.spend.services import OwnPrice, report_prices, set_limit, set_policy
@@ -125,6 +125,19 @@ def populated(organization):
         BillingProfile.objects.create(organization=organization, legal_name="Rossi Srl")
         Plan.objects.create(organization=organization)
         Confirmation.objects.create(organization=organization, step="phone")
+        QuotaRecord.objects.create(
+            organization=organization,
+            quota_code="key:1",
+            mistral_model="mistral-small-2603",
+            observed_at=timezone.now(),
+        )
+        TrafficPolicy.objects.create(organization=organization, workspace=hers.workspace)
+        RateCount.objects.create(
+            organization=organization,
+            subject_kind="organization",
+            subject_id=organization.id,
+            period=timezone.now().date().replace(day=1),
+        )
         SpentEnvelope.objects.create(organization=organization, digest=b"e" * 32)
         KeyReplacement.objects.create(
             organization=organization,

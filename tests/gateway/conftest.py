@@ -1,6 +1,11 @@
 """A gateway in a process of its own, a simulated Mistral behind it, and tenants that call it."""
 
+import shutil
+import socket
+import subprocess
+
 import pytest
+import redis
 
 from tests.gateway import tenancy
 from tests.gateway.server import GatewayServer
@@ -22,6 +27,31 @@ def gateway(mistral, _database):
     """A gateway before the simulated Mistral."""
     with GatewayServer(mistral.url, drain_time=2) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def redis_server():
+    """A Redis of the suite's own, where the machine has one; gives its port."""
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("no redis-server on this machine")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+    process = subprocess.Popen([*command, "--loglevel", "warning"], stdout=subprocess.DEVNULL)
+    with redis.Redis(port=port) as client:
+        tenancy.eventually(lambda: _pings(client))
+    yield port
+    process.kill()
+    process.wait()
+
+
+def _pings(client) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
 
 
 @pytest.fixture

@@ -23,10 +23,17 @@ class GatewayServer:
     Args:
         mistral_url: where Mistral is.
         database_url: another than this test worker's.
+        redis_url: where processes count together.
         bounds: what differs from ``tenants.gateway.bounds``.
     """
 
-    def __init__(self, mistral_url: str, database_url: str | None = None, **bounds: float) -> None:
+    def __init__(
+        self,
+        mistral_url: str,
+        database_url: str | None = None,
+        redis_url: str | None = None,
+        **bounds: float,
+    ) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -40,6 +47,8 @@ class GatewayServer:
         }
         if database_url is not None:
             self._environment["DATABASE_URL"] = database_url
+        if redis_url is not None:
+            self._environment["REDIS_URL"] = redis_url
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

@@ -191,7 +191,7 @@ def test_effective_limits_are_all_that_match_widest_first_with_this_months_figur
     ]
     for one in found:
         assert (one.spent, one.held, one.currency) == (Decimal("0.25"), Decimal(1), "EUR")
-        assert one.remaining == one.monthly_spend - Decimal("1.25")
+        assert one.remaining == (one.monthly_spend or 0) - Decimal("1.25")
         assert one.resets_at == Month.of(timezone.now(), "Europe/Rome").ends_at
     assert found[3].alert_thresholds == (75,)
     assert found[3].subject_name == model.name

@@ -1,0 +1,184 @@
+"""Rate limits over HTTP: what limits calls by Mistral's model, and how a workspace's calls wait."""
+
+from typing import Any
+from uuid import UUID
+
+from rest_framework import serializers
+
+from tenants.access import tenancy
+from tenants.access.models import TokenScope
+from tenants.access.pagination import make_cursor, read_cursor
+from tenants.api import fields
+from tenants.api.endpoint import ApiView, Call, In, Out, PageQuery, Reply, endpoint, page_of
+from tenants.common import scope
+from tenants.organizations.models import Organization, Workspace
+from tenants.registry import quotas, services
+from tenants.registry.quotas import DEFAULT_POLICY
+from tenants.spend import ratereport
+from tenants.spend.calls import LimitMode, SubjectKind
+
+
+class ConfiguredRateOut(Out):
+    """Rates that are set on a subject whose calls draw on this quota."""
+
+    subject_kind = serializers.ChoiceField(choices=[kind.value for kind in SubjectKind])
+    subject_id = serializers.UUIDField()
+    subject_name = serializers.CharField()
+    requests_per_second = serializers.FloatField(
+        source="rates.requests_per_second", allow_null=True
+    )
+    tokens_per_minute = serializers.IntegerField(source="rates.tokens_per_minute", allow_null=True)
+    tokens_per_month = serializers.IntegerField(source="rates.tokens_per_month", allow_null=True)
+    mode = serializers.ChoiceField(choices=[mode.value for mode in LimitMode])
+
+
+class LearnedWindowOut(Out):
+    """What Mistral told of one window of its own."""
+
+    window = serializers.CharField(help_text="Mistral's own name of it, as in `req-minute`.")
+    by_size = serializers.BooleanField(help_text="One of the older limits on request size.")
+    meter = serializers.CharField(
+        allow_null=True, help_text="`requests`, `tokens` or Mistral's word; null if not known."
+    )
+    seconds = serializers.IntegerField(allow_null=True)
+    limit = serializers.IntegerField(allow_null=True)
+    remaining = serializers.IntegerField(allow_null=True, help_text="At `observed_at`.")
+
+
+class UsedRatesOut(Out):
+    """What was used of a quota."""
+
+    requests_last_minute = serializers.IntegerField(help_text="At `observed_at`.")
+    tokens_last_minute = serializers.IntegerField(help_text="At `observed_at`.")
+    tokens_this_month = serializers.IntegerField(help_text="By the ledger, in the budget month.")
+
+
+class BucketOut(Out):
+    """A quota of Mistral's: one of its workspaces and one of its models."""
+
+    mistral_model = serializers.CharField()
+    mistral_workspace = serializers.CharField(
+        allow_null=True, help_text="Its name at Mistral; null if its keys do not tell."
+    )
+    key_ids = serializers.ListField(child=serializers.UUIDField())
+    model_ids = serializers.ListField(child=serializers.UUIDField())
+    configured = ConfiguredRateOut(many=True)
+    learned = LearnedWindowOut(many=True)
+    used = UsedRatesOut(source="*")
+    is_in_plan = serializers.BooleanField(
+        help_text="False: the plan gives the model no quota; Mistral told a limit of 0."
+    )
+    closed_until = serializers.DateTimeField(
+        allow_null=True, help_text="Mistral has refused a call: none goes out before this instant."
+    )
+    calls_of_message = serializers.FloatField(
+        allow_null=True, help_text="How many calls one chat message makes, lately."
+    )
+    messages_per_minute = serializers.FloatField(
+        allow_null=True, help_text="How many chat messages Mistral's limits carry; null if unknown."
+    )
+    observed_at = serializers.DateTimeField(allow_null=True)
+
+
+class TrafficPolicyIn(In):
+    """How calls are treated that Mistral does not take at once."""
+
+    failover = fields.Flag(
+        default=DEFAULT_POLICY.failover,
+        help_text="Use another valid key, if it belongs to another workspace at Mistral.",
+    )
+    capacity_retries = fields.Whole(
+        min_value=0,
+        max_value=3,
+        default=DEFAULT_POLICY.capacity_retries,
+        help_text="How often a call is sent again when Mistral's servers are full.",
+    )
+    longest_wait = fields.Whole(
+        min_value=0,
+        max_value=120,
+        default=DEFAULT_POLICY.longest_wait,
+        help_text="Seconds that a call may wait for its turn; never more than half its time-out.",
+    )
+
+
+class TrafficPolicyOut(Out):
+    """How a workspace's calls are treated that Mistral does not take at once."""
+
+    workspace_id = serializers.UUIDField()
+    failover = serializers.BooleanField()
+    capacity_retries = serializers.IntegerField()
+    longest_wait = serializers.IntegerField()
+
+
+class RateLimits(ApiView):
+    """``/organizations/{organization_id}/rate-limits``."""
+
+    @endpoint(
+        "list_rate_limits",
+        TokenScope.LIMITS_READ,
+        summary="List rate limits by Mistral model: configured, learned and used",
+        query=PageQuery,
+        gives={200: page_of(BucketOut)},
+    )
+    def get(self, call: Call, organization_id: UUID) -> Reply:
+        """In the order of Mistral's models. What was learned is seconds old."""
+        organization = tenancy.find(call.principal, Organization, organization_id)
+        limit, cursor = call.page["limit"], call.page["cursor"]
+        after = None if cursor is None else read_cursor(cursor, _place)
+        found = ratereport.report(organization=organization, after=after, most=limit + 1)
+        shown = found[:limit]
+        more = len(found) > limit
+        last = f"{shown[-1].mistral_model}\n{shown[-1].quota_code}".encode() if more else b""
+        return Reply({"rows": shown, "next": make_cursor(last) if more else None})
+
+
+class OneTrafficPolicy(ApiView):
+    """``/workspaces/{workspace_id}/traffic-policy``."""
+
+    @endpoint(
+        "get_traffic_policy",
+        TokenScope.LIMITS_READ,
+        summary="Read how a workspace's calls wait, retry and fail over",
+        gives={200: TrafficPolicyOut},
+    )
+    def get(self, call: Call, workspace_id: UUID) -> Reply:
+        """Where nothing was set, the defaults hold: no failover, one retry, 30 seconds."""
+        workspace = tenancy.find(call.principal, Workspace, workspace_id)
+        with scope.tenant(workspace.organization_id):
+            found = quotas.policy(workspace.organization_id, workspace.pk)
+        return Reply(_shown(workspace, found))
+
+    @endpoint(
+        "set_traffic_policy",
+        TokenScope.LIMITS_WRITE,
+        summary="Set how a workspace's calls wait, retry and fail over",
+        takes=TrafficPolicyIn,
+        gives={200: TrafficPolicyOut},
+        refuses=(409,),
+        example={"failover": True, "capacity_retries": 1, "longest_wait": 30},
+    )
+    def put(self, call: Call, workspace_id: UUID) -> Reply:
+        """The gateway follows within a second; members that are not sent take their defaults."""
+        workspace = tenancy.find(call.principal, Workspace, workspace_id)
+        with scope.tenant(workspace.organization_id):
+            organization = Organization.objects.get()
+        made = services.set_traffic_policy(
+            actor=call.actor, organization=organization, workspace=workspace, **call.data
+        )
+        return Reply(_shown(workspace, made))
+
+
+def _shown(workspace: Workspace, policy: Any) -> dict[str, Any]:
+    return {
+        "workspace_id": workspace.pk,
+        "failover": policy.failover,
+        "capacity_retries": policy.capacity_retries,
+        "longest_wait": policy.longest_wait,
+    }
+
+
+def _place(place: bytes) -> tuple[str, str]:
+    model, separator, code = place.decode().partition("\n")
+    if not separator:
+        raise ValueError("no place of this list")
+    return model, code

@@ -1,0 +1,356 @@
+"""Lets calls through as fast as every known rate limit allows, and no faster.
+
+A call without a known limit passes at next to no cost. Others wait their turn in their
+organization's line, for a bounded time inside what their caller waits; who would not get through is
+refused at once, and told when to come back. Nothing here costs money: it comes before the ledger.
+"""
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tenants.common.problems import Forbidden, Problem, TooMany
+from tenants.gateway.breaker import Breaker
+from tenants.gateway.buckets import Bucket, Rule
+from tenants.gateway.endpoints import Kind
+from tenants.gateway.lanes import Lane, Lanes, Subject
+from tenants.gateway.line import Line, Need, State, Ticket
+from tenants.gateway.requests import Request
+from tenants.gateway.snapshots import Picture
+from tenants.gateway.together import Together, note
+from tenants.gateway.windows import FOREVER, Counter
+from tenants.mistral.errors import Family, MistralError, Reach, UpstreamFailure
+from tenants.mistral.headers import read_rate_limits
+from tenants.mistral.windows import REQUESTS, TOKENS
+
+_HEAR_AFTER = 1.0
+_OF_TOKENS = frozenset({Kind.CHAT, Kind.TEXTS, Kind.RESPONSES, Kind.CONVERSATION})
+_LONGEST_RETRY = 3600
+_SHARE_OF_TIMEOUT = 0.5
+
+type Receive = Callable[[], Awaitable[object]]
+
+
+class CallerLeftError(Exception):
+    """The caller went away before the call was sent: nothing was begun."""
+
+
+@dataclass(slots=True, eq=False)
+class Permit:
+    """A call that may go out; it must be finished or withdrawn, whatever happens.
+
+    Attributes:
+        sent_at: when it was let go.
+        ticket: None where nothing was limited.
+        tokens: what was counted for it before it went.
+        share: how many times a unit counts here.
+    """
+
+    pacer: "Pacer"
+    lane: Lane
+    sent_at: float
+    tokens: float = 0.0
+    ticket: Ticket | None = None
+    share: int = 1
+    is_over: bool = False
+
+    def heard(self, headers: Mapping[str, str]) -> None:
+        """Learn from the head of a success; of its headers no more often than once a second."""
+        self.pacer.breaker.succeed()
+        bucket, now = self.lane.bucket, self.pacer.clock()
+        bucket.served.add(1, now)
+        if bucket.refusals or bucket.gate.width < FOREVER or bucket.outside_plan_until > 0:
+            bucket.succeed(now)
+        if now - bucket.heard_at >= _HEAR_AFTER:
+            bucket.hear(read_rate_limits(headers), now)
+
+    def refused(self, failure: UpstreamFailure, headers: Mapping[str, str]) -> None:
+        """Learn from a refusal of Mistral's: each family teaches another thing."""
+        now = self.pacer.clock()
+        if failure.family is Family.OUTAGE:
+            self.pacer.breaker.fail(now)
+            return
+        self.pacer.breaker.succeed()
+        if failure.family is Family.QUOTA:
+            self.lane.bucket.hear(read_rate_limits(headers), now)
+            self.lane.bucket.refuse(failure, self.sent_at, now)
+            gate = self.lane.bucket.gate
+            self.pacer.together.close(self.lane.bucket.gate_rule, gate.until - now)
+
+    def lost(self, error: MistralError) -> None:
+        """Take note that no answer came."""
+        failure = error.failure
+        if failure.family is not Family.OUTAGE:
+            self.pacer.breaker.forgo()
+        elif failure.reach is Reach.NEVER or failure.http_status is None:
+            self.pacer.breaker.fail(self.pacer.clock())
+
+    def finish(self, prompt_tokens: int, completion_tokens: int) -> None:
+        """Count what the call has used instead of what was expected; once."""
+        if self.is_over:
+            return
+        self.is_over = True
+        now, bucket = self.pacer.clock(), self.lane.bucket
+        used = prompt_tokens + completion_tokens
+        bucket.spent.add(used, now)
+        if used:
+            bucket.learn_output(completion_tokens)
+        if self.ticket is not None:
+            self._correct(self.ticket, used, now)
+
+    def withdraw(self) -> None:
+        """Give everything back: the call was not sent."""
+        if self.is_over:
+            return
+        self.is_over = True
+        self.pacer.breaker.forgo()
+        if self.ticket is None:
+            return
+        now = self.pacer.clock()
+        for counter, units in self.ticket.needs:
+            counter.correct(-units, self.ticket.admitted_at, now)
+        self.pacer.together.correct(self.ticket, None, now)
+        self._return(self.ticket, now)
+
+    def _correct(self, ticket: Ticket, used: int, now: float) -> None:
+        for rule, need in zip(ticket.rules, ticket.needs, strict=True):
+            if rule.meter == TOKENS:
+                need.counter.correct(used * self.share - need.units, ticket.admitted_at, now)
+        self.pacer.together.correct(ticket, used, now)
+        for rule in self.lane.watched:
+            if rule.meter == TOKENS:
+                rule.counter.correct(used - self.tokens, ticket.admitted_at, now)
+        self._return(ticket, now)
+
+    def _return(self, ticket: Ticket, now: float) -> None:
+        self.lane.bucket.gate.leave()
+        self.lane.line.finish(ticket, now)
+        if self.lane.line.waiting:
+            self.pacer.advance(self.lane.line)
+
+
+@dataclass(slots=True, eq=False)
+class _Waiters:
+    """Whoever waits in one line, and when to look after them next."""
+
+    futures: "dict[Ticket, asyncio.Future[None]]" = field(default_factory=dict)
+    timer: asyncio.TimerHandle | None = None
+
+
+class Pacer:
+    """The rate limits of one process, for its event loop.
+
+    Args:
+        lanes: what limits the calls.
+        breaker: of the host that is called.
+        together: what other processes count.
+        read_month: counts what the ledger has of a subject's month, once per subject and month.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        lanes: Lanes,
+        breaker: Breaker,
+        together: Together,
+        read_month: Callable[[Subject], Awaitable[None]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.breaker = breaker
+        self.together = together
+        self.read_month = read_month
+        self.clock = clock
+        self._lanes = lanes
+        self._waiters: dict[int, _Waiters] = {}
+
+    async def admit(
+        self,
+        picture: Picture,
+        request: Request,
+        message_id: str,
+        receive: Receive,
+        until: float,
+    ) -> Permit:
+        """Wait until a call may go out, until an instant of the clock at most.
+
+        Raises:
+            TooMany: a rate limit stands in the way for longer than the call can wait.
+            Forbidden: Mistral gives the model no quota in this plan.
+            CallerLeftError: while it waited.
+        """
+        now = self.clock()
+        lane = self._lanes.find(picture, now)
+        bucket = lane.bucket
+        if now < bucket.outside_plan_until:
+            raise _outside_plan(bucket.model)
+        if lane.is_free(now):
+            return Permit(self, lane, now)
+        for subject in (*lane.subjects, *lane.shadows):
+            if subject.is_unread:
+                await self.read_month(subject)
+        tokens = _expect(request, bucket)
+        share = self.together.share
+        needs = [_need(rule, tokens, share) for rule in lane.rules]
+        ticket = Ticket(message_id, needs, until, lane.rules)
+        lane.line.ask(ticket, now)
+        if ticket.state is State.WAITING:
+            await self._wait(ticket, lane, receive)
+        if ticket.state is State.ADMITTED:
+            await self._agree(ticket, lane, receive)
+        if ticket.state is not State.ADMITTED:
+            raise self._refusal(ticket, lane)
+        if lane.watched:
+            self._watch(lane, tokens, now)
+        return Permit(self, lane, ticket.admitted_at, tokens, ticket, share)
+
+    def is_ready(self, picture: Picture) -> bool:
+        """Tell whether Mistral would take a call at once, by what is known of its limits."""
+        now = self.clock()
+        lane = self._lanes.find(picture, now)
+        if now < lane.bucket.outside_plan_until:
+            return False
+        return all(rule.counter.ready_in(1, now) <= 0 for rule in lane.bucket.rules)
+
+    def advance(self, line: Line) -> None:
+        """Let whoever may go now go, and look again when there may be others."""
+        waiters = self._waiters.get(id(line))
+        if waiters is None:
+            return
+        now = self.clock()
+        for ticket in line.advance(now):
+            future = waiters.futures.pop(ticket, None)
+            if future is not None and not future.done():
+                future.set_result(None)
+        if waiters.timer is not None:
+            waiters.timer.cancel()
+            waiters.timer = None
+        again = line.wake_in(now)
+        if again is None:
+            del self._waiters[id(line)]
+        else:
+            loop = asyncio.get_running_loop()
+            waiters.timer = loop.call_later(again, self.advance, line)
+
+    def stop(self) -> None:
+        """Look after nobody any more."""
+        for waiters in self._waiters.values():
+            if waiters.timer is not None:
+                waiters.timer.cancel()
+        self._waiters.clear()
+
+    async def _agree(self, ticket: Ticket, lane: Lane, receive: Receive) -> None:
+        """Take what a ticket was given from everybody's counters too; else it waits again."""
+        try:
+            while ticket.state is State.ADMITTED:
+                lacking = await self.together.take(ticket, self.clock())
+                if lacking is None:
+                    return
+                rule, answer = lacking
+                now = self.clock()
+                note(rule, answer, now)
+                lane.bucket.gate.leave()
+                if lane.line.put_back(ticket, rule.counter, answer.wait, now):
+                    await self._wait(ticket, lane, receive)
+        except asyncio.CancelledError:
+            if ticket.state is State.ADMITTED:
+                Permit(self, lane, ticket.admitted_at, ticket=ticket).withdraw()
+            raise
+
+    async def _wait(self, ticket: Ticket, lane: Lane, receive: Receive) -> None:
+        """Wait for a decision, or until the caller goes away."""
+        line = lane.line
+        waiters = self._waiters.setdefault(id(line), _Waiters())
+        decided = asyncio.get_running_loop().create_future()
+        waiters.futures[ticket] = decided
+        self.advance(line)
+        left = asyncio.ensure_future(receive())
+        is_decided = False
+        try:
+            await asyncio.wait((decided, left), return_when=asyncio.FIRST_COMPLETED)
+            is_decided = decided.done()
+        finally:
+            left.cancel()
+            if not is_decided:
+                waiters.futures.pop(ticket, None)
+                self._give_up(ticket, lane)
+        if not is_decided:
+            raise CallerLeftError
+
+    def _give_up(self, ticket: Ticket, lane: Lane) -> None:
+        if ticket.state is State.ADMITTED:
+            Permit(self, lane, ticket.admitted_at, ticket=ticket).withdraw()
+        else:
+            lane.line.leave(ticket, self.clock())
+            self.advance(lane.line)
+
+    def _watch(self, lane: Lane, tokens: float, now: float) -> None:
+        """Count a call that goes out against limits in shadow mode."""
+        over = set()
+        for rule in lane.watched:
+            counter, units = _need(rule, tokens)
+            if counter.ready_in(units, now) > 0:
+                over.add(rule.subject_id)
+            counter.add(units, now)
+        for subject in lane.shadows:
+            subject.watched += subject.id in over
+
+    def _refusal(self, ticket: Ticket, lane: Lane) -> Problem:
+        rule = _rule_of(ticket.lacking, ticket)
+        subject = lane.subject_of(rule)
+        if subject is not None:
+            subject.refused += 1
+        return _too_many(rule, ticket.retry_in, self.clock())
+
+
+def _need(rule: Rule, tokens: float, share: int = 1) -> Need:
+    units = share if rule.meter == REQUESTS else tokens * share
+    return Need(rule.counter, min(float(units), rule.counter.limit))
+
+
+def _expect(request: Request, bucket: Bucket) -> float:
+    """Tell how many tokens a call is expected to use; pages and characters are none."""
+    if request.endpoint.kind not in _OF_TOKENS:
+        return 0.0
+    bound = request.bound
+    return bucket.expect(bound.request_bytes, bound.max_tokens if bound.generates else 0)
+
+
+def patience(picture: Picture) -> float:
+    """Tell how long a call may wait: half of its caller's patience is for Mistral's answer."""
+    longest = float(picture.traffic.policy.longest_wait)
+    timeout = picture.snapshot.model.timeout
+    return longest if timeout is None else min(longest, timeout * _SHARE_OF_TIMEOUT)
+
+
+def _rule_of(counter: Counter | None, ticket: Ticket) -> Rule:
+    rules: Sequence[Rule] = ticket.rules
+    return next((rule for rule in rules if rule.counter is counter), rules[0])
+
+
+def _too_many(rule: Rule, retry_in: float, now: float) -> TooMany:
+    limit = rule.counter.limit
+    retry_after = min(max(math.ceil(min(retry_in, _LONGEST_RETRY)), 1), _LONGEST_RETRY)
+    if rule.source == "mistral":
+        said = f"Mistral's limit `{rule.name}` on this model and workspace"
+    else:
+        said = f"The limit `{rule.name}` of the {rule.source}"
+    return TooMany(
+        "rate_limited",
+        f"{said} leaves no room for this call in the time that it can wait. Nothing was sent to"
+        f" Mistral, and it costs nothing. Try again in {retry_after} seconds.",
+        retry_after=retry_after,
+        limited=rule.source,
+        rate=rule.name,
+        limit=int(limit) if limit == int(limit) else limit,
+        used=round(rule.counter.used(now)),
+    )
+
+
+def _outside_plan(model: str) -> Forbidden:
+    return Forbidden(
+        "model_not_in_plan",
+        f"The plan of this Mistral account gives {model} no quota: Mistral told a limit of 0."
+        " Choose another model, or change the plan at Mistral. It is asked again in some minutes.",
+    )

@@ -1,0 +1,210 @@
+"""Counts rate limits for all processes together, in Redis: one atomic script for a batch of calls.
+
+What arrives while a round trip is under way goes with the next one. Redis is never waited for
+longer than a quarter of a second; while it is away, each process keeps to its share of every limit
+by itself. Money limits do not know Redis. It stores counts under ids, and nothing of a request.
+"""
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import redis
+import structlog
+from redis.asyncio import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from tenants.common.models import new_id
+
+log = structlog.get_logger(__name__)
+
+SCRIPT = (Path(__file__).parent / "shared.lua").read_text(encoding="utf-8")
+#: For one answer of Redis.
+PATIENCE = 0.25
+_PREFIX = "aim:{rates}:"
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+_MOST_IN_A_BATCH = 200
+_FEWEST_PROCESSES = 2
+_PROCESSES = f"{_PREFIX}processes"
+
+
+class Part(NamedTuple):
+    """One counter and what is taken of it; see ``shared.lua``."""
+
+    name: str
+    kind: str
+    limit: str
+    seconds: float
+    units: int
+
+
+def window(name: str, limit: float, seconds: float, units: float) -> Part:
+    """Take units of a window."""
+    return Part(name, "w", f"{limit:.3f}", seconds, math.ceil(units))
+
+
+def month(name: str, limit: float, seconds_left: float, units: float, seed: float) -> Part:
+    """Take units of a month, of which ``seed`` was used before anybody counted here."""
+    return Part(name, "m", f"{limit:.0f}/{seed:.0f}", seconds_left, math.ceil(units))
+
+
+def gate(name: str) -> Part:
+    """Pass a gate that a refusal may have closed."""
+    return Part(name, "g", "0", 0, 0)
+
+
+class Answer(NamedTuple):
+    """What Redis says of one call: the part that has no room, or None if all was taken."""
+
+    lacking: int | None
+    wait: float
+    used: float
+
+
+@dataclass(slots=True)
+class _Asked:
+    parts: Sequence[Part]
+    answer: "asyncio.Future[Answer | None] | None"
+
+
+class Shared:
+    """One process's hand on the shared counters, for its event loop.
+
+    Args:
+        client: of Redis, decoding nothing.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(self, client: "Redis", clock: Callable[[], float] = time.monotonic) -> None:
+        self._client = client
+        self._clock = clock
+        self._script = client.register_script(SCRIPT)
+        self._process = str(new_id())
+        self._asked: list[_Asked] = []
+        self._flushing: asyncio.Task[None] | None = None
+        self._away_until = -math.inf
+        self._pause = _FIRST_PAUSE
+        self._processes = _FEWEST_PROCESSES
+        self.round_trips = 0
+
+    @property
+    def share(self) -> int:
+        """By how many processes limits are divided while Redis is away."""
+        return max(self._processes, _FEWEST_PROCESSES)
+
+    @property
+    def is_away(self) -> bool:
+        """Tell whether Redis has not answered, and is not asked at present."""
+        return self._clock() < self._away_until
+
+    async def take(self, parts: Sequence[Part]) -> Answer | None:
+        """Take all parts at once, or none; None if Redis is away."""
+        if self.is_away:
+            return None
+        answer: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
+        self._put(_Asked(parts, answer))
+        return await answer
+
+    def correct(self, name: str, kind: str, seconds: float, age: float, difference: float) -> None:
+        """Count a difference to what was taken ``age`` seconds ago; nobody waits for it."""
+        if not self.is_away and (units := round(difference)):
+            limit = "m" if kind == "m" else f"{max(age, 0) * 1000:.0f}"
+            self._put(_Asked([Part(name, "a", limit, seconds, units)], None))
+
+    def close_gate(self, name: str, seconds: float) -> None:
+        """Close a gate for everybody; it is never opened earlier."""
+        if not self.is_away and seconds > 0:
+            self._put(_Asked([Part(name, "c", "0", seconds, 0)], None))
+
+    async def stop(self) -> None:
+        """Let go of the connection."""
+        if self._flushing is not None:
+            await asyncio.wait((self._flushing,), timeout=2 * PATIENCE)
+        await self._client.aclose()
+
+    def _put(self, asked: _Asked) -> None:
+        self._asked.append(asked)
+        if self._flushing is None:
+            self._flushing = asyncio.create_task(self._flush())
+
+    async def _flush(self) -> None:
+        try:
+            while self._asked:
+                batch = self._asked[:_MOST_IN_A_BATCH]
+                del self._asked[:_MOST_IN_A_BATCH]
+                answers = await self._ask(batch)
+                for asked, answer in zip(batch, answers, strict=True):
+                    if asked.answer is not None and not asked.answer.done():
+                        asked.answer.set_result(answer)
+        finally:
+            self._flushing = None
+
+    async def _ask(self, batch: Sequence[_Asked]) -> Sequence[Answer | None]:
+        if self.is_away:
+            return [None] * len(batch)
+        keys, arguments = _encode(self._process, [asked.parts for asked in batch])
+        self.round_trips += 1
+        try:
+            async with asyncio.timeout(PATIENCE):
+                raw = await self._script(keys=keys, args=arguments)
+        except (redis.RedisError, OSError, TimeoutError) as error:
+            self._away_until = self._clock() + self._pause
+            self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+            log.warning("redis_away", error=type(error).__name__, share=self.share)
+            return [None] * len(batch)
+        if self._pause > _FIRST_PAUSE:
+            self._pause = _FIRST_PAUSE
+            log.warning("redis_back")
+        self._processes = int(raw[0])
+        return [_answer(*raw[at : at + 3]) for at in range(1, len(raw), 3)]
+
+
+def _encode(
+    process: str, calls: Sequence[Sequence[Part]]
+) -> tuple[list[str], list[str | int | float]]:
+    """Write a batch as keys and arguments of the script."""
+    keys: dict[str, int] = {_PROCESSES: 1}
+    arguments: list[str | int | float] = [process, len(calls)]
+    for parts in calls:
+        arguments.append(len(parts))
+        for name, kind, limit, seconds, units in parts:
+            number = keys.setdefault(f"{_PREFIX}{name}", len(keys) + 1)
+            arguments += (number, kind, limit, round(seconds, 3), units)
+    return list(keys), arguments
+
+
+def _answer(lacking: Any, wait: Any, used: Any) -> Answer:
+    return Answer(int(lacking) - 1 if lacking else None, int(wait) / 1000, float(used))
+
+
+def connect(url: str) -> Shared:
+    """Make a process's hand on the counters; nothing is connected before it is needed."""
+    client = Redis.from_url(
+        url,
+        socket_timeout=PATIENCE,
+        socket_connect_timeout=PATIENCE,
+        retry=Retry(NoBackoff(), 0),
+        protocol=2,
+    )
+    return Shared(client)
+
+
+def answers(url: str) -> bool:
+    """Tell whether Redis answers now; for health checks, in a thread."""
+    try:
+        return bool(_pinger(url).ping())
+    except (redis.RedisError, OSError):
+        return False
+
+
+@cache
+def _pinger(url: str) -> "redis.Redis":
+    return redis.Redis.from_url(
+        url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE, retry=Retry(NoBackoff(), 0)
+    )

@@ -1,0 +1,26 @@
+"""Names of rate-limit windows: what each counts, and for how long.
+
+Names have changed four times (docs, recordings), their build has not: a meter, a number and a unit
+of time, any of which may be missing. It refuses to guess at other names: those are only shown.
+"""
+
+import re
+
+REQUESTS, TOKENS = "requests", "tokens"
+
+_SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "month": 31 * 86_400}
+_NAME = re.compile(r"(?:(.+?)-)?(?:(\d{1,5})-)?(second|minute|hour|day|month)")
+_METERS = {"req": REQUESTS, "requests": REQUESTS, "inferred-req": REQUESTS, "tokens": TOKENS}
+
+
+def window_of(name: str, *, by_size: bool = False) -> tuple[str, int] | None:
+    """Read a window's name: its meter, and its seconds; None if it is not known.
+
+    Meters other than ``requests`` and ``tokens`` keep Mistral's word. The oldest names, on request
+    size, have no meter of their own: they count tokens.
+    """
+    found = _NAME.fullmatch(name)
+    if found is None:
+        return None
+    meter = found[1] or ("tokens" if by_size else "req")
+    return _METERS.get(meter, meter), int(found[2] or 1) * _SECONDS[found[3]]

@@ -1,0 +1,140 @@
+"""What headers and refusals teach about Mistral's limits, and what nothing else may teach."""
+
+import pytest
+
+from tenants.common.models import new_id
+from tenants.gateway.breaker import Breaker
+from tenants.gateway.buckets import INFERRED, Bucket
+from tenants.mistral.classification import classify
+from tenants.mistral.headers import RateLimitReading, read_rate_limits
+
+
+@pytest.fixture
+def bucket():
+    return Bucket(new_id(), "key:1", "mistral-small-2603")
+
+
+def refusal(headers=None, body=b"{}", status=429):
+    return classify(status, headers or {}, body)
+
+
+def test_headers_teach_and_an_unknown_window_is_kept_and_limits_nothing(bucket):
+    bucket.hear(
+        read_rate_limits(
+            {
+                "X-RateLimit-Limit-Req-Minute": "6",
+                "x-ratelimit-remaining-req-minute": "2",
+                "x-ratelimit-limit-tokens-minute": "1000",
+                "x-ratelimit-limit-moons-fortnight": "3",
+            }
+        ),
+        100.0,
+    )
+    assert [(rule.name, rule.counter.limit) for rule in bucket.rules] == [
+        ("retry-after", 1),
+        ("req-minute", 6),
+        ("tokens-minute", 1000),
+    ]
+    requests = bucket.rules[1].counter
+    assert requests.used(100.0) == 4  # somebody else's
+    assert requests.ready_in(3, 100.0) > 50
+    assert {row["window"] for row in bucket.shown()} == {
+        "req-minute",
+        "tokens-minute",
+        "moons-fortnight",
+    }
+
+
+def test_the_longer_of_retry_after_and_back_off_holds_and_is_never_shortened(bucket):
+    bucket.refuse(refusal({"retry-after": "20"}), 100.0, 100.0)
+    assert bucket.gate.until == 120
+    bucket.refuse(refusal({"retry-after": "1"}), 101.0, 101.0)
+    assert bucket.gate.until == 120
+    for now in (102.0, 103.0, 104.0, 105.0):
+        bucket.refuse(refusal(), now, now)
+    assert 105 + 32 <= bucket.gate.until <= 105 + 35.2
+    bucket.recall((), 106.0, closed_for=5)
+    assert bucket.gate.until >= 137
+
+
+def test_calls_that_were_refused_together_do_not_make_the_pause_longer(bucket):
+    for _ in range(8):
+        bucket.refuse(refusal(), 99.9, 100.0)
+    assert (bucket.refusals, bucket.gate.until < 101.2) == (1, True)
+
+
+def test_after_a_refusal_one_goes_at_a_time_and_success_widens(bucket):
+    bucket.refuse(refusal(), 100.0, 100.0)
+    assert (bucket.gate.width, bucket.is_free(200.0)) == (1, False)
+    bucket.succeed(102.0)
+    assert (bucket.gate.width, bucket.refusals) == (2, 0)
+    bucket.succeed(200.0)
+    assert bucket.is_free(200.0)
+
+
+def test_a_limit_of_zero_is_a_plan_and_no_window(bucket):
+    headers = {"x-ratelimit-limit-req-minute": "0", "x-ratelimit-remaining-req-minute": "0"}
+    bucket.hear(read_rate_limits(headers), 100.0)
+    bucket.refuse(refusal(headers), 100.0, 100.0)
+    assert bucket.outside_plan_until == 700
+    assert bucket.gate.until < 100
+    bucket.succeed(800.0)
+    assert bucket.outside_plan_until < 0
+
+
+def test_a_used_up_month_closes_for_long(bucket):
+    headers = {"x-ratelimit-limit-tokens-month": "100", "x-ratelimit-remaining-tokens-month": "0"}
+    bucket.refuse(refusal(headers), 100.0, 100.0)
+    assert bucket.gate.until >= 3700
+
+
+def test_a_limit_that_no_header_tells_is_inferred_from_a_long_refusal(bucket):
+    for second in range(10):
+        bucket.served.add(1, 100.0 + second)
+    for now in (110.0, 111.5, 114.0, 119.0):
+        bucket.refuse(refusal(), now, now)
+    bucket.succeed(130.0)
+    (rule,) = [rule for rule in bucket.rules if rule.name == INFERRED]
+    assert rule.counter.limit == 10
+    bucket.succeed(1000.0)
+    assert rule.counter.limit == 11  # after some calm a little more is tried
+
+
+def test_a_short_refusal_infers_nothing(bucket):
+    bucket.served.add(1, 100.0)
+    bucket.refuse(refusal(), 100.1, 100.1)
+    bucket.succeed(101.5)
+    assert [rule.name for rule in bucket.rules] == ["retry-after"]
+
+
+def test_what_was_saved_limits_again_after_a_restart(bucket):
+    bucket.recall([RateLimitReading("req-minute", limit=5, remaining=0)], 50.0, closed_for=9)
+    assert bucket.gate.until == 59
+    counter = bucket.rules[1].counter
+    assert (counter.limit, counter.used(50.0)) == (5, 0)  # what was left then says nothing now
+
+
+def test_the_breaker_opens_after_outages_in_a_row_and_lets_one_probe_through():
+    breaker = Breaker(failures=3, pause=2.0)
+    for _ in range(2):
+        breaker.fail(0.0)
+    breaker.succeed()
+    for _ in range(3):
+        assert breaker.wait(1.0) == 0
+        breaker.fail(1.0)
+    assert 2 <= breaker.wait(1.0) <= 2.2
+    assert breaker.wait(4.0) == 0  # the probe
+    assert breaker.wait(4.0) > 0  # and nobody else
+    breaker.fail(4.5)
+    assert breaker.wait(4.5) >= 4  # longer than before
+    assert breaker.wait(20.0) == 0
+    breaker.succeed()
+    assert (breaker.wait(20.0), breaker.wait(20.0), breaker.is_open) == (0, 0, False)
+
+
+def test_a_probe_that_was_not_sent_leaves_its_place_to_another():
+    breaker = Breaker(failures=1, pause=1.0)
+    breaker.fail(0.0)
+    assert breaker.wait(2.0) == 0
+    breaker.forgo()
+    assert breaker.wait(2.0) == 0

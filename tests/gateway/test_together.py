@@ -1,0 +1,103 @@
+"""Several gateway processes keep to one rate limit, and go on when Redis is away."""
+
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+
+import httpx
+import pytest
+import redis
+
+from tenants.spend import services
+from tenants.spend.rates import Rates
+from tests.factories import ACTOR
+from tests.gateway.server import GatewayServer
+from tests.gateway.tenancy import ask
+
+pytestmark = pytest.mark.xdist_group("redis")
+
+
+def rate(tenant, **rates):
+    services.set_limit(
+        actor=ACTOR,
+        organization=tenant.organization,
+        subject=tenant.organization,
+        monthly_spend=None,
+        rates=Rates(**rates),
+    )
+
+
+@pytest.fixture(scope="module")
+def gateways(mistral, redis_server, _database):
+    """Two gateway processes that count together."""
+    address = f"redis://127.0.0.1:{redis_server}/0"
+    with (
+        GatewayServer(mistral.url, redis_url=address) as one,
+        GatewayServer(mistral.url, redis_url=address) as other,
+    ):
+        yield one, other
+
+
+def at_once(gateways, tenant, count):
+    servers = [gateways[number % len(gateways)] for number in range(count)]
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(lambda server: ask(server.url, tenant, max_tokens=5), servers))
+
+
+def test_two_processes_together_let_no_more_through_than_one_would(gateways, tenant):
+    tenant.is_impatient()
+    rate(tenant, requests_per_second=Decimal("0.05"))
+    answers = at_once(gateways, tenant, 6)
+    statuses = sorted(answer.status_code for answer in answers)
+    assert statuses == [200] + [429] * 5
+    refused = next(answer for answer in answers if answer.status_code == 429)
+    assert refused.json()["rate"] == "requests_per_second"
+    assert int(refused.headers["retry-after"]) > 10
+    assert len(tenant.settled(1)) == 1
+
+
+def test_two_processes_together_pace_what_can_wait(gateways, tenant):
+    rate(tenant, requests_per_second=Decimal(3))
+    answers = at_once(gateways, tenant, 9)
+    assert [answer.status_code for answer in answers] == [200] * 9
+    seconds = sorted(event.occurred_at.timestamp() for event in tenant.settled(9))
+    assert len(seconds) == 9
+
+
+def test_tokens_that_one_process_used_are_missing_in_the_other(gateways, tenant):
+    tenant.is_impatient()
+    rate(tenant, tokens_per_minute=600)
+    assert ask(gateways[0].url, tenant, max_tokens=550).is_success
+    used = sum(e.prompt_tokens + e.completion_tokens for e in tenant.settled(1))
+    assert used < 550
+    # What was reserved and not used is free again, in both.
+    assert ask(gateways[1].url, tenant, max_tokens=550 - used).is_success
+    assert len(tenant.settled(2)) == 2
+
+
+def test_without_redis_calls_go_on_at_a_share_and_money_limits_hold(mistral, tenant):
+    with GatewayServer(mistral.url, redis_url="redis://127.0.0.1:1/0") as server:
+        tenant.is_impatient()
+        rate(tenant, requests_per_second=Decimal("0.1"), tokens_per_minute=100_000)
+        assert ask(server.url, tenant).is_success
+        assert ask(server.url, tenant).status_code == 429
+        told = httpx.get(f"{server.url}/health/ready", trust_env=False).json()
+        assert (told["status"], told["degraded"]) == ("ready", ["shared_rate_limits"])
+        assert "redis_away" in server.log
+        tenant.limit("0.00")
+        assert ask(server.url, tenant).status_code in {402, 429}
+
+
+def test_nothing_of_a_call_is_in_redis_but_counts_under_ids(gateways, redis_server, tenant):
+    rate(tenant, requests_per_second=Decimal(100), tokens_per_minute=10**6)
+    assert ask(gateways[0].url, tenant, text="a secret question").is_success
+    with redis.Redis(port=redis_server) as client:
+        everything = b" ".join(
+            key + b" " + b" ".join(client.hgetall(key))
+            for key in client.keys("aim:*")
+            if client.type(key) == b"hash"
+        )
+        unbounded = [key for key in client.keys("*") if client.ttl(key) < 0]
+    assert tenant.organization.id.hex.encode() in everything
+    for word in (tenant.plain, tenant.token, "secret question"):
+        assert word.encode() not in everything
+    assert unbounded == []
