@@ -156,7 +156,7 @@ def test_a_check_that_is_broken_off_shows_the_key_in_no_frame(workspace, made_up
         raise TimeIsUpError
 
     before = signal.signal(signal.SIGUSR1, time_is_up)
-    alarm = threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGUSR1])
+    alarm = threading.Timer(2.5, os.kill, [os.getpid(), signal.SIGUSR1])
     alarm.start()
     try:
         with pytest.raises(TimeIsUpError) as broken:
