@@ -19,13 +19,14 @@ def test_a_service_with_its_migrations_behind_the_wall_is_ready(nobody):
 
 def test_a_migration_that_is_missing_makes_it_not_ready(nobody):
     with psycopg.connect(owner_url(), autocommit=True) as owner:
-        owner.execute(
-            "UPDATE django_migrations SET name = 'x' WHERE app = 'access' AND name LIKE '0001%'"
-        )
+        applied = "SELECT max(name) FROM django_migrations WHERE app = 'access'"
+        [(newest,)] = owner.execute(applied).fetchall()
+        rename = "UPDATE django_migrations SET name = %s WHERE app = 'access' AND name = %s"
+        owner.execute(rename, ["x", newest])
         try:
             answer = nobody.get("/health/ready")
         finally:
-            owner.execute("UPDATE django_migrations SET name = '0001_initial' WHERE name = 'x'")
+            owner.execute(rename, [newest, "x"])
     assert (answer.status, answer.body["failing"]) == (503, ["migrations"])
     assert nobody.get("/health/ready").status == 200
 
