@@ -23,7 +23,7 @@ _ALONE = 1
 class StepStatus(StrEnum):
     """Where a step stands."""
 
-    TODO = "todo"
+    OPEN = "todo"
     DONE = "done"
     BLOCKED = "blocked"
 
@@ -53,7 +53,7 @@ def progress(organization: Organization) -> Progress:
     with scope.tenant(organization.pk):
         done = _facts() | set(Confirmation.objects.values_list("step", flat=True))
     standings = [_standing(step, done) for step in STEPS]
-    todo = [one.key for one in standings if one.status == StepStatus.TODO]
+    todo = [one.key for one in standings if one.status == StepStatus.OPEN]
     finished = sum(one.status == StepStatus.DONE for one in standings)
     return Progress(standings, 100 * finished // len(standings), next(iter(todo), None))
 
@@ -116,5 +116,5 @@ def _standing(step: Step, done: set[str]) -> Standing:
     elif step.after and step.after not in done:
         status = StepStatus.BLOCKED
     else:
-        status = StepStatus.TODO
+        status = StepStatus.OPEN
     return Standing(step.key, status, step.checked_by, str(step.detail), step.where.value)
