@@ -9,6 +9,7 @@ from django.utils.functional import Promise
 from rest_framework import serializers
 
 from tenants.access import wording
+from tenants.api import urls
 from tenants.api.endpoint import In
 from tests.api.test_bad_input import GOOD, WRONG, dumped, filled
 from tests.api.world import World, world
@@ -39,6 +40,7 @@ def words(sentence: Any, language: str) -> str:
 
 
 def test_every_sentence_that_a_field_can_say_is_ours_in_italian():
+    assert urls.urlpatterns  # reading the addresses imports every kind of body there is
     said = {
         message
         for kind in kinds(In)
