@@ -13,9 +13,9 @@ from tenants.access.models import TokenScope
 from tenants.access.pagination import Page, make_cursor, read_cursor
 from tenants.api import fields, subjects
 from tenants.api.endpoint import ApiView, Call, Out, PageQuery, Reply, endpoint, page_of
-from tenants.api.spend import SOURCES, QuantitiesOut, month_of
+from tenants.api.spend import SOURCES, QuantitiesOut
 from tenants.api.subjects import SubjectQuery
-from tenants.spend import drilldown
+from tenants.spend import drilldown, reports
 from tenants.spend.calls import Category, Outcome, Source
 from tenants.spend.drilldown import Choice
 from tenants.spend.models import UsageEvent
@@ -113,7 +113,7 @@ class Calls(ApiView):
         cursor = call.data.get("cursor")
         whose = subjects.find(call)
         text = call.data.get("month")
-        month = month_of(text, whose.organization) if text else None
+        month = reports.month_of(text, whose.organization) if text else None
         found = drilldown.calls(
             **whose.parts,
             choice=Choice(month=month, **{name: call.data.get(name) for name in _CHOICES}),

@@ -6,12 +6,13 @@ its digest is kept.
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError
 from django.db.models.functions import Least, Now
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from tenants.common import scope, tokens
@@ -27,6 +28,8 @@ from tenants.registry import choosing, conditions
 from tenants.registry.models import ModelToken, RegisteredModel, TrafficPolicy
 
 MAX_GRACE_SECONDS = 30 * 86_400
+#: How long the token of a trial in the console works.
+TRIAL = timedelta(minutes=15)
 _BOUND = frozenset({"key", "mistral_model"})
 _CHANGEABLE = frozenset(
     {
@@ -178,6 +181,25 @@ def rotate_token(*, actor: Actor, model: RegisteredModel, grace_seconds: int = 0
     return token
 
 
+def issue_trial_token(*, actor: Actor, model: RegisteredModel) -> tuple[Secret[str], datetime]:
+    """Make a token for somebody who tries a model in the console; the other tokens go on.
+
+    It stops by itself after ``TRIAL``, and with the others when they are rotated or the model goes.
+
+    Returns:
+        The token, and when it stops.
+
+    Raises:
+        Conflict: ``model_retired``.
+    """
+    with scope.tenant(model.organization_id):
+        model = _locked(model.pk)
+        ends_at = timezone.now() + TRIAL
+        token = _issue(model, ends_at)
+        _record(actor, model, "model.trial_started")
+    return token, ends_at
+
+
 def _active(organization: Organization, workspace: Workspace) -> Workspace:
     """Read a workspace of the organization anew, and refuse an archived one."""
     found = (
@@ -223,13 +245,14 @@ def _rebind(model: RegisteredModel, changes: Mapping[str, Any]) -> None:
         model.context_size = choice.context_length
 
 
-def _issue(model: RegisteredModel) -> Secret[str]:
+def _issue(model: RegisteredModel, expires_at: datetime | None = None) -> Secret[str]:
     token = tokens.mint(tokens.TokenKind.MODEL)
     ModelToken.objects.create(
         organization_id=model.organization_id,
         model=model,
         digest=tokens.digest(token.reveal()),
         hint=tokens.hint(token),
+        expires_at=expires_at,
     )
     return token
 
