@@ -3,6 +3,8 @@
 from typing import Any
 from urllib.parse import urlsplit
 
+from django.utils.csp import CSP
+
 from aisuru_mistral import broker, env, logging, mailing
 from tenants.common.secrets import Secret
 
@@ -43,6 +45,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.auth",
     "django.contrib.sessions",
+    "django.contrib.messages",
     "django.contrib.postgres",
     "django.contrib.staticfiles",
     "allauth",
@@ -50,6 +53,7 @@ INSTALLED_APPS = [
     "allauth.mfa",
     "allauth.usersessions",
     "allauth.headless",
+    "django_htmx",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -63,17 +67,21 @@ INSTALLED_APPS = [
     "tenants.onboarding",
     "tenants.access",
     "tenants.api",
+    "tenants.console",
 ]
 
 MIDDLEWARE = [
     "tenants.access.requests.request_middleware",
     "django.middleware.security.SecurityMiddleware",
+    "django.middleware.csp.ContentSecurityPolicyMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     # Views of the API are exempt: they check for themselves, when a session is what lets them in.
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
 ]
@@ -82,11 +90,26 @@ TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "APP_DIRS": True,
-        "OPTIONS": {"context_processors": []},
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.messages.context_processors.messages",
+                "tenants.console.chrome.looks",
+            ]
+        },
     }
 ]
 
+# ── Scripts, styles and pictures: straight from the packages that carry them ─────────────────────
 STATIC_URL = "/static/"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "tenants.console.assets.VersionedFiles"},
+}
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_MAX_AGE = 86_400  # addresses change with what is behind them
+WHITENOISE_ALLOW_ALL_ORIGINS = False
+WHITENOISE_IMMUTABLE_FILE_TEST = r"(?!)"  # digests stand in queries, not in names
 
 # ── Database ─────────────────────────────────────────────────────────────────────────────────────
 DATABASES: dict[str, dict[str, Any]] = {
@@ -118,6 +141,17 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "no-referrer"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+# Nothing inline, nothing from elsewhere; pictures may be written into a page (codes to scan).
+SECURE_CSP = {
+    "default-src": [CSP.NONE],
+    "script-src": [CSP.SELF],
+    "style-src": [CSP.SELF],
+    "img-src": [CSP.SELF, "data:"],
+    "connect-src": [CSP.SELF],
+    "form-action": [CSP.SELF],
+    "base-uri": [CSP.NONE],
+    "frame-ancestors": [CSP.NONE],
+}
 
 # ── People: who they are, how they sign in ───────────────────────────────────────────────────────
 _IS_SECURE = PUBLIC_URL.startswith("https://")
@@ -141,7 +175,12 @@ CSRF_COOKIE_NAME = f"{_PREFIX}aim_csrf"
 CSRF_COOKIE_SECURE = _IS_SECURE
 CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_TRUSTED_ORIGINS = ["{0.scheme}://{0.netloc}".format(urlsplit(PUBLIC_URL))]
-CSRF_FAILURE_VIEW = "tenants.access.errors.csrf_failure"
+CSRF_FAILURE_VIEW = "tenants.console.refusals.csrf_failure"
+LANGUAGE_COOKIE_NAME = "aim_language"
+LANGUAGE_COOKIE_SECURE = _IS_SECURE
+LANGUAGE_COOKIE_SAMESITE = "Lax"
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
+LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "/"
 
 ACCOUNT_ADAPTER = "tenants.access.accounts.AccountAdapter"
@@ -165,7 +204,7 @@ HEADLESS_ADAPTER = "tenants.access.accounts.HeadlessAdapter"
 HEADLESS_FRONTEND_URLS = {
     "account_confirm_email": f"{PUBLIC_URL}/verify-email?code={{key}}",
     "account_reset_password": f"{PUBLIC_URL}/reset-password",
-    "account_reset_password_from_key": f"{PUBLIC_URL}/reset-password?key={{key}}",
+    "account_reset_password_from_key": f"{PUBLIC_URL}/reset-password/{{key}}",
     "account_signup": f"{PUBLIC_URL}/sign-up",
 }
 MFA_ADAPTER = "tenants.access.accounts.SecondFactorAdapter"
