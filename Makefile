@@ -22,6 +22,7 @@ up: setup ## the same service against the real Mistral, without sample data
 	@exec $(python) -m aisuru_mistral.launcher up --follow-parent
 
 test: setup ## the whole test suite (PYTEST="-k name" narrows it)
+	@$(python) -m tests.browser.chromium
 	$(python) -m pytest $(PYTEST)
 
 check: setup ## formatting, lint, types, import contracts, migrations, schema drift

@@ -74,7 +74,7 @@ MIDDLEWARE = [
     "tenants.access.requests.request_middleware",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "tenants.console.assets.Assets",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -106,6 +106,7 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "tenants.console.assets.VersionedFiles"},
 }
+STATICFILES_FINDERS = ["tenants.console.assets.NeededFiles"]
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_MAX_AGE = 86_400  # addresses change with what is behind them
 WHITENOISE_ALLOW_ALL_ORIGINS = False
@@ -138,7 +139,7 @@ TIME_ZONE = "UTC"
 APPEND_SLASH = False
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
 SECURE_CONTENT_TYPE_NOSNIFF = True
-SECURE_REFERRER_POLICY = "no-referrer"
+SECURE_REFERRER_POLICY = "same-origin"  # with none, browsers hide where forms come from
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 # Nothing inline, nothing from elsewhere; pictures may be written into a page (codes to scan).

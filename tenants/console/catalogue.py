@@ -88,6 +88,7 @@ def _offer(
     row, published = names[name], catalog.find(version)
     meters = book.prices_for(version, currency, now).meters
     on = {switch for switch, is_on in row.capabilities.items() if is_on}
+    on = on or set(published.capabilities if published else ())
 
     def price(meter: Meter) -> Decimal | None:
         found = meters.get(meter)

@@ -7,10 +7,10 @@ dark and paper each choose their colours. Every chart has a table beside it that
 it is named for screen readers by one sentence and is not walked through bar by bar.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 
 import svg
 from django.utils.html import escape
@@ -20,8 +20,10 @@ _WIDTH, _HEIGHT = 720, 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 60, 8, 16, 24
 _STEPS = (Decimal(1), Decimal(2), Decimal("2.5"), Decimal(5), Decimal(10))
 _LINES = 4
-_LONGEST_FIGURE = 9
 _ZERO = Decimal(0)
+
+#: Writes an amount for a reader.
+type Figure = Callable[[Decimal], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class Scale:
         rough = most / _LINES
         power = Decimal(1).scaleb(rough.adjusted())
         step = next(power * one for one in _STEPS if power * one >= rough)
-        lines = -(-most // step)
+        lines = (most / step).to_integral_value(ROUND_CEILING)
         return cls(step * lines, step)
 
     @property
@@ -67,17 +69,20 @@ class Scale:
         return round(_HEIGHT - _BOTTOM - share * (_HEIGHT - _TOP - _BOTTOM), 2)
 
 
-def stacked_days(days: Sequence[date], series: Sequence[Series], sentence: str) -> SafeString:
+def stacked_days(
+    days: Sequence[date], series: Sequence[Series], sentence: str, figure: Figure
+) -> SafeString:
     """Draw each day as a bar, stacked by series.
 
     Args:
         days: every day of the month, also those without anything.
         series: from the bottom up.
         sentence: what the chart shows, for who does not see it.
+        figure: writes the amounts beside the lines.
     """
     totals = [sum((one.amounts.get(day, _ZERO) for one in series), _ZERO) for day in days]
     scale = Scale.for_most(max(totals, default=_ZERO))
-    shapes: list[svg.Element] = _axes(scale, days)
+    shapes: list[svg.Element] = _axes(scale, days, figure)
     width = _slot(days) * 0.72
     for place, day in enumerate(days):
         floor = _ZERO
@@ -103,6 +108,7 @@ def running_total(
     days: Sequence[date],
     totals: Sequence[Decimal],
     sentence: str,
+    figure: Figure,
     *,
     limit: Decimal | None,
     forecast: Decimal | None,
@@ -114,13 +120,14 @@ def running_total(
         days: every day of the month.
         totals: the sum up to each day that is over or goes on; shorter than ``days``.
         sentence: what the chart shows.
+        figure: writes the amounts beside the lines.
         limit: of the month; a line across.
         forecast: for the end of the month; a dashed line from the last total.
         limit_word: beside the line.
     """
     last = totals[-1] if totals else _ZERO
     scale = Scale.for_most(max(last, limit or _ZERO, forecast or _ZERO))
-    shapes: list[svg.Element] = _axes(scale, days)
+    shapes: list[svg.Element] = _axes(scale, days, figure)
     points = [(_x(days, place), scale.y(total)) for place, total in enumerate(totals)]
     if points:
         line = [figure for point in points for figure in point]
@@ -163,23 +170,20 @@ def small_days(days: Sequence[date], one: Series, most: Decimal, sentence: str) 
     return _drawn(shapes, sentence, width, height)
 
 
-def _axes(scale: Scale, days: Sequence[date]) -> list[svg.Element]:
+def _axes(scale: Scale, days: Sequence[date], figure: Figure) -> list[svg.Element]:
     shapes: list[svg.Element] = []
     for amount in scale.lines:
         height = scale.y(amount)
         shapes.append(svg.Line(x1=_LEFT, y1=height, x2=_WIDTH - _RIGHT, y2=height, class_=["axis"]))
-        shapes.append(svg.Text(x=_LEFT - 8, y=height + 4, text=_figure(amount), text_anchor="end"))
+        shapes.append(
+            svg.Text(x=_LEFT - 8, y=height + 4, text=escape(figure(amount)), text_anchor="end")
+        )
     for place, day in enumerate(days):
         if day.day == 1 or day.day % 5 == 0:
             shapes.append(
                 svg.Text(x=_x(days, place), y=_HEIGHT - 6, text=str(day.day), text_anchor="middle")
             )
     return shapes
-
-
-def _figure(amount: Decimal) -> str:
-    text = format(amount.normalize(), "f")
-    return text if len(text) <= _LONGEST_FIGURE else f"{amount:.0E}"
 
 
 def _slot(days: Sequence[date]) -> float:

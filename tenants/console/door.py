@@ -174,7 +174,8 @@ class Page(View):
         method = (request.method or "").lower()
         handler = getattr(self, method, None) if method in self.http_method_names else None
         if handler is None:
-            return self.http_method_not_allowed(request)
+            allowed = [name for name in self.http_method_names if hasattr(self, name)]
+            return refusals.method_not_allowed(request, allowed)
         scopes: frozenset[str] | None = getattr(handler, "scopes", None)
         principal = principal_of_session(request)
         if principal is None:

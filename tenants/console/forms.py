@@ -17,6 +17,9 @@ from tenants.common.money import parse_amount
 from tenants.common.problems import Problem
 from tenants.common.text import normalise_name
 
+#: What is ticked is no box to type into.
+_TICKED = (forms.CheckboxInput, forms.CheckboxSelectMultiple, forms.RadioSelect)
+
 
 class Name(forms.CharField):
     """A name, by the one rule for names."""
@@ -75,7 +78,7 @@ class HouseForm(forms.Form):
         kwargs.setdefault("label_suffix", "")
         super().__init__(*args, **kwargs)
         for name, field in self.fields.items():
-            if not isinstance(field.widget, forms.CheckboxInput):
+            if not isinstance(field.widget, _TICKED):
                 field.widget.attrs.setdefault("class", "input")
             if field.help_text:
                 field.widget.attrs.setdefault("aria-describedby", f"id_{name}_help")

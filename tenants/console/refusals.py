@@ -4,6 +4,7 @@ Who asks for HTML outside of the programs' addresses is a person with a browser.
 database for anything, so that they also say that it does not answer.
 """
 
+from collections.abc import Collection
 from http import HTTPStatus
 
 from django.http import HttpRequest, HttpResponse
@@ -77,6 +78,19 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
         " back, reload the page and send it again."
     )
     return _page(request, 403, _("This form is out of date"), detail, "csrf_failed")
+
+
+def method_not_allowed(request: HttpRequest, allowed: Collection[str]) -> HttpResponse:
+    """Answer a method that an address does not have."""
+    title = _("This did not work")
+    detail = _("This address does not take what the browser sent. Start from the overview.")
+    code = "method_not_allowed"
+    if _is_person(request):
+        response = _page(request, 405, title, detail, code)
+    else:
+        response = errors.answer(Problem(code, detail, status=405))
+    response.headers["Allow"] = ", ".join(name.upper() for name in allowed)
+    return response
 
 
 def _is_person(request: HttpRequest) -> bool:

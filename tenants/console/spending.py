@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -58,6 +59,14 @@ class Line:
     tokens: int
     key: Any = None
     chart: SafeString | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """How a month's sum grew: as a picture, and as a table of day and sum."""
+
+    chart: SafeString
+    rows: list[tuple[date, Decimal]]
 
 
 class Spend(Page):
@@ -120,6 +129,11 @@ def days_of(month: Month) -> list[date]:
     return [month.first_day + _DAY * place for place in range((last - month.first_day).days)]
 
 
+def figure_in(currency: str) -> charts.Figure:
+    """Write the amounts of a chart in a currency."""
+    return partial(money, currency=currency)
+
+
 def by_category(groups: Iterable[SpendGroup]) -> list[Series]:
     """Turn groups by category and day into series, in the order of the bill's categories."""
     amounts: defaultdict[str, dict[date, Decimal]] = defaultdict(dict)
@@ -134,9 +148,7 @@ def by_category(groups: Iterable[SpendGroup]) -> list[Series]:
     ]
 
 
-def running(
-    organization: Organization, report: SpendReport, series: Iterable[Series]
-) -> SafeString:
+def running(organization: Organization, report: SpendReport, series: Iterable[Series]) -> Running:
     """Draw how the month's sum grew, with limit and forecast."""
     days = days_of(report.month)
     today = timezone.now().astimezone(ZoneInfo(organization.timezone)).date()
@@ -155,9 +167,16 @@ def running(
     if forecast is not None:
         sentence += " " + _("Forecast: %(amount)s.") % {"amount": money(forecast, currency)}
     limit_word = _("limit %(amount)s") % {"amount": money(limit, currency)} if limit else ""
-    return charts.running_total(
-        days, totals, sentence, limit=limit, forecast=forecast, limit_word=limit_word
+    chart = charts.running_total(
+        days,
+        totals,
+        sentence,
+        figure_in(currency),
+        limit=limit,
+        forecast=forecast,
+        limit_word=limit_word,
     )
+    return Running(chart, list(zip(days, totals, strict=False)))
 
 
 def _shown(visit: Visit, workspace: Workspace | None) -> HttpResponse:
@@ -185,7 +204,10 @@ def _shown(visit: Visit, workspace: Workspace | None) -> HttpResponse:
         days=_days(series, days),
         series=series,
         stacked=charts.stacked_days(
-            days, series, _("Spend of %(month)s by day: %(total)s in all.") % facts
+            days,
+            series,
+            _("Spend of %(month)s by day: %(total)s in all.") % facts,
+            figure_in(organization.currency),
         ),
         running=running(organization, report, series),
         categories=_lines(_merged(report.groups, ("category",)), "category", words.CATEGORIES),

@@ -54,12 +54,12 @@ def count(number: int | Decimal | None) -> str:
 
 
 @register.simple_tag
-def moment(instant: datetime | None, zone: str = "Europe/Rome", style: str = "full") -> str:
+def moment(instant: datetime | None, zone: str = "Europe/Rome") -> str:
     """Write an instant in a zone, with UTC at hand; ``never`` where there is none."""
     if instant is None:
         return _("Never")
     local = instant.astimezone(ZoneInfo(zone))
-    shown = formats.date_format(local, "j M Y, H:i" if style == "full" else "j M, H:i")
+    shown = _small(formats.date_format(local, "j M Y, H:i"))
     utc = f"{instant.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC · {zone}"
     return format_html('<time datetime="{}" title="{}">{}</time>', instant.isoformat(), utc, shown)
 
@@ -69,9 +69,13 @@ def day(on: date | None) -> str:
     """Write a day; ``never`` where there is none."""
     if on is None:
         return _("Never")
-    return format_html(
-        '<time datetime="{}">{}</time>', on.isoformat(), formats.date_format(on, "j M Y")
-    )
+    shown = _small(formats.date_format(on, "j M Y"))
+    return format_html('<time datetime="{}">{}</time>', on.isoformat(), shown)
+
+
+def _small(text: str) -> str:
+    """Write a month inside of a date: of our languages only English does it with a capital."""
+    return text if (get_language() or "").startswith("en") else text.lower()
 
 
 @register.filter
@@ -121,7 +125,8 @@ def field(bound: BoundField, label: str = "", hint: str = "", **attributes: str)
     if bound.errors:
         extra["aria-invalid"] = "true"
     is_checkbox = isinstance(bound.field.widget, CheckboxInput)
-    if not is_checkbox:
+    is_group = bool(getattr(bound.field.widget, "use_fieldset", False))
+    if not is_checkbox and not is_group:
         extra["class"] = "input"
     return {
         "field": bound,
@@ -129,7 +134,7 @@ def field(bound: BoundField, label: str = "", hint: str = "", **attributes: str)
         "hint": hint or bound.help_text,
         "control": bound.as_widget(attrs=extra),
         "is_checkbox": is_checkbox,
-        "is_group": bool(getattr(bound.field.widget, "use_fieldset", False)),
+        "is_group": is_group,
     }
 
 

@@ -38,3 +38,4 @@ document.addEventListener("change", (event) => {
 
 /* What only works with scripts is shown with them. */
 for (const one of document.querySelectorAll("[data-script-only]")) one.hidden = false;
+for (const one of document.querySelectorAll("[data-script-missing]")) one.hidden = true;
