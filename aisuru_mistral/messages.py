@@ -8,14 +8,14 @@ from babel.messages.extract import extract_python
 from django.conf import settings
 from django.utils.translation.template import templatize
 
-type _Found = tuple[int, str, Any, list[str]]
+type _Found = tuple[int, str | tuple[str, ...], list[str], str | None]
 
 
 def sentences(
     fileobj: IO[bytes],
     keywords: Mapping[str, Any],
     comment_tags: Collection[str],
-    options: Mapping[str, Any],
+    options: Any,
 ) -> Iterator[_Found]:
     """Extract as one of Babel's methods: Django rewrites a template as calls of ``gettext``.
 

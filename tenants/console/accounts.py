@@ -41,7 +41,8 @@ class SignUp(account.SignupView):  # type: ignore[misc]
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """Name the terms that are accepted by signing up."""
-        return super().get_context_data(**kwargs) | {"terms_version": TERMS_VERSION}
+        facts: dict[str, Any] = super().get_context_data(**kwargs)
+        return facts | {"terms_version": TERMS_VERSION}
 
 
 class VerifyEmail(account.ConfirmEmailVerificationCodeView):  # type: ignore[misc]

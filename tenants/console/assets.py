@@ -28,7 +28,7 @@ class NeededFiles(AppDirectoriesFinder):
         super().__init__(app_names=_APPS)
 
 
-class Assets(WhiteNoiseMiddleware):
+class Assets(WhiteNoiseMiddleware):  # type: ignore[misc]  # it comes without types
     """Serves them from memory of where they are; each in one piece, as they are small."""
 
     @staticmethod

@@ -130,7 +130,7 @@ def running_total(
     shapes: list[svg.Element] = _axes(scale, days, figure)
     points = [(_x(days, place), scale.y(total)) for place, total in enumerate(totals)]
     if points:
-        line = [figure for point in points for figure in point]
+        line = [svg.Point(*point) for point in points]
         shapes.append(svg.Polyline(points=line, class_=["total"]))
     if forecast is not None and points:
         x, y = points[-1]

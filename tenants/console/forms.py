@@ -44,7 +44,7 @@ class Amount(forms.CharField):
 
     widget = forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"})
 
-    def clean(self, value: Any) -> Decimal | None:  # type: ignore[override]  # a text becomes an amount
+    def clean(self, value: Any) -> Decimal | None:
         """Read it.
 
         Raises:

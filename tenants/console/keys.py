@@ -303,7 +303,7 @@ class Delete(Page):
         return visit.go("console-keys", workspace_id=key.workspace_id)
 
 
-def _sealing(purpose: str, *ids: UUID) -> dict[str, str]:
+def _sealing(purpose: str, *ids: UUID) -> dict[str, Any]:
     """Tell sealing.js what it seals for."""
     return {
         "purpose": purpose,
@@ -314,9 +314,7 @@ def _sealing(purpose: str, *ids: UUID) -> dict[str, str]:
 
 def _emptied[F: SealedForm](form: F) -> F:
     """Take the envelope out of a form that is shown again: it is taken once."""
-    data = form.data.copy()
-    data["sealed_key"] = ""
-    form.data = data
+    form.data = {**form.data.dict(), "sealed_key": ""}  # type: ignore[attr-defined]  # a QueryDict
     return form
 
 

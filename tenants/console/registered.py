@@ -76,7 +76,7 @@ class ModelForm(HouseForm):
         super().__init__(*args, **kwargs)
         named = [(str(key.pk), f"{key.name or _('Without a name')} …{key.last4}") for key in keys]
         best = [("", _("The valid one that lives longest"))]
-        self.fields["key_id"].widget.choices = [*best, *named]  # type: ignore[attr-defined]
+        self.fields["key_id"].widget.choices = [*best, *named]
 
     def field_of(self, pointer: str) -> str | None:
         """Place what is wrong with a default at its own field."""

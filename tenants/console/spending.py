@@ -265,7 +265,7 @@ def _line(group: SpendGroup, name: Any, total: Decimal, key: Any, chart: Any = N
 
 
 def _with_charts(
-    visit: Visit, report: SpendReport, days: list[date], called: Mapping[UUID, str]
+    visit: Visit, report: SpendReport, days: list[date], called: Mapping[Any, str]
 ) -> list[Line]:
     """List the models, the dearest with a small chart each, all on one scale."""
     groups = sorted(
@@ -276,10 +276,9 @@ def _with_charts(
     total = sum((one.amount for one in groups), _ZERO)
     amounts: defaultdict[Any, dict[date, Decimal]] = defaultdict(dict)
     for group in _merged(report.groups, ("model_id", "mistral_model", "day")):
-        place = (group.names["model_id"], group.names["mistral_model"])
         on = group.names["day"]
         if isinstance(on, date):
-            amounts[place][on] = group.amount
+            amounts[group.names["model_id"], group.names["mistral_model"]][on] = group.amount
     most = max((max(one.values()) for one in amounts.values()), default=_ZERO)
     lines = []
     for place, group in enumerate(groups):
@@ -341,7 +340,7 @@ def _calls(visit: Visit, workspace: Workspace | None) -> HttpResponse:
         before=read_cursor(cursor, drilldown.read_place) if cursor else None,
     )
     with scope.tenant(organization.pk):
-        models = dict(RegisteredModel.objects.values_list("pk", "name"))
+        models: dict[Any, str] = dict(RegisteredModel.objects.values_list("pk", "name"))
     return visit.show(
         "spend/calls",
         calls=[(call, models.get(call.model_id, "")) for call in found.results],

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 from django.utils import timezone
+from playwright.sync_api import ViewportSize
 
 from tenants.organizations.roles import Role
 from tenants.spend.reporting import ReportedCall, report_usage
@@ -19,8 +20,8 @@ from tests.spend.made import as_owner
 
 OUTSIDE = ["/sign-in", "/sign-up", "/reset-password", "/reset-password/sent", "/nowhere"]
 OWN = ["/welcome", "/profile", "/organizations", "/security", "/security/app", "/terms"]
-NARROW = {"width": 360, "height": 740}
-WIDE = {"width": 1280, "height": 900}
+NARROW: ViewportSize = {"width": 360, "height": 740}
+WIDE: ViewportSize = {"width": 1280, "height": 900}
 
 
 def reported(found: World, days: int) -> None:

@@ -5,7 +5,7 @@ from django.test import Client
 
 from tenants.organizations.roles import Role, WorkspaceRole
 from tests import factories, people
-from tests.api.test_permission_table import CAST, HOLDERS
+from tests.api.test_permission_table import CAST, HOLDERS, Somebody
 from tests.api.world import World, everything, world
 from tests.console.pages import ACCOUNT_PAGES, PAGES, PERSONAL, Row
 from tests.people import session_caller
@@ -32,7 +32,7 @@ def charlie() -> Client:
 
 
 @pytest.fixture(scope="module")
-def cast(hers) -> dict:
+def cast(hers) -> dict[Somebody, Client]:
     return {somebody: somebody.caller(hers).client for somebody in CAST}
 
 
