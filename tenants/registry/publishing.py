@@ -57,7 +57,7 @@ def carry(organization_id: UUID, publication_id: UUID) -> bool:
         return False
     found: RemoteConfig | None = None
     try:
-        with AisuruClient(settings.AISURU_API_URL, claimed.login, seconds=times.answer) as client:
+        with AisuruClient(claimed.base_url, claimed.login, seconds=times.answer) as client:
             found = work(client, claimed)
     except (AisuruError, NameTakenError) as error:
         return _fail(claimed, error, times)
@@ -78,7 +78,8 @@ def _claim(organization_id: UUID, publication_id: UUID, times: Timing) -> Claime
             pk=row.model_id
         )
         connection = AisuruConnection.objects.first()
-        if settings.AISURU_API_URL is None:
+        base_url: str | None = settings.AISURU_API_URL
+        if base_url is None:
             _stop(row, claim, Failure.NOT_CONFIGURED, times, again=True)
             return None
         if connection is None:
@@ -97,7 +98,9 @@ def _claim(organization_id: UUID, publication_id: UUID, times: Timing) -> Claime
         if job is Job.PUSH:
             token_row, token = issuing.issue(model, is_published=True)
         ids = Publication.objects.exclude(pk=row.pk).values_list("config_id", flat=True)
-        return Claimed(claim, job, row, model, login, connection, token, token_row, frozenset(ids))
+        return Claimed(
+            claim, job, row, model, base_url, login, connection, token, token_row, frozenset(ids)
+        )
 
 
 def _commit(claimed: Claimed, found: RemoteConfig | None, times: Timing) -> bool:

@@ -45,6 +45,7 @@ class Claimed:
     job: Job
     row: Publication
     model: RegisteredModel
+    base_url: str
     login: Secret[str]
     connection: AisuruConnection
     token: Secret[str]

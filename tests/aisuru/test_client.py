@@ -80,7 +80,7 @@ def test_whatever_goes_wrong_says_what_it_is_and_nothing_of_the_address(status, 
     with pytest.raises(AisuruError) as caught:
         ask(answering(status, body))
     assert type(caught.value) is kind
-    said = [caught.value]
+    said: list[BaseException] = [caught.value]
     while said[-1].__context__ is not None:
         said.append(said[-1].__context__)
     assert_absent(TOKEN, *map(repr, said), caplog.text, our_frames(caught.value))

@@ -63,7 +63,9 @@ def test_nothing_sealed_is_left_in_any_registered_column(hers, alice, platform):
     alice.post(f"workspaces/{hers.workspace.pk}/keys", {"key": made_up_key()}, again)
     before = sealed_rows(hers.organization.pk)
     assert all(before.values()), before
-    assert erased(platform, hers.organization).body["keys_shredded"] == 5  # the Admin API key and the login at AIsuru too
+    assert (
+        erased(platform, hers.organization).body["keys_shredded"] == 5
+    )  # the Admin API key and the login at AIsuru too
     assert not any(sealed_rows(hers.organization.pk).values())
     with scope.tenant(hers.organization.pk):
         assert KeyReplacement.objects.count() == SeenModel.objects.count() == 0

@@ -35,18 +35,8 @@ def serve(call: Call, method: str, path: str) -> Reply:
     noun, *rest = path.removeprefix(PREFIX).split("/")
     backend.asked.append(" ".join([method, "/".join([noun, "{token}", *rest[1:]])]))
     fault = backend.faults.popleft() if backend.faults else None
-    if fault == "unavailable":
-        return json_reply(503, {"message": "Service Unavailable"})
-    if fault == "busy":
-        busy = json_reply(429, {})
-        busy.headers.append((b"retry-after", _BUSY_SECONDS))
-        return busy
-    if fault == "garbage":
-        return Reply(status=200, body=b"<html><body>It works!</body></html>")
-    if fault in {"reset", "hang"}:
-        return Reply(status=200, body=b"", fault=fault)
-    if fault == "expired":
-        return _refusal(backend, -103)
+    if fault in _INSTEAD:
+        return _INSTEAD[fault](backend)
     done = _answered(backend, method, noun, rest, call.raw)
     return Reply(status=200, body=b"", fault="reset") if fault == "lost_answer" else done
 
@@ -132,6 +122,22 @@ def _consumption(asked: _Asked) -> dict[str, Any]:
 def _applied(config: dict[str, Any]) -> dict[str, Any]:
     return {"config": config, "appliedMemoriIDs": [], "appliedMemoriNames": []}
 
+
+def _busy() -> Reply:
+    busy = json_reply(429, {})
+    busy.headers.append((b"retry-after", _BUSY_SECONDS))
+    return busy
+
+
+#: What answers instead, by dictated fault.
+_INSTEAD: Mapping[str, Callable[[AisuruBackend], Reply]] = {
+    "unavailable": lambda _: json_reply(503, {"message": "Service Unavailable"}),
+    "busy": lambda _: _busy(),
+    "garbage": lambda _: Reply(status=200, body=b"<html><body>It works!</body></html>"),
+    "reset": lambda _: Reply(status=200, body=b"", fault="reset"),
+    "hang": lambda _: Reply(status=200, body=b"", fault="hang"),
+    "expired": lambda backend: _refusal(backend, -103),
+}
 
 _WORK: Mapping[tuple[str, str], _Work] = {
     ("POST", "PwlLogin"): _sign_in,
