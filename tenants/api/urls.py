@@ -6,6 +6,7 @@ from django.urls.converters import StringConverter, UUIDConverter
 from tenants.api import (
     accounting,
     aisuru,
+    audit,
     billing,
     calls,
     catalog,
@@ -175,6 +176,7 @@ urlpatterns = [
     path(f"{_ORGANIZATION}/workspaces", workspaces.Workspaces.as_view(), name="workspaces"),
     path(f"{_ORGANIZATION}/tokens", tokens.Tokens.as_view(), name="tokens"),
     path(f"{_ORGANIZATION}/tokens/<id:token_id>", tokens.OneToken.as_view(), name="token"),
+    path(f"{_ORGANIZATION}/audit-events", audit.AuditEvents.as_view(), name="audit_events"),
     path(_WORKSPACE, workspaces.OneWorkspace.as_view(), name="workspace"),
     path(f"{_WORKSPACE}/archive", workspaces.ArchiveWorkspace.as_view(), name="archive_workspace"),
     path(f"{_WORKSPACE}/keys", keys.Keys.as_view(), name="keys"),

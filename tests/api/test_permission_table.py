@@ -120,6 +120,7 @@ HOLDERS: dict[str, set[str]] = {
     "limits:write": {"admin", "billing"},
     "tokens:read": {"admin"},
     "tokens:write": {"admin"},
+    "audit:read": {"admin"},
 }
 
 #: What every live token may read, by address: nothing of a tenant is behind it.
@@ -404,6 +405,7 @@ TABLE = [
     Row("POST", f"{ORGANIZATION}/tokens", (Scope.TOKENS_WRITE,), 201, said({"name": "nightly"})),
     Row("GET", f"{ORGANIZATION}/tokens/<id:token_id>", (Scope.TOKENS_READ,)),
     Row("DELETE", f"{ORGANIZATION}/tokens/<id:token_id>", (Scope.TOKENS_WRITE,), 204),
+    Row("GET", f"{ORGANIZATION}/audit-events", (Scope.AUDIT_READ,)),
     Row("GET", f"{WORKSPACE}/keys", (Scope.KEYS_READ,)),
     Row(
         "POST",
