@@ -5,6 +5,7 @@ from django.urls.converters import StringConverter, UUIDConverter
 
 from tenants.api import (
     accounting,
+    aisuru,
     audit,
     billing,
     calls,
@@ -23,6 +24,7 @@ from tenants.api import (
     onboarding,
     organizations,
     policies,
+    publications,
     quotes,
     rates,
     reconciliations,
@@ -83,6 +85,11 @@ urlpatterns = [
         f"{_ORGANIZATION}/admin-key",
         accounting.OrganizationAdminKey.as_view(),
         name="admin_key",
+    ),
+    path(
+        f"{_ORGANIZATION}/aisuru-connection",
+        aisuru.OrganizationAisuruConnection.as_view(),
+        name="aisuru_connection",
     ),
     path(
         f"{_ORGANIZATION}/reconciliations",
@@ -189,6 +196,8 @@ urlpatterns = [
         models.ModelCompletionConfig.as_view(),
         name="completion_config",
     ),
+    path(f"{_MODEL}/publish", publications.PublishModel.as_view(), name="publish_model"),
+    path(f"{_MODEL}/publication", publications.ModelPublication.as_view(), name="publication"),
     path(f"{_MODEL}/quote", quotes.ModelQuote.as_view(), name="quote"),
     path("catalog", catalog.Catalog.as_view(), name="catalog"),
     *(

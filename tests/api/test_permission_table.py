@@ -276,6 +276,14 @@ TABLE = [
         body=lambda _world: {"key": made_up_key()},
     ),
     Row("DELETE", f"{ORGANIZATION}/admin-key", (Scope.KEYS_WRITE,), 204),
+    Row("GET", f"{ORGANIZATION}/aisuru-connection", (Scope.KEYS_READ,)),
+    Row(
+        "PUT",
+        f"{ORGANIZATION}/aisuru-connection",
+        (Scope.KEYS_WRITE,),
+        body=lambda _world: {"login_token": made_up_key()},
+    ),
+    Row("DELETE", f"{ORGANIZATION}/aisuru-connection", (Scope.KEYS_WRITE,), 204),
     Row("GET", f"{ORGANIZATION}/reconciliations", (Scope.SPEND_READ,)),
     Row(
         "POST",
@@ -430,6 +438,9 @@ TABLE = [
     Row("DELETE", MODELS, (Scope.MODELS_WRITE,), 204),
     Row("POST", f"{MODELS}/token", (Scope.MODELS_WRITE, Scope.KEYS_USE)),
     Row("GET", f"{MODELS}/completion-config", (Scope.MODELS_READ,)),
+    Row("POST", f"{MODELS}/publish", (Scope.MODELS_WRITE, Scope.KEYS_USE), 202, said({})),
+    Row("GET", f"{MODELS}/publication", (Scope.MODELS_READ,)),
+    Row("DELETE", f"{MODELS}/publication", (Scope.MODELS_WRITE,), 202),
     Row(
         "POST",
         f"{MODELS}/quote",
