@@ -68,6 +68,8 @@ EXPORTED: Mapping[str, Part] = {
     "registry.ProviderResource": Part("provider_resources"),
     "registry.QuotaRecord": Part("rate_limits_observed"),
     "registry.TrafficPolicy": Part("traffic_policies"),
+    "registry.AisuruConnection": Part("aisuru_connection", ("data_key_version",)),
+    "registry.Publication": Part("publications", (*_LEASE, "due_at", "wanted", "done")),
     "spend.Limit": Part("limits"),
     "spend.Balance": Part("balances"),
     "spend.ThresholdAlert": Part("threshold_alerts"),
