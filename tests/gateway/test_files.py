@@ -69,7 +69,7 @@ def test_the_sdk_does_with_files_what_it_does_with_mistral(gateway, tenant):
 
 def test_files_have_mistrals_bytes_both_ways(gateway, mistral, made_up):
     both = Pair(gateway, mistral, made_up, tenancy.SMALL)
-    content = bytes(range(256)) * 3000 + b"\r\n--not the boundary\r\n"
+    content = bytes(range(256)) * 30_000 + b"\r\n--not the boundary\r\n"
     files = {"file": ("odd name è.bin", content, "application/x-odd")}
     through, direct = both.send("/v1/files", files=files, data={"purpose": "ocr"})
     assert through.status_code == direct.status_code == 200
