@@ -6,8 +6,6 @@ from tenants.keys import doubting
 from tests.gateway.tenancy import ask, eventually
 from tests.keys.keyring import checked, fresh, name_of, seconds_until, set_back
 
-pytestmark = pytest.mark.xdist_group("gateway")
-
 
 def is_due(key) -> bool:
     return seconds_until(fresh(key).next_check_at) <= 0

@@ -16,7 +16,6 @@ from tests.keys.keyring import checked, name_of, registered
 from tests.mistral.far_side import answering
 from tests.registry.steps import create
 
-pytestmark = pytest.mark.xdist_group("gateway")
 LINES = b'{"custom_id": "1", "body": {"messages": [], "max_tokens": 5}}\n' * 3
 
 HEAD = b'--b\r\ncontent-disposition: form-data; name="file"; filename="big.bin"\r\n\r\n'
