@@ -22,16 +22,11 @@ def test_a_refused_key_is_checked_soon_and_then_blocks_its_models(gateway, mistr
     eventually(lambda: ask(gateway.url, tenant).json().get("source") == "gateway")
 
 
-def test_what_is_not_the_keys_fault_and_what_was_checked_just_now_doubt_nothing(
-    gateway, mistral, tenant
-):
-    tenant.is_impatient()
-    mistral.state.change(name_of(tenant.plain), behaviour={"error": "unauthorized"})
-    assert ask(gateway.url, tenant).status_code == 401
+def test_what_is_not_the_keys_fault_doubts_nothing(gateway, mistral, tenant):
     set_back(tenant.key, checked_at=doubting.PAUSE + 1)
     mistral.state.change(name_of(tenant.plain), behaviour={"error": "model_tier_denied"})
     assert ask(gateway.url, tenant).status_code == 403
-    tenant.settled(2)
+    tenant.settled()
     assert not is_due(tenant.key)
 
 

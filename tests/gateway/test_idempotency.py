@@ -67,9 +67,8 @@ def test_of_many_at_once_one_is_made_and_the_others_wait_or_are_told(gateway, mi
 
 
 def test_what_was_refused_may_be_tried_again(gateway, mistral, tenant):
-    tenant.is_impatient()
-    mistral.state.change(name_of(tenant.plain), behaviour={"error": "rate_limited"})
-    assert ask(gateway.url, tenant).status_code == 429
+    mistral.state.change(name_of(tenant.plain), behaviour={"error": "service_unavailable"})
+    assert ask(gateway.url, tenant).status_code == 503
     mistral.state.change(name_of(tenant.plain), behaviour={})
     tenant.limit("0.00")
     assert ask(gateway.url, tenant).status_code == 402
