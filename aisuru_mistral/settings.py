@@ -15,6 +15,7 @@ try:
     )
     VAULT = ENV.vault
     DATA_KEY_DAYS = ENV.data_key_days
+    AUDIT_ANCHORS = ENV.data_dir / "audit-anchors.jsonl"
     DATABASE_URL = ENV.database_url
     BROKER_URL = ENV.celery_broker_url
     MISTRAL_API_URL = ENV.mistral_api_url
@@ -225,7 +226,9 @@ SPECTACULAR_SETTINGS = {
         "JoinRequestStatus": "tenants.organizations.models.JoinRequestStatus",
         "KeyStatus": "tenants.keys.models.KeyStatus",
         "ModelStatus": "tenants.registry.status.ModelStatus",
-        "AdminKeyStatus": "tenants.accounting.models.AdminKeyStatus",
+        "PublicationStatus": "tenants.api.publications.STATUSES",
+        "ModelFlavour": "tenants.api.publications.FLAVOUR_NAMES",
+        "StoredSecretStatus": "tenants.accounting.models.AdminKeyStatus",
         "EventSource": "tenants.api.spend.SOURCES",
         "FigureSource": "tenants.accounting.models.FigureSource",
         "ReconciliationStatus": "tenants.accounting.models.ReconciliationStatus",
@@ -254,11 +257,13 @@ CELERY_BEAT_SCHEDULE = {
         "spend.note_key_use": 60,
         "spend.sweep_probes": 60,
         "spend.watch_models": 21_600,
+        "registry.sweep": 15,
         "accounting.sweep": 15,
         "accounting.close_months": 3_600,
         "access.sweep_idempotency": 300,
         "access.sweep_sessions": 86_400,
         "organizations.sweep_invitations": 60,
+        "organizations.anchor_audit": 3_600,
         "billing.sweep_vat": 300,
     }.items()
 }

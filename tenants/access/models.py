@@ -31,6 +31,7 @@ class TokenScope(models.TextChoices):
     LIMITS_WRITE = "limits:write"
     TOKENS_READ = "tokens:read"
     TOKENS_WRITE = "tokens:write"
+    AUDIT_READ = "audit:read"
 
 
 class TokenRow(models.Model):

@@ -5,6 +5,8 @@ from django.urls.converters import StringConverter, UUIDConverter
 
 from tenants.api import (
     accounting,
+    aisuru,
+    audit,
     billing,
     calls,
     catalog,
@@ -21,6 +23,7 @@ from tenants.api import (
     onboarding,
     organizations,
     policies,
+    publications,
     quotes,
     rates,
     reconciliations,
@@ -81,6 +84,11 @@ urlpatterns = [
         f"{_ORGANIZATION}/admin-key",
         accounting.OrganizationAdminKey.as_view(),
         name="admin_key",
+    ),
+    path(
+        f"{_ORGANIZATION}/aisuru-connection",
+        aisuru.OrganizationAisuruConnection.as_view(),
+        name="aisuru_connection",
     ),
     path(
         f"{_ORGANIZATION}/reconciliations",
@@ -168,6 +176,7 @@ urlpatterns = [
     path(f"{_ORGANIZATION}/workspaces", workspaces.Workspaces.as_view(), name="workspaces"),
     path(f"{_ORGANIZATION}/tokens", tokens.Tokens.as_view(), name="tokens"),
     path(f"{_ORGANIZATION}/tokens/<id:token_id>", tokens.OneToken.as_view(), name="token"),
+    path(f"{_ORGANIZATION}/audit-events", audit.AuditEvents.as_view(), name="audit_events"),
     path(_WORKSPACE, workspaces.OneWorkspace.as_view(), name="workspace"),
     path(f"{_WORKSPACE}/archive", workspaces.ArchiveWorkspace.as_view(), name="archive_workspace"),
     path(f"{_WORKSPACE}/keys", keys.Keys.as_view(), name="keys"),
@@ -185,6 +194,8 @@ urlpatterns = [
         models.ModelCompletionConfig.as_view(),
         name="completion_config",
     ),
+    path(f"{_MODEL}/publish", publications.PublishModel.as_view(), name="publish_model"),
+    path(f"{_MODEL}/publication", publications.ModelPublication.as_view(), name="publication"),
     path(f"{_MODEL}/quote", quotes.ModelQuote.as_view(), name="quote"),
     path("catalog", catalog.Catalog.as_view(), name="catalog"),
     *(

@@ -55,6 +55,7 @@ CAPABILITIES: Mapping[str, frozenset[str]] = {
         "limits:write": {_ADMIN, _BILLING},
         "tokens:read": {_ADMIN},
         "tokens:write": {_ADMIN},
+        "audit:read": {_ADMIN},
     }.items()
 }
 COLUMNS = (_ADMIN, _BILLING, _MEMBER, _WORKSPACE_ADMIN, _WORKSPACE_MEMBER)

@@ -120,6 +120,7 @@ HOLDERS: dict[str, set[str]] = {
     "limits:write": {"admin", "billing"},
     "tokens:read": {"admin"},
     "tokens:write": {"admin"},
+    "audit:read": {"admin"},
 }
 
 #: What every live token may read, by address: nothing of a tenant is behind it.
@@ -267,6 +268,14 @@ TABLE = [
         body=lambda _world: {"key": made_up_key()},
     ),
     Row("DELETE", f"{ORGANIZATION}/admin-key", (Scope.KEYS_WRITE,), 204),
+    Row("GET", f"{ORGANIZATION}/aisuru-connection", (Scope.KEYS_READ,)),
+    Row(
+        "PUT",
+        f"{ORGANIZATION}/aisuru-connection",
+        (Scope.KEYS_WRITE,),
+        body=lambda _world: {"login_token": made_up_key()},
+    ),
+    Row("DELETE", f"{ORGANIZATION}/aisuru-connection", (Scope.KEYS_WRITE,), 204),
     Row("GET", f"{ORGANIZATION}/reconciliations", (Scope.SPEND_READ,)),
     Row(
         "POST",
@@ -396,6 +405,7 @@ TABLE = [
     Row("POST", f"{ORGANIZATION}/tokens", (Scope.TOKENS_WRITE,), 201, said({"name": "nightly"})),
     Row("GET", f"{ORGANIZATION}/tokens/<id:token_id>", (Scope.TOKENS_READ,)),
     Row("DELETE", f"{ORGANIZATION}/tokens/<id:token_id>", (Scope.TOKENS_WRITE,), 204),
+    Row("GET", f"{ORGANIZATION}/audit-events", (Scope.AUDIT_READ,)),
     Row("GET", f"{WORKSPACE}/keys", (Scope.KEYS_READ,)),
     Row(
         "POST",
@@ -419,6 +429,9 @@ TABLE = [
     Row("DELETE", MODELS, (Scope.MODELS_WRITE,), 204),
     Row("POST", f"{MODELS}/token", (Scope.MODELS_WRITE, Scope.KEYS_USE)),
     Row("GET", f"{MODELS}/completion-config", (Scope.MODELS_READ,)),
+    Row("POST", f"{MODELS}/publish", (Scope.MODELS_WRITE, Scope.KEYS_USE), 202, said({})),
+    Row("GET", f"{MODELS}/publication", (Scope.MODELS_READ,)),
+    Row("DELETE", f"{MODELS}/publication", (Scope.MODELS_WRITE,), 202),
     Row(
         "POST",
         f"{MODELS}/quote",

@@ -31,6 +31,7 @@ from tenants.organizations.models import (
     Workspace,
 )
 from tenants.organizations.roles import Role, WorkspaceRole
+from tenants.registry.connections import set_connection
 from tenants.registry.models import RegisteredModel
 from tenants.registry.services import create_model
 from tests import factories, people
@@ -124,6 +125,7 @@ def world(organization: Organization | None = None) -> World:
     key = valid_key(workspace)
     model = registered_model(workspace, key, "Assistente")
     set_admin_key(actor=ACTOR, organization=organization, plain=Secret(made_up_key()))
+    set_connection(actor=ACTOR, organization=organization, plain=Secret(made_up_key()))
     closing.close(organization, Month.parse(CLOSED, organization.timezone))
     token, _plain = issue_organization_token(
         actor=ACTOR, organization=organization, name="old", scopes=[], grantable=[]

@@ -16,7 +16,7 @@ from tenants.keys.models import KeyProbe, KeyReplacement, SpentEnvelope
 from tenants.onboarding.models import Confirmation
 from tenants.organizations import outbox
 from tenants.organizations.models import ErasureCertificate, FormerTimeZone
-from tenants.registry.models import ProviderResource, QuotaRecord, TrafficPolicy
+from tenants.registry.models import ProviderResource, Publication, QuotaRecord, TrafficPolicy
 from tenants.spend import corrections
 from tenants.spend.batch_jobs import BatchJob
 from tenants.spend.calls import Category, UnpricedPolicy
@@ -133,6 +133,13 @@ def populated(organization):
             observed_at=timezone.now(),
         )
         TrafficPolicy.objects.create(organization=organization, workspace=hers.workspace)
+        Publication.objects.create(
+            organization=organization,
+            workspace=hers.workspace,
+            model=hers.model,
+            flavour="mistral",
+            config_id="c1",
+        )
         RateCount.objects.create(
             organization=organization,
             subject_kind="organization",
