@@ -32,6 +32,7 @@ class TokenScope(models.TextChoices):
     TOKENS_READ = "tokens:read"
     TOKENS_WRITE = "tokens:write"
     AUDIT_READ = "audit:read"
+    ORGANIZATIONS_EXPORT = "organizations:export"
 
 
 class TokenRow(models.Model):

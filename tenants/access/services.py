@@ -98,3 +98,14 @@ def revoke_platform_token(*, actor: Actor, token: PlatformToken) -> None:
     live = PlatformToken.objects.filter(pk=token.pk, revoked_at=None)
     if live.update(revoked_at=timezone.now()):
         log.info("platform_token_revoked", token_id=str(token.pk), actor=actor.name)
+
+
+def note_export(*, actor: Actor, organization: Organization) -> None:
+    """Write down that somebody takes everything of an organization away."""
+    with scope.tenant(organization.pk):
+        audit.record(
+            actor=actor,
+            organization_id=organization.pk,
+            verb="organization.exported",
+            target=organization,
+        )

@@ -122,7 +122,7 @@ def confirm_reconciliation(
         if not won:
             detail = _("Only a reconciliation that is open, and was not confirmed yet, can be.")
             raise Conflict("reconciliation_not_open", detail)
-        posted = posting.post(reconciliation, lines, ours)
+        posted = posting.post(actor, organization, reconciliation, lines, ours)
         Reconciliation.objects.filter(pk=reconciliation.pk).update(
             posted=[str(one) for one in posted]
         )

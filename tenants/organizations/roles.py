@@ -56,6 +56,7 @@ CAPABILITIES: Mapping[str, frozenset[str]] = {
         "tokens:read": {_ADMIN},
         "tokens:write": {_ADMIN},
         "audit:read": {_ADMIN},
+        "organizations:export": {_ADMIN},
     }.items()
 }
 COLUMNS = (_ADMIN, _BILLING, _MEMBER, _WORKSPACE_ADMIN, _WORKSPACE_MEMBER)

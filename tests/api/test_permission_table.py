@@ -121,6 +121,7 @@ HOLDERS: dict[str, set[str]] = {
     "tokens:read": {"admin"},
     "tokens:write": {"admin"},
     "audit:read": {"admin"},
+    "organizations:export": {"admin"},
 }
 
 #: What every live token may read, by address: nothing of a tenant is behind it.
@@ -135,6 +136,7 @@ class Row:
 
     ``stranger`` is what another organization's token with every scope gets, and another
     organization's administrator. ``personal`` is about whoever is signed in: no token gets in.
+    ``is_audited``: a read that leaves an audit event.
     """
 
     method: str
@@ -146,6 +148,12 @@ class Row:
     platform_only: bool = False
     stranger: int = 404
     personal: bool = False
+    is_audited: bool = False
+
+    @property
+    def changes(self) -> bool:
+        """Tell whether it changes something when it is allowed."""
+        return self.method != "GET" or self.is_audited
 
     def __str__(self) -> str:
         return f"{self.method} {self.route}"
@@ -406,6 +414,7 @@ TABLE = [
     Row("GET", f"{ORGANIZATION}/tokens/<id:token_id>", (Scope.TOKENS_READ,)),
     Row("DELETE", f"{ORGANIZATION}/tokens/<id:token_id>", (Scope.TOKENS_WRITE,), 204),
     Row("GET", f"{ORGANIZATION}/audit-events", (Scope.AUDIT_READ,)),
+    Row("GET", f"{ORGANIZATION}/export", (Scope.ORGANIZATIONS_EXPORT,), is_audited=True),
     Row("GET", f"{WORKSPACE}/keys", (Scope.KEYS_READ,)),
     Row(
         "POST",
@@ -452,6 +461,10 @@ TABLE = [
     Row("GET", f"{WORKSPACE}/spend-policy", (Scope.LIMITS_READ,)),
     Row(
         "PUT", f"{WORKSPACE}/spend-policy", (Scope.LIMITS_WRITE,), body=said({"unpriced": "allow"})
+    ),
+    Row("GET", f"{ORGANIZATION}/retention", (Scope.ORGANIZATIONS_READ,)),
+    Row(
+        "PUT", f"{ORGANIZATION}/retention", (Scope.ORGANIZATIONS_WRITE,), body=said({"months": 24})
     ),
     Row("POST", "usage", (Scope.USAGE_WRITE,), 202, reported, stranger=202),
     Row("GET", "spend/months", (Scope.SPEND_READ,), query="?workspace_id={workspace_id}"),
@@ -657,7 +670,7 @@ def test_a_member_gets_what_the_roles_allow_and_a_refusal_changes_nothing(
         found, caller = untouched, callers[somebody]
         may = somebody.may(row, untouched) and not row.platform_only
         is_lost = somebody.is_lost(row, untouched)
-        if may and not is_lost and row.method != "GET":
+        if may and not is_lost and row.changes:
             found = world()
             caller = somebody.caller(found)
         answer = row.send(caller, found)

@@ -17,7 +17,7 @@ from aisuru_mistral import env
 from aisuru_mistral.launcher import ports, provision
 from aisuru_mistral.launcher.processes import Identity
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("launcher"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 START_SECONDS = 90
 STOP_SECONDS = 15
