@@ -253,6 +253,7 @@ CELERY_BEAT_SCHEDULE = {
         "spend.sweep_batches": 10,
         "spend.learn_outputs": 86_400,
         "spend.prepare_partitions": 86_400,
+        "spend.forget_old_events": 86_400,
         "spend.note_key_use": 60,
         "spend.sweep_probes": 60,
         "spend.watch_models": 21_600,

@@ -74,12 +74,14 @@ EXPORTED: Mapping[str, Part] = {
     "spend.Balance": Part("balances"),
     "spend.ThresholdAlert": Part("threshold_alerts"),
     "spend.WorkspacePolicy": Part("spend_policies"),
+    "spend.Retention": Part("retention"),
     "spend.OrganizationPrice": Part("own_prices"),
     "spend.LearnedOutput": Part("learned_outputs"),
     "spend.RateCount": Part("rate_counts"),
     "spend.BatchJob": Part("batch_jobs", _LEASE),
     "spend.Hold": Part("holds", ("writer_id",)),
     "spend.UsageEvent": Part("usage_events", ("transaction_id",)),
+    "spend.Rollup": Part("spend_by_day"),
     "spend.Correction": Part("corrections"),
     "accounting.AdminKey": Part("admin_key", ("data_key_version",)),
     "accounting.SyncRun": Part("syncs", _LEASE),
@@ -99,7 +101,6 @@ NOT_EXPORTED: Mapping[str, str] = {
     "organizations.DataKey": "wrapped keys: secrets, and of no use elsewhere",
     "organizations.ErasureCertificate": "of erased organizations only, which cannot be exported",
     "spend.PostedEvent": "digests of reported events, against counting twice",
-    "spend.Rollup": "sums of usage_events, made anew from them at any time",
 }
 
 

@@ -217,6 +217,7 @@ urlpatterns = [
         )
         for address, subject, noun in _LIMITED
     ),
+    path(f"{_ORGANIZATION}/retention", policies.CallRetention.as_view(), name="retention"),
     path(f"{_ORGANIZATION}/rate-limits", rates.RateLimits.as_view(), name="rate_limits"),
     path(f"{_WORKSPACE}/traffic-policy", rates.OneTrafficPolicy.as_view(), name="traffic_policy"),
     path("spend", spend.Spend.as_view(), name="spend"),

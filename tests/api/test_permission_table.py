@@ -469,6 +469,10 @@ TABLE = [
     Row(
         "PUT", f"{WORKSPACE}/spend-policy", (Scope.LIMITS_WRITE,), body=said({"unpriced": "allow"})
     ),
+    Row("GET", f"{ORGANIZATION}/retention", (Scope.ORGANIZATIONS_READ,)),
+    Row(
+        "PUT", f"{ORGANIZATION}/retention", (Scope.ORGANIZATIONS_WRITE,), body=said({"months": 24})
+    ),
     Row("POST", "usage", (Scope.USAGE_WRITE,), 202, reported, stranger=202),
     Row("GET", "spend/months", (Scope.SPEND_READ,), query="?workspace_id={workspace_id}"),
     Row("GET", "calls", (Scope.SPEND_READ,), query="?model_id={model_id}"),

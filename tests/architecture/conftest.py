@@ -25,7 +25,7 @@ from tenants.spend.meter import Meter
 from tenants.spend.models import LearnedOutput, Limit, RateCount, ThresholdAlert
 from tenants.spend.policies import Policy
 from tenants.spend.pricing import Meter as Metered
-from tenants.spend.services import OwnPrice, report_prices, set_limit, set_policy
+from tenants.spend.services import OwnPrice, report_prices, set_limit, set_policy, set_retention
 from tests.api import world
 from tests.factories import ACTOR
 from tests.spend import made
@@ -61,6 +61,7 @@ def populated(organization):
             threshold=50,
         )
     set_policy(actor=ACTOR, workspace=hers.workspace, policy=Policy(UnpricedPolicy.ALLOW))
+    set_retention(actor=ACTOR, organization=organization, months=24)
     report_prices(
         actor=ACTOR,
         organization=organization,
