@@ -31,7 +31,7 @@ try:
     VIES_API_URL = ENV.vies_api_url
     STAFF_PASSWORD = ENV.staff_password
     DEFAULT_FROM_EMAIL = ENV.mail_from
-    ALLAUTH_TRUSTED_PROXY_COUNT = ENV.trusted_proxy_count
+    ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXY_COUNT = ENV.trusted_proxy_count
 except env.ConfigurationError as refusal:
     raise SystemExit(f"aisuru-mistral does not start: {refusal}") from None
 

@@ -69,7 +69,7 @@ EXPORTED: Mapping[str, Part] = {
     "registry.QuotaRecord": Part("rate_limits_observed"),
     "registry.TrafficPolicy": Part("traffic_policies"),
     "registry.AisuruConnection": Part("aisuru_connection", ("data_key_version",)),
-    "registry.Publication": Part("publications", _LEASE),
+    "registry.Publication": Part("publications", (*_LEASE, "due_at", "wanted", "done")),
     "spend.Limit": Part("limits"),
     "spend.Balance": Part("balances"),
     "spend.ThresholdAlert": Part("threshold_alerts"),

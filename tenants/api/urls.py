@@ -177,6 +177,11 @@ urlpatterns = [
     path(f"{_ORGANIZATION}/workspaces", workspaces.Workspaces.as_view(), name="workspaces"),
     path(f"{_ORGANIZATION}/tokens", tokens.Tokens.as_view(), name="tokens"),
     path(f"{_ORGANIZATION}/tokens/<id:token_id>", tokens.OneToken.as_view(), name="token"),
+    path(
+        f"{_ORGANIZATION}/tokens/<id:token_id>/rotate",
+        tokens.RotateToken.as_view(),
+        name="rotate_token",
+    ),
     path(f"{_ORGANIZATION}/audit-events", audit.AuditEvents.as_view(), name="audit_events"),
     path(f"{_ORGANIZATION}/export", export.Export.as_view(), name="export"),
     path(_WORKSPACE, workspaces.OneWorkspace.as_view(), name="workspace"),

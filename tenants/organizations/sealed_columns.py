@@ -62,6 +62,8 @@ OPEN: Mapping[str, str] = {
     "accounting.Statement.pdf": "sums of a month; no secret",
     "access.PlatformToken.digest": "SHA-256 of 160 random bits",
     "access.OrganizationToken.digest": "SHA-256 of 160 random bits",
+    "access.PlatformToken.former_digest": "SHA-256 of 160 random bits",
+    "access.OrganizationToken.former_digest": "SHA-256 of 160 random bits",
     "registry.ModelToken.digest": "SHA-256 of 160 random bits",
     "access.PlatformRequest.fingerprint": "keyed digest of a request",
     "access.PlatformRequest.body": "an answer without secrets: it belongs to no organization",

@@ -269,6 +269,7 @@ def test_the_demo_tells_its_whole_story_and_again_after_it_was_killed(place):
             assert "→ 202" in told
             assert "valid: sees" in told
             assert '"provider": "Mistral"' in told
+            assert "AIsuru has “Assistente" in told
             assert "key_unknown" in told
             assert "→ 402" in told
             assert launched.end(ending) == (0 if ending is signal.SIGTERM else -ending)
