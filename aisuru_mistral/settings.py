@@ -120,6 +120,17 @@ SECURE_REFERRER_POLICY = "no-referrer"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 
+# How often the management API may be asked: requests at once, and the seconds in which they drain.
+API_RATES = {
+    "platform": (60_000, 60),
+    "token": (1_200, 60),
+    "person": (1_200, 60),
+    "organization": (6_000, 60),
+    "intake": (60, 60),
+    "mail": (30, 60),
+    "export": (10, 3_600),
+}
+
 # ── People: who they are, how they sign in ───────────────────────────────────────────────────────
 _IS_SECURE = PUBLIC_URL.startswith("https://")
 _PREFIX = "__Host-" if _IS_SECURE else ""
