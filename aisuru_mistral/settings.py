@@ -217,9 +217,9 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
+        "tenants.api.schema.write_nulls",
         "tenants.api.examples.add_examples",
     ],
-    "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
     "ENUM_NAME_OVERRIDES": {
         "OrganizationStatus": "tenants.organizations.models.OrganizationStatus",
         "Role": "tenants.organizations.roles.Role",

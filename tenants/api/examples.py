@@ -91,16 +91,14 @@ def example_of(schema: Schema, components: Schema, name: str = "", depth: int = 
         name: of the member that it is the schema of.
         depth: how deep it lies.
     """
+    if name in _NULL and _takes_null(schema):
+        return None
     schema = _resolved(schema, components)
+    if said := _said(schema):
+        return said[0]
     types = schema.get("type", "object" if "properties" in schema else "string")
     known = [types] if isinstance(types, str) else list(types)
-    if "null" in known and (name in _NULL or depth > _MAX_DEPTH):
-        return None
     kind = next((one for one in known if one != "null"), "null")
-    if "examples" in schema:
-        return schema["examples"][0]
-    if "const" in schema or "enum" in schema:
-        return schema.get("const", next(iter(schema.get("enum", ())), None))
     if kind == "object":
         return _object(schema, components, depth)
     if kind == "array":
@@ -108,6 +106,12 @@ def example_of(schema: Schema, components: Schema, name: str = "", depth: int = 
         # Not a page inside of a page: what is nested too deep is left out.
         return [example_of(items, components, name, depth + 1)] if depth <= _MAX_DEPTH else []
     return _scalar(schema, kind, name)
+
+
+def _said(schema: Schema) -> list[Any]:
+    """Give the values that a schema names itself."""
+    one = [schema["const"]] if "const" in schema else []
+    return [*schema.get("examples", ()), *one, *schema.get("enum", ())]
 
 
 def _object(schema: Schema, components: Schema, depth: int) -> dict[str, Any]:
@@ -130,6 +134,15 @@ def _scalar(schema: Schema, kind: str, name: str) -> Any:
     if kind in {"integer", "number"}:
         return max(schema.get("minimum", _BY_TYPE[kind]), _BY_TYPE[kind])
     return _BY_TYPE[kind]
+
+
+def _takes_null(schema: Schema) -> bool:
+    forms = [schema, *schema.get("oneOf", ()), *schema.get("anyOf", ())]
+    return any("null" in (one.get("type"), *_listed(one.get("type"))) for one in forms)
+
+
+def _listed(types: Any) -> list[Any]:
+    return types if isinstance(types, list) else []
 
 
 def _resolved(schema: Schema, components: Schema) -> Schema:
