@@ -25,6 +25,7 @@ try:
     ALLOWED_HOSTS = ENV.allowed_hosts
     DEBUG = ENV.debug
     METRICS_TOKEN = ENV.metrics_token
+    WEBHOOK_LOOPBACK = ENV.webhook_loopback
     KEY_TIMING = {"recheck": ENV.key_recheck_seconds}
     LOG_LEVEL = ENV.log_level
     VIES_API_URL = ENV.vies_api_url
@@ -61,6 +62,7 @@ INSTALLED_APPS = [
     "tenants.spend",
     "tenants.accounting",
     "tenants.onboarding",
+    "tenants.notices",
     "tenants.access",
     "tenants.api",
 ]
@@ -229,6 +231,7 @@ SPECTACULAR_SETTINGS = {
         "EventSource": "tenants.api.spend.SOURCES",
         "FigureSource": "tenants.accounting.models.FigureSource",
         "ReconciliationStatus": "tenants.accounting.models.ReconciliationStatus",
+        "DeliveryStatus": "tenants.notices.models.DeliveryStatus",
         "SyncStatus": "tenants.accounting.models.SyncStatus",
         "VerdictCode": "tenants.keys.models.VerdictCode",
     },
@@ -259,6 +262,8 @@ CELERY_BEAT_SCHEDULE = {
         "access.sweep_sessions": 86_400,
         "organizations.sweep_invitations": 60,
         "billing.sweep_vat": 300,
+        "notices.sweep": 5,
+        "notices.forget_old": 86_400,
     }.items()
 }
 

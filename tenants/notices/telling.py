@@ -1,0 +1,102 @@
+"""What a letter is written from: an announcement, its surroundings, and how figures are said."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.urls import NoReverseMatch, reverse
+from django.utils.formats import date_format, number_format
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+
+from tenants.common.months import Month
+from tenants.organizations.models import Announcement, Organization, Workspace
+
+_SIGNS = {"EUR": "€", "USD": "US$"}
+_NBSP = "\u00a0"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An announcement that a letter is written about, in its tenant's scope.
+
+    Attributes:
+        announcement: what happened.
+        organization: where.
+        workspace: the name of the workspace concerned; empty for the whole organization.
+    """
+
+    announcement: Announcement
+    organization: Organization
+    workspace: str
+
+    @classmethod
+    def about(cls, announcement: Announcement, organization: Organization) -> "Told":
+        """Look up what surrounds it, inside the organization's scope."""
+        workspace = Workspace.objects.filter(pk=announcement.workspace_id).first()
+        return cls(announcement, organization, workspace.name if workspace else "")
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What was announced."""
+        facts: dict[str, Any] = self.announcement.data
+        return facts
+
+    @property
+    def where(self) -> str:
+        """The workspace, or else the organization."""
+        return self.workspace or self.organization.name
+
+    def id(self, name: str) -> UUID | None:
+        """Read an id; None where there is none."""
+        value = self.data.get(name)
+        return UUID(value) if value else None
+
+    def day(self, name: str) -> str:
+        """Say a day, as in 26 November 2026; empty where there is none."""
+        value = self.data.get(name)
+        return date_format(date.fromisoformat(value), "DATE_FORMAT") if value else ""
+
+    def instant(self, name: str) -> str:
+        """Say an instant in the organization's zone, and the zone."""
+        zone = ZoneInfo(self.organization.timezone)
+        at = datetime.fromisoformat(self.data[name]).astimezone(zone)
+        return f"{date_format(at, 'DATE_FORMAT')}, {at:%H:%M} ({self.organization.timezone})"
+
+    def month(self) -> str:
+        """Say the month that it is about, as in November 2026."""
+        month = Month.parse(self.data["month"], self.organization.timezone)
+        return date_format(datetime.combine(month.first_day, datetime.min.time(), UTC), "F Y")
+
+    def money(self, name: str) -> str:
+        """Say an amount with its currency."""
+        number = number_format(Decimal(self.data[name]), 2, use_l10n=True, force_grouping=True)
+        currency = self.data.get("currency", self.organization.currency)
+        sign = _SIGNS.get(currency, currency)
+        return f"{number}{_NBSP}{sign}" if get_language() == "it" else f"{sign}{number}"
+
+    def facts(self, *more: tuple[str, str]) -> tuple[tuple[str, str], ...]:
+        """List what it is about, and where; what is empty is left out."""
+        all_facts = (
+            *more,
+            (_("Workspace"), self.workspace),
+            (_("Organization"), self.organization.name),
+        )
+        return tuple((name, value) for name, value in all_facts if value)
+
+    def small(self) -> tuple[str, ...]:
+        """Say why one gets it."""
+        facts = {"organization": self.organization.name}
+        return (_("You get this message because of your role in %(organization)s.") % facts,)
+
+
+def page(name: str, **ids: UUID | None) -> str:
+    """Write the address of a page of the console; of its first one where there is no such page."""
+    try:
+        return settings.PUBLIC_URL + reverse(name, kwargs=ids)
+    except NoReverseMatch:
+        return f"{settings.PUBLIC_URL}/"
