@@ -15,6 +15,7 @@ try:
     )
     VAULT = ENV.vault
     DATA_KEY_DAYS = ENV.data_key_days
+    AUDIT_ANCHORS = ENV.data_dir / "audit-anchors.jsonl"
     DATABASE_URL = ENV.database_url
     BROKER_URL = ENV.celery_broker_url
     MISTRAL_API_URL = ENV.mistral_api_url
@@ -261,6 +262,7 @@ CELERY_BEAT_SCHEDULE = {
         "access.sweep_idempotency": 300,
         "access.sweep_sessions": 86_400,
         "organizations.sweep_invitations": 60,
+        "organizations.anchor_audit": 3_600,
         "billing.sweep_vat": 300,
         "notices.sweep": 5,
         "notices.forget_old": 86_400,

@@ -33,6 +33,7 @@ class TokenScope(models.TextChoices):
     TOKENS_WRITE = "tokens:write"
     WEBHOOKS_READ = "webhooks:read"
     WEBHOOKS_WRITE = "webhooks:write"
+    AUDIT_READ = "audit:read"
 
 
 class TokenRow(models.Model):

@@ -5,6 +5,7 @@ from django.urls.converters import StringConverter, UUIDConverter
 
 from tenants.api import (
     accounting,
+    audit,
     billing,
     calls,
     catalog,
@@ -195,6 +196,7 @@ urlpatterns = [
         webhooks.ReplayDelivery.as_view(),
         name="replay_delivery",
     ),
+    path(f"{_ORGANIZATION}/audit-events", audit.AuditEvents.as_view(), name="audit_events"),
     path(_WORKSPACE, workspaces.OneWorkspace.as_view(), name="workspace"),
     path(f"{_WORKSPACE}/archive", workspaces.ArchiveWorkspace.as_view(), name="archive_workspace"),
     path(f"{_WORKSPACE}/keys", keys.Keys.as_view(), name="keys"),

@@ -1,4 +1,8 @@
-"""Who did what: one row per verb, in the verb's own transaction; it never holds values."""
+"""Who did what: one row per verb, in the verb's own transaction; it never holds values.
+
+The database gives each row its place in the organization's chain when the transaction commits
+(``audit_chain``).
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -57,6 +57,7 @@ CAPABILITIES: Mapping[str, frozenset[str]] = {
         "tokens:write": {_ADMIN},
         "webhooks:read": {_ADMIN},
         "webhooks:write": {_ADMIN},
+        "audit:read": {_ADMIN},
     }.items()
 }
 COLUMNS = (_ADMIN, _BILLING, _MEMBER, _WORKSPACE_ADMIN, _WORKSPACE_MEMBER)

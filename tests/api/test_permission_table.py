@@ -123,6 +123,7 @@ HOLDERS: dict[str, set[str]] = {
     "tokens:write": {"admin"},
     "webhooks:read": {"admin"},
     "webhooks:write": {"admin"},
+    "audit:read": {"admin"},
 }
 
 #: What every live token may read, by address: nothing of a tenant is behind it.
@@ -423,6 +424,7 @@ TABLE = [
     Row("GET", f"{WEBHOOK}/deliveries", (Scope.WEBHOOKS_READ,)),
     Row("GET", f"{WEBHOOK}/deliveries/<id:delivery_id>", (Scope.WEBHOOKS_READ,)),
     Row("POST", f"{WEBHOOK}/deliveries/<id:delivery_id>/replay", (Scope.WEBHOOKS_WRITE,), 202),
+    Row("GET", f"{ORGANIZATION}/audit-events", (Scope.AUDIT_READ,)),
     Row("GET", f"{WORKSPACE}/keys", (Scope.KEYS_READ,)),
     Row(
         "POST",

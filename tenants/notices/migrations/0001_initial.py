@@ -14,7 +14,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        ('organizations', '0007_mail_leases'),
+        ('organizations', '0008_mail_leases'),
     ]
 
     operations = [

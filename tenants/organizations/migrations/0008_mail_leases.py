@@ -19,7 +19,7 @@ HELD = "AND (i.held_until IS NULL OR i.held_until <= now())"
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('organizations', '0006_members'),
+        ('organizations', '0007_audit_chain'),
     ]
 
     operations = [
