@@ -78,9 +78,9 @@ def leaked(told: Told) -> Letter:
         Place.ANSWER.value: _("The key was in an answer of a model."),
         Place.API.value: _("The key was in a request to this service, outside of its own field."),
     }
-    masked = _("It was masked before it went on.")
+    masked = _("The key was masked before it went on.")
     if not told.data.get("masked"):
-        masked = _("It was noticed too late to be masked.")
+        masked = _("The key was noticed too late to be masked.")
     return _letter(
         told,
         _("API key …%(last4)s was found where it does not belong") % _words(told),

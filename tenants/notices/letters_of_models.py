@@ -6,7 +6,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from tenants.keys.models import Availability
-from tenants.notices.telling import Told, page
+from tenants.notices.telling import Told, amount, count, page
 from tenants.people.mail import Button, Letter
 
 _MOST_PRICES = 6
@@ -87,4 +87,5 @@ def _prices(rows: list[dict[str, Any]]) -> list[tuple[str, str]]:
 def _price(price: dict[str, Any] | None, row: dict[str, Any]) -> str:
     if price is None:
         return _("not known")
-    return f"{price['amount']} {row['currency']} / {price['per']}"
+    words = {"price": amount(price["amount"], row["currency"]), "number": count(price["per"])}
+    return _("%(price)s per %(number)s") % words

@@ -24,7 +24,10 @@ def joined(told: Told) -> Letter:
         _("Open the members"),
         _("%(name)s is now a member of %(organization)s") % words,
         _("Somebody accepted an invitation, or was let in. There is nothing to do."),
-        facts=((_("Role"), roles.get(told.data.get("role", ""), "")),),
+        facts=(
+            (_("Name"), words["name"]),
+            (_("Role"), roles.get(told.data.get("role", ""), "")),
+        ),
     )
 
 
@@ -53,9 +56,9 @@ def token_leaked(told: Told) -> Letter:
         "last4": told.data.get("last4", ""),
     }
     where = _("%(what)s was in something that was sent to this service.")
-    masked = _("It was masked before it went on.")
+    masked = _("The token was masked before it went on.")
     if not told.data.get("masked"):
-        masked = _("It was noticed too late to be masked.")
+        masked = _("The token was noticed too late to be masked.")
     return _letter(
         told,
         "console-tokens",

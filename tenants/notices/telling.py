@@ -1,7 +1,7 @@
 """What a letter is written from: an announcement, its surroundings, and how figures are said."""
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -59,25 +59,22 @@ class Told:
     def day(self, name: str) -> str:
         """Say a day, as in 26 November 2026; empty where there is none."""
         value = self.data.get(name)
-        return date_format(date.fromisoformat(value), "DATE_FORMAT") if value else ""
+        return _said(date.fromisoformat(value), "j F Y") if value else ""
 
     def instant(self, name: str) -> str:
         """Say an instant in the organization's zone, and the zone."""
         zone = ZoneInfo(self.organization.timezone)
         at = datetime.fromisoformat(self.data[name]).astimezone(zone)
-        return f"{date_format(at, 'DATE_FORMAT')}, {at:%H:%M} ({self.organization.timezone})"
+        return f"{_said(at.date(), 'j F Y')}, {at:%H:%M} ({self.organization.timezone})"
 
     def month(self) -> str:
         """Say the month that it is about, as in November 2026."""
         month = Month.parse(self.data["month"], self.organization.timezone)
-        return date_format(datetime.combine(month.first_day, datetime.min.time(), UTC), "F Y")
+        return _said(month.first_day, "F Y")
 
     def money(self, name: str) -> str:
         """Say an amount with its currency."""
-        number = number_format(Decimal(self.data[name]), 2, use_l10n=True, force_grouping=True)
-        currency = self.data.get("currency", self.organization.currency)
-        sign = _SIGNS.get(currency, currency)
-        return f"{number}{_NBSP}{sign}" if get_language() == "it" else f"{sign}{number}"
+        return amount(self.data[name], self.data.get("currency", self.organization.currency))
 
     def facts(self, *more: tuple[str, str]) -> tuple[tuple[str, str], ...]:
         """List what it is about, and where; what is empty is left out."""
@@ -94,9 +91,29 @@ class Told:
         return (_("You get this message because of your role in %(organization)s.") % facts,)
 
 
+def amount(value: str, currency: str) -> str:
+    """Say an amount of money: cents, and more places where it has them."""
+    exact = Decimal(value).normalize()
+    places = max(2, -int(exact.as_tuple().exponent))
+    number = number_format(exact, places, use_l10n=True, force_grouping=True)
+    sign = _SIGNS.get(currency, currency)
+    return f"{number}{_NBSP}{sign}" if get_language() == "it" else f"{sign}{number}"
+
+
+def count(number: int) -> str:
+    """Say a number, grouped as the language does."""
+    return number_format(number, use_l10n=True, force_grouping=True)
+
+
 def page(name: str, **ids: UUID | None) -> str:
     """Write the address of a page of the console; of its first one where there is no such page."""
     try:
         return settings.PUBLIC_URL + reverse(name, kwargs=ids)
     except NoReverseMatch:
         return f"{settings.PUBLIC_URL}/"
+
+
+def _said(day: date, how: str) -> str:
+    """Say a day or a month; Italian writes months small, which Django does not."""
+    text = date_format(day, how)
+    return text.lower() if get_language() == "it" else text
