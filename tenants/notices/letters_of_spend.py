@@ -97,12 +97,13 @@ def _words(told: Told) -> dict[str, object]:
 def _whose(told: Told) -> str:
     """Name what the limit is on."""
     kind, subject_id = told.data["subject_kind"], told.id("subject_id")
-    name = ""
+    name: str | None = None
     if kind == SubjectKind.MODEL:
-        name = RegisteredModel.objects.filter(pk=subject_id).values_list("name", flat=True).first()
+        names = RegisteredModel.objects.values_list("name", flat=True)
+        name = names.filter(pk=subject_id).first()
     elif kind == SubjectKind.KEY:
         key = MistralKey.objects.filter(pk=subject_id).first()
-        name = f"{key.name} (…{key.last4})".strip() if key else ""
+        name = f"{key.name} (…{key.last4})".strip() if key else None
     elif kind == SubjectKind.WORKSPACE:
         name = told.workspace
     return name or told.organization.name

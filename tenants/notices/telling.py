@@ -37,7 +37,8 @@ class Told:
     @classmethod
     def about(cls, announcement: Announcement, organization: Organization) -> "Told":
         """Look up what surrounds it, inside the organization's scope."""
-        workspace = Workspace.objects.filter(pk=announcement.workspace_id).first()
+        workspace_id = announcement.workspace_id
+        workspace = Workspace.objects.filter(pk=workspace_id).first() if workspace_id else None
         return cls(announcement, organization, workspace.name if workspace else "")
 
     @property
@@ -51,10 +52,9 @@ class Told:
         """The workspace, or else the organization."""
         return self.workspace or self.organization.name
 
-    def id(self, name: str) -> UUID | None:
-        """Read an id; None where there is none."""
-        value = self.data.get(name)
-        return UUID(value) if value else None
+    def id(self, name: str) -> UUID:
+        """Read an id."""
+        return UUID(self.data[name])
 
     def day(self, name: str) -> str:
         """Say a day, as in 26 November 2026; empty where there is none."""
@@ -105,7 +105,7 @@ def count(number: int) -> str:
     return number_format(number, use_l10n=True, force_grouping=True)
 
 
-def page(name: str, **ids: UUID | None) -> str:
+def page(name: str, **ids: UUID) -> str:
     """Write the address of a page of the console; of its first one where there is no such page."""
     try:
         return settings.PUBLIC_URL + reverse(name, kwargs=ids)

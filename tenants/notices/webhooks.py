@@ -148,7 +148,7 @@ def _post(
                 port=target.port,
                 target=target.path.encode(),
             ),
-            headers=dict(headers) | {"Host": _authority(target), "Connection": "close"},
+            headers=[*headers.items(), ("Host", _authority(target)), ("Connection", "close")],
             content=body,
         ) as response,
     ):

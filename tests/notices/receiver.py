@@ -40,7 +40,8 @@ class Receiver:
         self.received: list[Received] = []
         self.answers: deque[Say] = deque()
         self.always: Say | None = None
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.handler = self._handler()
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self.handler)
         self.server.daemon_threads = True
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
         self.thread.start()

@@ -21,7 +21,7 @@ from tenants.organizations import invitation_mail, invitations, outbox
 from tenants.organizations.models import Announcement, Invitation
 from tenants.organizations.roles import Role
 from tenants.people import mail
-from tests import factories, people
+from tests import people
 from tests.api.callers import platform_caller
 from tests.api.world import registered_model, valid_key
 from tests.factories import ACTOR
@@ -43,7 +43,11 @@ def announced_in_the_tree() -> tuple[set[str], set[str]]:
                 spelled.add(node.value)
             if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "announce":
                 kinds = [one.value for one in node.keywords if one.arg == "kind"]
-                literal |= {one.value for one in kinds if isinstance(one, ast.Constant)}
+                literal |= {
+                    one.value
+                    for one in kinds
+                    if isinstance(one, ast.Constant) and isinstance(one.value, str)
+                }
     return spelled, literal
 
 
@@ -172,4 +176,3 @@ def test_erasing_forgets_nothing_of_another(hook, stranger):
     with scope.tenant(stranger.pk):
         erasure.forget()
     assert hook.endpoint.is_enabled
-    assert factories.default_workspace(hook.organization)

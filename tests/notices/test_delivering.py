@@ -298,7 +298,7 @@ def test_after_a_rotation_both_secrets_sign_until_the_grace_is_over(hook, receiv
 
 
 def test_the_sweep_publishes_and_hands_on_to_the_queue(hook, receiver, monkeypatch):
-    handed = []
+    handed: list[object] = []
     monkeypatch.setattr(tasks, "enqueue_on_commit", handed.append)
     hook.announce(publish=False)
     tasks.sweep.run()

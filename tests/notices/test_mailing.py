@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -50,7 +51,7 @@ PRICES = [
     }
 ]
 #: Of each kind that is mailed: what was announced, and the subject in both languages.
-SAMPLES: dict[str, tuple[dict, str, str]] = {
+SAMPLES: dict[str, tuple[dict[str, Any], str, str]] = {
     "key.validated": (
         KEY | {"status": "valid", "models": [MODEL]},
         "La chiave API …a1b2 funziona di nuovo in Produzione",
@@ -310,7 +311,7 @@ def test_a_worker_that_dies_before_or_after_sending_loses_no_mail(
     def die(*_facts: object, **_more: object) -> bool:
         raise SystemExit
 
-    def send_and_die(*facts: object, **more: object) -> bool:
+    def send_and_die(*facts: Any, **more: Any) -> bool:
         honest(*facts, **more)
         raise SystemExit
 

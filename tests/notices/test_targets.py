@@ -6,7 +6,9 @@ import ssl
 import threading
 from datetime import timedelta
 from http.server import HTTPServer
+from typing import Any
 
+import httpcore
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -128,7 +130,7 @@ def resolving(monkeypatch, *addresses: str) -> list[str]:
     asked: list[str] = []
     honest = socket.getaddrinfo
 
-    def lead(host: str, port: int, *how: object, **more: object) -> list[tuple]:
+    def lead(host: str, port: int, *how: Any, **more: Any) -> list[Any]:
         if host[0].isdigit():  # an address, read by whoever connects to it
             return honest(host, port, *how, **more)
         asked.append(host)
@@ -138,7 +140,7 @@ def resolving(monkeypatch, *addresses: str) -> list[str]:
             for one in addresses
         ]
 
-    monkeypatch.setattr(targets.socket, "getaddrinfo", lead)
+    monkeypatch.setattr(socket, "getaddrinfo", lead)
     return asked
 
 
@@ -158,7 +160,7 @@ def resolving(monkeypatch, *addresses: str) -> list[str]:
 def test_a_public_name_that_leads_inside_is_not_connected_to(addresses, monkeypatch):
     resolving(monkeypatch, *addresses)
     monkeypatch.setattr(
-        webhooks.httpcore.SyncBackend, "connect_tcp", lambda *_facts, **_more: pytest.fail("went")
+        httpcore.SyncBackend, "connect_tcp", lambda *_facts, **_more: pytest.fail("went")
     )
     target = targets.read("https://hooks.example.com/")
     answer = webhooks.post(target, b"{}", {}, seconds=1)
@@ -169,7 +171,7 @@ def test_a_name_that_leads_nowhere_is_said_to(monkeypatch):
     def fail(*_facts: object, **_more: object) -> None:
         raise socket.gaierror
 
-    monkeypatch.setattr(targets.socket, "getaddrinfo", fail)
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
     answer = webhooks.post(targets.read("https://nowhere.example/"), b"{}", {}, seconds=1)
     assert answer.error == "name_not_resolved"
 
@@ -181,9 +183,9 @@ def test_a_name_is_resolved_once_and_the_connection_goes_to_what_was_judged(monk
 
     def connect(_backend: object, host: str, port: int, **_more: object) -> None:
         connected.append((host, port))
-        raise webhooks.httpcore.ConnectError("refused")
+        raise httpcore.ConnectError("refused")
 
-    monkeypatch.setattr(webhooks.httpcore.SyncBackend, "connect_tcp", connect)
+    monkeypatch.setattr(httpcore.SyncBackend, "connect_tcp", connect)
     answer = webhooks.post(targets.read("https://hooks.example.com/"), b"{}", {}, seconds=1)
     assert answer.error == "not_reachable"
     assert asked == ["hooks.example.com"]
@@ -220,7 +222,7 @@ def certified(tmp_path_factory):
         + certificate.public_bytes(serialization.Encoding.PEM)
     )
     receiver = Receiver()
-    server = HTTPServer(("127.0.0.1", 0), receiver.server.RequestHandlerClass)
+    server = HTTPServer(("127.0.0.1", 0), receiver.handler)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
     server.socket = context.wrap_socket(server.socket, server_side=True)
