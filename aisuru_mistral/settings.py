@@ -32,7 +32,7 @@ try:
     VIES_API_URL = ENV.vies_api_url
     STAFF_PASSWORD = ENV.staff_password
     DEFAULT_FROM_EMAIL = ENV.mail_from
-    ALLAUTH_TRUSTED_PROXY_COUNT = ENV.trusted_proxy_count
+    ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXY_COUNT = ENV.trusted_proxy_count
 except env.ConfigurationError as refusal:
     raise SystemExit(f"aisuru-mistral does not start: {refusal}") from None
 
@@ -228,7 +228,9 @@ SPECTACULAR_SETTINGS = {
         "JoinRequestStatus": "tenants.organizations.models.JoinRequestStatus",
         "KeyStatus": "tenants.keys.models.KeyStatus",
         "ModelStatus": "tenants.registry.status.ModelStatus",
-        "AdminKeyStatus": "tenants.accounting.models.AdminKeyStatus",
+        "PublicationStatus": "tenants.api.publications.STATUSES",
+        "ModelFlavour": "tenants.api.publications.FLAVOUR_NAMES",
+        "StoredSecretStatus": "tenants.accounting.models.AdminKeyStatus",
         "EventSource": "tenants.api.spend.SOURCES",
         "FigureSource": "tenants.accounting.models.FigureSource",
         "ReconciliationStatus": "tenants.accounting.models.ReconciliationStatus",
@@ -254,9 +256,11 @@ CELERY_BEAT_SCHEDULE = {
         "spend.sweep_batches": 10,
         "spend.learn_outputs": 86_400,
         "spend.prepare_partitions": 86_400,
+        "spend.forget_old_events": 86_400,
         "spend.note_key_use": 60,
         "spend.sweep_probes": 60,
         "spend.watch_models": 21_600,
+        "registry.sweep": 15,
         "accounting.sweep": 15,
         "accounting.close_months": 3_600,
         "access.sweep_idempotency": 300,

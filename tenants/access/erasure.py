@@ -43,7 +43,7 @@ def erase_organization(
         notices.forget()
         if not erasure.forget(organization):
             raise not_found()
-        shredded = shredding.shred_all() + books.forget_all()
+        shredded = shredding.shred_all() + books.forget_all() + models.forget_aisuru()
         revoked = models.retire_all() + _revoke_all()
         billing.forget()
         onboarding.forget()

@@ -5,7 +5,7 @@ permission check, strict parsing, idempotency for POST, the answer's shape and t
 none of them can be forgotten or differ from the others.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, wraps
 from typing import Any
@@ -26,6 +26,7 @@ from tenants.access.authentication import Principal, principal_of
 from tenants.access.models import TokenScope
 from tenants.access.pagination import DEFAULT_LIMIT, MAX_LIMIT
 from tenants.access.permissions import HasScopes
+from tenants.api import streaming
 from tenants.api.schema import describe
 from tenants.common import scope
 from tenants.keys import tripwire
@@ -132,12 +133,14 @@ class Reply:
         status: one of those declared.
         location: address of what was made.
         is_shaped: the content is already what the renderer takes.
+        stream: the bytes of the answer instead, as they come; each step works for itself.
     """
 
     content: Any = None
     status: int = 200
     location: str = ""
     is_shaped: bool = False
+    stream: Iterator[bytes] | None = None
 
 
 type Handler = Callable[..., Reply]
@@ -222,6 +225,10 @@ def endpoint(
                     data = _checked(takes or Nothing, request.data, partial=method == "patch")
                     data = tripwire.screen_members(data, whose=whose)
                 reply = handler(view, Call(request, principal, data, asked), **ids)
+                if reply.stream is not None:
+                    whole: Any = streaming.response(request, reply.stream, media_types[0])
+                    streamed: HttpResponse = whole
+                    return streamed
                 return _response(reply, gives[reply.status])
 
             if method != "post":

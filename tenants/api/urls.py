@@ -5,12 +5,14 @@ from django.urls.converters import StringConverter, UUIDConverter
 
 from tenants.api import (
     accounting,
+    aisuru,
     audit,
     billing,
     calls,
     catalog,
     documentation,
     erasure,
+    export,
     intake,
     invitations,
     joining,
@@ -23,6 +25,7 @@ from tenants.api import (
     onboarding,
     organizations,
     policies,
+    publications,
     quotes,
     rates,
     reconciliations,
@@ -85,6 +88,11 @@ urlpatterns = [
         f"{_ORGANIZATION}/admin-key",
         accounting.OrganizationAdminKey.as_view(),
         name="admin_key",
+    ),
+    path(
+        f"{_ORGANIZATION}/aisuru-connection",
+        aisuru.OrganizationAisuruConnection.as_view(),
+        name="aisuru_connection",
     ),
     path(
         f"{_ORGANIZATION}/reconciliations",
@@ -196,7 +204,13 @@ urlpatterns = [
         webhooks.ReplayDelivery.as_view(),
         name="replay_delivery",
     ),
+    path(
+        f"{_ORGANIZATION}/tokens/<id:token_id>/rotate",
+        tokens.RotateToken.as_view(),
+        name="rotate_token",
+    ),
     path(f"{_ORGANIZATION}/audit-events", audit.AuditEvents.as_view(), name="audit_events"),
+    path(f"{_ORGANIZATION}/export", export.Export.as_view(), name="export"),
     path(_WORKSPACE, workspaces.OneWorkspace.as_view(), name="workspace"),
     path(f"{_WORKSPACE}/archive", workspaces.ArchiveWorkspace.as_view(), name="archive_workspace"),
     path(f"{_WORKSPACE}/keys", keys.Keys.as_view(), name="keys"),
@@ -214,6 +228,8 @@ urlpatterns = [
         models.ModelCompletionConfig.as_view(),
         name="completion_config",
     ),
+    path(f"{_MODEL}/publish", publications.PublishModel.as_view(), name="publish_model"),
+    path(f"{_MODEL}/publication", publications.ModelPublication.as_view(), name="publication"),
     path(f"{_MODEL}/quote", quotes.ModelQuote.as_view(), name="quote"),
     path("catalog", catalog.Catalog.as_view(), name="catalog"),
     *(
@@ -228,6 +244,7 @@ urlpatterns = [
         )
         for address, subject, noun in _LIMITED
     ),
+    path(f"{_ORGANIZATION}/retention", policies.CallRetention.as_view(), name="retention"),
     path(f"{_ORGANIZATION}/rate-limits", rates.RateLimits.as_view(), name="rate_limits"),
     path(f"{_WORKSPACE}/traffic-policy", rates.OneTrafficPolicy.as_view(), name="traffic_policy"),
     path("spend", spend.Spend.as_view(), name="spend"),

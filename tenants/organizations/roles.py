@@ -58,6 +58,7 @@ CAPABILITIES: Mapping[str, frozenset[str]] = {
         "webhooks:read": {_ADMIN},
         "webhooks:write": {_ADMIN},
         "audit:read": {_ADMIN},
+        "organizations:export": {_ADMIN},
     }.items()
 }
 COLUMNS = (_ADMIN, _BILLING, _MEMBER, _WORKSPACE_ADMIN, _WORKSPACE_MEMBER)

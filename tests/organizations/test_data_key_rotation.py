@@ -28,6 +28,9 @@ from tenants.organizations import boxes, data_key_rotation, data_keys, erasure, 
 from tenants.organizations.data_key_rotation import Rotated, rotate
 from tenants.organizations.models import AuditEvent, DataKey
 from tenants.organizations.sealed_columns import BY_DATA_KEY
+from tenants.registry import custody as aisuru
+from tenants.registry.connections import set_connection
+from tenants.registry.models import AisuruConnection
 from tenants.vault.keyring import keyring as own_keyring
 from tests import factories
 from tests.factories import ACTOR
@@ -99,6 +102,7 @@ def kept_admin_key(organization) -> AdminKey:
 def filled(organization, workspace):
     """An organization with something in every registered column, and what opens each."""
     key = registered(workspace, PLAINS[0])
+    login = set_connection(actor=ACTOR, organization=organization, plain=Secret("a-login-token"))
     services.replace_secret(actor=ACTOR, key=key, plain=Secret(PLAINS[1]), grace_seconds=600)
     answer = kept_answer(organization)
     admin_key = kept_admin_key(organization)
@@ -123,6 +127,9 @@ def filled(organization, workspace):
         ).reveal(),
         "notices.WebhookSecret.sealed": lambda: webhooks.borrow(
             WebhookSecret.objects.get(endpoint=webhook)
+        ).reveal(),
+        "registry.AisuruConnection.sealed": lambda: aisuru.borrow(
+            AisuruConnection.objects.get(pk=login.pk)
         ).reveal(),
         "access.TenantRequest.body": answered,
     }
