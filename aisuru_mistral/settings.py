@@ -26,12 +26,13 @@ try:
     ALLOWED_HOSTS = ENV.allowed_hosts
     DEBUG = ENV.debug
     METRICS_TOKEN = ENV.metrics_token
+    WEBHOOK_LOOPBACK = ENV.webhook_loopback
     KEY_TIMING = {"recheck": ENV.key_recheck_seconds}
     LOG_LEVEL = ENV.log_level
     VIES_API_URL = ENV.vies_api_url
     STAFF_PASSWORD = ENV.staff_password
     DEFAULT_FROM_EMAIL = ENV.mail_from
-    ALLAUTH_TRUSTED_PROXY_COUNT = ENV.trusted_proxy_count
+    ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXY_COUNT = ENV.trusted_proxy_count
 except env.ConfigurationError as refusal:
     raise SystemExit(f"aisuru-mistral does not start: {refusal}") from None
 
@@ -62,6 +63,7 @@ INSTALLED_APPS = [
     "tenants.spend",
     "tenants.accounting",
     "tenants.onboarding",
+    "tenants.notices",
     "tenants.access",
     "tenants.api",
 ]
@@ -236,6 +238,7 @@ SPECTACULAR_SETTINGS = {
         "EventSource": "tenants.api.spend.SOURCES",
         "FigureSource": "tenants.accounting.models.FigureSource",
         "ReconciliationStatus": "tenants.accounting.models.ReconciliationStatus",
+        "DeliveryStatus": "tenants.notices.models.DeliveryStatus",
         "SyncStatus": "tenants.accounting.models.SyncStatus",
         "VerdictCode": "tenants.keys.models.VerdictCode",
     },
@@ -269,6 +272,8 @@ CELERY_BEAT_SCHEDULE = {
         "organizations.sweep_invitations": 60,
         "organizations.anchor_audit": 3_600,
         "billing.sweep_vat": 300,
+        "notices.sweep": 5,
+        "notices.forget_old": 86_400,
     }.items()
 }
 

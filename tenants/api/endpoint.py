@@ -26,7 +26,7 @@ from tenants.access.authentication import Principal, principal_of
 from tenants.access.models import TokenScope
 from tenants.access.pagination import DEFAULT_LIMIT, MAX_LIMIT
 from tenants.access.permissions import HasScopes
-from tenants.api import streaming
+from tenants.api import conditions, streaming
 from tenants.api.schema import describe
 from tenants.common import scope
 from tenants.keys import tripwire
@@ -36,6 +36,8 @@ from tenants.organizations.audit import Actor
 _LONGEST_NAME = 64
 _MOST_UNKNOWN = 10
 _BODIES = frozenset({"post", "put", "patch"})
+_CHANGING = frozenset({"put", "patch"})
+_OK = 200
 
 
 class In(serializers.Serializer[Any]):
@@ -229,8 +231,12 @@ def endpoint(
                     whole: Any = streaming.response(request, reply.stream, media_types[0])
                     streamed: HttpResponse = whole
                     return streamed
-                return _response(reply, gives[reply.status])
+                shape = gives[reply.status]
+                return _response(reply, shape, is_tagged=_is_tagged(view, reply, shape))
 
+            if method in _CHANGING:
+                with conditions.unchanged(request, lambda: _tag(view, request, ids)):
+                    return work()
             if method != "post":
                 return work()
             return idempotency.once(request, whose(), lambda: view.finished(work))
@@ -245,12 +251,19 @@ def endpoint(
             takes=takes,
             query=query,
             gives=gives,
-            refuses={401, 403, 404, 422, *refuses, *({400, 413, 415} if takes else ())},
+            refuses={
+                *(401, 403, 404, 422),
+                *refuses,
+                *({400, 413, 415} if takes else ()),
+                *({412} if method in _CHANGING else ()),
+            },
             example=example,
             media_types=media_types,
             is_personal=is_personal,
             is_dangerous=is_dangerous,
         )(view_method)
+        decorated.read = _reader(handler, query, gives) if method == "get" else None
+        decorated.shape = gives.get(_OK)
         decorated.scopes = frozenset(scopes)  # what HasScopes reads
         decorated.is_personal = is_personal
         decorated.is_dangerous = is_dangerous
@@ -284,10 +297,49 @@ def _owner(principal: Principal, named: Mapping[str, UUID]) -> UUID | None:
     return tenancy.locate_named(principal, named)
 
 
-def _response(reply: Reply, shape: type[Out] | None) -> HttpResponse:
-    headers = {"Location": reply.location} if reply.location else None
-    data = shape(reply.content).data if shape and not reply.is_shaped else reply.content
+def _response(reply: Reply, shape: type[Out] | None, *, is_tagged: bool) -> HttpResponse:
+    data = _shown(reply, shape)
+    headers = {"Location": reply.location} if reply.location else {}
+    if is_tagged:
+        headers["ETag"] = f'"{conditions.tag_of(data)}"'
     return Response(data, status=reply.status, headers=headers)
+
+
+def _shown(reply: Reply, shape: type[Out] | None) -> Any:
+    return shape(reply.content).data if shape and not reply.is_shaped else reply.content
+
+
+type _Read = Callable[[ApiView, Request, Mapping[str, UUID]], Any]
+
+
+def _reader(
+    handler: Handler, query: type[In] | None, gives: Mapping[int, type[Out] | None]
+) -> _Read | None:
+    """Make what reads a resource without being asked to; None for a list, which has no tag."""
+    if query is not None and issubclass(query, PageQuery):
+        return None
+
+    def read(view: ApiView, request: Request, ids: Mapping[str, UUID]) -> Any:
+        asked = _checked(query or Nothing, {})
+        reply = handler(view, Call(request, principal_of(request), asked, asked), **ids)
+        return _shown(reply, gives[reply.status])
+
+    return read
+
+
+def _tag(view: ApiView, request: Request, ids: Mapping[str, UUID]) -> str | None:
+    """Tell what tag a resource has now."""
+    read: _Read | None = getattr(getattr(view, "get", None), "read", None)
+    return conditions.tag_of(read(view, request, ids)) if read else None
+
+
+def _is_tagged(view: ApiView, reply: Reply, shape: type[Out] | None) -> bool:
+    """Tell whether an answer is what GET shows of a resource that can be changed."""
+    get: Any = getattr(view, "get", None)
+    can_change = any(hasattr(view, name) for name in _CHANGING)
+    if get is None or get.read is None or not can_change or reply.status != _OK:
+        return False
+    return shape is not None and shape is get.shape
 
 
 def _checked(shape: type[In], data: Any, *, partial: bool = False) -> dict[str, Any]:

@@ -169,7 +169,7 @@ def test_memory_stays_flat_however_much_there_is(large):
         tracemalloc.stop()
     assert rows == 8_000, "each once, over forty pages"
     assert total > 14_000_000
-    assert peak < 5_000_000
+    assert peak < 7_000_000, "half of it"
 
 
 async def test_under_asgi_chunks_are_sent_as_they_are_made(large):

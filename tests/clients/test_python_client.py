@@ -26,10 +26,18 @@ def generated(tmp_path_factory):
     """Generate the package, and give a function that imports a part of it."""
     folder = tmp_path_factory.mktemp("client")
     (folder / "config.yaml").write_text(CONFIG, encoding="utf-8")
-    command = ["-m", "openapi_python_client", "generate", "--path", SCHEMA, "--meta", "none"]
-    options = ["--config", folder / "config.yaml", "--output-path", folder / "aim_client"]
+    command: list[Any] = [
+        "-m",
+        "openapi_python_client",
+        "generate",
+        "--path",
+        SCHEMA,
+        "--meta",
+        "none",
+    ]
+    command += ["--config", folder / "config.yaml", "--output-path", folder / "aim_client"]
     made = subprocess.run(
-        [sys.executable, *command, *options], capture_output=True, text=True, check=False
+        [sys.executable, *map(str, command)], capture_output=True, text=True, check=False
     )
     assert made.returncode == 0, made.stderr
     assert "WARNING" not in made.stdout + made.stderr, "something of the schema was left out"
