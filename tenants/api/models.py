@@ -15,7 +15,7 @@ from tenants.access.models import TokenScope
 from tenants.access.pagination import Page, page
 from tenants.access.permissions import require
 from tenants.aisuru.completion_config import Flavour
-from tenants.api import fields, subjects
+from tenants.api import fields, publications, subjects
 from tenants.api.completion_config import CompletionConfigOut
 from tenants.api.endpoint import ApiView, Call, In, Out, PageQuery, Reply, endpoint, page_of
 from tenants.common import scope
@@ -24,12 +24,10 @@ from tenants.organizations.models import Organization, Workspace
 from tenants.registry import services, status
 from tenants.registry.completion import completion_config
 from tenants.registry.conditions import MAX_TEMPERATURE
-from tenants.registry.models import Purpose, RegisteredModel
+from tenants.registry.models import Publication, Purpose, RegisteredModel
 from tenants.registry.status import BlockedReason, ModelStatus
 from tenants.spend.models import Limit
 from tenants.spend.services import set_limit
-
-_FLAVOURS = {flavour.name.lower(): flavour for flavour in Flavour}
 
 
 class DefaultsIn(In):
@@ -105,7 +103,7 @@ class CompletionConfigQuery(In):
     """In which form."""
 
     flavour = fields.OneOf(
-        choices=list(_FLAVOURS),
+        choices=publications.FLAVOUR_NAMES,
         default="mistral",
         help_text="Which of AIsuru's providers the completion config is for.",
     )
@@ -145,6 +143,9 @@ class ModelOut(Out):
         choices=[one.value for one in BlockedReason], allow_null=True
     )
     blocked_detail = serializers.CharField(allow_null=True, help_text="What to do about it.")
+    publication = publications.PublicationOut(
+        source="published", help_text="How it stands in AIsuru."
+    )
     created_at = serializers.DateTimeField()
     created_by = serializers.CharField()
 
@@ -264,7 +265,10 @@ class OneModel(ApiView):
 
     @endpoint("delete_model", TokenScope.MODELS_WRITE, summary="Delete a model", gives={204: None})
     def delete(self, call: Call, model_id: UUID) -> Reply:
-        """Its tokens stop at once; what it cost stays in the reports."""
+        """Its tokens stop at once; what it cost stays in the reports.
+
+        A published one is taken away from AIsuru, too: `GET …/publication` goes on telling how.
+        """
         services.retire_model(actor=call.actor, model=_read(call, model_id))
         return Reply(None, 204)
 
@@ -310,7 +314,7 @@ class ModelCompletionConfig(ApiView):
 
 
 def _flavour(call: Call) -> Flavour:
-    return _FLAVOURS[call.query["flavour"]]
+    return publications.FLAVOURS[call.query["flavour"]]
 
 
 def _models() -> QuerySet[RegisteredModel]:
@@ -334,8 +338,13 @@ def _with_facts(rows: Iterable[RegisteredModel]) -> list[Any]:
     shown: list[Any] = list(rows)
     limits = Limit.objects.filter(subject_kind="model", subject_id__in=[row.pk for row in shown])
     amounts = dict(limits.values_list("subject_id", "monthly_spend"))
+    published = {
+        one.model_id: one
+        for one in Publication.objects.filter(model_id__in=[row.pk for row in shown])
+    }
     now = timezone.now()
     for row in shown:
+        row.published = publications.shown(published.get(row.pk), row.pk)
         reason = status.of(row, now)
         row.status = (ModelStatus.BLOCKED if reason else ModelStatus.READY).value
         row.blocked_reason = reason.value if reason else None

@@ -5,12 +5,14 @@ from django.urls.converters import StringConverter, UUIDConverter
 
 from tenants.api import (
     accounting,
+    aisuru,
     audit,
     billing,
     calls,
     catalog,
     documentation,
     erasure,
+    export,
     intake,
     invitations,
     joining,
@@ -19,9 +21,11 @@ from tenants.api import (
     me,
     members,
     models,
+    notices,
     onboarding,
     organizations,
     policies,
+    publications,
     quotes,
     rates,
     reconciliations,
@@ -29,6 +33,7 @@ from tenants.api import (
     statements,
     tokens,
     usage,
+    webhooks,
     workspaces,
 )
 from tenants.keys.models import MistralKey
@@ -60,6 +65,7 @@ register_converter(MonthConverter, "month")
 register_converter(FormConverter, "form")
 
 _ORGANIZATION = "organizations/<id:organization_id>"
+_WEBHOOK = f"{_ORGANIZATION}/webhooks/<id:webhook_id>"
 _WORKSPACE = "workspaces/<id:workspace_id>"
 _KEY = "keys/<id:key_id>"
 _MODEL = "models/<id:model_id>"
@@ -82,6 +88,11 @@ urlpatterns = [
         f"{_ORGANIZATION}/admin-key",
         accounting.OrganizationAdminKey.as_view(),
         name="admin_key",
+    ),
+    path(
+        f"{_ORGANIZATION}/aisuru-connection",
+        aisuru.OrganizationAisuruConnection.as_view(),
+        name="aisuru_connection",
     ),
     path(
         f"{_ORGANIZATION}/reconciliations",
@@ -118,6 +129,11 @@ urlpatterns = [
         "me/organizations/<id:organization_id>",
         me.LeaveOrganization.as_view(),
         name="leave_organization",
+    ),
+    path(
+        "me/organizations/<id:organization_id>/notices",
+        notices.MyNotices.as_view(),
+        name="my_notices",
     ),
     path("me/join-requests", me.MyJoinRequests.as_view(), name="my_join_requests"),
     path("me/invitations", me.MyInvitations.as_view(), name="my_invitations"),
@@ -169,7 +185,32 @@ urlpatterns = [
     path(f"{_ORGANIZATION}/workspaces", workspaces.Workspaces.as_view(), name="workspaces"),
     path(f"{_ORGANIZATION}/tokens", tokens.Tokens.as_view(), name="tokens"),
     path(f"{_ORGANIZATION}/tokens/<id:token_id>", tokens.OneToken.as_view(), name="token"),
+    path(f"{_ORGANIZATION}/webhooks", webhooks.Webhooks.as_view(), name="webhooks"),
+    path(_WEBHOOK, webhooks.OneWebhook.as_view(), name="webhook"),
+    path(
+        f"{_WEBHOOK}/secret",
+        webhooks.RotateWebhookSecret.as_view(),
+        name="rotate_webhook_secret",
+    ),
+    path(f"{_WEBHOOK}/test", webhooks.TestWebhook.as_view(), name="test_webhook"),
+    path(f"{_WEBHOOK}/deliveries", webhooks.Deliveries.as_view(), name="webhook_deliveries"),
+    path(
+        f"{_WEBHOOK}/deliveries/<id:delivery_id>",
+        webhooks.OneDelivery.as_view(),
+        name="webhook_delivery",
+    ),
+    path(
+        f"{_WEBHOOK}/deliveries/<id:delivery_id>/replay",
+        webhooks.ReplayDelivery.as_view(),
+        name="replay_delivery",
+    ),
+    path(
+        f"{_ORGANIZATION}/tokens/<id:token_id>/rotate",
+        tokens.RotateToken.as_view(),
+        name="rotate_token",
+    ),
     path(f"{_ORGANIZATION}/audit-events", audit.AuditEvents.as_view(), name="audit_events"),
+    path(f"{_ORGANIZATION}/export", export.Export.as_view(), name="export"),
     path(_WORKSPACE, workspaces.OneWorkspace.as_view(), name="workspace"),
     path(f"{_WORKSPACE}/archive", workspaces.ArchiveWorkspace.as_view(), name="archive_workspace"),
     path(f"{_WORKSPACE}/keys", keys.Keys.as_view(), name="keys"),
@@ -187,6 +228,8 @@ urlpatterns = [
         models.ModelCompletionConfig.as_view(),
         name="completion_config",
     ),
+    path(f"{_MODEL}/publish", publications.PublishModel.as_view(), name="publish_model"),
+    path(f"{_MODEL}/publication", publications.ModelPublication.as_view(), name="publication"),
     path(f"{_MODEL}/quote", quotes.ModelQuote.as_view(), name="quote"),
     path("catalog", catalog.Catalog.as_view(), name="catalog"),
     *(
@@ -201,6 +244,7 @@ urlpatterns = [
         )
         for address, subject, noun in _LIMITED
     ),
+    path(f"{_ORGANIZATION}/retention", policies.CallRetention.as_view(), name="retention"),
     path(f"{_ORGANIZATION}/rate-limits", rates.RateLimits.as_view(), name="rate_limits"),
     path(f"{_WORKSPACE}/traffic-policy", rates.OneTrafficPolicy.as_view(), name="traffic_policy"),
     path("spend", spend.Spend.as_view(), name="spend"),

@@ -20,6 +20,7 @@ from tenants.gateway.attempts import Attempts, Wanted
 from tenants.gateway.bounds import Bounds, bounds
 from tenants.gateway.breaker import Breaker
 from tenants.gateway.calls import load_opened
+from tenants.gateway.doubts import Doubts
 from tenants.gateway.elsewhere import Asked, Elsewhere
 from tenants.gateway.endpoints import ENDPOINTS, MODELS
 from tenants.gateway.failover import Alternates
@@ -177,7 +178,7 @@ def _assemble() -> _Parts:
     shelf = Shelf(is_regional=host in _REGIONAL_HOSTS)
     extra = (Modifier.REGIONAL,) if host in _REGIONAL_HOSTS else ()
     writer, lanes = Writer(limits), Lanes()
-    keeper = Keeper(lanes)
+    keeper, relay = Keeper(lanes), Relay(pool, limits, Doubts(shelf))
     shared = connect(settings.REDIS_URL) if settings.REDIS_URL else None
     breaker = Breaker(failures=limits.outages)
     pacer = Pacer(lanes, breaker, Together(shared), keeper.read_month)
@@ -186,7 +187,7 @@ def _assemble() -> _Parts:
         pictures=Pictures(limits, load_opened),
         writer=writer,
         pool=pool,
-        attempts=Attempts(writer, Relay(pool, limits), pacer, Alternates(limits.fresh), extra),
+        attempts=Attempts(writer, relay, pacer, Alternates(limits.fresh), extra),
         pacer=pacer,
         keeper=keeper,
         shelf=shelf,

@@ -161,7 +161,7 @@ async def open_call(
     currency = snapshot.organization.currency
     prices = _prices(picture, request, currency, at)
     if request.endpoint.kind in FREE:
-        prices = Prices(prices.mistral_model, currency, _NO_CHARGE)
+        prices = replace(prices, currency=currency, meters=_NO_CHARGE)
     bound = request.bound
     if bound.max_tokens is None and picture.usual_tokens is not None:
         bound = replace(bound, usual_tokens=picture.usual_tokens)

@@ -18,6 +18,7 @@ from tenants.common.problems import Problem
 from tenants.gateway import refusals
 from tenants.gateway.bounds import Bounds
 from tenants.gateway.calls import Call, settle_call
+from tenants.gateway.doubts import Doubts
 from tenants.gateway.encodings import Unpacker, plain
 from tenants.gateway.endpoints import Kind
 from tenants.gateway.refusals import Headers
@@ -85,9 +86,10 @@ class Exchange:
 class Relay:
     """Carries calls over one pool of connections."""
 
-    def __init__(self, pool: UpstreamPool, bounds: Bounds) -> None:
+    def __init__(self, pool: UpstreamPool, bounds: Bounds, doubts: Doubts) -> None:
         self._pool = pool
         self._bounds = bounds
+        self._doubts = doubts
 
     async def carry(
         self, exchange: Exchange, call: Call, headers: dict[str, str]
@@ -229,6 +231,7 @@ class Relay:
         failure = classify(answer.status, answer.headers, body, path=call.intent.endpoint)
         if call.permit is not None:
             call.permit.refused(failure, answer.headers)
+        self._doubts.hear(call, failure)
         settle_call(call, seen)
         if call.may_retry(failure):
             return failure

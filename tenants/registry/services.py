@@ -14,16 +14,16 @@ from django.db import IntegrityError
 from django.db.models.functions import Least, Now
 from django.utils.translation import gettext as _
 
-from tenants.common import scope, tokens
+from tenants.common import scope
 from tenants.common.models import new_id
 from tenants.common.problems import Conflict, Invalid
 from tenants.common.secrets import Secret
 from tenants.keys.models import MistralKey
-from tenants.organizations import audit
+from tenants.organizations import audit, outbox
 from tenants.organizations.audit import Actor
 from tenants.organizations.models import Organization, Workspace
 from tenants.organizations.refusals import workspace_archived
-from tenants.registry import choosing, conditions
+from tenants.registry import choosing, conditions, issuing, publications
 from tenants.registry.models import ModelToken, RegisteredModel, TrafficPolicy
 
 MAX_GRACE_SECONDS = 30 * 86_400
@@ -106,8 +106,21 @@ def create_model(
         model.key, model.snapshot = choice.key, choice.snapshot
         model.context_size = context_size or choice.context_length
         model.save(force_insert=True)
-        token = _issue(model)
+        _row, token = issuing.issue(model)
         _record(actor, model, "model.created")
+        outbox.announce(
+            organization_id=organization.pk,
+            workspace_id=model.workspace_id,
+            kind="model.created",
+            data={
+                "model_id": str(model.pk),
+                "name": model.name,
+                "mistral_model": model.mistral_model,
+                "key_id": str(model.key_id),
+                "external_id": model.external_id,
+                "purposes": model.purposes,
+            },
+        )
     return model, token
 
 
@@ -116,7 +129,8 @@ def update_model(
 ) -> RegisteredModel:
     """Change a model; ``key`` (None: the best) and ``mistral_model`` are checked as on creation.
 
-    Unknown names are left out; a change that changes nothing is no event.
+    Unknown names are left out; a change that changes nothing is no event. A published model is
+    changed in AIsuru too, by a worker; so where it is deleted, or gets another token.
 
     Raises:
         Invalid: as ``create_model``.
@@ -139,6 +153,7 @@ def update_model(
             _rebind(model, changes)
         model.save(update_fields={*changed, "context_size", "snapshot"})
         _record(actor, model, "model.updated", changed)
+        publications.follow(model)
     return model
 
 
@@ -149,6 +164,7 @@ def retire_model(*, actor: Actor, model: RegisteredModel) -> RegisteredModel:
         if active.update(retired_at=Now()):
             ModelToken.objects.filter(model=model, revoked_at=None).update(revoked_at=Now())
             _record(actor, model, "model.retired")
+            publications.follow(model, is_wanted=False)
         model.refresh_from_db(fields=["retired_at"])
     return model
 
@@ -173,8 +189,9 @@ def rotate_token(*, actor: Actor, model: RegisteredModel, grace_seconds: int = 0
             old.update(expires_at=Least("expires_at", ends_at))  # NULLs do not count
         else:
             old.update(revoked_at=Now())
-        token = _issue(model)
+        _row, token = issuing.issue(model)
         _record(actor, model, "model.token_rotated")
+        publications.follow(model)
     return token
 
 
@@ -221,17 +238,6 @@ def _rebind(model: RegisteredModel, changes: Mapping[str, Any]) -> None:
     )
     if too_large and "context_size" not in changes:
         model.context_size = choice.context_length
-
-
-def _issue(model: RegisteredModel) -> Secret[str]:
-    token = tokens.mint(tokens.TokenKind.MODEL)
-    ModelToken.objects.create(
-        organization_id=model.organization_id,
-        model=model,
-        digest=tokens.digest(token.reveal()),
-        hint=tokens.hint(token),
-    )
-    return token
 
 
 def _record(actor: Actor, model: RegisteredModel, verb: str, changed: Collection[str] = ()) -> None:

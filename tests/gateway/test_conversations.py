@@ -15,7 +15,6 @@ from tests.gateway.tenancy import SMALL, post
 from tests.keys.keyring import checked, registered
 from tests.registry.steps import create
 
-pytestmark = pytest.mark.xdist_group("gateway")
 CLAIMS, RESEARCHER = WELL_KNOWN_AGENTS["claims"], WELL_KNOWN_AGENTS["researcher"]
 
 

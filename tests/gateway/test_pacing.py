@@ -22,8 +22,6 @@ from tests.gateway.tenancy import ask, eventually, question
 from tests.keys.keyring import checked, name_of, registered
 from tests.mistral.far_side import answering
 
-pytestmark = pytest.mark.xdist_group("gateway")
-
 LEVELS = ("organization", "workspace", "key", "model")
 
 

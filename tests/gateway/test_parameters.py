@@ -9,7 +9,6 @@ from tests.gateway import tenancy
 from tests.gateway.tenancy import SMALL, post, question
 from tests.mistral.far_side import answering
 
-pytestmark = pytest.mark.xdist_group("gateway")
 PATH = "/v1/chat/completions"
 ANSWER = {"model": SMALL, "choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 1}}
 

@@ -13,7 +13,6 @@ from tests.gateway.tenancy import SMALL, ask, question
 from tests.keys.keyring import name_of
 from tests.mistral.far_side import reset
 
-pytestmark = pytest.mark.xdist_group("gateway")
 HEAD = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
     b"transfer-encoding: chunked\r\n\r\n"
