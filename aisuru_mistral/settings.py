@@ -26,6 +26,7 @@ try:
     ALLOWED_HOSTS = ENV.allowed_hosts
     DEBUG = ENV.debug
     METRICS_TOKEN = ENV.metrics_token
+    WEBHOOK_LOOPBACK = ENV.webhook_loopback
     KEY_TIMING = {"recheck": ENV.key_recheck_seconds}
     LOG_LEVEL = ENV.log_level
     VIES_API_URL = ENV.vies_api_url
@@ -62,6 +63,7 @@ INSTALLED_APPS = [
     "tenants.spend",
     "tenants.accounting",
     "tenants.onboarding",
+    "tenants.notices",
     "tenants.access",
     "tenants.api",
 ]
@@ -119,6 +121,17 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "no-referrer"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+
+# How often the management API may be asked: requests at once, and the seconds in which they drain.
+API_RATES = {
+    "platform": (60_000, 60),
+    "token": (1_200, 60),
+    "person": (1_200, 60),
+    "organization": (6_000, 60),
+    "intake": (60, 60),
+    "mail": (30, 60),
+    "export": (10, 3_600),
+}
 
 # ── People: who they are, how they sign in ───────────────────────────────────────────────────────
 _IS_SECURE = PUBLIC_URL.startswith("https://")
@@ -215,7 +228,11 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
-    "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "tenants.api.schema.write_nulls",
+        "tenants.api.examples.add_examples",
+    ],
     "ENUM_NAME_OVERRIDES": {
         "OrganizationStatus": "tenants.organizations.models.OrganizationStatus",
         "Role": "tenants.organizations.roles.Role",
@@ -232,6 +249,7 @@ SPECTACULAR_SETTINGS = {
         "EventSource": "tenants.api.spend.SOURCES",
         "FigureSource": "tenants.accounting.models.FigureSource",
         "ReconciliationStatus": "tenants.accounting.models.ReconciliationStatus",
+        "DeliveryStatus": "tenants.notices.models.DeliveryStatus",
         "SyncStatus": "tenants.accounting.models.SyncStatus",
         "VerdictCode": "tenants.keys.models.VerdictCode",
     },
@@ -265,6 +283,8 @@ CELERY_BEAT_SCHEDULE = {
         "organizations.sweep_invitations": 60,
         "organizations.anchor_audit": 3_600,
         "billing.sweep_vat": 300,
+        "notices.sweep": 5,
+        "notices.forget_old": 86_400,
     }.items()
 }
 

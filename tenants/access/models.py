@@ -31,6 +31,8 @@ class TokenScope(models.TextChoices):
     LIMITS_WRITE = "limits:write"
     TOKENS_READ = "tokens:read"
     TOKENS_WRITE = "tokens:write"
+    WEBHOOKS_READ = "webhooks:read"
+    WEBHOOKS_WRITE = "webhooks:write"
     AUDIT_READ = "audit:read"
     ORGANIZATIONS_EXPORT = "organizations:export"
 

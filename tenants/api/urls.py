@@ -21,6 +21,7 @@ from tenants.api import (
     me,
     members,
     models,
+    notices,
     onboarding,
     organizations,
     policies,
@@ -32,6 +33,7 @@ from tenants.api import (
     statements,
     tokens,
     usage,
+    webhooks,
     workspaces,
 )
 from tenants.keys.models import MistralKey
@@ -63,6 +65,7 @@ register_converter(MonthConverter, "month")
 register_converter(FormConverter, "form")
 
 _ORGANIZATION = "organizations/<id:organization_id>"
+_WEBHOOK = f"{_ORGANIZATION}/webhooks/<id:webhook_id>"
 _WORKSPACE = "workspaces/<id:workspace_id>"
 _KEY = "keys/<id:key_id>"
 _MODEL = "models/<id:model_id>"
@@ -127,6 +130,11 @@ urlpatterns = [
         me.LeaveOrganization.as_view(),
         name="leave_organization",
     ),
+    path(
+        "me/organizations/<id:organization_id>/notices",
+        notices.MyNotices.as_view(),
+        name="my_notices",
+    ),
     path("me/join-requests", me.MyJoinRequests.as_view(), name="my_join_requests"),
     path("me/invitations", me.MyInvitations.as_view(), name="my_invitations"),
     path(
@@ -177,6 +185,25 @@ urlpatterns = [
     path(f"{_ORGANIZATION}/workspaces", workspaces.Workspaces.as_view(), name="workspaces"),
     path(f"{_ORGANIZATION}/tokens", tokens.Tokens.as_view(), name="tokens"),
     path(f"{_ORGANIZATION}/tokens/<id:token_id>", tokens.OneToken.as_view(), name="token"),
+    path(f"{_ORGANIZATION}/webhooks", webhooks.Webhooks.as_view(), name="webhooks"),
+    path(_WEBHOOK, webhooks.OneWebhook.as_view(), name="webhook"),
+    path(
+        f"{_WEBHOOK}/secret",
+        webhooks.RotateWebhookSecret.as_view(),
+        name="rotate_webhook_secret",
+    ),
+    path(f"{_WEBHOOK}/test", webhooks.TestWebhook.as_view(), name="test_webhook"),
+    path(f"{_WEBHOOK}/deliveries", webhooks.Deliveries.as_view(), name="webhook_deliveries"),
+    path(
+        f"{_WEBHOOK}/deliveries/<id:delivery_id>",
+        webhooks.OneDelivery.as_view(),
+        name="webhook_delivery",
+    ),
+    path(
+        f"{_WEBHOOK}/deliveries/<id:delivery_id>/replay",
+        webhooks.ReplayDelivery.as_view(),
+        name="replay_delivery",
+    ),
     path(
         f"{_ORGANIZATION}/tokens/<id:token_id>/rotate",
         tokens.RotateToken.as_view(),

@@ -282,7 +282,8 @@ class Invitation(TenantRow):
     """An address that was asked to join; open until it is accepted, revoked or replaced.
 
     The link's token is derived from the row and the secret key (``invitations.token_of``), so that
-    a worker can write it into mail; only its digest is stored.
+    a worker can write it into mail; only its digest is stored. A worker that mails it has it until
+    ``held_until``.
     """
 
     email = models.EmailField(max_length=LONGEST_EMAIL)
@@ -294,6 +295,7 @@ class Invitation(TenantRow):
     digest = models.BinaryField(max_length=32, unique=True)
     expires_at = models.DateTimeField()
     mailed_at = models.DateTimeField(null=True)
+    held_until = models.DateTimeField(null=True)
     closed_as = models.CharField(max_length=8, blank=True)
     closed_at = models.DateTimeField(null=True)
 

@@ -55,6 +55,8 @@ CAPABILITIES: Mapping[str, frozenset[str]] = {
         "limits:write": {_ADMIN, _BILLING},
         "tokens:read": {_ADMIN},
         "tokens:write": {_ADMIN},
+        "webhooks:read": {_ADMIN},
+        "webhooks:write": {_ADMIN},
         "audit:read": {_ADMIN},
         "organizations:export": {_ADMIN},
     }.items()

@@ -39,6 +39,7 @@ BY_DATA_KEY: Mapping[str, Sealed] = {
         "mistral-key", "secret_version", row="key_id", workspace="key__workspace_id"
     ),
     "accounting.AdminKey.sealed": Sealed("admin-key", "secret_version"),
+    "notices.WebhookSecret.sealed": Sealed("webhook-secret", "version"),
     "registry.AisuruConnection.sealed": Sealed("aisuru-login", "secret_version"),
     # Dies in a day.
     "access.TenantRequest.body": Sealed(("idempotent-answer", "call-answer"), "data_key_version"),

@@ -20,7 +20,7 @@ from tenants.common.models import new_id
 from tenants.common.problems import Conflict, Invalid
 from tenants.common.secrets import Secret
 from tenants.keys.models import MistralKey
-from tenants.organizations import audit
+from tenants.organizations import audit, outbox
 from tenants.organizations.audit import Actor
 from tenants.organizations.models import Organization, Workspace
 from tenants.organizations.refusals import workspace_archived
@@ -110,6 +110,19 @@ def create_model(
         model.save(force_insert=True)
         _row, token = issuing.issue(model)
         _record(actor, model, "model.created")
+        outbox.announce(
+            organization_id=organization.pk,
+            workspace_id=model.workspace_id,
+            kind="model.created",
+            data={
+                "model_id": str(model.pk),
+                "name": model.name,
+                "mistral_model": model.mistral_model,
+                "key_id": str(model.key_id),
+                "external_id": model.external_id,
+                "purposes": model.purposes,
+            },
+        )
     return model, token
 
 

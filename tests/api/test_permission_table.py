@@ -31,6 +31,7 @@ ORGANIZATION = "organizations/<id:organization_id>"
 WORKSPACE = "workspaces/<id:workspace_id>"
 KEY = "keys/<id:key_id>"
 MODELS = "models/<id:model_id>"
+WEBHOOK = f"{ORGANIZATION}/webhooks/<id:webhook_id>"
 NOT_FOUND = 404
 DEAD_TOKENS = {
     None: "token_missing",
@@ -120,6 +121,8 @@ HOLDERS: dict[str, set[str]] = {
     "limits:write": {"admin", "billing"},
     "tokens:read": {"admin"},
     "tokens:write": {"admin"},
+    "webhooks:read": {"admin"},
+    "webhooks:write": {"admin"},
     "audit:read": {"admin"},
     "organizations:export": {"admin"},
 }
@@ -317,6 +320,14 @@ TABLE = [
     Row("POST", "me/organizations", (), 201, said({"name": "Mia"}), personal=True, stranger=201),
     # 409: whoever is asked about is the last administrator, and 404: a member already.
     Row("DELETE", "me/organizations/<id:organization_id>", (), 409, personal=True),
+    Row("GET", "me/organizations/<id:organization_id>/notices", (), personal=True),
+    Row(
+        "PUT",
+        "me/organizations/<id:organization_id>/notices",
+        (),
+        body=said({"muted": ["member.joined"]}),
+        personal=True,
+    ),
     Row("POST", "me/join-requests", (), 404, whose, personal=True),
     Row("POST", "me/invitations", (), 403, the_link, personal=True, stranger=403),
     Row("GET", f"{ORGANIZATION}/billing-profile", (Scope.BILLING_READ,)),
@@ -419,6 +430,22 @@ TABLE = [
         body=said({"name": "daily"}),
     ),
     Row("DELETE", f"{ORGANIZATION}/tokens/<id:token_id>", (Scope.TOKENS_WRITE,), 204),
+    Row("GET", f"{ORGANIZATION}/webhooks", (Scope.WEBHOOKS_READ,)),
+    Row(
+        "POST",
+        f"{ORGANIZATION}/webhooks",
+        (Scope.WEBHOOKS_WRITE,),
+        201,
+        said({"url": "https://example.com/others"}),
+    ),
+    Row("GET", WEBHOOK, (Scope.WEBHOOKS_READ,)),
+    Row("PATCH", WEBHOOK, (Scope.WEBHOOKS_WRITE,), body=said({"kinds": ["key.invalid"]})),
+    Row("DELETE", WEBHOOK, (Scope.WEBHOOKS_WRITE,), 204),
+    Row("POST", f"{WEBHOOK}/secret", (Scope.WEBHOOKS_WRITE,), body=said({})),
+    Row("POST", f"{WEBHOOK}/test", (Scope.WEBHOOKS_WRITE,), 202),
+    Row("GET", f"{WEBHOOK}/deliveries", (Scope.WEBHOOKS_READ,)),
+    Row("GET", f"{WEBHOOK}/deliveries/<id:delivery_id>", (Scope.WEBHOOKS_READ,)),
+    Row("POST", f"{WEBHOOK}/deliveries/<id:delivery_id>/replay", (Scope.WEBHOOKS_WRITE,), 202),
     Row("POST", f"{ORGANIZATION}/tokens/<id:token_id>/rotate", (Scope.TOKENS_WRITE,)),
     Row("GET", f"{ORGANIZATION}/audit-events", (Scope.AUDIT_READ,)),
     Row("GET", f"{ORGANIZATION}/export", (Scope.ORGANIZATIONS_EXPORT,), is_audited=True),
@@ -741,6 +768,8 @@ _POINTED_AT = (
     "invitation",
     "domain",
     "join_request",
+    "webhook",
+    "delivery",
 )
 
 

@@ -21,6 +21,8 @@ from tenants.common.months import Month
 from tenants.common.secrets import Secret
 from tenants.keys.models import KeyStatus, MistralKey, SeenModel
 from tenants.keys.services import register_key
+from tenants.notices.models import Delivery, WebhookEndpoint
+from tenants.notices.services import create_webhook, send_test
 from tenants.organizations import invitations
 from tenants.organizations.models import (
     Invitation,
@@ -57,6 +59,8 @@ class World:
     invitation: Invitation
     domain: OrganizationDomain
     join_request: JoinRequest
+    webhook: WebhookEndpoint
+    delivery: Delivery
 
     @property
     def ids(self) -> dict[str, UUID]:
@@ -72,6 +76,8 @@ class World:
             "invitation_id": self.invitation.pk,
             "domain_id": self.domain.pk,
             "join_request_id": self.join_request.pk,
+            "webhook_id": self.webhook.pk,
+            "delivery_id": self.delivery.pk,
         }
 
 
@@ -158,6 +164,10 @@ def world(organization: Organization | None = None) -> World:
         request = JoinRequest.objects.create(
             organization=organization, person=dora, email=dora.email
         )
+    webhook, _secret = create_webhook(
+        actor=ACTOR, organization=organization, url="https://example.com/webhooks"
+    )
+    delivery = send_test(actor=ACTOR, endpoint=webhook)
     return World(
         organization,
         workspace,
@@ -170,6 +180,8 @@ def world(organization: Organization | None = None) -> World:
         invitation,
         domain,
         request,
+        webhook,
+        delivery,
     )
 
 

@@ -13,9 +13,10 @@ from tenants.common import scope
 from tenants.common.models import new_id
 from tenants.common.months import Month
 from tenants.keys.models import KeyProbe, KeyReplacement, SpentEnvelope
+from tenants.notices.models import MutedKind, Notice
 from tenants.onboarding.models import Confirmation
 from tenants.organizations import outbox
-from tenants.organizations.models import ErasureCertificate, FormerTimeZone
+from tenants.organizations.models import Announcement, ErasureCertificate, FormerTimeZone
 from tenants.registry.models import ProviderResource, Publication, QuotaRecord, TrafficPolicy
 from tenants.spend import corrections
 from tenants.spend.batch_jobs import BatchJob
@@ -98,6 +99,12 @@ def populated(organization):
             organization=organization, kind="key", external_id="k", data={}, last_run=run
         )
         outbox.announce(organization_id=organization.id, kind="member.joined", data={})
+        Notice.objects.create(
+            organization=organization,
+            announcement=Announcement.objects.get(kind="member.joined"),
+            member=hers.member,
+        )
+        MutedKind.objects.create(organization=organization, member=hers.member, kind="alias.moved")
         ProviderResource.objects.create(
             organization=organization,
             workspace=hers.workspace,

@@ -21,6 +21,9 @@ from tenants.common.models import new_id
 from tenants.common.secrets import Secret
 from tenants.keys import custody, replacing, services
 from tenants.keys.models import KeyReplacement, MistralKey
+from tenants.notices import custody as webhooks
+from tenants.notices.models import WebhookSecret
+from tenants.notices.services import create_webhook
 from tenants.organizations import boxes, data_key_rotation, data_keys, erasure, tasks
 from tenants.organizations.data_key_rotation import Rotated, rotate
 from tenants.organizations.models import AuditEvent, DataKey
@@ -103,6 +106,9 @@ def filled(organization, workspace):
     services.replace_secret(actor=ACTOR, key=key, plain=Secret(PLAINS[1]), grace_seconds=600)
     answer = kept_answer(organization)
     admin_key = kept_admin_key(organization)
+    webhook, _secret = create_webhook(
+        actor=ACTOR, organization=organization, url="https://example.com/"
+    )
 
     def waiting() -> str:
         return custody.borrow_waiting(key, KeyReplacement.objects.get(key=key)).reveal()
@@ -118,6 +124,9 @@ def filled(organization, workspace):
         "keys.KeyReplacement.sealed": waiting,
         "accounting.AdminKey.sealed": lambda: accounting.borrow(
             AdminKey.objects.get(pk=admin_key.pk)
+        ).reveal(),
+        "notices.WebhookSecret.sealed": lambda: webhooks.borrow(
+            WebhookSecret.objects.get(endpoint=webhook)
         ).reveal(),
         "registry.AisuruConnection.sealed": lambda: aisuru.borrow(
             AisuruConnection.objects.get(pk=login.pk)
