@@ -6,6 +6,7 @@ its digest is kept.
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -25,6 +26,7 @@ from tenants.organizations.models import Organization, Workspace
 from tenants.organizations.refusals import workspace_archived
 from tenants.registry import choosing, conditions, issuing, publications
 from tenants.registry.models import ModelToken, RegisteredModel, TrafficPolicy
+from tenants.registry.quotas import Policy
 
 MAX_GRACE_SECONDS = 30 * 86_400
 _BOUND = frozenset({"key", "mistral_model"})
@@ -288,22 +290,16 @@ def set_traffic_policy(
     actor: Actor,
     organization: Organization,
     workspace: Workspace,
-    failover: bool,
-    capacity_retries: int,
-    longest_wait: int,
+    policy: Policy,
 ) -> TrafficPolicy:
-    """Set how a workspace's calls are treated when Mistral does not take them at once.
+    """Set how a workspace's calls are treated where there is a choice.
 
     The gateway follows within a second.
 
     Raises:
         Conflict: ``workspace_archived``.
     """
-    wanted = {
-        "failover": failover,
-        "capacity_retries": capacity_retries,
-        "longest_wait": longest_wait,
-    }
+    wanted = asdict(policy)
     with scope.tenant(organization.pk):
         # Two at once follow each other.
         locked = Workspace.objects.select_for_update(no_key=True).get(pk=workspace.pk)
