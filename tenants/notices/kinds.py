@@ -82,6 +82,8 @@ KINDS: Mapping[str, Kind] = {
         _("The name of a Mistral model leads to another version."),
         Audience("models:write", "models:write"),
     ),
+    "model.publication_drifted": Kind(_("A published model was changed or deleted in AIsuru.")),
+    "model.publication_failed": Kind(_("A model could not be published in AIsuru.")),
     "spend.threshold_reached": Kind(_("Spend passed a threshold of a limit."), MONEY),
     "spend.limit_reached": Kind(_("Spend reached a limit."), MONEY, is_mutable=False),
     "member.joined": Kind(_("Somebody became a member."), PEOPLE),
