@@ -302,6 +302,14 @@ class Environment:
         return self._flag("DEBUG", default=False)
 
     @cached_property
+    def webhook_loopback(self) -> bool:
+        """Webhooks may go to this very machine, over http too (``WEBHOOK_LOOPBACK``).
+
+        For trying things out; by default only where ``DEBUG`` is on.
+        """
+        return self._flag("WEBHOOK_LOOPBACK", default=self.debug)
+
+    @cached_property
     def port(self) -> int:
         """TCP port of the web process (``PORT``)."""
         return self._integer("PORT", 8000, 1, 65535)

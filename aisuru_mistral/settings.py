@@ -17,6 +17,7 @@ try:
     )
     VAULT = ENV.vault
     DATA_KEY_DAYS = ENV.data_key_days
+    AUDIT_ANCHORS = ENV.data_dir / "audit-anchors.jsonl"
     DATABASE_URL = ENV.database_url
     BROKER_URL = ENV.celery_broker_url
     MISTRAL_API_URL = ENV.mistral_api_url
@@ -27,12 +28,13 @@ try:
     ALLOWED_HOSTS = ENV.allowed_hosts
     DEBUG = ENV.debug
     METRICS_TOKEN = ENV.metrics_token
+    WEBHOOK_LOOPBACK = ENV.webhook_loopback
     KEY_TIMING = {"recheck": ENV.key_recheck_seconds}
     LOG_LEVEL = ENV.log_level
     VIES_API_URL = ENV.vies_api_url
     STAFF_PASSWORD = ENV.staff_password
     DEFAULT_FROM_EMAIL = ENV.mail_from
-    ALLAUTH_TRUSTED_PROXY_COUNT = ENV.trusted_proxy_count
+    ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXY_COUNT = ENV.trusted_proxy_count
 except env.ConfigurationError as refusal:
     raise SystemExit(f"aisuru-mistral does not start: {refusal}") from None
 
@@ -42,6 +44,9 @@ ASGI_APPLICATION = "aisuru_mistral.asgi.application"
 
 INSTALLED_APPS = [
     "aisuru_mistral.apps.ShellConfig",
+    # The support desk: unfold's pages go before the admin's; nothing is registered by itself.
+    "unfold.apps.BasicAppConfig",
+    "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.contenttypes",
     "django.contrib.auth",
     "django.contrib.sessions",
@@ -65,9 +70,12 @@ INSTALLED_APPS = [
     "tenants.spend",
     "tenants.accounting",
     "tenants.onboarding",
+    "tenants.assistance",
+    "tenants.notices",
     "tenants.access",
     "tenants.api",
     "tenants.console",
+    "tenants.support",
 ]
 
 MIDDLEWARE = [
@@ -95,6 +103,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.messages.context_processors.messages",
                 "tenants.console.chrome.looks",
+                "django.contrib.auth.context_processors.auth",
             ]
         },
     }
@@ -152,6 +161,17 @@ SECURE_CSP = {
     "form-action": [CSP.SELF],
     "base-uri": [CSP.NONE],
     "frame-ancestors": [CSP.NONE],
+}
+
+# How often the management API may be asked: requests at once, and the seconds in which they drain.
+API_RATES = {
+    "platform": (60_000, 60),
+    "token": (1_200, 60),
+    "person": (1_200, 60),
+    "organization": (6_000, 60),
+    "intake": (60, 60),
+    "mail": (30, 60),
+    "export": (10, 3_600),
 }
 
 # ── People: who they are, how they sign in ───────────────────────────────────────────────────────
@@ -254,7 +274,11 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
-    "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "tenants.api.schema.write_nulls",
+        "tenants.api.examples.add_examples",
+    ],
     "ENUM_NAME_OVERRIDES": {
         "OrganizationStatus": "tenants.organizations.models.OrganizationStatus",
         "Role": "tenants.organizations.roles.Role",
@@ -265,13 +289,26 @@ SPECTACULAR_SETTINGS = {
         "JoinRequestStatus": "tenants.organizations.models.JoinRequestStatus",
         "KeyStatus": "tenants.keys.models.KeyStatus",
         "ModelStatus": "tenants.registry.status.ModelStatus",
-        "AdminKeyStatus": "tenants.accounting.models.AdminKeyStatus",
+        "PublicationStatus": "tenants.api.publications.STATUSES",
+        "ModelFlavour": "tenants.api.publications.FLAVOUR_NAMES",
+        "StoredSecretStatus": "tenants.accounting.models.AdminKeyStatus",
         "EventSource": "tenants.api.spend.SOURCES",
         "FigureSource": "tenants.accounting.models.FigureSource",
         "ReconciliationStatus": "tenants.accounting.models.ReconciliationStatus",
+        "DeliveryStatus": "tenants.notices.models.DeliveryStatus",
         "SyncStatus": "tenants.accounting.models.SyncStatus",
         "VerdictCode": "tenants.keys.models.VerdictCode",
     },
+}
+
+# ── The support desk ─────────────────────────────────────────────────────────────────────────────
+UNFOLD = {
+    "SITE_TITLE": "AIsuru · Mistral",
+    "SITE_HEADER": "AIsuru · Mistral",
+    "SITE_SYMBOL": "support_agent",
+    "SITE_URL": "",
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
 }
 
 # ── Work in the background ───────────────────────────────────────────────────────────────────────
@@ -290,15 +327,20 @@ CELERY_BEAT_SCHEDULE = {
         "spend.sweep_batches": 10,
         "spend.learn_outputs": 86_400,
         "spend.prepare_partitions": 86_400,
+        "spend.forget_old_events": 86_400,
         "spend.note_key_use": 60,
         "spend.sweep_probes": 60,
         "spend.watch_models": 21_600,
+        "registry.sweep": 15,
         "accounting.sweep": 15,
         "accounting.close_months": 3_600,
         "access.sweep_idempotency": 300,
         "access.sweep_sessions": 86_400,
         "organizations.sweep_invitations": 60,
+        "organizations.anchor_audit": 3_600,
         "billing.sweep_vat": 300,
+        "notices.sweep": 5,
+        "notices.forget_old": 86_400,
     }.items()
 }
 

@@ -9,6 +9,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("tenants.console.account_urls")),
     path("api/v1/", include("tenants.api.urls")),
     path("_allauth/browser/v1/", include("tenants.access.account_urls")),
+    path("admin/", include("tenants.support.urls")),
     path("health/live", health.live, name="live"),
     path("health/ready", health.ready, name="ready"),
     path("metrics", health.metrics, name="metrics"),

@@ -14,6 +14,7 @@ os.environ.setdefault("DATABASE_URL", "postgresql://nobody@127.0.0.1:9/none")
 os.environ.setdefault("PUBLIC_URL", "http://gateway.test")
 os.environ.setdefault("LOG_LEVEL", "WARNING")
 os.environ["VIES_API_URL"] = "http://127.0.0.1:9"  # nobody answers there
+os.environ["AISURU_API_URL"] = "http://127.0.0.1:9/api/v2"  # nor there
 os.environ["EMAIL_URL"] = "consolemail://"
 
 from aisuru_mistral.settings import *  # noqa: E402, F403 - the environment comes first

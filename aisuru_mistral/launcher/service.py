@@ -39,7 +39,7 @@ _START_PATIENCE = 90.0
 _RECHECK_IN_DEMO = "10"  # seconds: the simulator knows its keys at once
 _CHECKED_BEFORE_ANYTHING = (
     *("port", "public_url", "allowed_hosts", "mistral_api_url", "debug", "log_level"),
-    "web_concurrency",
+    *("web_concurrency", "aisuru_api_url"),
 )
 _CHECKED_BEFORE_PARTS = (
     *_CHECKED_BEFORE_ANYTHING,
@@ -192,6 +192,9 @@ class Service:
             port_of_simulator = ports.remembered_port(self._data_dir / "simulator-port")
             run["MISTRAL_API_URL"] = f"http://{ports.HOST}:{port_of_simulator}"
             self._variables["MISTRAL_API_URL"] = run["MISTRAL_API_URL"]
+            # A stand-in of AIsuru's backend listens there, too.
+            run["AISURU_API_URL"] = f"{run['MISTRAL_API_URL']}/api/v2"
+            self._variables["AISURU_API_URL"] = run["AISURU_API_URL"]
             run["KEY_RECHECK_SECONDS"] = _RECHECK_IN_DEMO
         path = self._data_dir / private_files.RUN_FILE
         private_files.write_private(path, private_files.env_lines(run))

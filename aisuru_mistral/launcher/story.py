@@ -1,4 +1,4 @@
-"""The story of `make demo`: the main job from first key to first metered chat, over real HTTP.
+"""The story of `make demo`: from the first key over AIsuru to the first metered chat, by HTTP.
 
 Everything printed was just answered by the running service; an answer that is not the expected one
 ends the story with what came instead. Runs again on the same data under fresh names.
@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 
 from aisuru_mistral import env
+from aisuru_mistral.simulator.aisuru import WELL_KNOWN_LOGINS
 from aisuru_mistral.simulator.keys import WELL_KNOWN
 
 PATIENCE = 60.0
@@ -152,6 +153,39 @@ class Story:
         for line in json.dumps(model["completion_config"], indent=2).splitlines():
             self.note(f"  {line}")
 
+    def publish(self, organization: Json, model: Json, aisuru_url: str) -> str:
+        """Publish a model in AIsuru, and give the token that AIsuru has got with it.
+
+        The stand-in of AIsuru tells it to the owner of the configuration.
+        """
+        login = WELL_KNOWN_LOGINS[0]
+        body = {"userName": login.name, "password": login.password, "tenant": login.tenant}
+        token = self._ask_aisuru("POST", aisuru_url, "PwlLogin", body=body)["token"]
+        body = {"login_token": token, "tenant": login.tenant}
+        path = f"/organizations/{organization['id']}/aisuru-connection"
+        self.ask("PUT", path, expect=200, body=body)
+        self.ask("POST", f"/models/{model['id']}/publish", expect=202, body={})
+        path = f"/models/{model['id']}/publication"
+        found = self.wait_for(path, lambda row: row["status"] != "pending", "published")
+        if found["status"] != "published":
+            raise Unexpected(f"the model is {found['status']}: {found['failure']}")
+        config_id = found["completion_config_id"]
+        config = self._ask_aisuru("GET", aisuru_url, "CompletionConfig", token, config_id)["config"]
+        self.note(f"AIsuru has “{config['configName']}”: {config['model']} at {config['endPoint']}")
+        return str(config["apiKey"])
+
+    def _ask_aisuru(
+        self, method: str, url: str, noun: str, *rest: str, body: Json | None = None
+    ) -> Json:
+        with httpx.Client(timeout=30, trust_env=False) as client:
+            answer = client.request(method, "/".join([url, noun, *rest]), json=body)
+        shown = "/".join([noun, *(["{login token}"] if rest else []), *rest[1:]])
+        print(f"   {method} /api/v2/{shown} → {answer.status_code} (AIsuru)", flush=True)
+        found = dict(answer.json())
+        if found["resultCode"]:
+            raise Unexpected(f"AIsuru: {found['resultMessage']}")
+        return found
+
     def chat(self, token: str) -> None:
         """Stream a chat through the gateway with the model token."""
         body = {"messages": [{"role": "user", "content": QUESTION}], "stream": True}
@@ -220,7 +254,7 @@ class Story:
         self.note(f"monthly limit: {found['monthly_spend']}")
 
 
-def play(address: str, token: str) -> None:
+def play(address: str, token: str, aisuru_url: str) -> None:
     """Tell the whole story, then leave two tenants to continue with."""
     story = Story(address, token)
     when = time.strftime("%H:%M:%S")
@@ -232,8 +266,10 @@ def play(address: str, token: str) -> None:
     story.chapter("AIsuru creates a model: the Mistral key stays here, AIsuru gets a model token")
     model = story.create_model(organization, key, f"Assistente {when}")
     story.show_config(model)
-    story.chapter("A chat streams through the gateway with the model token")
-    story.chat(model["token"])
+    story.chapter("The model is published in AIsuru, which gets a token of its own")
+    aisurus_token = story.publish(organization, model, aisuru_url)
+    story.chapter("AIsuru streams a chat through the gateway with the token that it got")
+    story.chat(aisurus_token)
     story.chapter("The month's spend shows its exact cost")
     story.spend(organization["id"])
     story.chapter("A key that Mistral does not know gets a clear verdict")
@@ -289,7 +325,9 @@ def _platform_token() -> str:
 def main() -> int:
     """Play the story against the service that this DATA_DIR runs; return the exit code."""
     try:
-        play(f"http://127.0.0.1:{env.load().port}", _platform_token())
+        settings = env.load()
+        aisuru_url = settings.aisuru_api_url or ""
+        play(f"http://127.0.0.1:{settings.port}", _platform_token(), aisuru_url)
     except (Unexpected, httpx.HTTPError, KeyError, ValueError) as surprise:
         print(f"\n   The story ends here: {type(surprise).__name__}: {surprise}", flush=True)
         print("   The service keeps running; its logs are in DATA_DIR/log.", flush=True)

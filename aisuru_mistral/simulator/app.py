@@ -15,7 +15,7 @@ import orjson
 import uuid_utils
 
 from aisuru_mistral.simulator import directives as dictated
-from aisuru_mistral.simulator.endpoints import ROUTES
+from aisuru_mistral.simulator.endpoints import ROUTES, aisuru
 from aisuru_mistral.simulator.errors import REFUSALS, Refusal
 from aisuru_mistral.simulator.faults import reset_connection
 from aisuru_mistral.simulator.keys import Key
@@ -113,7 +113,8 @@ class Simulator:
     def _recorded(
         self, exchange: Exchange, bearer: str | None, api_key: str | None
     ) -> RecordedRequest:
-        if exchange.path.startswith(CONTROL):
+        # AIsuru's addresses hold a login token; the stand-in remembers them without it.
+        if exchange.path.startswith(CONTROL) or exchange.path.startswith(aisuru.PREFIX):
             return RecordedRequest(0, time.time(), exchange.method, exchange.path, "none")
         if bearer is not None:
             auth = "bearer" if api_key is None else "both"
@@ -128,6 +129,8 @@ class Simulator:
     ) -> Reply | StreamReply:
         if exchange.method != "GET":
             call.raw = await exchange.read_body()
+        if exchange.path.startswith(aisuru.PREFIX):
+            return aisuru.serve(call, exchange.method, exchange.path)
         route, call.tail = self._routes.find(exchange.method, exchange.path)
         if route is None:
             if self._routes.knows(exchange.path):

@@ -16,6 +16,7 @@ from decimal import Decimal
 from typing import Any
 
 from aisuru_mistral.simulator.admin import AdminFacts
+from aisuru_mistral.simulator.aisuru import AisuruBackend
 from aisuru_mistral.simulator.batches import BatchJob
 from aisuru_mistral.simulator.catalogue import Catalogue
 from aisuru_mistral.simulator.conversations import Conversation
@@ -78,6 +79,7 @@ class SimulatorState:
         files, batches, conversations: what keys have made, by workspace.
         background: batch jobs at work.
         admin: what the Admin API tells beside the bill.
+        aisuru: the stand-in of AIsuru's backend.
         batch_seconds: how long a batch job takes (0.2) unless its request dictates it.
         rate_limit_headers_on_streams: off, as in Mistral's recorded answers.
         clock: monotonic seconds; tests may replace it.
@@ -96,6 +98,7 @@ class SimulatorState:
         self.background: set[asyncio.Task[None]] = set()
         self.directives = NOTHING
         self.admin = AdminFacts()
+        self.aisuru = AisuruBackend()
         self.batch_seconds = BATCH_SECONDS
         self.rate_limit_headers_on_streams = False
         self._keys: dict[str, Key] = {}
@@ -247,6 +250,7 @@ class SimulatorState:
         self.catalogue.reset()
         self.directives = NOTHING
         self.admin = AdminFacts()
+        self.aisuru = AisuruBackend()
         self.batch_seconds = BATCH_SECONDS
         self.rate_limit_headers_on_streams = False
         for key in REGISTER.keys:

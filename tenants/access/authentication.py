@@ -7,7 +7,7 @@ import structlog
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
-from tenants.access import tokens
+from tenants.access import addresses, tokens
 from tenants.access.errors import not_found
 from tenants.access.models import OrganizationToken
 from tenants.access.requests import request_id
@@ -83,9 +83,12 @@ class TokenAuthentication(BaseAuthentication):
 
         Raises:
             Unauthenticated: always when there is no live token; nobody is anonymous here.
+            Forbidden: ``address_not_allowed``.
         """
         header = request.headers.get("Authorization")
         token = tokens.find(*tokens.read(header))
+        tokens.require_address(token, addresses.address_of(request))
+        tokens.note_use(token)
         owner = token.organization_id if isinstance(token, OrganizationToken) else None
         principal = Principal(
             kind="organization" if owner else "platform",

@@ -10,6 +10,7 @@ from tenants.billing import erasure as billing
 from tenants.common import scope
 from tenants.common.problems import Invalid
 from tenants.keys import shredding
+from tenants.notices import erasure as notices
 from tenants.onboarding import erasure as onboarding
 from tenants.organizations import audit, erasure
 from tenants.organizations.audit import Actor
@@ -39,9 +40,10 @@ def erase_organization(
         raise Invalid.field("/confirm", "confirmation_mismatch", detail)
     with scope.tenant(organization.pk):
         destroyed = erasure.destroy_data_keys(organization)
+        notices.forget()
         if not erasure.forget(organization):
             raise not_found()
-        shredded = shredding.shred_all() + books.forget_all()
+        shredded = shredding.shred_all() + books.forget_all() + models.forget_aisuru()
         revoked = models.retire_all() + _revoke_all()
         billing.forget()
         onboarding.forget()

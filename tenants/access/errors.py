@@ -51,6 +51,7 @@ _TITLES: dict[int, Promise] = {
     405: gettext_lazy("Method not allowed"),
     406: gettext_lazy("Not acceptable"),
     409: gettext_lazy("Conflict"),
+    412: gettext_lazy("Changed meanwhile"),
     413: gettext_lazy("Content too large"),
     415: gettext_lazy("Unsupported media type"),
     422: gettext_lazy("Invalid request"),

@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, NoReturn
 from uuid import UUID
 
@@ -31,7 +31,7 @@ from rest_framework.request import Request
 from tenants.access.authentication import Principal, principal_of
 from tenants.access.models import PlatformRequest, TenantRequest
 from tenants.common import scope
-from tenants.common.models import new_id
+from tenants.common.models import least_id, new_id
 from tenants.common.problems import Conflict, Invalid, Unavailable
 from tenants.common.secrets import Secret
 from tenants.organizations import data_keys
@@ -207,17 +207,12 @@ def _take_over(rows: Any, row: _Row, fresh: _Row, **more: Any) -> None:
 
 
 def _was_done(row: _Row) -> bool:
-    since = _floor(row.created_at - _SKEW)
+    since = least_id(row.created_at, shift=-_SKEW)
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT access_was_done(%s, %s, %s)", [str(row.token_id), row.request_id, since]
         )
         return bool(cursor.fetchone()[0])
-
-
-def _floor(instant: datetime) -> UUID:
-    """Make the least UUIDv7 of an instant's millisecond."""
-    return UUID(int=int(instant.timestamp() * 1000) << 80)
 
 
 def _replay(shelf: _Shelf, row: _Row) -> HttpResponse:

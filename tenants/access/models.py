@@ -31,15 +31,28 @@ class TokenScope(models.TextChoices):
     LIMITS_WRITE = "limits:write"
     TOKENS_READ = "tokens:read"
     TOKENS_WRITE = "tokens:write"
+    WEBHOOKS_READ = "webhooks:read"
+    WEBHOOKS_WRITE = "webhooks:write"
+    AUDIT_READ = "audit:read"
+    ORGANIZATIONS_EXPORT = "organizations:export"
 
 
 class TokenRow(models.Model):
-    """What every API token keeps: never the token, only its digest."""
+    """What every API token keeps: never the token, only its digest.
+
+    After a rotation ``former_digest`` is that of the token before, which works until
+    ``former_ends_at``. ``allowed_networks``: where it may be used from, as CIDR; empty: anywhere.
+    ``last_used_at`` is minutes late (``tokens.note_use``).
+    """
 
     name = models.CharField(max_length=120)
     digest = models.BinaryField(max_length=32, unique=True)
+    former_digest = models.BinaryField(max_length=32, unique=True, null=True)
+    former_ends_at = models.DateTimeField(null=True)
     hint = models.CharField(max_length=24)
     scopes = ArrayField(models.CharField(max_length=32), default=list)
+    allowed_networks = ArrayField(models.CharField(max_length=43), default=list)
+    last_used_at = models.DateTimeField(null=True)
     created_by = models.CharField(max_length=254)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)

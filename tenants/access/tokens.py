@@ -4,25 +4,36 @@ Unauthenticated
 ├── token_missing      no Authorization header
 ├── token_malformed    not ``Bearer`` and a token of ours, or one for another door
 ├── token_unknown      well-formed, but never issued
-├── token_revoked      its owner took it back
+├── token_revoked      its owner took it back, or replaced it and the grace is over
 └── token_expired      its time is over
+Forbidden
+└── address_not_allowed  sent from a network that the token is not for
 """
 
 import hmac
+from contextlib import nullcontext
+from datetime import datetime, timedelta
+from typing import Any
 
-from django.db import connection
+import structlog
+from django.db import DatabaseError, connection
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from tenants.access.addresses import Address, is_within
 from tenants.access.models import OrganizationToken, PlatformToken
 from tenants.common import scope
-from tenants.common.problems import Unauthenticated
+from tenants.common.problems import Forbidden, Unauthenticated
 from tenants.common.tokens import TokenKind, digest, kind_of
 
 type ApiToken = PlatformToken | OrganizationToken
 
+USES_NOTED = timedelta(minutes=5)
 _SCHEME = "bearer"
 _LONGEST_HEADER = 128
+
+log = structlog.get_logger(__name__)
 
 
 def read(header: str | None) -> tuple[TokenKind, str]:
@@ -53,17 +64,52 @@ def find(kind: TokenKind, token: str) -> ApiToken:
     """
     wanted = digest(token)
     row = _platform(wanted) if kind is TokenKind.PLATFORM else _organization(wanted)
-    if row is None or not hmac.compare_digest(bytes(row.digest), wanted):
+    now = timezone.now()
+    if row is None:
         raise Unauthenticated("token_unknown", _("This token is not known here."))
-    if row.revoked_at is not None:
+    if row.revoked_at is not None or not _opens(row, wanted, now):
         raise Unauthenticated("token_revoked", _("This token was revoked. Use another one."))
-    if row.is_expired(timezone.now()):
+    if row.is_expired(now):
         raise Unauthenticated("token_expired", _("This token has expired. Use another one."))
     return row
 
 
+def require_address(token: ApiToken, address: Address | None) -> None:
+    """Refuse a token that is not for the network it is sent from.
+
+    Raises:
+        Forbidden: ``address_not_allowed``.
+    """
+    if token.allowed_networks and not is_within(address, token.allowed_networks):
+        detail = _("This token may not be used from this address. Ask its owner to allow it.")
+        raise Forbidden("address_not_allowed", detail)
+
+
+def note_use(token: ApiToken) -> None:
+    """Remember that a token was used, at most once in five minutes; nothing depends on it."""
+    now = timezone.now()
+    if token.last_used_at is not None and token.last_used_at > now - USES_NOTED:
+        return
+    rows: Any = type(token).objects.filter(pk=token.pk)
+    unnoted = rows.filter(Q(last_used_at=None) | Q(last_used_at__lt=now - USES_NOTED))
+    owner = token.organization_id if isinstance(token, OrganizationToken) else None
+    try:
+        with scope.tenant(owner) if owner else nullcontext():
+            unnoted.update(last_used_at=now)
+    except DatabaseError as error:
+        log.warning("token_use_not_noted", error=type(error).__name__)
+
+
+def _opens(row: ApiToken, wanted: bytes, now: datetime) -> bool:
+    if hmac.compare_digest(bytes(row.digest), wanted):
+        return True
+    former = bytes(row.former_digest or b"")
+    is_former = hmac.compare_digest(former, wanted)
+    return is_former and row.former_ends_at is not None and row.former_ends_at > now
+
+
 def _platform(wanted: bytes) -> PlatformToken | None:
-    return PlatformToken.objects.filter(digest=wanted).first()
+    return PlatformToken.objects.filter(Q(digest=wanted) | Q(former_digest=wanted)).first()
 
 
 def _organization(wanted: bytes) -> OrganizationToken | None:
@@ -73,4 +119,5 @@ def _organization(wanted: bytes) -> OrganizationToken | None:
     if organization_id is None:
         return None
     with scope.tenant(organization_id):
-        return OrganizationToken.objects.filter(digest=wanted).first()
+        own = Q(digest=wanted) | Q(former_digest=wanted)
+        return OrganizationToken.objects.filter(own).first()

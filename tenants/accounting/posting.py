@@ -4,21 +4,21 @@ A correction stands at the last instant that belongs to the month on both sides,
 again finds both sides equal. One that names no workspace is booked on the default one.
 """
 
-import hashlib
-import json
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
+from django.utils.translation import gettext as _
 
 from tenants.accounting import books, reconciling
 from tenants.accounting.books import Books
 from tenants.accounting.models import Reconciliation
-from tenants.common.money import plain
-from tenants.organizations.models import Workspace
+from tenants.organizations.audit import Actor
+from tenants.organizations.models import Organization, Workspace
+from tenants.spend.calls import Category
+from tenants.spend.corrections import Difference, post_corrections
 from tenants.spend.pricing import Meter
 
 _MOST = 2**31 - 1
@@ -34,36 +34,44 @@ _COLUMNS: Mapping[str, tuple[Meter, ...]] = {
 }
 
 
-def post(row: Reconciliation, chosen: Collection[int] | None, ours: Books) -> list[UUID]:
-    """Post the chosen lines (all, without a choice) inside the scope; returns the events' ids."""
+def post(
+    actor: Actor,
+    organization: Organization,
+    row: Reconciliation,
+    chosen: Collection[int] | None,
+    ours: Books,
+) -> list[UUID]:
+    """Post the chosen lines (all, without a choice) inside the scope; returns the events' ids.
+
+    Raises:
+        Invalid: as ``post_corrections`` does.
+    """
     at = instant(row)
     default: UUID = Workspace.objects.values_list("pk", flat=True).get(is_default=True)
-    corrections: list[dict[str, Any]] = []
+    differences: dict[str, Difference] = {}
     for line in row.lines:
         if line["difference"] is None or not Decimal(line["difference"]):
             continue
         if chosen is not None and line["line"] not in chosen:
             continue
-        quantities = _quantities(line["quantities"])
         for share, (workspace_id, amount) in enumerate(_shares(line, ours, default)):
-            corrections.append(
-                {
-                    "id": str(_id(row, f"{line['line']} {share}", at)),
-                    "workspace_id": str(workspace_id),
-                    "occurred_at": at.isoformat(),
-                    "period": row.period.isoformat(),
-                    "category": line["category"],
-                    "model": line["mistral_model"],
-                    "cost": plain(amount),
-                    "message_id": f"reconciliation:{row.pk}",
-                    **(quantities if share == 0 else dict.fromkeys(_COLUMNS, 0)),
-                }
+            differences[f"reconciliation:{row.pk}:{line['line']}:{share}"] = Difference(
+                workspace_id=workspace_id,
+                category=Category(line["category"]),
+                mistral_model=line["mistral_model"],
+                amount=amount,
+                quantities=_quantities(line["quantities"]) if share == 0 else {},
+                at=at,
+                message_id=f"reconciliation:{row.pk}",
             )
-    if not corrections:
-        return []
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT accounting_post(%s)", [json.dumps(corrections)])
-        return [found for (found,) in cursor.fetchall()]
+    posted = post_corrections(
+        actor=actor,
+        organization=organization,
+        month=reconciling.month_of(row),
+        differences=differences,
+        reason=_("Reconciliation of the month"),
+    )
+    return [correction.event_id for correction in posted]
 
 
 def _shares(line: Mapping[str, Any], ours: Books, default: UUID) -> list[tuple[UUID, Decimal]]:
@@ -101,15 +109,6 @@ def instant(row: Reconciliation) -> datetime:
     month = reconciling.month_of(row)
     _starts_at, ends_at = books.utc_month(month)
     return min(month.ends_at, ends_at) - timedelta(seconds=1)
-
-
-def _id(row: Reconciliation, share: str, at: datetime) -> UUID:
-    """Make a UUIDv7 of that instant which the same line always gets."""
-    digest = hashlib.sha256(f"{row.pk} {share}".encode()).digest()
-    rest = int.from_bytes(digest[:10])
-    milliseconds = int(at.timestamp() * 1000)
-    low = rest & ((1 << 62) - 1)
-    return UUID(int=milliseconds << 80 | 7 << 76 | (rest >> 62 & 0xFFF) << 64 | 2 << 62 | low)
 
 
 def _quantities(told: Mapping[str, Any]) -> dict[str, int]:

@@ -5,11 +5,12 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from tenants.accounting import books, posting, reconciling, tasks
+from tenants.accounting import books, consuming, posting, reconciling, tasks
 from tenants.accounting.models import (
     AdminKey,
     FigureSource,
@@ -19,11 +20,13 @@ from tenants.accounting.models import (
 from tenants.accounting.services import admin_key_missing
 from tenants.common import scope
 from tenants.common.months import Month
-from tenants.common.problems import Conflict, Invalid
+from tenants.common.problems import Conflict, Invalid, Unavailable
 from tenants.common.queue import enqueue_on_commit
 from tenants.organizations import audit
 from tenants.organizations.audit import Actor
 from tenants.organizations.models import Organization, Workspace
+from tenants.registry.models import AisuruConnection
+from tenants.registry.publications import connection_missing
 
 
 def request_reconciliation(
@@ -36,15 +39,20 @@ def request_reconciliation(
 ) -> Reconciliation:
     """Compare a month with somebody else's figures.
 
-    Those that come along are compared at once; for those of the Admin API a worker asks.
+    Those that come along are compared at once; for those of the Admin API a worker asks, and for
+    AIsuru's when none come along.
 
     Raises:
         Invalid: ``month_invalid`` for a month that has not begun, ``figures_required``,
             ``figures_not_taken``, ``workspace_unknown``.
         NotFound: ``admin_key_missing``.
+        Conflict: ``aisuru_connection_missing``, ``aisuru_tenant_missing``.
+        Unavailable: ``aisuru_not_configured``.
     """
     _refuse_future(month)
-    asks = source is FigureSource.MISTRAL_ADMIN_API
+    asks = source is FigureSource.MISTRAL_ADMIN_API or (
+        source is FigureSource.AISURU and not figures
+    )
     if asks and figures:
         detail = _("Figures of the Admin API are fetched. Leave yours out, or choose manual.")
         raise Invalid.field("/figures", "figures_not_taken", detail)
@@ -68,8 +76,8 @@ def request_reconciliation(
             compared = reconciling.compare_given(row, organization)
         reconciling.fill(row, compared)
     with scope.tenant(organization.pk):
-        if asks and not AdminKey.objects.exists():
-            raise admin_key_missing()
+        if asks:
+            _refuse_unaskable(organization, source)
         row.save(force_insert=True)
         audit.record(
             actor=actor,
@@ -114,7 +122,7 @@ def confirm_reconciliation(
         if not won:
             detail = _("Only a reconciliation that is open, and was not confirmed yet, can be.")
             raise Conflict("reconciliation_not_open", detail)
-        posted = posting.post(reconciliation, lines, ours)
+        posted = posting.post(actor, organization, reconciliation, lines, ours)
         Reconciliation.objects.filter(pk=reconciliation.pk).update(
             posted=[str(one) for one in posted]
         )
@@ -132,6 +140,29 @@ def _refuse_future(month: Month) -> None:
     if month.starts_at > timezone.now():
         detail = _("This month has not begun. Choose the present one or an earlier one.")
         raise Invalid.field("/month", "month_invalid", detail)
+
+
+def _refuse_unaskable(organization: Organization, source: FigureSource) -> None:
+    """Refuse what the worker could not ask for, inside the scope."""
+    if source is FigureSource.MISTRAL_ADMIN_API:
+        if not AdminKey.objects.exists():
+            raise admin_key_missing()
+        return
+    if settings.AISURU_API_URL is None:
+        detail = _(
+            "This service was not told where AIsuru's backend is. Send the figures along, or ask"
+            " its operator to set AISURU_API_URL."
+        )
+        raise Unavailable("aisuru_not_configured", detail)
+    connection = AisuruConnection.objects.first()
+    if connection is None:
+        raise connection_missing()
+    if not consuming.tenant_of(organization, connection):
+        detail = _(
+            "AIsuru's name of the tenant is not known. Enter it with the login at AIsuru, or with"
+            " the organization."
+        )
+        raise Conflict("aisuru_tenant_missing", detail)
 
 
 def _refuse_unknown_workspaces(figures: Sequence[Mapping[str, Any]]) -> None:

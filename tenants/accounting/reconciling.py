@@ -1,6 +1,7 @@
 """One reconciliation: get their figures, read ours of the same month, compare, keep the result.
 
-Of the Admin API a worker asks: claim, work with no transaction open, commit under the claim.
+Of the Admin API and of AIsuru a worker asks: claim, work with no transaction open, commit under
+the claim.
 Nothing is posted here; a person confirms.
 """
 
@@ -20,7 +21,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from tenants.accounting import books, comparing, custody, figures
+from tenants.accounting import books, comparing, consuming, custody, figures
 from tenants.accounting.comparing import Line, Reason
 from tenants.accounting.figures import Figures
 from tenants.accounting.models import (
@@ -32,6 +33,7 @@ from tenants.accounting.models import (
     ReconciliationStatus,
 )
 from tenants.accounting.timing import Timing, timing
+from tenants.aisuru.errors import AisuruAwayError, AisuruError, AisuruLoginError
 from tenants.common import scope
 from tenants.common.money import plain
 from tenants.common.months import Month
@@ -120,7 +122,7 @@ def fill(row: Reconciliation, compared: Compared) -> None:
 
 
 def carry(organization_id: UUID, row_id: UUID) -> None:
-    """Ask Mistral for a pending reconciliation's figures and compare, unless somebody else does."""
+    """Ask for a pending reconciliation's figures and compare, unless somebody else does."""
     times = timing()
     claim = uuid4()
     with scope.tenant(organization_id):
@@ -130,7 +132,43 @@ def carry(organization_id: UUID, row_id: UUID) -> None:
         )
         if not won:
             return
-        row = Reconciliation.objects.get(pk=row_id)
+        row = Reconciliation.objects.select_related("organization").get(pk=row_id)
+    if row.source == FigureSource.AISURU:
+        _carry_aisuru(row, claim, times)
+    else:
+        _carry_mistral(row, claim, times)
+
+
+def _carry_aisuru(row: Reconciliation, claim: UUID, times: Timing) -> None:
+    with scope.tenant(row.organization_id):
+        try:
+            question = consuming.prepare(row.organization)
+        except consuming.UnaskableError as refusal:
+            _fail(row, claim, refusal.code)
+            return
+    try:
+        found = consuming.ask(question, month_of(row).first_day, times.read)
+    except AisuruError as error:
+        log.info("reconciliation_answer", row_id=str(row.pk), failure=str(error))
+        with scope.tenant(row.organization_id):
+            if isinstance(error, AisuruAwayError) and row.attempts + 1 < times.retries:
+                _again(row, claim, "aisuru_away", error.retry_after or 0, times)
+            elif isinstance(error, AisuruAwayError):
+                _fail(row, claim, "aisuru_away")
+            else:
+                is_login = isinstance(error, AisuruLoginError)
+                _fail(row, claim, "aisuru_login_refused" if is_login else "aisuru_refused")
+        return
+    with scope.tenant(row.organization_id, snapshot=True):
+        row.figures, skipped = consuming.figures_of(found)
+        compared = compare_given(row, row.organization)
+    with scope.tenant(row.organization_id):
+        fill(row, compared)
+        _write(row, claim, compared, skipped)
+
+
+def _carry_mistral(row: Reconciliation, claim: UUID, times: Timing) -> None:
+    with scope.tenant(row.organization_id):
         key = AdminKey.objects.first()
         if key is None:
             _fail(row, claim, "admin_key_missing")
@@ -184,19 +222,25 @@ def _commit(
             _fail(row, claim, "currency_differs")
             return
         fill(row, compared)
-        won = Reconciliation.objects.filter(pk=row.pk, claim=claim).update(
-            lines=row.lines,
-            totals=row.totals | {"skipped": whole.skipped},
-            books_digest=row.books_digest,
-            compared_at=row.compared_at,
-            status=row.status,
-            failure="",
-            due_at=None,
-            claim=None,
-            held_until=None,
-        )
-        if won:
-            tell_use_elsewhere(row, compared)
+        _write(row, claim, compared, whole.skipped)
+
+
+def _write(row: Reconciliation, claim: UUID, compared: Compared, skipped: int) -> None:
+    """Write a comparison under the claim, and tell what it found, inside the scope."""
+    won = Reconciliation.objects.filter(pk=row.pk, claim=claim).update(
+        figures=row.figures,
+        lines=row.lines,
+        totals=row.totals | {"skipped": skipped},
+        books_digest=row.books_digest,
+        compared_at=row.compared_at,
+        status=row.status,
+        failure="",
+        due_at=None,
+        claim=None,
+        held_until=None,
+    )
+    if won:
+        tell_use_elsewhere(row, compared)
 
 
 def tell_use_elsewhere(row: Reconciliation, compared: Compared) -> None:
@@ -239,14 +283,20 @@ def _later(row: Reconciliation, claim: UUID, error: MistralError, times: Timing)
         elif not failure.retryable or row.attempts + 1 >= times.retries:
             _fail(row, claim, failure.error_class.value)
         else:
-            wait = max(times.retry * 2**row.attempts, failure.retry_after_seconds or 0)
-            Reconciliation.objects.filter(pk=row.pk, claim=claim).update(
-                attempts=row.attempts + 1,
-                failure=failure.error_class.value,
-                due_at=Now() + timedelta(seconds=min(wait, times.longest)),
-                claim=None,
-                held_until=None,
-            )
+            wait = failure.retry_after_seconds or 0
+            _again(row, claim, failure.error_class.value, wait, times)
+
+
+def _again(row: Reconciliation, claim: UUID, failure: str, wait: float, times: Timing) -> None:
+    """Let it be tried again later and later, at least as late as the other side asks."""
+    wait = max(times.retry * 2**row.attempts, wait)
+    Reconciliation.objects.filter(pk=row.pk, claim=claim).update(
+        attempts=row.attempts + 1,
+        failure=failure,
+        due_at=Now() + timedelta(seconds=min(wait, times.longest)),
+        claim=None,
+        held_until=None,
+    )
 
 
 def _fail(row: Reconciliation, claim: UUID, failure: str) -> None:

@@ -62,6 +62,27 @@ def of_failure(code: str) -> str:
             "Mistral bills in another currency than this organization's. Nothing is converted to be"
             " compared."
         ),
+        "aisuru_not_configured": _("This service was not told where AIsuru's backend is."),
+        "aisuru_connection_missing": _(
+            "The login at AIsuru was removed meanwhile. Enter it again."
+        ),
+        "aisuru_connection_undecryptable": _(
+            "The stored login token of AIsuru does not open. Enter it again."
+        ),
+        "aisuru_tenant_missing": _(
+            "AIsuru's name of the tenant is not known. Enter it with the login at AIsuru, or with"
+            " the organization."
+        ),
+        "aisuru_login_refused": _(
+            "AIsuru does not accept the login token. Sign in there again and enter the new one."
+        ),
+        "aisuru_refused": _(
+            "AIsuru refused to tell the consumption. Its tenant must be the one that the login"
+            " administers."
+        ),
+        "aisuru_away": _(
+            "AIsuru does not answer, or not as it should. Start another comparison later."
+        ),
     }
     return words.get(
         code, _("Mistral did not answer as it should. What was seen is kept; start another run.")

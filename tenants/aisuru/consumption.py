@@ -1,176 +1,107 @@
-"""Reads a tenant's monthly consumption from AIsuru: tokens by key and agent, no cost.
+"""Reads AIsuru's consumption logs: tokens by model and agent, no cost.
 
-The login token is part of the address (`…/TenantConsumptionLogs/{token}/{tenant}/Monthly/{day}`).
-So nothing here says an address: requests go through httpx's transport, below the layer that logs
-them, and errors carry a status or a class name alone. Names are those of the public client
-`@memori.ai/memori-api-client` 6.18 (`consumptionLogs.ts`); it was never tried on a live backend,
-so that unknown members are passed over.
-
-    AisuruError
-    ├── AisuruRefusedError    it answered, and not with consumption
-    └── AisuruAwayError       no usable answer; worth another try
+Two shapes are known of the public client ``@memori.ai/memori-api-client`` (``types.ts``), and both
+are read. A *log* (``ConsumptionLog``) is of one agent and month; its ``promptTokens`` and
+``completionTokens`` say the tokens by key, as in ``{"mistral-small-latest": 120}``. An *item*
+(``ConsumptionItem``) has plain numbers, and perhaps ``children``, whose sum it is. What a key
+names, the provider's model or the configuration, is not documented.
 """
 
-import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
-from functools import cache
+from datetime import date, datetime, timedelta
 from typing import Any
-from urllib.parse import quote
 
-import httpx
-import orjson
-
-from tenants.common import scope
-from tenants.common.secrets import Secret
-
-_MAX_ANSWER_BYTES = 8 * 1024 * 1024
+_LISTS = ("consumptionLogs", "children", "logs")
+_NAMES = ("memoriName", "name", "key")
 _MAX_DEPTH = 8
-_FIRST_FAILURE = 300
-_SERVER_FAULT = 500
-_TOO_MANY = 429
 _MAX_COUNT = 2**48
-
-
-class AisuruError(Exception):
-    """Something went wrong between us and AIsuru; it never holds the address."""
-
-
-class AisuruRefusedError(AisuruError):
-    """AIsuru answered, and not with what was asked for."""
-
-
-class AisuruAwayError(AisuruError):
-    """AIsuru gave no usable answer."""
+_LONGEST = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Consumption:
-    """What one agent, or all agents under one key, used; chargeable and other usage together."""
+    """What was used under one key; chargeable and other usage together.
+
+    Attributes:
+        name: of the agent, or whatever the leaf of the tree is called.
+        key: what the tokens are counted by: a model or a configuration; empty when not told.
+        completions: of the whole log; told once, with its first key.
+    """
 
     name: str
+    key: str
     prompt_tokens: int
     completion_tokens: int
     completions: int
 
 
-def monthly(
-    base_url: str,
-    token: Secret[str],
-    tenant: str,
-    month: date,
-    *,
-    seconds: float = 20.0,
-    transport: httpx.BaseTransport | None = None,
-) -> tuple[Consumption, ...]:
-    """Ask for a tenant's consumption of a month, leaf by leaf of AIsuru's tree.
+def read(document: Mapping[str, Any], month: date) -> tuple[Consumption, ...]:
+    """Read the logs of a month, leaf by leaf; those of other months are left out.
 
     Args:
-        base_url: up to and with ``/api/v2``.
-        token: of a login that may see the tenant.
-        tenant: its host name.
-        month: any day of it.
-        seconds: for each step of the exchange.
-        transport: the far side of the wire, for tests.
-
-    Raises:
-        AisuruError: no consumption came.
-        ScopeError: a transaction is open.
+        document: AIsuru's answer.
+        month: the first day of it.
     """
-    scope.assert_no_transaction()
-    first = month.replace(day=1)
-    rest = f"{quote(tenant, safe='')}/Monthly/{first:%Y%m%d}"
-    return read(_get(base_url, token, rest, seconds, transport))
+    return tuple(_leaves(document, "", "", month, _MAX_DEPTH))
 
 
-def read(body: bytes) -> tuple[Consumption, ...]:
-    """Read an answer.
-
-    Raises:
-        AisuruRefusedError: its ``resultCode`` is not 0.
-        AisuruAwayError: no JSON object.
-    """
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        document = None
-    if not isinstance(document, dict):
-        raise AisuruAwayError("the answer is no JSON object")
-    code = document.get("resultCode", 0)
-    if code != 0:
-        raise AisuruRefusedError(f"result code {code if isinstance(code, int) else 'unknown'}")
-    return tuple(_leaves(document, "", _MAX_DEPTH))
-
-
-def _get(
-    base_url: str,
-    token: Secret[str],
-    rest: str,
-    seconds: float,
-    transport: httpx.BaseTransport | None,
-) -> bytes:
-    timeouts = httpx.Timeout(seconds).as_dict()
-    status, body = 0, b""
-    try:
-        with transport or httpx.HTTPTransport(verify=_trusted(), trust_env=False) as wire:
-            address = f"{base_url.rstrip('/')}/TenantConsumptionLogs/"
-            request = httpx.Request(
-                "GET",
-                address + quote(token.reveal(), safe="") + "/" + rest,
-                headers={"Accept": "application/json"},
-                extensions={"timeout": timeouts},
-            )
-            response = wire.handle_request(request)
-            status = response.status_code
-            body = response.read()[: _MAX_ANSWER_BYTES + 1]
-            response.close()
-    except httpx.HTTPError as error:
-        failure = type(error).__name__
-    else:
-        failure = ""
-    # Raised here, where no frame holds the address: httpx's errors hold the request.
-    if failure:
-        raise AisuruAwayError(failure)
-    if status >= _SERVER_FAULT or status == _TOO_MANY or len(body) > _MAX_ANSWER_BYTES:
-        raise AisuruAwayError(f"status {status}")
-    if status >= _FIRST_FAILURE:
-        raise AisuruRefusedError(f"status {status}")
-    return body
-
-
-@cache
-def _trusted() -> ssl.SSLContext:
-    return httpx.create_ssl_context(trust_env=False)
-
-
-def _leaves(node: Mapping[str, Any], name: str, depth: int) -> Iterator[Consumption]:
+def _leaves(
+    node: Mapping[str, Any], name: str, key: str, month: date, depth: int
+) -> Iterator[Consumption]:
     """Go down the tree: a node with children is their sum, so that only leaves count."""
-    own = next((str(node[key]) for key in ("name", "memoriName", "key") if node.get(key)), name)
-    children = [
-        child
-        for key in ("children", "consumptionLogs", "logs")
-        for child in _rows(node.get(key))
-        if isinstance(child, dict)
-    ]
+    if not _is_of(node, month):
+        return
+    own = next((str(node[one]) for one in _NAMES if node.get(one)), name)[:_LONGEST]
+    key = str(node.get("key") or key)[:_LONGEST]
+    children = [child for one in _LISTS for child in _rows(node.get(one))]
     if children and depth:
         for child in children:
-            yield from _leaves(child, own, depth - 1)
+            yield from _leaves(child, own, key, month, depth - 1)
         return
-    found = Consumption(
-        own[:200],
-        _count(node, "promptTokens", "nonChargeablePromptTokens"),
-        _count(node, "completionTokens", "nonChargeableCompletionTokens"),
-        _count(node, "completions", "nonChargeableCompletions"),
-    )
-    if found.prompt_tokens or found.completion_tokens or found.completions:
-        yield found
+    yield from _by_key(node, own, key)
 
 
-def _rows(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
+def _by_key(node: Mapping[str, Any], name: str, key: str) -> Iterator[Consumption]:
+    prompts = _tokens(node, key, "promptTokens", "nonChargeablePromptTokens")
+    answers = _tokens(node, key, "completionTokens", "nonChargeableCompletionTokens")
+    completions = _count(node.get("completions")) + _count(node.get("nonChargeableCompletions"))
+    for one in [*prompts, *(other for other in answers if other not in prompts)] or [key]:
+        found = Consumption(name, one, prompts.get(one, 0), answers.get(one, 0), completions)
+        completions = 0
+        if found.prompt_tokens or found.completion_tokens or found.completions:
+            yield found
 
 
-def _count(node: Mapping[str, Any], *names: str) -> int:
-    values = [node.get(name) for name in names]
-    return sum(value for value in values if type(value) is int and 0 <= value <= _MAX_COUNT)
+def _tokens(node: Mapping[str, Any], key: str, *names: str) -> dict[str, int]:
+    """Add up the counts by key; a plain number counts for the node's own key."""
+    counts: dict[str, int] = {}
+    for name in names:
+        value = node.get(name)
+        for one, count in value.items() if isinstance(value, dict) else ((key, value),):
+            counts[str(one)[:_LONGEST]] = counts.get(str(one)[:_LONGEST], 0) + _count(count)
+    return {one: count for one, count in counts.items() if count}
+
+
+def _is_of(node: Mapping[str, Any], month: date) -> bool:
+    """Tell whether a log is of the month; one that does not say from when is.
+
+    Its month may begin in another zone, a few hours before ours.
+    """
+    starts = node.get("from")
+    if not isinstance(starts, str):
+        return True
+    try:
+        day = datetime.fromisoformat(starts).date()
+    except ValueError:
+        return True
+    next_month = (month + timedelta(days=31)).replace(day=1)
+    return month - timedelta(days=1) <= day < next_month - timedelta(days=1)
+
+
+def _rows(value: object) -> list[Mapping[str, Any]]:
+    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
+
+
+def _count(value: object) -> int:
+    return value if type(value) is int and 0 <= value <= _MAX_COUNT else 0

@@ -5,7 +5,7 @@ permission check, strict parsing, idempotency for POST, the answer's shape and t
 none of them can be forgotten or differ from the others.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, wraps
 from typing import Any
@@ -21,11 +21,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from tenants.access import idempotency, tenancy
+from tenants.access import idempotency, tenancy, throttling
 from tenants.access.authentication import Principal, principal_of
 from tenants.access.models import TokenScope
 from tenants.access.pagination import DEFAULT_LIMIT, MAX_LIMIT
 from tenants.access.permissions import HasScopes
+from tenants.api import conditions, streaming
 from tenants.api.schema import describe
 from tenants.common import scope
 from tenants.keys import tripwire
@@ -35,6 +36,8 @@ from tenants.organizations.audit import Actor
 _LONGEST_NAME = 64
 _MOST_UNKNOWN = 10
 _BODIES = frozenset({"post", "put", "patch"})
+_CHANGING = frozenset({"put", "patch"})
+_OK = 200
 
 
 class In(serializers.Serializer[Any]):
@@ -132,12 +135,14 @@ class Reply:
         status: one of those declared.
         location: address of what was made.
         is_shaped: the content is already what the renderer takes.
+        stream: the bytes of the answer instead, as they come; each step works for itself.
     """
 
     content: Any = None
     status: int = 200
     location: str = ""
     is_shaped: bool = False
+    stream: Iterator[bytes] | None = None
 
 
 type Handler = Callable[..., Reply]
@@ -149,6 +154,21 @@ class ApiView(APIView):
     permission_classes = (HasScopes,)
     http_method_names = ("get", "head", "post", "put", "patch", "delete")
 
+    _admission: throttling.Admission | None = None
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Count the request before anything is looked up for it.
+
+        Raises:
+            TooMany: ``too_many_requests``.
+        """
+        self.perform_authentication(request)
+        handler = getattr(self, (request.method or "").lower(), None)
+        strictly = getattr(handler, "strictly", "")
+        self._admission = throttling.count(principal_of(request), strictly=strictly)
+        self._admission.require()
+        super().initial(request, *args, **kwargs)
+
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Answer within a confinement of its own."""
         with scope.confinement():
@@ -159,9 +179,11 @@ class ApiView(APIView):
     def finalize_response(  # type: ignore[override]  # problems are plain responses
         self, request: Request, response: Any, *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        """Keep the management API out of caches."""
+        """Keep the management API out of caches, and say how much is left of the rates."""
         finished: HttpResponse = super().finalize_response(request, response, *args, **kwargs)
         finished["Cache-Control"] = "no-store"
+        if self._admission is not None:
+            self._admission.tell(finished)
         return finished
 
     def finished(self, work: Callable[[], HttpResponse]) -> HttpResponse:
@@ -188,6 +210,7 @@ def endpoint(
     media_types: tuple[str, ...] = ("application/json",),
     is_personal: bool = False,
     is_dangerous: bool = False,
+    strictly: str = "",
 ) -> Callable[[Handler], Callable[..., HttpResponse]]:
     """Make a handler ``(view, call, **ids) -> Reply`` a method of an ``ApiView``.
 
@@ -203,6 +226,7 @@ def endpoint(
         media_types: of a success.
         is_personal: about the person who is signed in, in whatever organization; no token gets in.
         is_dangerous: a person has to prove again who it is, if that was minutes ago.
+        strictly: the name of a stricter rate, for all but platform tokens (``API_RATES``).
     """
 
     def decorate(handler: Handler) -> Callable[..., HttpResponse]:
@@ -222,8 +246,16 @@ def endpoint(
                     data = _checked(takes or Nothing, request.data, partial=method == "patch")
                     data = tripwire.screen_members(data, whose=whose)
                 reply = handler(view, Call(request, principal, data, asked), **ids)
-                return _response(reply, gives[reply.status])
+                if reply.stream is not None:
+                    whole: Any = streaming.response(request, reply.stream, media_types[0])
+                    streamed: HttpResponse = whole
+                    return streamed
+                shape = gives[reply.status]
+                return _response(reply, shape, is_tagged=_is_tagged(view, reply, shape))
 
+            if method in _CHANGING:
+                with conditions.unchanged(request, lambda: _tag(view, request, ids)):
+                    return work()
             if method != "post":
                 return work()
             return idempotency.once(request, whose(), lambda: view.finished(work))
@@ -238,15 +270,23 @@ def endpoint(
             takes=takes,
             query=query,
             gives=gives,
-            refuses={401, 403, 404, 422, *refuses, *({400, 413, 415} if takes else ())},
+            refuses={
+                *(401, 403, 404, 422, 429),
+                *refuses,
+                *({400, 413, 415} if takes else ()),
+                *({412} if method in _CHANGING else ()),
+            },
             example=example,
             media_types=media_types,
             is_personal=is_personal,
             is_dangerous=is_dangerous,
         )(view_method)
+        decorated.read = _reader(handler, query, gives) if method == "get" else None
+        decorated.shape = gives.get(_OK)
         decorated.scopes = frozenset(scopes)  # what HasScopes reads
         decorated.is_personal = is_personal
         decorated.is_dangerous = is_dangerous
+        decorated.strictly = strictly
         made: Callable[..., HttpResponse] = decorated
         return made
 
@@ -277,10 +317,49 @@ def _owner(principal: Principal, named: Mapping[str, UUID]) -> UUID | None:
     return tenancy.locate_named(principal, named)
 
 
-def _response(reply: Reply, shape: type[Out] | None) -> HttpResponse:
-    headers = {"Location": reply.location} if reply.location else None
-    data = shape(reply.content).data if shape and not reply.is_shaped else reply.content
+def _response(reply: Reply, shape: type[Out] | None, *, is_tagged: bool) -> HttpResponse:
+    data = _shown(reply, shape)
+    headers = {"Location": reply.location} if reply.location else {}
+    if is_tagged:
+        headers["ETag"] = f'"{conditions.tag_of(data)}"'
     return Response(data, status=reply.status, headers=headers)
+
+
+def _shown(reply: Reply, shape: type[Out] | None) -> Any:
+    return shape(reply.content).data if shape and not reply.is_shaped else reply.content
+
+
+type _Read = Callable[[ApiView, Request, Mapping[str, UUID]], Any]
+
+
+def _reader(
+    handler: Handler, query: type[In] | None, gives: Mapping[int, type[Out] | None]
+) -> _Read | None:
+    """Make what reads a resource without being asked to; None for a list, which has no tag."""
+    if query is not None and issubclass(query, PageQuery):
+        return None
+
+    def read(view: ApiView, request: Request, ids: Mapping[str, UUID]) -> Any:
+        asked = _checked(query or Nothing, {})
+        reply = handler(view, Call(request, principal_of(request), asked, asked), **ids)
+        return _shown(reply, gives[reply.status])
+
+    return read
+
+
+def _tag(view: ApiView, request: Request, ids: Mapping[str, UUID]) -> str | None:
+    """Tell what tag a resource has now."""
+    read: _Read | None = getattr(getattr(view, "get", None), "read", None)
+    return conditions.tag_of(read(view, request, ids)) if read else None
+
+
+def _is_tagged(view: ApiView, reply: Reply, shape: type[Out] | None) -> bool:
+    """Tell whether an answer is what GET shows of a resource that can be changed."""
+    get: Any = getattr(view, "get", None)
+    can_change = any(hasattr(view, name) for name in _CHANGING)
+    if get is None or get.read is None or not can_change or reply.status != _OK:
+        return False
+    return shape is not None and shape is get.shape
 
 
 def _checked(shape: type[In], data: Any, *, partial: bool = False) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from tenants.access.addresses import read_network
 from tenants.access.tenancy import read_id
 from tenants.common.money import parse_amount, plain
 from tenants.common.secrets import Secret
@@ -109,6 +110,21 @@ class Zone(Text):
         if text not in _zones():
             self.fail("unknown_zone")
         return text
+
+
+class Network(Text):
+    """A network as CIDR, or one address, in its one spelling."""
+
+    default_error_messages = {
+        "malformed": _("Must be a network, like 203.0.113.0/24 or 2001:db8::/32, or one address.")
+    }
+
+    def to_internal_value(self, data: Any) -> str:
+        """Refuse names, and networks with host bits."""
+        network = read_network(super().to_internal_value(data))
+        if network is None:
+            self.fail("malformed")
+        return network
 
 
 class Whole(serializers.IntegerField):

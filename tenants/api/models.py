@@ -1,5 +1,6 @@
 """Models over HTTP: what AIsuru calls a model. Its token is shown when it is made, never again."""
 
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from tenants.access.models import TokenScope
 from tenants.access.pagination import Page, page
 from tenants.access.permissions import require
 from tenants.aisuru.completion_config import Flavour
-from tenants.api import fields, subjects
+from tenants.api import fields, publications, subjects
 from tenants.api.completion_config import CompletionConfigOut
 from tenants.api.endpoint import ApiView, Call, In, Out, PageQuery, Reply, endpoint, page_of
 from tenants.common import scope
@@ -21,12 +22,10 @@ from tenants.organizations.models import Organization, Workspace
 from tenants.registry import services
 from tenants.registry.completion import completion_config
 from tenants.registry.conditions import MAX_TEMPERATURE
-from tenants.registry.models import Purpose, RegisteredModel
+from tenants.registry.models import Publication, Purpose, RegisteredModel
 from tenants.registry.status import BlockedReason, ModelStatus
-from tenants.spend import registered
+from tenants.spend import batch_jobs, registered
 from tenants.spend.services import set_limit
-
-_FLAVOURS = {flavour.name.lower(): flavour for flavour in Flavour}
 
 
 class DefaultsIn(In):
@@ -80,7 +79,7 @@ class ModelIn(In):
     use_as_default = fields.Flag(required=False)
 
 
-class RotationIn(In):
+class ModelTokenRotationIn(In):
     """How to replace a token."""
 
     grace_seconds = fields.Whole(
@@ -102,9 +101,17 @@ class CompletionConfigQuery(In):
     """In which form."""
 
     flavour = fields.OneOf(
-        choices=list(_FLAVOURS),
+        choices=publications.FLAVOUR_NAMES,
         default="mistral",
         help_text="Which of AIsuru's providers the completion config is for.",
+    )
+
+
+class DeletionQuery(In):
+    """How to delete it."""
+
+    force = serializers.BooleanField(
+        default=False, help_text="Even while batch jobs of it are under way."
     )
 
 
@@ -142,6 +149,9 @@ class ModelOut(Out):
         choices=[one.value for one in BlockedReason], allow_null=True
     )
     blocked_detail = serializers.CharField(allow_null=True, help_text="What to do about it.")
+    publication = publications.PublicationOut(
+        source="published", help_text="How it stands in AIsuru."
+    )
     created_at = serializers.DateTimeField()
     created_by = serializers.CharField()
 
@@ -182,7 +192,7 @@ class Models(ApiView):
             if "external_id" in call.data:
                 rows = rows.filter(external_id=call.data["external_id"])
             found = page(rows, **call.page)
-            return Reply(Page(registered.with_facts(found.rows), found.next))
+            return Reply(Page(_with_facts(found.rows), found.next))
 
     @endpoint(
         "create_model",
@@ -259,10 +269,21 @@ class OneModel(ApiView):
         services.update_model(actor=call.actor, model=model, changes=changes)
         return Reply(_read(call, model_id))
 
-    @endpoint("delete_model", TokenScope.MODELS_WRITE, summary="Delete a model", gives={204: None})
+    @endpoint(
+        "delete_model",
+        TokenScope.MODELS_WRITE,
+        summary="Delete a model",
+        query=DeletionQuery,
+        gives={204: None},
+        refuses=(409,),
+    )
     def delete(self, call: Call, model_id: UUID) -> Reply:
-        """Its tokens stop at once; what it cost stays in the reports."""
-        services.retire_model(actor=call.actor, model=_read(call, model_id))
+        """Its tokens stop at once; what it cost stays in the reports.
+
+        A published one is taken away from AIsuru, too: `GET …/publication` goes on telling how.
+        """
+        checks = {} if call.query["force"] else {"under_way": batch_jobs.under_way}
+        services.retire_model(actor=call.actor, model=_read(call, model_id), **checks)
         return Reply(None, 204)
 
 
@@ -274,7 +295,7 @@ class ModelToken(ApiView):
         TokenScope.MODELS_WRITE,
         TokenScope.KEYS_USE,
         summary="Replace a model's token",
-        takes=RotationIn,
+        takes=ModelTokenRotationIn,
         query=CompletionConfigQuery,
         gives={200: NewTokenOut},
         refuses=(409,),
@@ -307,14 +328,26 @@ class ModelCompletionConfig(ApiView):
 
 
 def _flavour(call: Call) -> Flavour:
-    return _FLAVOURS[call.query["flavour"]]
+    return publications.FLAVOURS[call.query["flavour"]]
 
 
 def _read(call: Call, model_id: UUID) -> Any:
     """Find a model that is not deleted."""
     organization_id = tenancy.locate(call.principal, RegisteredModel, model_id)
     with scope.tenant(organization_id):
-        found = registered.with_facts(registered.present().filter(pk=model_id))
+        found = _with_facts(registered.present().filter(pk=model_id))
     if not found:
         raise not_found()
     return found[0]
+
+
+def _with_facts(rows: Iterable[RegisteredModel]) -> list[Any]:
+    """Add status, limit and what is published to models, inside their scope."""
+    shown = registered.with_facts(rows)
+    published = {
+        one.model_id: one
+        for one in Publication.objects.filter(model_id__in=[row.pk for row in shown])
+    }
+    for row in shown:
+        row.published = publications.shown(published.get(row.pk), row.pk)
+    return shown

@@ -150,6 +150,7 @@ class Reconciliations(ApiView):
         summary="Compare a month with somebody else's figures",
         takes=ReconciliationIn,
         gives={201: ReconciliationDetailOut, 202: ReconciliationDetailOut},
+        refuses=(409, 503),
         example={
             "month": "2026-10",
             "source": "manual",
@@ -159,7 +160,10 @@ class Reconciliations(ApiView):
         },
     )
     def post(self, call: Call, organization_id: UUID) -> Reply:
-        """Figures that come along are compared at once (201); Mistral's are fetched (202)."""
+        """Figures that come along are compared at once (201), others are fetched (202).
+
+        `mistral_admin_api` is always fetched, `aisuru` when no figures come along.
+        """
         organization = tenancy.find(call.principal, Organization, organization_id)
         source = FigureSource(call.data["source"])
         row = reconciliations.request_reconciliation(

@@ -13,6 +13,7 @@ from tenants.access.authentication import TokenAuthentication
 from tenants.access.errors import PROBLEM_JSON
 from tenants.access.idempotency import HEADER, REPLAYED
 from tenants.access.sessions import SessionAuthentication
+from tenants.api.conditions import HEADER as IF_MATCH
 
 _MEANINGS = {
     400: "The body is not JSON.",
@@ -22,6 +23,7 @@ _MEANINGS = {
     404: "Not there, or not yours.",
     406: "The answer has no form that Accept names.",
     409: "The present state does not allow it.",
+    412: "The resource was changed since it had the tag in If-Match.",
     413: "The body is too large.",
     415: "The body is not application/json.",
     422: "Something in the request is wrong; `errors` says what.",
@@ -86,6 +88,35 @@ class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-
         }
 
 
+def write_nulls(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Write ``null`` beside a list of words as JSON Schema's own type, which every client knows.
+
+    Runs after drf-spectacular's step for such lists, which makes a component of each, ``null`` and
+    the empty word included.
+    """
+    schemas = result.get("components", {}).get("schemas", {})
+    plain = {
+        f"#/components/schemas/{name}": plainly
+        for name, plainly in (
+            ("NullEnum", {"type": "null"}),
+            ("BlankEnum", {"type": "string", "const": ""}),
+        )
+        if schemas.pop(name, None) is not None
+    }
+    _replace(result, plain)
+    return result
+
+
+def _replace(node: Any, plain: Mapping[str, Mapping[str, Any]]) -> None:
+    """Put schemas in the place of references to them, wherever they are."""
+    members = node.items() if isinstance(node, dict) else enumerate(node)
+    for place, value in members:
+        if isinstance(value, dict) and value.get("$ref") in plain:
+            node[place] = dict(plain[value["$ref"]])
+        elif isinstance(value, dict | list):
+            _replace(value, plain)
+
+
 def describe(
     *,
     operation_id: str,
@@ -113,6 +144,8 @@ def describe(
     parameters: list[Any] = [query] if query else []
     if method == "post":
         parameters.append(_idempotency_key())
+    if method in {"put", "patch"}:
+        parameters.append(_if_match())
     responses: dict[Any, Any] = {}
     for status, serializer in gives.items():
         for media_type in media_types:
@@ -130,6 +163,17 @@ def describe(
         request=takes,
         responses=responses,
         examples=examples,
+    )
+
+
+def _if_match() -> OpenApiParameter:
+    return OpenApiParameter(
+        IF_MATCH,
+        str,
+        OpenApiParameter.HEADER,
+        description=(
+            "The `ETag` that reading the resource gave: change it only if it still has this one."
+        ),
     )
 
 

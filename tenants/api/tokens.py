@@ -1,4 +1,4 @@
-"""Tokens of an organization over HTTP: issue, list, revoke. A token is shown once, when issued."""
+"""Tokens of an organization over HTTP: issue, rotate, revoke. A token is shown once, when made."""
 
 from typing import Any
 from uuid import UUID
@@ -18,6 +18,18 @@ from tenants.common import scope
 from tenants.common.problems import Invalid
 from tenants.organizations.models import Organization
 
+_LONGEST_GRACE = 30 * 86_400
+_MOST_NETWORKS = 50
+
+
+def _networks() -> fields.Several:
+    return fields.Several(
+        child=fields.Network(max_length=43),
+        max_length=_MOST_NETWORKS,
+        required=False,
+        help_text="From where it may be used, as CIDR. Empty or absent: from anywhere.",
+    )
+
 
 class TokenIn(In):
     """A new token."""
@@ -31,6 +43,25 @@ class TokenIn(In):
         help_text="Without it, every scope that your own token has.",
     )
     expires_at = fields.Instant(required=False, allow_null=True)
+    allowed_networks = _networks()
+
+
+class TokenChange(In):
+    """What can be changed of a token; its scopes cannot."""
+
+    name = fields.Text(max_length=120)
+    allowed_networks = _networks()
+
+
+class TokenRotationIn(In):
+    """How to replace a token."""
+
+    grace_seconds = fields.Whole(
+        min_value=0,
+        max_value=_LONGEST_GRACE,
+        default=0,
+        help_text="For how long the token before works on, up to 30 days.",
+    )
 
 
 class TokenOut(Out):
@@ -43,6 +74,13 @@ class TokenOut(Out):
     created_by = serializers.CharField()
     created_at = serializers.DateTimeField()
     expires_at = serializers.DateTimeField(allow_null=True)
+    allowed_networks = serializers.ListField(child=serializers.CharField())
+    last_used_at = serializers.DateTimeField(
+        allow_null=True, help_text="Up to five minutes late; null: never."
+    )
+    former_ends_at = serializers.DateTimeField(
+        allow_null=True, help_text="Until when the token before the last rotation works."
+    )
     revoked_at = serializers.DateTimeField(allow_null=True)
 
 
@@ -92,6 +130,7 @@ class Tokens(ApiView):
             scopes=call.data.get("scopes", own),
             grantable=own,
             expires_at=expires_at,
+            allowed_networks=call.data.get("allowed_networks", ()),
         )
         shown: Any = row
         shown.token = token.reveal()
@@ -113,6 +152,21 @@ class OneToken(ApiView):
         return Reply(_find(call, organization_id, token_id))
 
     @endpoint(
+        "update_token",
+        TokenScope.TOKENS_WRITE,
+        summary="Rename a token, or change from where it may be used",
+        takes=TokenChange,
+        gives={200: TokenOut},
+        example={"allowed_networks": ["203.0.113.0/24"]},
+        is_dangerous=True,
+    )
+    def patch(self, call: Call, organization_id: UUID, token_id: UUID) -> Reply:
+        """Only the members sent are changed."""
+        token = _find(call, organization_id, token_id)
+        services.update_organization_token(actor=call.actor, token=token, changes=call.data)
+        return Reply(_find(call, organization_id, token_id))
+
+    @endpoint(
         "revoke_token",
         TokenScope.TOKENS_WRITE,
         summary="Revoke a token",
@@ -123,6 +177,36 @@ class OneToken(ApiView):
         token = _find(call, organization_id, token_id)
         services.revoke_organization_token(actor=call.actor, token=token)
         return Reply(None, 204)
+
+
+class RotateToken(ApiView):
+    """``/organizations/{organization_id}/tokens/{token_id}/rotate``."""
+
+    @endpoint(
+        "rotate_token",
+        TokenScope.TOKENS_WRITE,
+        summary="Replace a token behind its id",
+        takes=TokenRotationIn,
+        gives={200: IssuedTokenOut},
+        refuses=(409,),
+        example={"grace_seconds": 3600},
+        is_dangerous=True,
+    )
+    def post(self, call: Call, organization_id: UUID, token_id: UUID) -> Reply:
+        """The token before stops after the grace, at once without one.
+
+        Nobody can rotate a token that may do more than they may.
+        """
+        token = _find(call, organization_id, token_id)
+        fresh = services.rotate_organization_token(
+            actor=call.actor,
+            token=token,
+            grantable=call.principal.scopes,
+            grace_seconds=call.data["grace_seconds"],
+        )
+        shown: Any = _find(call, organization_id, token_id)
+        shown.token = fresh.reveal()
+        return Reply(shown)
 
 
 def _find(call: Call, organization_id: UUID, token_id: UUID) -> OrganizationToken:

@@ -3,14 +3,17 @@
 from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 
-from tenants.access import addresses  # noqa: F401 - it makes <id:…> and <month:…> known
+from tenants.access import converters  # noqa: F401 - it makes <id:…> and <month:…> known
 from tenants.api import (
     accounting,
+    aisuru,
+    audit,
     billing,
     calls,
     catalog,
     documentation,
     erasure,
+    export,
     intake,
     invitations,
     joining,
@@ -19,16 +22,20 @@ from tenants.api import (
     me,
     members,
     models,
+    notices,
     onboarding,
     organizations,
     policies,
+    publications,
     quotes,
     rates,
     reconciliations,
     spend,
     statements,
+    support_access,
     tokens,
     usage,
+    webhooks,
     workspaces,
 )
 from tenants.keys.models import MistralKey
@@ -46,6 +53,7 @@ class FormConverter(StringConverter):
 register_converter(FormConverter, "form")
 
 _ORGANIZATION = "organizations/<id:organization_id>"
+_WEBHOOK = f"{_ORGANIZATION}/webhooks/<id:webhook_id>"
 _WORKSPACE = "workspaces/<id:workspace_id>"
 _KEY = "keys/<id:key_id>"
 _MODEL = "models/<id:model_id>"
@@ -68,6 +76,11 @@ urlpatterns = [
         f"{_ORGANIZATION}/admin-key",
         accounting.OrganizationAdminKey.as_view(),
         name="admin_key",
+    ),
+    path(
+        f"{_ORGANIZATION}/aisuru-connection",
+        aisuru.OrganizationAisuruConnection.as_view(),
+        name="aisuru_connection",
     ),
     path(
         f"{_ORGANIZATION}/reconciliations",
@@ -104,6 +117,11 @@ urlpatterns = [
         "me/organizations/<id:organization_id>",
         me.LeaveOrganization.as_view(),
         name="leave_organization",
+    ),
+    path(
+        "me/organizations/<id:organization_id>/notices",
+        notices.MyNotices.as_view(),
+        name="my_notices",
     ),
     path("me/join-requests", me.MyJoinRequests.as_view(), name="my_join_requests"),
     path("me/invitations", me.MyInvitations.as_view(), name="my_invitations"),
@@ -153,8 +171,49 @@ urlpatterns = [
     ),
     path(f"{_WORKSPACE}/candidates", members.Candidates.as_view(), name="candidates"),
     path(f"{_ORGANIZATION}/workspaces", workspaces.Workspaces.as_view(), name="workspaces"),
+    path(
+        f"{_ORGANIZATION}/support-access",
+        support_access.SupportAccess.as_view(),
+        name="support-access",
+    ),
+    path(
+        f"{_ORGANIZATION}/support-access/<id:grant_id>",
+        support_access.OneSupportAccess.as_view(),
+        name="support-access-one",
+    ),
+    path(
+        f"{_ORGANIZATION}/support-sessions",
+        support_access.SupportSessions.as_view(),
+        name="support-sessions",
+    ),
     path(f"{_ORGANIZATION}/tokens", tokens.Tokens.as_view(), name="tokens"),
     path(f"{_ORGANIZATION}/tokens/<id:token_id>", tokens.OneToken.as_view(), name="token"),
+    path(f"{_ORGANIZATION}/webhooks", webhooks.Webhooks.as_view(), name="webhooks"),
+    path(_WEBHOOK, webhooks.OneWebhook.as_view(), name="webhook"),
+    path(
+        f"{_WEBHOOK}/secret",
+        webhooks.RotateWebhookSecret.as_view(),
+        name="rotate_webhook_secret",
+    ),
+    path(f"{_WEBHOOK}/test", webhooks.TestWebhook.as_view(), name="test_webhook"),
+    path(f"{_WEBHOOK}/deliveries", webhooks.Deliveries.as_view(), name="webhook_deliveries"),
+    path(
+        f"{_WEBHOOK}/deliveries/<id:delivery_id>",
+        webhooks.OneDelivery.as_view(),
+        name="webhook_delivery",
+    ),
+    path(
+        f"{_WEBHOOK}/deliveries/<id:delivery_id>/replay",
+        webhooks.ReplayDelivery.as_view(),
+        name="replay_delivery",
+    ),
+    path(
+        f"{_ORGANIZATION}/tokens/<id:token_id>/rotate",
+        tokens.RotateToken.as_view(),
+        name="rotate_token",
+    ),
+    path(f"{_ORGANIZATION}/audit-events", audit.AuditEvents.as_view(), name="audit_events"),
+    path(f"{_ORGANIZATION}/export", export.Export.as_view(), name="export"),
     path(_WORKSPACE, workspaces.OneWorkspace.as_view(), name="workspace"),
     path(f"{_WORKSPACE}/archive", workspaces.ArchiveWorkspace.as_view(), name="archive_workspace"),
     path(f"{_WORKSPACE}/keys", keys.Keys.as_view(), name="keys"),
@@ -172,6 +231,8 @@ urlpatterns = [
         models.ModelCompletionConfig.as_view(),
         name="completion_config",
     ),
+    path(f"{_MODEL}/publish", publications.PublishModel.as_view(), name="publish_model"),
+    path(f"{_MODEL}/publication", publications.ModelPublication.as_view(), name="publication"),
     path(f"{_MODEL}/quote", quotes.ModelQuote.as_view(), name="quote"),
     path("catalog", catalog.Catalog.as_view(), name="catalog"),
     *(
@@ -186,6 +247,7 @@ urlpatterns = [
         )
         for address, subject, noun in _LIMITED
     ),
+    path(f"{_ORGANIZATION}/retention", policies.CallRetention.as_view(), name="retention"),
     path(f"{_ORGANIZATION}/rate-limits", rates.RateLimits.as_view(), name="rate_limits"),
     path(f"{_WORKSPACE}/traffic-policy", rates.OneTrafficPolicy.as_view(), name="traffic_policy"),
     path("spend", spend.Spend.as_view(), name="spend"),

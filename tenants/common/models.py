@@ -1,5 +1,6 @@
 """What every row has: a time-ordered id and the instant it was made."""
 
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import uuid_utils.compat
@@ -9,6 +10,17 @@ from django.db import models
 def new_id() -> UUID:
     """Make a UUIDv7 (RFC 9562): unique, and sorted by the millisecond it was made."""
     return uuid_utils.compat.uuid7()
+
+
+def least_id(instant: datetime, *, shift: timedelta = timedelta()) -> UUID:
+    """Make the least UUIDv7 of an instant's millisecond, to look rows up by when they were made.
+
+    Args:
+        instant: any; before 1970 there was none.
+        shift: moves it.
+    """
+    milliseconds = int((instant.timestamp() + shift.total_seconds()) * 1000)
+    return UUID(int=max(milliseconds, 0) << 80)
 
 
 class Row(models.Model):

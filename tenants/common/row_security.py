@@ -292,3 +292,19 @@ class DefinerFunction(_SqlOperation):
     def describe(self) -> str:
         """Say it in the migration's log."""
         return f"Create the definer function {self.signature}"
+
+
+class WithdrawnFunction(DefinerFunction):
+    """Drop a definer function; taken back, it is there again."""
+
+    def forwards(self) -> list[str]:
+        """Drop it."""
+        return super().backwards()
+
+    def backwards(self) -> list[str]:
+        """Create it again."""
+        return super().forwards()
+
+    def describe(self) -> str:
+        """Say it in the migration's log."""
+        return f"Drop the definer function {self.signature}"

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from tenants.access import addresses  # noqa: F401 - it makes <id:…> known
+from tenants.access import converters  # noqa: F401 - it makes <id:…> known
 from tenants.console import (
     billing,
     chrome,

@@ -20,6 +20,7 @@ from tenants.gateway.attempts import Attempts, Wanted
 from tenants.gateway.bounds import Bounds, bounds
 from tenants.gateway.breaker import Breaker
 from tenants.gateway.calls import load_opened
+from tenants.gateway.doubts import Doubts
 from tenants.gateway.elsewhere import Asked, Elsewhere
 from tenants.gateway.endpoints import ENDPOINTS, MODELS
 from tenants.gateway.failover import Alternates
@@ -128,7 +129,8 @@ class Gateway:
         if endpoint is not None:
             body = await _body(exchange.receive, headers, parts.bounds, parts.patience)
             body = await _without_secrets(body, picture)
-            mode = parameters.mode_of(headers.get(parameters.HEADER))
+            wished = picture.traffic.policy.parameters
+            mode = parameters.mode_of(headers.get(parameters.HEADER), wished)
             request = requests.read(endpoint, body, picture.snapshot.model, mode)
             if request.adapted:
                 exchange.extra = [parameters.told(request.adapted)]
@@ -177,7 +179,7 @@ def _assemble() -> _Parts:
     shelf = Shelf(is_regional=host in _REGIONAL_HOSTS)
     extra = (Modifier.REGIONAL,) if host in _REGIONAL_HOSTS else ()
     writer, lanes = Writer(limits), Lanes()
-    keeper = Keeper(lanes)
+    keeper, relay = Keeper(lanes), Relay(pool, limits, Doubts(shelf))
     shared = connect(settings.REDIS_URL) if settings.REDIS_URL else None
     breaker = Breaker(failures=limits.outages)
     pacer = Pacer(lanes, breaker, Together(shared), keeper.read_month)
@@ -186,7 +188,7 @@ def _assemble() -> _Parts:
         pictures=Pictures(limits, load_opened),
         writer=writer,
         pool=pool,
-        attempts=Attempts(writer, Relay(pool, limits), pacer, Alternates(limits.fresh), extra),
+        attempts=Attempts(writer, relay, pacer, Alternates(limits.fresh), extra),
         pacer=pacer,
         keeper=keeper,
         shelf=shelf,

@@ -102,8 +102,14 @@ class Bucket:
         """Tell whether nothing is known to limit its calls."""
         return len(self.rules) == 1 and self.gate.width == FOREVER and now >= self.gate.until
 
-    def hear(self, readings: Iterable[RateLimitReading], now: float) -> None:
-        """Learn from the rate-limit headers of an answer."""
+    def hear(
+        self, readings: Iterable[RateLimitReading], now: float, sent_at: float | None = None
+    ) -> None:
+        """Learn from the rate-limit headers of an answer.
+
+        Those of a success, given when its call was sent, are believed also where they leave more
+        room than was counted here.
+        """
         self.heard_at = now
         for reading in readings:
             key = (reading.window, reading.by_size)
@@ -113,9 +119,15 @@ class Bucket:
             self.readings[key] = reading
             if reading.limit == 0:
                 continue  # no window but a plan: see `refuse`
-            self._measure(key, reading, now)
+            self._measure(key, reading, now, sent_at)
 
-    def _measure(self, key: tuple[str, bool], reading: RateLimitReading, now: float) -> None:
+    def _measure(
+        self,
+        key: tuple[str, bool],
+        reading: RateLimitReading,
+        now: float,
+        sent_at: float | None = None,
+    ) -> None:
         meter = window_of(reading.window, by_size=reading.by_size)
         if reading.limit is None or meter is None or meter[0] not in {REQUESTS, TOKENS}:
             return
@@ -124,8 +136,15 @@ class Bucket:
             rule = self._windows[key] = self._rule(reading.window, *meter, reading.limit, now)
             self._rebuild()
         rule.counter.limit = reading.limit
-        if reading.remaining is not None and isinstance(rule.counter, Window | Allowance):
-            rule.counter.hear(max(reading.limit - reading.remaining, 0), now)
+        if reading.remaining is None:
+            return
+        used = max(reading.limit - reading.remaining, 0)
+        if isinstance(rule.counter, Window) and sent_at is not None:
+            # Requests are counted when they arrive, tokens when they are used.
+            under_way = 2 * self.output * self.gate.going if rule.meter == TOKENS else 0.0
+            rule.counter.believe(used, sent_at, now, under_way)
+        elif isinstance(rule.counter, Window | Allowance):
+            rule.counter.hear(used, now)
 
     def _rule(self, name: str, meter: str, seconds: int, limit: int, now: float) -> Rule:
         counter: Window | Allowance

@@ -29,6 +29,7 @@ _NOTHING = Bound(0, context_length=0, generates=False)
 _MOST_QUERY = 4096
 _HEAD_OF_MEDIA = 64 * 1024
 _DELETE = "DELETE"
+_WITHOUT_BODY = frozenset({"GET", _DELETE})
 _FINE_TUNED = "ft:"
 _PURPOSE, _BATCH = "purpose", "batch"
 
@@ -96,6 +97,8 @@ class Elsewhere:
         Raises:
             Problem: what it is refused for.
         """
+        if place.method in _WITHOUT_BODY:
+            await asked.body()  # left unread, its end would be taken for a caller who has left
         return await self._readers[place.action](place, asked)
 
     # ── Files ────────────────────────────────────────────────────────────────────────────────────

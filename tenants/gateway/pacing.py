@@ -64,7 +64,7 @@ class Permit:
         if bucket.refusals or bucket.gate.width < FOREVER or bucket.outside_plan_until > 0:
             bucket.succeed(now)
         if now - bucket.heard_at >= _HEAR_AFTER:
-            bucket.hear(read_rate_limits(headers), now)
+            bucket.hear(read_rate_limits(headers), now, self.sent_at)
 
     def refused(self, failure: UpstreamFailure, headers: Mapping[str, str]) -> None:
         """Learn from a refusal of Mistral's: each family teaches another thing."""

@@ -18,6 +18,7 @@ from tenants.common.problems import Problem
 from tenants.gateway import refusals
 from tenants.gateway.bounds import Bounds
 from tenants.gateway.calls import Call, settle_call
+from tenants.gateway.doubts import Doubts
 from tenants.gateway.encodings import Unpacker, plain
 from tenants.gateway.endpoints import Kind
 from tenants.gateway.refusals import Headers
@@ -38,6 +39,7 @@ from tenants.mistral.headers import returned
 from tenants.mistral.masking import mask_key_shaped
 from tenants.mistral.stream import Sending, UpstreamPool
 from tenants.mistral.upstream import UpstreamResponse
+from tenants.registry.models import OnDisconnect
 from tenants.spend.calls import Estimate, Outcome
 from tenants.spend.pricing import Cost, PriceState
 
@@ -85,9 +87,10 @@ class Exchange:
 class Relay:
     """Carries calls over one pool of connections."""
 
-    def __init__(self, pool: UpstreamPool, bounds: Bounds) -> None:
+    def __init__(self, pool: UpstreamPool, bounds: Bounds, doubts: Doubts) -> None:
         self._pool = pool
         self._bounds = bounds
+        self._doubts = doubts
 
     async def carry(
         self, exchange: Exchange, call: Call, headers: dict[str, str]
@@ -229,6 +232,7 @@ class Relay:
         failure = classify(answer.status, answer.headers, body, path=call.intent.endpoint)
         if call.permit is not None:
             call.permit.refused(failure, answer.headers)
+        self._doubts.hear(call, failure)
         settle_call(call, seen)
         if call.may_retry(failure):
             return failure
@@ -318,7 +322,9 @@ class _Stream:
         """The caller has left: from now on the time is short."""
         if self._is_over or left.cancelled():
             return
-        soon = asyncio.get_running_loop().time() + self._bounds.drain_time
+        wished = self._call.picture.traffic.policy.on_disconnect
+        patience = self._bounds.drain_time if wished is OnDisconnect.DRAIN else 0.0
+        soon = asyncio.get_running_loop().time() + patience
         when = self._limit.when()
         if when is None or soon < when:
             self._limit.reschedule(soon)

@@ -89,6 +89,7 @@ class Window:
         number = math.floor(since / self.width)
         for slot in reversed(self._slots):
             if slot[0] == number:
+                difference = max(difference, -slot[1])  # some of it may be forgotten
                 slot[1] += difference
                 self._total += difference
                 return
@@ -101,6 +102,26 @@ class Window:
         self._forget(now)
         self._others = max(used - self._total, 0.0)
         self._others_until = now + (self.seconds if lasting is None else lasting)
+
+    def believe(self, used: float, since: float, now: float, under_way: float = 0.0) -> None:
+        """Take note of what Mistral has counted when it answered a call that was sent at ``since``.
+
+        What it counts no longer (its own window began anew, or slides otherwise) is forgotten here,
+        oldest first; what was sent from then on, and ``under_way``, still counts. What is more than
+        ours is others'.
+        """
+        self._forget(now)
+        number = math.floor(since / self.width)
+        later = sum(slot[1] for slot in self._slots if slot[0] >= number)
+        surplus = self._total - later - used - under_way
+        while surplus > 0 and self._slots and self._slots[0][0] < number:
+            freed = min(surplus, self._slots[0][1])
+            self._slots[0][1] -= freed
+            self._total -= freed
+            surplus -= freed
+            if self._slots[0][1] <= 0:
+                self._slots.popleft()
+        self.hear(used, now)
 
     def _freed_in(self, units: float, now: float) -> float:
         missing = self._total + self._others + units - self.limit

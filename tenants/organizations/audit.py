@@ -1,4 +1,8 @@
-"""Who did what: one row per verb, in the verb's own transaction; it never holds values."""
+"""Who did what: one row per verb, in the verb's own transaction; it never holds values.
+
+The database gives each row its place in the organization's chain when the transaction commits
+(``audit_chain``).
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +18,8 @@ class Actor:
     """Who acts.
 
     Attributes:
-        kind: ``platform`` or ``organization`` (a token), ``command`` or ``worker``.
+        kind: ``platform`` or ``organization`` (a token), ``person``, ``staff``, ``command`` or
+            ``worker``.
         id: the token's id, or the name of the command.
         name: what people call it.
         request_id: ties the audit row to the request's log lines; empty outside of requests.

@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from tenants.organizations.models import (
+    Announcement,
     DataKey,
     ErasureCertificate,
     Invitation,
@@ -26,13 +27,15 @@ from tenants.organizations.models import (
     WorkspaceMember,
 )
 
-#: Who was there, asked or was asked: in this order nothing points at what is gone.
+#: Who was there, asked or was asked, and what was told of them: in this order nothing points at
+#: what is gone.
 _PERSONAL: tuple[type[Model], ...] = (
     WorkspaceMember,
     Member,
     Invitation,
     JoinRequest,
     OrganizationDomain,
+    Announcement,  # some have names in them
 )
 #: What stays, by name: docs/erasure.md explains each.
 RETAINED = ("audit_events", "identifiers", "limits", "usage_ledger")

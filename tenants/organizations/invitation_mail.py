@@ -1,13 +1,13 @@
-"""Writes an invitation's link and mails it; the only place that knows the link's plaintext.
+"""Writes an invitation's link and mails it; the only place that knows the link's plaintext."""
 
-``notices`` may take this over: it needs ``link_of`` and nothing else.
-"""
-
+from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
-from django.utils import timezone, translation
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils import translation
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
@@ -16,7 +16,10 @@ from tenants.common.secrets import Secret
 from tenants.common.tokens import TokenKind, derive
 from tenants.organizations.models import Invitation, Organization
 from tenants.people import mail
-from tenants.people.mail import Letter
+from tenants.people.mail import Button, Letter
+
+#: How long a worker may have one; longer than the task's hard limit.
+_LEASE = timedelta(minutes=2)
 
 
 def token_of(invitation: Invitation) -> Secret[str]:
@@ -33,21 +36,24 @@ def link_of(invitation: Invitation) -> Secret[str]:
 
 
 def deliver(organization_id: UUID, invitation_id: UUID) -> None:
-    """Mail one invitation, unless it was mailed or closed; run twice or at once, it goes out once.
+    """Mail one invitation, unless it was mailed or closed, or another worker has it.
 
-    It counts as mailed before the mail server has it, so that no second worker sends it too; what
-    the server does not take is due again.
+    It counts as mailed when the mail server has it: a worker that dies before loses its lease, and
+    another one mails it. If it dies in between, the same link goes out once more.
     """
-    due = Invitation.objects.filter(pk=invitation_id, mailed_at=None, closed_at=None)
+    free = Q(held_until=None) | Q(held_until__lte=Now())
+    due = Invitation.objects.filter(free, pk=invitation_id, mailed_at=None, closed_at=None)
     with scope.tenant(organization_id):
-        if not due.update(mailed_at=timezone.now()):
+        if not due.update(held_until=Now() + _LEASE):
             return
         row = Invitation.objects.get(pk=invitation_id)
         organization = Organization.objects.get()
-    if not mail.send(_letter(row, organization), to=row.email, purpose="invitation"):
+    name = f"{row.pk.hex}.{row.generation}"
+    # What the server does not take is due again when the lease is over.
+    if mail.send(_letter(row, organization), to=row.email, purpose="invitation", message_id=name):
         with scope.tenant(organization_id):
             sent = Invitation.objects.filter(pk=invitation_id, generation=row.generation)
-            sent.update(mailed_at=None)
+            sent.update(mailed_at=Now(), held_until=None)
 
 
 def due() -> list[tuple[UUID, UUID]]:
@@ -59,17 +65,14 @@ def due() -> list[tuple[UUID, UUID]]:
 
 def _letter(row: Invitation, organization: Organization) -> Letter:
     with translation.override(row.locale):
-        facts = {
-            "organization": organization.name,
-            "who": row.invited_by,
-            "link": link_of(row).reveal(),
-        }
+        facts = {"organization": organization.name, "who": row.invited_by}
         return Letter(
             _("You are invited to %(organization)s") % facts,
-            (
-                _("%(who)s invites you to the organization %(organization)s.") % facts,
-                _("Accept here: %(link)s") % facts,
+            (_("%(who)s invites you to the organization %(organization)s.") % facts,),
+            Button(_("Accept the invitation"), link_of(row).reveal()),
+            small=(
                 _("The link works once, for a week, for this address."),
                 _("If you do not know who sent it, ignore this message."),
             ),
+            language=row.locale,
         )

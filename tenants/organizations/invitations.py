@@ -160,8 +160,8 @@ def send_again(*, actor: Actor, invitation: Invitation) -> Invitation:
         row.generation += 1
         row.digest = digest(token_of(row).reveal())
         row.expires_at = timezone.now() + LIFETIME
-        row.mailed_at = None
-        row.save(update_fields=["generation", "digest", "expires_at", "mailed_at"])
+        row.mailed_at = row.held_until = None
+        row.save(update_fields=["generation", "digest", "expires_at", "mailed_at", "held_until"])
         _record(actor, row, "invitation.sent_again")
         _mail(row)
     return row

@@ -148,7 +148,7 @@ class ErasureCertificate(TenantRow):
 
 
 class AuditEvent(TenantRow):
-    """One thing that was done: who, what, to what. Append-only, by privilege."""
+    """One thing that was done: who, what, to what. Append-only, by privilege and by trigger."""
 
     actor_kind = models.CharField(max_length=16)
     actor_id = models.CharField(max_length=64)
@@ -161,10 +161,46 @@ class AuditEvent(TenantRow):
 
     class Meta:
         ordering = ["-id"]
-        indexes = [models.Index(fields=["organization", "target_id"], name="audit_target_idx")]
+        indexes = [
+            models.Index(fields=["organization", "target_id", "-id"], name="audit_target_idx"),
+            models.Index(fields=["organization", "actor_id", "-id"], name="audit_actor_idx"),
+            models.Index(fields=["organization", "verb", "-id"], name="audit_verb_idx"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.actor_name} {self.verb} {self.target_kind}"
+
+
+class AuditLink(models.Model):
+    """The place of an audit event in its organization's chain; the database writes it, at commit.
+
+    ``hash`` covers the event and the hash of the link before (``audit_chain.hash_of``).
+    """
+
+    pk = models.CompositePrimaryKey("organization", "sequence")
+    organization = models.ForeignKey(
+        Organization, models.PROTECT, related_name="+", db_index=False, db_constraint=False
+    )
+    sequence = models.BigIntegerField()
+    event_id = models.UUIDField(unique=True)
+    hash = models.CharField(max_length=64)
+
+    def __str__(self) -> str:
+        return f"{self.sequence} {self.hash}"
+
+
+class AuditHead(models.Model):
+    """The last link of an organization's chain; writers wait for each other here."""
+
+    organization = models.OneToOneField(
+        Organization, on_delete=models.PROTECT, primary_key=True, related_name="+"
+    )
+    sequence = models.BigIntegerField()
+    hash = models.CharField(max_length=64)
+    moved_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.sequence} {self.hash}"
 
 
 class Announcement(TenantRow):
@@ -246,7 +282,8 @@ class Invitation(TenantRow):
     """An address that was asked to join; open until it is accepted, revoked or replaced.
 
     The link's token is derived from the row and the secret key (``invitations.token_of``), so that
-    a worker can write it into mail; only its digest is stored.
+    a worker can write it into mail; only its digest is stored. A worker that mails it has it until
+    ``held_until``.
     """
 
     email = models.EmailField(max_length=LONGEST_EMAIL)
@@ -258,6 +295,7 @@ class Invitation(TenantRow):
     digest = models.BinaryField(max_length=32, unique=True)
     expires_at = models.DateTimeField()
     mailed_at = models.DateTimeField(null=True)
+    held_until = models.DateTimeField(null=True)
     closed_as = models.CharField(max_length=8, blank=True)
     closed_at = models.DateTimeField(null=True)
 

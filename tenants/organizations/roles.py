@@ -55,6 +55,10 @@ CAPABILITIES: Mapping[str, frozenset[str]] = {
         "limits:write": {_ADMIN, _BILLING},
         "tokens:read": {_ADMIN},
         "tokens:write": {_ADMIN},
+        "webhooks:read": {_ADMIN},
+        "webhooks:write": {_ADMIN},
+        "audit:read": {_ADMIN},
+        "organizations:export": {_ADMIN},
     }.items()
 }
 COLUMNS = (_ADMIN, _BILLING, _MEMBER, _WORKSPACE_ADMIN, _WORKSPACE_MEMBER)

@@ -39,6 +39,8 @@ BY_DATA_KEY: Mapping[str, Sealed] = {
         "mistral-key", "secret_version", row="key_id", workspace="key__workspace_id"
     ),
     "accounting.AdminKey.sealed": Sealed("admin-key", "secret_version"),
+    "notices.WebhookSecret.sealed": Sealed("webhook-secret", "version"),
+    "registry.AisuruConnection.sealed": Sealed("aisuru-login", "secret_version"),
     # Dies in a day.
     "access.TenantRequest.body": Sealed(("idempotent-answer", "call-answer"), "data_key_version"),
 }
@@ -61,6 +63,8 @@ OPEN: Mapping[str, str] = {
     "accounting.Statement.pdf": "sums of a month; no secret",
     "access.PlatformToken.digest": "SHA-256 of 160 random bits",
     "access.OrganizationToken.digest": "SHA-256 of 160 random bits",
+    "access.PlatformToken.former_digest": "SHA-256 of 160 random bits",
+    "access.OrganizationToken.former_digest": "SHA-256 of 160 random bits",
     "registry.ModelToken.digest": "SHA-256 of 160 random bits",
     "access.PlatformRequest.fingerprint": "keyed digest of a request",
     "access.PlatformRequest.body": "an answer without secrets: it belongs to no organization",

@@ -8,7 +8,7 @@ from django.db import InterfaceError, OperationalError
 
 from tenants.common.problems import Unavailable
 from tenants.common.queue import enqueue_on_commit
-from tenants.organizations import data_key_rotation, invitation_mail
+from tenants.organizations import audit_anchors, data_key_rotation, invitation_mail
 from tenants.organizations.audit import Actor
 
 WORKER = Actor(kind="worker", id="organizations.rotate_data_key", name="rotate_data_key")
@@ -68,3 +68,15 @@ def sweep_invitations() -> None:
     """Mail what was left."""
     for organization_id, invitation_id in invitation_mail.due():
         invitation_mail.deliver(organization_id, invitation_id)
+
+
+@shared_task(
+    name="organizations.anchor_audit",
+    acks_late=True,
+    reject_on_worker_lost=True,
+    soft_time_limit=300,
+    time_limit=330,
+)
+def anchor_audit() -> None:
+    """Write down outside of the database how far the audit chains have come."""
+    audit_anchors.write()

@@ -1,11 +1,13 @@
 """What we write to people about their own login, in their language; one purpose each."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
-from tenants.people.mail import Letter
+from tenants.people.mail import Button, Letter
 
 type _Writer = Callable[[Mapping[str, Any]], Letter]
 
@@ -14,21 +16,18 @@ def _confirm(facts: Mapping[str, Any]) -> Letter:
     code = facts["code"]
     return Letter(
         _("%(code)s is your code") % {"code": code},
-        (
-            _("Enter this code to confirm your e-mail address: %(code)s") % {"code": code},
-            _("Or open this page in the same browser: %(link)s") % {"link": facts["link"]},
-            _("It works for fifteen minutes. If you asked for nothing, ignore this message."),
-        ),
+        (_("Enter this code to confirm your e-mail address: %(code)s") % {"code": code},),
+        Button(_("Confirm the address in the same browser"), facts["link"]),
+        small=(_("It works for fifteen minutes. If you asked for nothing, ignore this message."),),
     )
 
 
 def _reset(facts: Mapping[str, Any]) -> Letter:
     return Letter(
         _("Choose a new password"),
-        (
-            _("Choose a new password here: %(link)s") % {"link": facts["password_reset_url"]},
-            _("If you did not ask for it, ignore this message: your password stays as it is."),
-        ),
+        (_("Somebody, probably you, asked for a new password for this address."),),
+        Button(_("Choose a new password"), facts["password_reset_url"]),
+        small=(_("If you did not ask for it, ignore this message: your password stays as it is."),),
     )
 
 
@@ -37,9 +36,9 @@ def _already_there(facts: Mapping[str, Any]) -> Letter:
         _("You already have an account"),
         (
             _("Somebody, probably you, tried to sign up with this address, which has an account."),
-            _("If you forgot the password, choose a new one: %(link)s")
-            % {"link": facts["password_reset_url"]},
+            _("If you forgot the password, choose a new one."),
         ),
+        Button(_("Choose a new password"), facts["password_reset_url"]),
     )
 
 
@@ -48,9 +47,9 @@ def _unknown(facts: Mapping[str, Any]) -> Letter:
         _("There is no account with this address"),
         (
             _("Somebody asked for a new password for this address, which has no account here."),
-            _("If it was you, try another address or sign up: %(link)s")
-            % {"link": facts["signup_url"]},
+            _("If it was you, try another address or sign up."),
         ),
+        Button(_("Sign up"), facts["signup_url"]),
     )
 
 
@@ -87,14 +86,16 @@ def write(kind: str, facts: Mapping[str, Any]) -> Letter:
         kind: allauth's name of it.
         facts: what it is about; ``reset_link`` leads to the page that sets a new password.
     """
+    language = get_language() or ""
     if kind in _LETTERS:
-        return _LETTERS[kind](facts)
+        return replace(_LETTERS[kind](facts), language=language)
     what = notices().get(kind, _("Something changed in how you sign in"))
     return Letter(
         what,
         (
             _("This happened on your account just now: %(what)s.") % {"what": what},
-            _("If it was not you, choose a new password at once: %(link)s")
-            % {"link": facts["reset_link"]},
+            _("If it was not you, choose a new password at once."),
         ),
+        Button(_("Choose a new password"), facts["reset_link"]),
+        language=language,
     )

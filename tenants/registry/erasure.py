@@ -2,7 +2,7 @@
 
 from django.db.models.functions import Now
 
-from tenants.registry.models import ModelToken, RegisteredModel
+from tenants.registry.models import AisuruConnection, ModelToken, Publication, RegisteredModel
 
 
 def retire_all() -> int:
@@ -10,3 +10,13 @@ def retire_all() -> int:
     RegisteredModel.objects.filter(retired_at=None).update(retired_at=Now())
     RegisteredModel.objects.update(name="erased", description="", external_id="", created_by="")
     return ModelToken.objects.filter(revoked_at=None).update(revoked_at=Now())
+
+
+def forget_aisuru() -> int:
+    """Shred the login at AIsuru, and forget what is published there; tell how many were shredded.
+
+    What is there stays there: nobody can reach it from here any more.
+    """
+    Publication.objects.all().delete()
+    shredded, _by_model = AisuruConnection.objects.all().delete()
+    return shredded

@@ -57,9 +57,13 @@ class RegisteredModel(TenantRow):
 
 
 class ModelToken(TenantRow):
-    """A token that calls one model; only its digest is kept."""
+    """A token that calls one model; only its digest is kept.
+
+    ``is_published``: made for AIsuru when the model was pushed there, and shown to nobody.
+    """
 
     model = models.ForeignKey(RegisteredModel, on_delete=models.CASCADE, related_name="tokens")
+    is_published = models.BooleanField(default=False, db_default=False)
     digest = models.BinaryField(max_length=32, unique=True)
     hint = models.CharField(max_length=24)
     expires_at = models.DateTimeField(null=True, blank=True)
@@ -140,8 +144,23 @@ class QuotaRecord(TenantRow):
         return f"{self.quota_code} {self.mistral_model}"
 
 
+class OnDisconnect(models.TextChoices):
+    """What becomes of a stream whose caller has left."""
+
+    DRAIN = "drain"  # read on for a bounded time, to what it cost
+    ABORT = "abort"  # break it off at once; what it cost is estimated
+
+
+class ForeignParameters(models.TextChoices):
+    """What is done with parameters of other providers, unless a request says otherwise."""
+
+    ADAPT = "adapt"  # rename, and leave out what changes no answer
+    REFUSE = "refuse"  # refuse with 422, naming each
+    LEAVE = "pass"  # let Mistral judge
+
+
 class TrafficPolicy(TenantRow):
-    """How a workspace wants its calls to be treated when Mistral does not take them at once.
+    """How a workspace wants its calls to be treated where there is a choice.
 
     ``failover`` lets a call go out with another valid key of the workspace, if that belongs to
     another workspace of Mistral's. ``capacity_retries``: how often a call that Mistral's servers
@@ -152,6 +171,10 @@ class TrafficPolicy(TenantRow):
     failover = models.BooleanField(default=False)
     capacity_retries = models.PositiveSmallIntegerField(default=1)
     longest_wait = models.PositiveSmallIntegerField(default=30)
+    on_disconnect = models.CharField(max_length=8, choices=OnDisconnect, default=OnDisconnect.DRAIN)
+    parameters = models.CharField(
+        max_length=8, choices=ForeignParameters, default=ForeignParameters.ADAPT
+    )
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
@@ -164,3 +187,106 @@ class TrafficPolicy(TenantRow):
 
     def __str__(self) -> str:
         return f"failover {self.failover}"
+
+
+class ConnectionStatus(models.TextChoices):
+    """What is known of AIsuru's login token."""
+
+    PENDING = "pending"  # nothing was done with it yet
+    VALID = "valid"
+    REFUSED = "refused"
+    UNDECRYPTABLE = "undecryptable"
+
+
+class AisuruConnection(TenantRow):
+    """How an organization's models are published in AIsuru: a login there, its token sealed.
+
+    ``tenant`` is AIsuru's name of the tenant; empty: the organization's own ``aisuru_tenant``.
+    """
+
+    tenant = models.CharField(max_length=253, blank=True)
+    sealed = models.BinaryField()
+    secret_version = models.PositiveIntegerField()
+    data_key_version = models.PositiveIntegerField()
+    status = models.CharField(
+        max_length=16, choices=ConnectionStatus, default=ConnectionStatus.PENDING
+    )
+    checked_at = models.DateTimeField(null=True)
+    secret_at = models.DateTimeField()
+    created_by = models.CharField(max_length=254)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["organization"], name="aisuru_connection_uniq")
+        ]
+
+    def __str__(self) -> str:
+        return self.status
+
+
+class PublicationStatus(models.TextChoices):
+    """How a model stands in AIsuru."""
+
+    PENDING = "pending"  # a worker is about to push it, or tries again
+    PUBLISHED = "published"  # AIsuru has it as it was pushed, when it was last looked at
+    CHANGED = "changed"  # somebody changed it over there
+    DELETED = "deleted"  # somebody deleted it over there
+    FAILED = "failed"  # it was given up; a person has to do something
+    WITHDRAWN = "withdrawn"  # it was taken away from there
+
+
+class Publication(TenantRow):
+    """A model in AIsuru: what is wanted there, what is known to be there, and what is still to do.
+
+    ``wanted`` counts wishes, ``done`` is the last one fulfilled. ``pushed`` is what AIsuru said it
+    had after the last push, by its own names; what differs from it later is ``drift``.
+    ``creating``: the name under which a creation was sent whose answer is not known (yet).
+    ``due_at`` is null when there is nothing to do. ``held_until`` keeps others away: with a
+    ``claim`` a worker has it, without one it waits in the queue.
+    """
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="+")
+    model = models.OneToOneField(
+        RegisteredModel, on_delete=models.PROTECT, related_name="publication"
+    )
+    flavour = models.CharField(max_length=16)
+    is_wanted = models.BooleanField(default=True)
+    may_create = models.BooleanField(default=True)
+    may_adopt = models.BooleanField(default=False)
+    wanted = models.PositiveIntegerField(default=1)
+    done = models.PositiveIntegerField(default=0)
+    status = models.CharField(
+        max_length=16, choices=PublicationStatus, default=PublicationStatus.PENDING
+    )
+    config_id = models.CharField(max_length=500, blank=True)
+    pushed = models.JSONField(default=dict)
+    drift = models.JSONField(default=list)
+    failure = models.CharField(max_length=40, blank=True)
+    result_code = models.IntegerField(null=True)
+    requested_by = models.CharField(max_length=254)
+    published_at = models.DateTimeField(null=True)
+    checked_at = models.DateTimeField(null=True)
+    creating = models.CharField(max_length=120, blank=True)
+    attempts = models.PositiveIntegerField(default=0)
+    due_at = models.DateTimeField(null=True)
+    claim = models.UUIDField(null=True)
+    held_until = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "config_id"],
+                condition=~models.Q(config_id=""),
+                name="publication_config_uniq",
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["due_at"],
+                condition=models.Q(due_at__isnull=False),
+                name="publication_due_idx",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.config_id}"

@@ -4,8 +4,9 @@ A model is bound to a key that is valid and sees the Mistral model; a token is s
 its digest is kept.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -15,17 +16,18 @@ from django.db.models.functions import Least, Now
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from tenants.common import scope, tokens
+from tenants.common import scope
 from tenants.common.models import new_id
 from tenants.common.problems import Conflict, Invalid
 from tenants.common.secrets import Secret
 from tenants.keys.models import MistralKey
-from tenants.organizations import audit
+from tenants.organizations import audit, outbox
 from tenants.organizations.audit import Actor
 from tenants.organizations.models import Organization, Workspace
 from tenants.organizations.refusals import workspace_archived
-from tenants.registry import choosing, conditions
+from tenants.registry import choosing, conditions, issuing, publications
 from tenants.registry.models import ModelToken, RegisteredModel, TrafficPolicy
+from tenants.registry.quotas import Policy
 
 MAX_GRACE_SECONDS = 30 * 86_400
 #: How long the token of a trial in the console works.
@@ -45,6 +47,10 @@ _CHANGEABLE = frozenset(
         "use_as_default",
     }
 )
+
+
+def _nothing(_model: RegisteredModel) -> int:
+    return 0
 
 
 def create_model(
@@ -109,8 +115,21 @@ def create_model(
         model.key, model.snapshot = choice.key, choice.snapshot
         model.context_size = context_size or choice.context_length
         model.save(force_insert=True)
-        token = _issue(model)
+        _row, token = issuing.issue(model)
         _record(actor, model, "model.created")
+        outbox.announce(
+            organization_id=organization.pk,
+            workspace_id=model.workspace_id,
+            kind="model.created",
+            data={
+                "model_id": str(model.pk),
+                "name": model.name,
+                "mistral_model": model.mistral_model,
+                "key_id": str(model.key_id),
+                "external_id": model.external_id,
+                "purposes": model.purposes,
+            },
+        )
     return model, token
 
 
@@ -119,7 +138,8 @@ def update_model(
 ) -> RegisteredModel:
     """Change a model; ``key`` (None: the best) and ``mistral_model`` are checked as on creation.
 
-    Unknown names are left out; a change that changes nothing is no event.
+    Unknown names are left out; a change that changes nothing is no event. A published model is
+    changed in AIsuru too, by a worker; so where it is deleted, or gets another token.
 
     Raises:
         Invalid: as ``create_model``.
@@ -142,16 +162,35 @@ def update_model(
             _rebind(model, changes)
         model.save(update_fields={*changed, "context_size", "snapshot"})
         _record(actor, model, "model.updated", changed)
+        publications.follow(model)
     return model
 
 
-def retire_model(*, actor: Actor, model: RegisteredModel) -> RegisteredModel:
-    """Retire a model: its tokens stop at once, its history stays; twice changes nothing."""
+def retire_model(
+    *, actor: Actor, model: RegisteredModel, under_way: Callable[[RegisteredModel], int] = _nothing
+) -> RegisteredModel:
+    """Retire a model: its tokens stop at once, its history stays; twice changes nothing.
+
+    Args:
+        actor: who retires it.
+        model: which.
+        under_way: counts work that somebody still waits for, which this room does not know.
+
+    Raises:
+        Conflict: ``model_in_use``, with ``batch_jobs``, how many.
+    """
     with scope.tenant(model.organization_id):
         active = RegisteredModel.objects.filter(pk=model.pk, retired_at=None)
+        if jobs := under_way(model):
+            detail = _(
+                "Batch jobs of this model are still under way at Mistral. Wait until they are over,"
+                " or delete it by force: what they cost is booked all the same."
+            )
+            raise Conflict("model_in_use", detail, batch_jobs=jobs)
         if active.update(retired_at=Now()):
             ModelToken.objects.filter(model=model, revoked_at=None).update(revoked_at=Now())
             _record(actor, model, "model.retired")
+            publications.follow(model, is_wanted=False)
         model.refresh_from_db(fields=["retired_at"])
     return model
 
@@ -176,8 +215,9 @@ def rotate_token(*, actor: Actor, model: RegisteredModel, grace_seconds: int = 0
             old.update(expires_at=Least("expires_at", ends_at))  # NULLs do not count
         else:
             old.update(revoked_at=Now())
-        token = _issue(model)
+        _row, token = issuing.issue(model)
         _record(actor, model, "model.token_rotated")
+        publications.follow(model)
     return token
 
 
@@ -195,7 +235,7 @@ def issue_trial_token(*, actor: Actor, model: RegisteredModel) -> tuple[Secret[s
     with scope.tenant(model.organization_id):
         model = _locked(model.pk)
         ends_at = timezone.now() + TRIAL
-        token = _issue(model, ends_at)
+        _row, token = issuing.issue(model, expires_at=ends_at)
         _record(actor, model, "model.trial_started")
     return token, ends_at
 
@@ -245,18 +285,6 @@ def _rebind(model: RegisteredModel, changes: Mapping[str, Any]) -> None:
         model.context_size = choice.context_length
 
 
-def _issue(model: RegisteredModel, expires_at: datetime | None = None) -> Secret[str]:
-    token = tokens.mint(tokens.TokenKind.MODEL)
-    ModelToken.objects.create(
-        organization_id=model.organization_id,
-        model=model,
-        digest=tokens.digest(token.reveal()),
-        hint=tokens.hint(token),
-        expires_at=expires_at,
-    )
-    return token
-
-
 def _record(actor: Actor, model: RegisteredModel, verb: str, changed: Collection[str] = ()) -> None:
     audit.record(
         actor=actor,
@@ -284,22 +312,16 @@ def set_traffic_policy(
     actor: Actor,
     organization: Organization,
     workspace: Workspace,
-    failover: bool,
-    capacity_retries: int,
-    longest_wait: int,
+    policy: Policy,
 ) -> TrafficPolicy:
-    """Set how a workspace's calls are treated when Mistral does not take them at once.
+    """Set how a workspace's calls are treated where there is a choice.
 
     The gateway follows within a second.
 
     Raises:
         Conflict: ``workspace_archived``.
     """
-    wanted = {
-        "failover": failover,
-        "capacity_retries": capacity_retries,
-        "longest_wait": longest_wait,
-    }
+    wanted = asdict(policy)
     with scope.tenant(organization.pk):
         # Two at once follow each other.
         locked = Workspace.objects.select_for_update(no_key=True).get(pk=workspace.pk)

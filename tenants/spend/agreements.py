@@ -82,6 +82,29 @@ class WorkspacePolicy(TenantRow):
         return self.unpriced
 
 
+class Retention(TenantRow):
+    """For how many whole months an organization keeps its single calls; null is for ever.
+
+    Of months before ``forgotten_before`` the roll-ups are all there is.
+    """
+
+    months = models.PositiveSmallIntegerField(null=True)
+    forgotten_before = models.DateField(null=True, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["organization"], name="retention_uniq"),
+            # `spend_forget` keeps two months whatever this says: a second wall.
+            models.CheckConstraint(
+                condition=models.Q(months=None) | models.Q(months__gte=13),
+                name="retention_a_year_at_least",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return "for ever" if self.months is None else f"{self.months} months"
+
+
 class LearnedOutput(TenantRow):
     """How long the answers of a model usually are: the 99th percentile of recent calls."""
 

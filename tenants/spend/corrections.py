@@ -4,6 +4,7 @@ Reconciliation and support post through here. A correction moves the balances of
 so that limits count what was really billed.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -45,6 +46,8 @@ class Difference:
         quantities: differences by the names of the event's columns; may be negative.
         key_id, model_id: if known.
         day: the local day it belongs to; else the last of the month that is not in the future.
+        at: its instant, where the day is not enough.
+        message_id: under which `/calls` finds it.
         corrects: the event that it mends, if it mends one: day, workspace, key, model and line are
             then that event's.
     """
@@ -57,6 +60,8 @@ class Difference:
     key_id: UUID | None = None
     model_id: UUID | None = None
     day: date | None = None
+    at: datetime | None = None
+    message_id: str = ""
     corrects: UsageEvent | None = None
 
 
@@ -73,54 +78,80 @@ def post_correction(
     """Post one difference into a month; the same ``reference`` again changes nothing.
 
     Raises:
-        Invalid: ``below_zero``: it takes away more than was spent there; ``not_in_month``;
+        Invalid: as ``post_corrections`` does.
+    """
+    with scope.tenant(organization.pk):
+        # Whoever posts the same at once waits here and then finds it.
+        Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
+        (correction,) = post_corrections(
+            actor=actor,
+            organization=organization,
+            month=month,
+            differences={reference: difference},
+            reason=reason,
+            source=source,
+        )
+    return correction
+
+
+def post_corrections(
+    *,
+    actor: Actor,
+    organization: Organization,
+    month: Month,
+    differences: Mapping[str, Difference],
+    reason: str,
+    source: Source = Source.CORRECTION,
+) -> list[Correction]:
+    """Post differences into a month, inside a scope that has locked the organization; all or none.
+
+    ``differences`` are given by the references under which they are known for ever; what is known
+    already is left as it is.
+
+    Raises:
+        Invalid: ``below_zero``: one takes away more than was spent there; ``not_in_month``;
             ``workspace_unknown``.
     """
-    amount = rounded(difference.amount)
-    digest = posting.digest_of(str(organization.pk), "correction", reference)
+    known = Correction.objects.filter(organization=organization, reference__in=list(differences))
+    found = {correction.reference: correction for correction in known}
+    entries = {
+        reference: _entry(organization, month, difference, reference, source)
+        for reference, difference in differences.items()
+        if reference not in found
+    }
     try:
-        with scope.tenant(organization.pk):
-            # Whoever posts the same at once waits here and then finds it.
-            Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
-            known = Correction.objects.filter(organization=organization, reference=reference)
-            found = known.first()
-            if found is not None:
-                return found
-            entry = _entry(organization, month, difference, amount, digest=digest, source=source)
-            posting.post([entry])
-            correction = Correction.objects.create(
-                organization=organization,
-                event_id=entry["id"],
-                occurred_at=entry["occurred_at"],
-                reason=reason,
-                reference=reference,
-                posted_by=actor.name,
-            )
-            audit.record(
-                actor=actor,
-                organization_id=organization.pk,
-                verb="spend.corrected",
-                target=correction,
-            )
+        posting.post(list(entries.values()))
     except IntegrityError as error:
         if "balance_signs" not in str(error):
             raise
         detail = _("This takes away more than was spent there in that month.")
         raise Invalid.field("/amount", "below_zero", detail) from None
-    return correction
+    for reference, entry in entries.items():
+        found[reference] = Correction.objects.create(
+            organization=organization,
+            event_id=entry["id"],
+            occurred_at=entry["occurred_at"],
+            reason=reason,
+            reference=reference,
+            posted_by=actor.name,
+        )
+        audit.record(
+            actor=actor,
+            organization_id=organization.pk,
+            verb="spend.corrected",
+            target=found[reference],
+        )
+    return [found[reference] for reference in differences]
 
 
 def _entry(
-    organization: Organization,
-    month: Month,
-    difference: Difference,
-    amount: Decimal,
-    *,
-    digest: UUID,
-    source: Source,
+    organization: Organization, month: Month, difference: Difference, reference: str, source: Source
 ) -> Row:
     mended = difference.corrects
-    occurred_at = mended.occurred_at if mended else _instant(month, difference.day)
+    digest = posting.digest_of(str(organization.pk), "correction", reference)
+    occurred_at = difference.at or _instant(month, difference.day)
+    if mended is not None:
+        occurred_at = mended.occurred_at
     if mended is not None and mended.period != month.first_day:
         raise _not_in_month()
     workspace_id = mended.workspace_id if mended else difference.workspace_id
@@ -148,12 +179,12 @@ def _entry(
         "answered_model": mended.answered_model if mended else "",
         "requests": difference.quantities.get("requests", 0),
         "currency": organization.currency,
-        "cost": posting.text_of(amount),
+        "cost": posting.text_of(rounded(difference.amount)),
         "factor": "1",
         "price_ids": mended.price_ids if mended else [],
         "estimate": "",
         "outcome": Outcome.COMPLETED,
-        "message_id": mended.message_id if mended else "",
+        "message_id": mended.message_id if mended else difference.message_id,
         "request_id": "",
         "correlation_id": "",
         "corrects": mended.id if mended else None,

@@ -17,6 +17,7 @@ from uuid import UUID
 
 from tenants.common import scope
 from tenants.registry import catalog
+from tenants.spend import factors
 from tenants.spend.models import OrganizationPrice, Price
 from tenants.spend.pricing import Meter, Prices, UnitPrice
 
@@ -50,8 +51,9 @@ class PriceBook:
         history = self._histories.get((snapshot, currency))
         index = bisect_right(history.starts, at) if history else 0
         if history is None or index == 0:
-            return Prices(snapshot, currency, {})
-        return history.prices[index - 1]
+            return Prices(snapshot, currency, {}, factors.PUBLISHED.at(at))
+        found, in_force = history.prices[index - 1], factors.PUBLISHED.at(at)
+        return found if found.factors is in_force else replace(found, factors=in_force)
 
     def dearest(self, currency: str, at: datetime) -> Prices:
         """Give the dearest price of each meter among models that answer with tokens.
@@ -68,7 +70,7 @@ class PriceBook:
                 known = meters.get(meter)
                 if known is None or price.amount * known.per > known.amount * price.per:
                     meters[meter] = price
-        return Prices("", currency, meters)
+        return Prices("", currency, meters, factors.PUBLISHED.at(at))
 
     def under(self, own: "PriceBook") -> "PriceBook":
         """Put an organization's own prices over these: meter by meter, theirs go before."""
@@ -165,9 +167,10 @@ def _history(model: str, currency: str, rows: list[AnyPrice]) -> _History:
     for row in rows:
         unit_price = UnitPrice(row.id, row.amount, row.per, row.free)
         meters = meters | {Meter(row.meter): unit_price}
+        held = Prices(model, currency, meters, factors.PUBLISHED.at(row.effective_from))
         if starts and starts[-1] == row.effective_from:
-            prices[-1] = Prices(model, currency, meters)
+            prices[-1] = held
         else:
             starts.append(row.effective_from)
-            prices.append(Prices(model, currency, meters))
+            prices.append(held)
     return _History(tuple(starts), tuple(prices))

@@ -75,7 +75,8 @@ def read(path: Path = PUBLISHED) -> PriceList:
         document = json.loads(text, parse_float=Decimal)
         as_of = datetime.fromisoformat(document["meta"]["as_of"]).replace(tzinfo=UTC)
         rows = [*document["models"], *document["deprecated_past_retirement_date"]]
-        listed = [price for row in rows if row["id"] for price in _prices(row, _rates(conversions))]
+        rates = _rates(conversions, document["meta"]["as_of"])
+        listed = [price for row in rows if row["id"] for price in _prices(row, rates)]
     except (KeyError, TypeError, ValueError) as error:
         raise PriceListError(f"{path.name}: {error}") from error
     dearest: dict[tuple[str, Meter, str], ListedPrice] = {}
@@ -87,10 +88,16 @@ def read(path: Path = PUBLISHED) -> PriceList:
     return PriceList(tuple(dearest.values()), as_of, checksum)
 
 
-def _rates(conversions: bytes) -> dict[str, Decimal]:
-    """How many units of a currency one dollar is."""
-    rows = json.loads(conversions)
-    return {row["to"]: Decimal(row["rate"]) for row in rows if row["from"] == "USD"}
+def _rates(conversions: bytes, as_of: str) -> dict[str, Decimal]:
+    """How many units of a currency one dollar is for a list of that day.
+
+    The newest row that is not younger than the list counts; where all are younger, the oldest.
+    """
+    rates: dict[str, Decimal] = {}
+    for row in sorted(json.loads(conversions), key=lambda row: str(row["as_of"])):
+        if row["from"] == "USD" and (row["to"] not in rates or row["as_of"] <= as_of):
+            rates[row["to"]] = Decimal(row["rate"])
+    return rates
 
 
 def _prices(row: Mapping[str, Any], rates: Mapping[str, Decimal]) -> Iterator[ListedPrice]:

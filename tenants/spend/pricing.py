@@ -6,7 +6,7 @@ regional and batch factors), docs.mistral.ai/studio/conversations/advanced/promp
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
@@ -45,14 +45,6 @@ class Modifier(StrEnum):
     REGIONAL = "regional"
 
 
-#: Published factors. How batch combines with priority is not documented: they multiply here.
-FACTORS: Mapping[Modifier, Decimal] = {
-    Modifier.PRIORITY: Decimal("1.75"),
-    Modifier.BATCH: Decimal("0.5"),
-    Modifier.REGIONAL: Decimal("1.1"),
-}
-
-
 class PriceState(StrEnum):
     """Whether a cost is known."""
 
@@ -73,11 +65,15 @@ class UnitPrice:
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """Every price of one Mistral model in one currency at one instant; empty when unknown."""
+    """Every price of one Mistral model in one currency at one instant; empty when unknown.
+
+    ``factors`` are those by which modifiers multiply at that instant.
+    """
 
     mistral_model: str
     currency: str
     meters: Mapping[Meter, UnitPrice]
+    factors: Mapping[Modifier, Decimal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +129,7 @@ class Cost:
         currency: of the amount.
         price_ids: the prices that were multiplied.
         factor: the product of the modifiers.
-        missing: meters that were used and have no price.
+        missing: meters that were used and have no price, modifiers that have no factor.
     """
 
     state: PriceState
@@ -141,7 +137,7 @@ class Cost:
     currency: str
     price_ids: tuple[int, ...] = ()
     factor: Decimal = Decimal(1)
-    missing: tuple[Meter, ...] = ()
+    missing: tuple[Meter | Modifier, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,15 +185,18 @@ def cost(quantities: Quantities, prices: Prices, modifiers: Iterable[Modifier] =
     """Price a call: the sum of quantity * price / unit, times the modifiers, rounded once.
 
     Cached tokens have their own price; without one they cost what other input costs. A meter that
-    was used and has no price makes the whole call unpriced.
+    was used and has no price, or a modifier without a factor, makes the whole call unpriced.
     """
     factor = _ONE
+    missing: list[Meter | Modifier] = []
     for modifier in set(modifiers):
-        factor *= FACTORS[modifier]
+        if modifier in prices.factors:
+            factor *= prices.factors[modifier]
+        else:
+            missing.append(modifier)
     known = prices.meters
     total = _NOTHING
     ids: list[int] = []
-    missing: list[Meter] = []
     for meter, quantity in _metered(quantities, prices):
         if not quantity:
             continue

@@ -22,7 +22,7 @@ from tenants.registry import catalog
 from tenants.spend import alerts, limits, policies, pricebook
 from tenants.spend.calls import LimitMode, SubjectKind
 from tenants.spend.limits import Subject
-from tenants.spend.models import Limit, OrganizationPrice, Price, WorkspacePolicy
+from tenants.spend.models import Limit, OrganizationPrice, Price, Retention, WorkspacePolicy
 from tenants.spend.policies import Policy
 from tenants.spend.pricelist import ListedPrice, PriceList
 from tenants.spend.pricing import Meter
@@ -118,6 +118,25 @@ def set_policy(*, actor: Actor, workspace: Workspace, policy: Policy) -> None:
             changed=changed,
         )
     policies.forget()
+
+
+def set_retention(*, actor: Actor, organization: Organization, months: int | None) -> None:
+    """Choose for how many whole months single calls are kept; None for ever. Sums always are."""
+    with scope.tenant(organization.pk):
+        kept, is_new = Retention.objects.get_or_create(
+            organization=organization, defaults={"months": months}
+        )
+        if kept.months == months and not is_new:
+            return
+        kept.months = months
+        kept.save(update_fields=["months"])
+        audit.record(
+            actor=actor,
+            organization_id=organization.pk,
+            verb="spend_retention.set",
+            target=organization,
+            changed=["months"],
+        )
 
 
 @dataclass(frozen=True, slots=True)

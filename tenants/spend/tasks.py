@@ -14,6 +14,7 @@ from tenants.spend import (
     learning,
     probing,
     recovery,
+    retention,
     rollups,
     watching,
 )
@@ -75,6 +76,18 @@ def sweep_batches() -> None:
 def prepare_partitions() -> None:
     """Make the ledger's partitions of the coming months."""
     recovery.prepare_partitions()
+
+
+@shared_task(
+    name="spend.forget_old_events",
+    acks_late=True,
+    reject_on_worker_lost=True,
+    soft_time_limit=3_000,
+    time_limit=3_100,
+)
+def forget_old_events() -> None:
+    """Remove the single calls that nobody keeps; tomorrow's beat repeats a run that failed."""
+    retention.forget_old_events()
 
 
 @shared_task(

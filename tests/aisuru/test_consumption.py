@@ -1,21 +1,16 @@
-"""AIsuru's consumption: read leaf by leaf, and its token in the address is said by nobody."""
+"""AIsuru's consumption: both shapes are read leaf by leaf, by what the tokens are counted by."""
 
-import logging
 from datetime import date
 
 import pytest
 
-from tenants.aisuru import consumption
-from tenants.aisuru.consumption import AisuruAwayError, AisuruRefusedError, Consumption
-from tenants.common.secrets import Secret
-from tests.mistral.far_side import FarSide, answering, free_address
+from tenants.aisuru.consumption import Consumption, read
 
-TOKEN = "canary-login-token-0123456789"
+MONTH = date(2026, 10, 1)
 TREE = {
-    "resultCode": 0,
     "children": [
         {
-            "name": "key",
+            "key": "mistral-small-latest",
             "promptTokens": 99,
             "children": [
                 {"memoriName": "Ada", "promptTokens": 7, "nonChargeablePromptTokens": 1},
@@ -27,45 +22,47 @@ TREE = {
 }
 
 
-def ask(script):
-    with FarSide(script) as far_side:
-        found = consumption.monthly(
-            f"{far_side.url}/api/v2", Secret(TOKEN), "www.example.com", date(2026, 10, 9)
-        )
-    return found, far_side.requests
+def log(**facts):
+    return {
+        "from": "2026-10-01T00:00:00Z",
+        "memoriName": "Ada",
+        "completions": 3,
+        "promptTokens": {"mistral-small-latest": 120, "gpt": 5},
+        "completionTokens": {"mistral-small-latest": 30},
+    } | facts
 
 
-def test_a_month_is_asked_for_and_its_leaves_are_read():
-    found, (request,) = ask(answering(200, TREE))
-    assert found == (Consumption("Ada", 8, 0, 0), Consumption("Leo", 0, 3, 2))
-    assert request.path == (
-        f"/api/v2/TenantConsumptionLogs/{TOKEN}/www.example.com/Monthly/20261001"
+def test_a_tree_is_read_leaf_by_leaf():
+    assert read(TREE, MONTH) == (
+        Consumption("Ada", "mistral-small-latest", 8, 0, 0),
+        Consumption("Leo", "mistral-small-latest", 0, 3, 2),
+    )
+
+
+def test_a_log_is_read_key_by_key_and_its_completions_count_once():
+    found = read({"consumptionLogs": [log()]}, MONTH)
+    assert found == (
+        Consumption("Ada", "mistral-small-latest", 120, 30, 3),
+        Consumption("Ada", "gpt", 5, 0, 0),
     )
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "kind"),
+    ("starts", "is_read"),
     [
-        (200, {"resultCode": -7, "resultMessage": TOKEN}, AisuruRefusedError),
-        (403, {}, AisuruRefusedError),
-        (429, {}, AisuruAwayError),
-        (502, b"<html>", AisuruAwayError),
-        (200, b"<html>", AisuruAwayError),
+        ("2026-10-01T00:00:00Z", True),
+        ("2026-09-30T22:00:00Z", True),  # midnight in Rome
+        ("2026-09-01T00:00:00Z", False),
+        ("2026-10-31T23:00:00Z", False),
+        ("soon", True),
+        (None, True),
     ],
 )
-def test_whatever_goes_wrong_says_nothing_of_the_address(status, body, kind, caplog):
-    caplog.set_level(logging.DEBUG)
-    with pytest.raises(kind) as caught:
-        ask(answering(status, body))
-    said = [caught.value]
-    while said[-1].__context__ is not None:
-        said.append(said[-1].__context__)
-    assert TOKEN not in "".join(map(repr, said)) + caplog.text
+def test_logs_of_other_months_are_left_out(starts, is_read):
+    found = read({"consumptionLogs": [log(**{"from": starts})]}, MONTH)
+    assert bool(found) is is_read
 
 
-def test_nobody_there_is_away(caplog):
-    caplog.set_level(logging.DEBUG)
-    with pytest.raises(AisuruAwayError) as caught:
-        consumption.monthly(free_address(), Secret(TOKEN), "t", date(2026, 10, 1))
-    assert caught.value.__context__ is None
-    assert TOKEN not in str(caught.value) + caplog.text
+@pytest.mark.parametrize("odd", [{}, {"consumptionLogs": None}, {"children": [1, "x", None]}])
+def test_what_is_no_consumption_is_none(odd):
+    assert read(odd, MONTH) == ()

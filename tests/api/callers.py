@@ -28,6 +28,8 @@ class Answer:
 
     @property
     def code(self) -> Any:
+        if self.headers.get("Content-Type") == "application/x-ndjson":
+            return None
         return self.body.get("code") if isinstance(self.body, dict) else None
 
     @property

@@ -93,6 +93,13 @@ WRONG: dict[str, dict[str, list[Any]]] = {
     "organizations/{organization_id}/tokens": {
         "name": [None, "", 1],
         "scopes": [[], ["*"], "keys:read", ["keys:read"] * 99, [1], {}, [None], [["keys:read"]]],
+        "allowed_networks": [
+            "10.0.0.0/8",
+            ["10.0.0.1/8"],
+            ["fe80::1%eth0"],
+            ["home"],
+            [1],
+        ],
         "expires_at": ["tomorrow", 1, "2020-01-01T00:00:00Z", "2999-01-01T00:00:00", "", True],
     },
     "workspaces/{workspace_id}/keys": {

@@ -46,7 +46,7 @@ def test_a_certificate_says_what_was_destroyed_and_can_be_checked_by_anybody(her
     answer = erased(platform, hers.organization)
     certificate = answer.body
     assert certificate["organization_id"] == str(hers.organization.pk)
-    assert (certificate["data_keys_destroyed"], certificate["keys_shredded"]) == (1, 2)
+    assert (certificate["data_keys_destroyed"], certificate["keys_shredded"]) == (1, 3)
     assert certificate["tokens_revoked"] == 3  # Alice's, an old one, the model's
     assert set(certificate["retained"]) >= {"audit_events", "usage_ledger"}
     members = {name: value for name, value in certificate.items() if name != "digest"}
@@ -63,7 +63,9 @@ def test_nothing_sealed_is_left_in_any_registered_column(hers, alice, platform):
     alice.post(f"workspaces/{hers.workspace.pk}/keys", {"key": made_up_key()}, again)
     before = sealed_rows(hers.organization.pk)
     assert all(before.values()), before
-    assert erased(platform, hers.organization).body["keys_shredded"] == 4  # the Admin API key too
+    assert (
+        erased(platform, hers.organization).body["keys_shredded"] == 5
+    )  # the Admin API key and the login at AIsuru too
     assert not any(sealed_rows(hers.organization.pk).values())
     with scope.tenant(hers.organization.pk):
         assert KeyReplacement.objects.count() == SeenModel.objects.count() == 0

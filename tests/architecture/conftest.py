@@ -8,15 +8,17 @@ from django.utils import timezone
 
 from tenants.access.models import TenantRequest
 from tenants.accounting.models import Observed, SyncRun
+from tenants.assistance.models import SupportSession
 from tenants.billing.models import BillingProfile, Plan
 from tenants.common import scope
 from tenants.common.models import new_id
 from tenants.common.months import Month
 from tenants.keys.models import KeyProbe, KeyReplacement, SpentEnvelope
+from tenants.notices.models import MutedKind, Notice
 from tenants.onboarding.models import Confirmation
 from tenants.organizations import outbox
-from tenants.organizations.models import ErasureCertificate, FormerTimeZone
-from tenants.registry.models import ProviderResource, QuotaRecord, TrafficPolicy
+from tenants.organizations.models import Announcement, ErasureCertificate, FormerTimeZone
+from tenants.registry.models import ProviderResource, Publication, QuotaRecord, TrafficPolicy
 from tenants.spend import corrections
 from tenants.spend.batch_jobs import BatchJob
 from tenants.spend.calls import Category, UnpricedPolicy
@@ -25,7 +27,7 @@ from tenants.spend.meter import Meter
 from tenants.spend.models import LearnedOutput, Limit, RateCount, ThresholdAlert
 from tenants.spend.policies import Policy
 from tenants.spend.pricing import Meter as Metered
-from tenants.spend.services import OwnPrice, report_prices, set_limit, set_policy
+from tenants.spend.services import OwnPrice, report_prices, set_limit, set_policy, set_retention
 from tests.api import world
 from tests.factories import ACTOR
 from tests.spend import made
@@ -61,6 +63,7 @@ def populated(organization):
             threshold=50,
         )
     set_policy(actor=ACTOR, workspace=hers.workspace, policy=Policy(UnpricedPolicy.ALLOW))
+    set_retention(actor=ACTOR, organization=organization, months=24)
     report_prices(
         actor=ACTOR,
         organization=organization,
@@ -97,6 +100,12 @@ def populated(organization):
             organization=organization, kind="key", external_id="k", data={}, last_run=run
         )
         outbox.announce(organization_id=organization.id, kind="member.joined", data={})
+        Notice.objects.create(
+            organization=organization,
+            announcement=Announcement.objects.get(kind="member.joined"),
+            member=hers.member,
+        )
+        MutedKind.objects.create(organization=organization, member=hers.member, kind="alias.moved")
         ProviderResource.objects.create(
             organization=organization,
             workspace=hers.workspace,
@@ -122,6 +131,14 @@ def populated(organization):
         KeyProbe.objects.create(
             organization=organization, key=hers.key, mistral_model="none", currency="EUR"
         )
+        SupportSession.objects.create(
+            organization=organization,
+            person=hers.member.person,
+            person_name="somebody",
+            grant=hers.grant,
+            reason="a test",
+            ends_at=timezone.now(),
+        )
         BillingProfile.objects.create(organization=organization, legal_name="Rossi Srl")
         Plan.objects.create(organization=organization)
         Confirmation.objects.create(organization=organization, step="phone")
@@ -132,6 +149,13 @@ def populated(organization):
             observed_at=timezone.now(),
         )
         TrafficPolicy.objects.create(organization=organization, workspace=hers.workspace)
+        Publication.objects.create(
+            organization=organization,
+            workspace=hers.workspace,
+            model=hers.model,
+            flavour="mistral",
+            config_id="c1",
+        )
         RateCount.objects.create(
             organization=organization,
             subject_kind="organization",

@@ -18,6 +18,7 @@ from tests.postgres import OWNER_URL, service_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 ENTRYPOINT = ROOT / "docker" / "entrypoint.sh"
+pytestmark = pytest.mark.slow
 DATABASE = f"image_{os.getpid()}"
 
 

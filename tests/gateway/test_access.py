@@ -19,8 +19,6 @@ from tests.factories import ACTOR
 from tests.gateway import tenancy
 from tests.gateway.tenancy import ask, question
 
-pytestmark = pytest.mark.xdist_group("gateway")
-
 
 def call(gateway, authorization: str | bytes | None) -> httpx.Response:
     headers: Any = {} if authorization is None else {"authorization": authorization}

@@ -138,3 +138,14 @@ def test_a_probe_that_was_not_sent_leaves_its_place_to_another():
     assert breaker.wait(2.0) == 0
     breaker.forgo()
     assert breaker.wait(2.0) == 0
+
+
+def test_a_success_that_leaves_more_room_than_was_counted_is_believed_and_a_refusal_is_not(bucket):
+    told = [RateLimitReading("req-minute", limit=60, remaining=59)]
+    bucket.hear(told, 0.0, 0.0)
+    requests = bucket.rules[1].counter
+    requests.add(50, 0.0)
+    bucket.hear(told, 30.0)
+    assert requests.used(30.0) == 50
+    bucket.hear(told, 30.0, 29.0)
+    assert requests.used(30.0) == 1

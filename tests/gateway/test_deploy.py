@@ -10,7 +10,7 @@ from tests.gateway import tenancy
 from tests.gateway.server import GatewayServer
 from tests.gateway.tenancy import ask, question
 
-pytestmark = [pytest.mark.xdist_group("gateway-durability"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 def test_a_stop_takes_no_new_call_lets_a_stream_end_and_settles_it(mistral, made_up):

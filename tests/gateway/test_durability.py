@@ -16,7 +16,7 @@ from tests.gateway.server import GatewayServer
 from tests.gateway.tenancy import ask, question
 from tests.keys.keyring import name_of
 
-pytestmark = [pytest.mark.xdist_group("gateway-durability"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 class Load:

@@ -11,7 +11,6 @@ from tests.gateway import tenancy
 from tests.gateway.tenancy import SMALL, question
 from tests.mistral.far_side import answer, answering
 
-pytestmark = pytest.mark.xdist_group("gateway")
 USAGE = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
 ODD_ANSWER = (
     b'{ "id":"x", "model":"mistral-small-2603","future":[1.0, 1e3,"\\u00e8 \xe2\x82\xac"],\n'

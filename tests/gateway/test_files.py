@@ -16,7 +16,6 @@ from tests.keys.keyring import checked, name_of, registered
 from tests.mistral.far_side import answering
 from tests.registry.steps import create
 
-pytestmark = pytest.mark.xdist_group("gateway")
 LINES = b'{"custom_id": "1", "body": {"messages": [], "max_tokens": 5}}\n' * 3
 
 HEAD = b'--b\r\ncontent-disposition: form-data; name="file"; filename="big.bin"\r\n\r\n'
@@ -69,7 +68,7 @@ def test_the_sdk_does_with_files_what_it_does_with_mistral(gateway, tenant):
 
 def test_files_have_mistrals_bytes_both_ways(gateway, mistral, made_up):
     both = Pair(gateway, mistral, made_up, tenancy.SMALL)
-    content = bytes(range(256)) * 3000 + b"\r\n--not the boundary\r\n"
+    content = bytes(range(256)) * 30_000 + b"\r\n--not the boundary\r\n"
     files = {"file": ("odd name è.bin", content, "application/x-odd")}
     through, direct = both.send("/v1/files", files=files, data={"purpose": "ocr"})
     assert through.status_code == direct.status_code == 200

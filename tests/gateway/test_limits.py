@@ -10,8 +10,6 @@ from tenants.registry.models import RegisteredModel
 from tests.gateway import tenancy
 from tests.gateway.tenancy import ask, question
 
-pytestmark = pytest.mark.xdist_group("gateway")
-
 
 def test_at_the_limit_a_call_is_refused_with_figures_and_nothing_reaches_mistral(
     gateway, mistral, tenant

@@ -14,8 +14,6 @@ from tests.gateway.tenancy import SMALL, ask, question
 from tests.keys.keyring import name_of
 from tests.mistral.far_side import answering
 
-pytestmark = pytest.mark.xdist_group("gateway")
-
 
 def stream(url, tenant, **more) -> bytes:
     with httpx.stream(

@@ -11,6 +11,7 @@ import pytest
 from tenants.common import scope
 from tenants.registry import services as registry
 from tenants.registry.models import QuotaRecord
+from tenants.registry.quotas import Policy
 from tenants.spend import services
 from tenants.spend.calls import LimitMode
 from tenants.spend.models import RateCount
@@ -21,8 +22,6 @@ from tests.gateway.server import GatewayServer
 from tests.gateway.tenancy import ask, eventually, question
 from tests.keys.keyring import checked, name_of, registered
 from tests.mistral.far_side import answering
-
-pytestmark = pytest.mark.xdist_group("gateway")
 
 LEVELS = ("organization", "workspace", "key", "model")
 
@@ -218,7 +217,7 @@ def follow(tenant, **policy):
         actor=ACTOR,
         organization=tenant.organization,
         workspace=tenant.workspace,
-        **{"failover": False, "capacity_retries": 1, "longest_wait": 30} | policy,
+        policy=Policy(**policy),
     )
 
 

@@ -12,7 +12,6 @@ from tests.gateway import tenancy
 from tests.gateway.server import GatewayServer
 from tests.gateway.tenancy import ask
 
-pytestmark = pytest.mark.xdist_group("gateway")
 # A worst case of so many output tokens costs 0.03 EUR.
 BIG = 60_000
 

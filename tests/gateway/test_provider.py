@@ -11,8 +11,6 @@ from tests.gateway.tenancy import SMALL, ask, question
 from tests.keys.keyring import name_of
 from tests.mistral.far_side import answering, free_address, reset
 
-pytestmark = pytest.mark.xdist_group("gateway")
-
 
 @pytest.mark.parametrize(
     ("error", "status"),

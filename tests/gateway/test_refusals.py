@@ -8,8 +8,6 @@ import pytest
 
 from tests.gateway.tenancy import SMALL, ask, question
 
-pytestmark = pytest.mark.xdist_group("gateway")
-
 GOOD = json.dumps({"model": SMALL, **question()}).encode()
 BAD_BODIES = {
     "empty": (b"", 400),

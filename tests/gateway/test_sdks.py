@@ -18,7 +18,6 @@ from openai import (
 
 from tests.gateway import tenancy
 
-pytestmark = pytest.mark.xdist_group("gateway")
 MESSAGES: Any = [{"role": "user", "content": "Say hello to the new colleague"}]
 
 
@@ -171,12 +170,13 @@ def test_both_sdks_raise_what_they_always_raise(gateway, mistral_sdk, openai_sdk
         "spending_limit_reached",
     )
     tenant.limit("10.00")
-    mistral.state.change(mistral.state.find(tenant.plain).name, behaviour={"error": "rate_limited"})
-    with pytest.raises(RateLimitError) as busy:
-        openai_sdk.chat.completions.create(model=tenancy.SMALL, messages=MESSAGES)
-    assert busy.value.code == "1300"
     mistral.state.change(
         mistral.state.find(tenant.plain).name, behaviour={"error": "model_unknown"}
     )
     with pytest.raises(BadRequestError):
         openai_sdk.chat.completions.create(model=tenancy.SMALL, messages=MESSAGES)
+    tenant.is_impatient()
+    mistral.state.change(mistral.state.find(tenant.plain).name, behaviour={"error": "rate_limited"})
+    with pytest.raises(RateLimitError) as busy:
+        openai_sdk.chat.completions.create(model=tenancy.SMALL, messages=MESSAGES)
+    assert busy.value.code == "1300"

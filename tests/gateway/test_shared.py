@@ -11,8 +11,6 @@ from redis.asyncio import Redis
 
 from tenants.gateway.shared import PATIENCE, Shared, connect, gate, month, window
 
-pytestmark = pytest.mark.xdist_group("redis")
-
 
 @pytest.fixture(params=["fakeredis", "redis"])
 def make(request):

@@ -13,8 +13,6 @@ from tests.factories import ACTOR
 from tests.gateway.server import GatewayServer
 from tests.gateway.tenancy import ask
 
-pytestmark = pytest.mark.xdist_group("redis")
-
 
 def rate(tenant, **rates):
     services.set_limit(

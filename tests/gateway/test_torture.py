@@ -6,14 +6,12 @@ import socket
 import zlib
 
 import httpx
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.gateway.tenancy import SMALL, ask, question
 from tests.mistral.far_side import answer
 
-pytestmark = pytest.mark.xdist_group("gateway")
 USAGE = {"prompt_tokens": 40, "completion_tokens": 30, "total_tokens": 70}
 HEAD = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n"

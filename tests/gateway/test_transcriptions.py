@@ -12,7 +12,6 @@ from tests.gateway import tenancy
 from tests.gateway.differential import Pair, events_of
 from tests.mistral.far_side import answering
 
-pytestmark = pytest.mark.xdist_group("gateway")
 MODEL = "voxtral-mini-latest"
 PATH = "/v1/audio/transcriptions"
 

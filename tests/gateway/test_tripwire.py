@@ -12,8 +12,6 @@ from tests.gateway.tenancy import ask, eventually, question
 from tests.keys.keyring import registered
 from tests.mistral.far_side import answering
 
-pytestmark = pytest.mark.xdist_group("gateway")
-
 
 def told(organization) -> list[tuple[str, str, bool]]:
     """What an organization was told, and that each has its audit row."""

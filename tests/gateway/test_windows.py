@@ -54,6 +54,35 @@ def test_a_correction_counts_where_the_units_were_counted_and_not_after():
     assert window.used(200.0) == 0
 
 
+def test_what_mistral_no_longer_counts_is_forgotten_and_what_was_sent_since_is_not():
+    window = Window(10, 60.0)
+    window.add(6, 0.0)
+    window.add(2, 20.0)
+    window.add(1, 30.0)
+    window.believe(1, 30.0, 31.0)
+    assert window.used(31.0) == 2, "one that Mistral counts, and one sent since"
+    assert window.ready_in(8, 31.0) == 0
+    window.believe(0, 31.0, 32.0, under_way=5)
+    assert window.used(32.0) == 2, "under way: not more than there was"
+    window.believe(9, 31.0, 32.0)
+    assert window.used(32.0) == 9, "the others'"
+
+
+@given(limit=st.integers(5, 50), steps=STEPS, used=st.integers(0, 60))
+def test_believing_never_forgets_what_was_sent_since_nor_counts_below_mistral(limit, steps, used):
+    window, now, sent = Window(limit, 60.0), 100.0, []
+    for pause, units in steps:
+        now += pause
+        window.add(units, now)
+        sent.append((now, units))
+    since = sent[len(sent) // 2][0]
+    before = window.used(now)
+    window.believe(used, since, now)
+    later = sum(units for at, units in sent if at >= since and at > now - 60)
+    assert window.used(now) >= max(used, later)
+    assert window.used(now) <= max(before, used)
+
+
 def test_what_others_use_counts_until_the_stretch_is_over():
     window = Window(10, 60.0)
     window.add(3, 0.0)

@@ -12,8 +12,6 @@ from tests.gateway.server import GatewayServer
 from tests.gateway.tenancy import ask
 from tests.keys.keyring import name_of
 
-pytestmark = pytest.mark.xdist_group("gateway")
-
 CHAT, MODELS = b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\n", b"GET /v1/models HTTP/1.1\r\n"
 SMUGGLED = MODELS + b"host: a\r\n\r\n"
 AMBIGUOUS = {

@@ -3,10 +3,12 @@
 import secrets
 import string
 
+import psycopg
 import pytest
 
 from aisuru_mistral.simulator.server import SimulatorServer
 from tests.keys.keyring import name_of
+from tests.postgres import owner_url
 
 _ALPHABET = string.ascii_letters + string.digits
 
@@ -35,3 +37,11 @@ def made_up(mistral):
         return plain
 
     return make
+
+
+@pytest.fixture
+def alone():
+    """Let no key of another test be due, and no trouble of another test slow the lanes."""
+    with psycopg.connect(owner_url()) as owner:
+        owner.execute("DELETE FROM keys_lane")
+        owner.execute("UPDATE keys_mistralkey SET next_check_at = now() + interval '1 day'")

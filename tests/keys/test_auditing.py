@@ -1,11 +1,20 @@
 """The nightly audit finds secrets that do not open, and touches nothing else."""
 
+import pytest
+
 from tenants.common import scope
 from tenants.keys import auditing
 from tenants.keys.models import KeyStatus, MistralKey
+from tenants.organizations import walking
 from tenants.organizations.models import DataKey
 from tests import factories
 from tests.keys.keyring import checked, fresh, registered, set_back
+
+
+@pytest.fixture(autouse=True)
+def _short_walk(monkeypatch, organization, stranger):
+    """Meet no organization of another test on the way."""
+    monkeypatch.setattr(walking, "organization_ids", lambda: iter([organization.pk, stranger.pk]))
 
 
 def mine(found, *organizations):

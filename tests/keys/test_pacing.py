@@ -21,7 +21,7 @@ LONG_AGO = 10_000_000
 
 
 @pytest.fixture
-def paced(settings):
+def paced(settings, alone):
     """Return a function that sets the pace, with lanes that nobody has used."""
 
     def pace(**times) -> None:

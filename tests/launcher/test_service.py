@@ -17,7 +17,7 @@ from aisuru_mistral import env
 from aisuru_mistral.launcher import ports, provision
 from aisuru_mistral.launcher.processes import Identity
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("launcher"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 START_SECONDS = 90
 STOP_SECONDS = 15
@@ -269,6 +269,7 @@ def test_the_demo_tells_its_whole_story_and_again_after_it_was_killed(place):
             assert "→ 202" in told
             assert "valid: sees" in told
             assert '"provider": "Mistral"' in told
+            assert "AIsuru has “Assistente" in told
             assert "key_unknown" in told
             assert "→ 402" in told
             assert launched.end(ending) == (0 if ending is signal.SIGTERM else -ending)

@@ -21,10 +21,16 @@ from tenants.common.models import new_id
 from tenants.common.secrets import Secret
 from tenants.keys import custody, replacing, services
 from tenants.keys.models import KeyReplacement, MistralKey
+from tenants.notices import custody as webhooks
+from tenants.notices.models import WebhookSecret
+from tenants.notices.services import create_webhook
 from tenants.organizations import boxes, data_key_rotation, data_keys, erasure, tasks
 from tenants.organizations.data_key_rotation import Rotated, rotate
 from tenants.organizations.models import AuditEvent, DataKey
 from tenants.organizations.sealed_columns import BY_DATA_KEY
+from tenants.registry import custody as aisuru
+from tenants.registry.connections import set_connection
+from tenants.registry.models import AisuruConnection
 from tenants.vault.keyring import keyring as own_keyring
 from tests import factories
 from tests.factories import ACTOR
@@ -96,9 +102,13 @@ def kept_admin_key(organization) -> AdminKey:
 def filled(organization, workspace):
     """An organization with something in every registered column, and what opens each."""
     key = registered(workspace, PLAINS[0])
+    login = set_connection(actor=ACTOR, organization=organization, plain=Secret("a-login-token"))
     services.replace_secret(actor=ACTOR, key=key, plain=Secret(PLAINS[1]), grace_seconds=600)
     answer = kept_answer(organization)
     admin_key = kept_admin_key(organization)
+    webhook, _secret = create_webhook(
+        actor=ACTOR, organization=organization, url="https://example.com/"
+    )
 
     def waiting() -> str:
         return custody.borrow_waiting(key, KeyReplacement.objects.get(key=key)).reveal()
@@ -114,6 +124,12 @@ def filled(organization, workspace):
         "keys.KeyReplacement.sealed": waiting,
         "accounting.AdminKey.sealed": lambda: accounting.borrow(
             AdminKey.objects.get(pk=admin_key.pk)
+        ).reveal(),
+        "notices.WebhookSecret.sealed": lambda: webhooks.borrow(
+            WebhookSecret.objects.get(endpoint=webhook)
+        ).reveal(),
+        "registry.AisuruConnection.sealed": lambda: aisuru.borrow(
+            AisuruConnection.objects.get(pk=login.pk)
         ).reveal(),
         "access.TenantRequest.body": answered,
     }

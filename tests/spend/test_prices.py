@@ -143,6 +143,17 @@ def test_a_price_published_in_dollars_alone_is_converted_and_marked(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("as_of", "rate"), [("2025-01-01", "0.8"), ("2026-06-30", "0.8"), ("2026-07-01", "0.9")]
+)
+def test_a_list_is_converted_by_the_rate_of_its_own_day(as_of, rate):
+    rows = [
+        {"from": "USD", "to": "EUR", "rate": "0.9", "as_of": "2026-07-01"},
+        {"from": "USD", "to": "EUR", "rate": "0.8", "as_of": "2026-03-01"},
+    ]
+    assert pricelist._rates(json.dumps(rows).encode(), as_of) == {"EUR": Decimal(rate)}
+
+
 def test_of_two_figures_for_one_meter_the_dearer_counts(tmp_path):
     name, path = listing(
         tmp_path,

@@ -1,14 +1,16 @@
 """Pricing: golden costs, and what holds for every usage."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tenants.spend.factors import PUBLISHED, FactorBook
 from tenants.spend.pricing import (
     DEFAULT_OUTPUT_TOKENS,
-    FACTORS,
     LONGEST_CONTEXT,
     TEMPLATE_TOKENS,
     Bound,
@@ -23,10 +25,12 @@ from tenants.spend.pricing import (
 )
 
 MILLION = 1_000_000
+NOW = datetime(2026, 11, 26, tzinfo=UTC)
+FACTORS = PUBLISHED.at(NOW)
 
 
 def prices(**meters: str) -> Prices:
-    units = {"page": 1000, "annotated_page": 1000, "audio_second": 60}
+    units = {"page": 1000, "annotated_page": 1000, "audio_second": 60, "storage": 1, "connector": 1}
     return Prices(
         "mistral-small-2603",
         "EUR",
@@ -34,6 +38,7 @@ def prices(**meters: str) -> Prices:
             Meter(name): UnitPrice(number, Decimal(amount), units.get(name, MILLION))
             for number, (name, amount) in enumerate(meters.items(), 1)
         },
+        FACTORS,
     )
 
 
@@ -85,6 +90,22 @@ UNPRICED = Prices("ft:mistral-small:acme:20260101:abcd", "EUR", {})
             (),
             "0.001797700",
         ),
+        (
+            SMALL,
+            Quantities(prompt_tokens=1000, completion_tokens=200),
+            (Modifier.REGIONAL, Modifier.PRIORITY, Modifier.BATCH),
+            "0.000211750",
+        ),
+        (OCR, Quantities(pages=1000), (Modifier.BATCH,), "1.750000000"),
+        (OCR, Quantities(annotated_pages=3), (Modifier.REGIONAL,), "0.014454000"),
+        (
+            prices(input="0.12", output="0.5", connector="0.03"),
+            Quantities(prompt_tokens=900, completion_tokens=100, connector_calls=2),
+            (),
+            "0.060158000",
+        ),
+        (prices(training_token="4"), Quantities(training_tokens=250_000), (), "1.000000000"),
+        (prices(storage="2"), Quantities(storage_months=3), (), "6.000000000"),
         (SMALL, Quantities(), (), "0"),
     ],
 )
@@ -97,6 +118,29 @@ def test_golden_costs(listed, used, modifiers, expected):
 def test_a_cost_names_the_prices_that_were_multiplied_and_their_factor():
     found = cost(Quantities(prompt_tokens=10, cached_tokens=10), SMALL, [Modifier.BATCH])
     assert (found.price_ids, found.factor) == ((2,), Decimal("0.5"))
+
+
+def test_a_factor_holds_from_its_date_until_the_next_and_the_past_keeps_its_own():
+    later = {"modifier": "priority", "factor": "2", "effective_from": "2027-01-01"}
+    rows = [
+        {"modifier": name.value, "factor": str(factor), "effective_from": "2026-01-01"}
+        for name, factor in FACTORS.items()
+    ]
+    book = FactorBook([later, *rows])
+    assert book.at(datetime(2025, 12, 31, tzinfo=UTC)) == {}
+    assert book.at(datetime(2026, 12, 31, 23, 59, tzinfo=UTC)) == FACTORS
+    begun = book.at(datetime(2027, 1, 1, tzinfo=UTC))
+    assert begun == {**FACTORS, Modifier.PRIORITY: Decimal(2)}
+
+
+def test_a_list_of_factors_must_know_every_modifier():
+    with pytest.raises(ValueError, match="batch"):
+        FactorBook([{"modifier": "priority", "factor": "2", "effective_from": "2027-01-01"}])
+
+
+def test_a_modifier_without_a_factor_is_not_taken_for_one():
+    found = cost(Quantities(prompt_tokens=1), replace(SMALL, factors={}), [Modifier.BATCH])
+    assert (found.state, found.missing) == (PriceState.UNPRICED, (Modifier.BATCH,))
 
 
 def test_free_on_purpose_is_a_priced_zero():
@@ -187,7 +231,7 @@ def listings(draw):
     }
     if cached is not None:
         meters[Meter.CACHED_INPUT] = UnitPrice(3, cached, MILLION)
-    return Prices("any", "EUR", meters)
+    return Prices("any", "EUR", meters, FACTORS)
 
 
 @given(listings(), TOKENS, TOKENS, st.data(), MODIFIERS)

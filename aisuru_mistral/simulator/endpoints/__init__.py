@@ -6,6 +6,7 @@ Refuses to hold logic. A new one is a module with ROUTES and a line here.
 from aisuru_mistral.simulator.endpoints import (
     admin,
     agents,
+    aisuru,
     batch,
     chat,
     classifications,
@@ -43,5 +44,6 @@ ROUTES: tuple[Route, ...] = (
     *models.ROUTES,
     *users.ROUTES,
     *admin.ROUTES,
+    *aisuru.ROUTES,
     *control.ROUTES,
 )

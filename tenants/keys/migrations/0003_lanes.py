@@ -1,6 +1,6 @@
 from django.db import migrations, models
 
-from tenants.common.row_security import DefinerFunction
+from tenants.common.row_security import DefinerFunction, WithdrawnFunction
 
 TAKE_DUE = """
     CREATE FUNCTION keys_take_due(batch integer, seconds double precision)
@@ -18,19 +18,6 @@ TAKE_DUE = """
         RETURNING taken.organization_id, taken.id
     $$
 """
-
-
-class WithdrawnFunction(DefinerFunction):
-    """Drop a definer function; taken back, it is there again."""
-
-    def forwards(self) -> list[str]:
-        return super().backwards()
-
-    def backwards(self) -> list[str]:
-        return super().forwards()
-
-    def describe(self) -> str:
-        return f"Drop the definer function {self.signature}"
 
 
 class Migration(migrations.Migration):

@@ -1,0 +1,25 @@
+"""Answers that are sent as they are made, whatever kind of server asks for them."""
+
+from collections.abc import AsyncIterator, Iterator
+
+from asgiref.sync import sync_to_async
+from django.core.handlers.wsgi import WSGIRequest
+from django.http import StreamingHttpResponse
+from rest_framework.request import Request
+
+
+def response(request: Request, chunks: Iterator[bytes], media_type: str) -> StreamingHttpResponse:
+    """Stream chunks; under ASGI each is made in the request's own thread when it is sent.
+
+    Django would gather a plain iterator whole before it sends the first byte there.
+    """
+    is_plain = isinstance(request._request, WSGIRequest)  # noqa: SLF001 - it knows who serves it
+    return StreamingHttpResponse(
+        chunks if is_plain else _asynchronous(chunks), content_type=media_type
+    )
+
+
+async def _asynchronous(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+    following = sync_to_async(lambda: next(chunks, b""), thread_sensitive=True)
+    while chunk := await following():
+        yield chunk

@@ -1,0 +1,50 @@
+"""Finds the members whom an announcement is mailed to, inside the organization's scope."""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from tenants.notices.kinds import KINDS, Audience
+from tenants.notices.models import MutedKind
+from tenants.organizations.models import Member, WorkspaceMember
+from tenants.organizations.roles import (
+    CAPABILITIES,
+    Role,
+    WorkspaceRole,
+    capabilities_in_workspace,
+    capabilities_of,
+)
+
+_EVERYTHING = frozenset(CAPABILITIES)
+
+
+def of(kind: str, workspace_id: UUID | None) -> list[UUID]:
+    """Name the members whom this kind of announcement is for, and who have not muted it."""
+    known = KINDS.get(kind)
+    if known is None or known.audience is None:
+        return []
+    audience = known.audience
+    standing = Member.objects.filter(person__is_active=True)
+    wanted = set(standing.filter(role__in=_roles(audience)).values_list("pk", flat=True))
+    if workspace_id is not None and (inside := _workspace_roles(audience)):
+        placed = WorkspaceMember.objects.filter(
+            workspace_id=workspace_id, role__in=inside, member__person__is_active=True
+        )
+        wanted |= set(placed.values_list("member_id", flat=True))
+    if known.is_mutable:
+        muted = MutedKind.objects.filter(kind=kind, member_id__in=wanted)
+        wanted -= set(muted.values_list("member_id", flat=True))
+    return sorted(wanted)
+
+
+def _roles(audience: Audience) -> Iterable[str]:
+    return [
+        role.value for role in Role if audience.capability in capabilities_of(role, _EVERYTHING)
+    ]
+
+
+def _workspace_roles(audience: Audience) -> list[str]:
+    return [
+        role.value
+        for role in WorkspaceRole
+        if audience.in_workspace in capabilities_in_workspace(role)
+    ]

@@ -1,0 +1,110 @@
+"""Delivers what is due to webhook endpoints: claims, posts with no transaction open, commits.
+
+A worker that dies loses nothing: its lease ends and another one posts again, with the same
+``webhook-id``. So an endpoint gets everything at least once, and what it took but could not say so
+more than once. Several are posted to at once, in threads that touch no database.
+"""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import groupby
+from operator import itemgetter
+from uuid import UUID, uuid4
+
+import structlog
+from django.db import connection
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from tenants.common import scope
+from tenants.common.problems import Invalid, Unavailable
+from tenants.notices import custody, messages, outcomes, targets, webhooks
+from tenants.notices.models import Delivery, WebhookSecret
+from tenants.notices.targets import Target
+from tenants.notices.timing import Timing, timing
+from tenants.notices.webhooks import Answer
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A delivery that is signed and may be posted, or the reason why it cannot be."""
+
+    delivery: Delivery
+    target: Target | None
+    body: bytes
+    headers: dict[str, str]
+    error: str = ""
+
+
+def deliver_due() -> int:
+    """Deliver what is due, until nothing is or the stretch is over; tell how many attempts."""
+    times = timing()
+    ends = time.monotonic() + times.stretch
+    made = 0
+    with ThreadPoolExecutor(times.threads, thread_name_prefix="webhook") as threads:
+        while time.monotonic() < ends:
+            ready = list(_take(times))
+            if not ready:
+                break
+            made += len(ready)
+            posting = {threads.submit(_post, one, times.answer): one for one in ready}
+            for done in as_completed(posting):
+                outcomes.commit(posting[done].delivery, done.result(), times)
+    return made
+
+
+def _take(times: Timing) -> Iterator[_Ready]:
+    """Claim a batch of due deliveries, whosesoever they are, and sign them."""
+    claim = uuid4()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT organization_id, delivery_id FROM notices_take_deliveries(%s, %s, %s, %s, %s)",
+            [claim, times.batch, times.share, times.most, times.lease],
+        )
+        taken = sorted(cursor.fetchall())
+    for organization_id, pairs in groupby(taken, key=itemgetter(0)):
+        yield from _prepare(organization_id, claim, [delivery_id for _own, delivery_id in pairs])
+
+
+def _prepare(organization_id: UUID, claim: UUID, ids: list[UUID]) -> list[_Ready]:
+    try:
+        with scope.tenant(organization_id):
+            rows = Delivery.objects.filter(pk__in=ids, claim=claim)
+            return [
+                _signed(row)
+                for row in rows.select_related("endpoint", "announcement").order_by("id")
+            ]
+    except Unavailable:  # the vault: nobody's attempt, and soon over
+        log.warning("webhooks_wait_for_the_vault", deliveries=len(ids))
+        with scope.tenant(organization_id):
+            Delivery.objects.filter(pk__in=ids, claim=claim).update(
+                claim=None, held_until=None, due_at=Now() + timedelta(minutes=1)
+            )
+        return []
+
+
+def _signed(row: Delivery) -> _Ready:
+    body = messages.body_of(row.announcement)
+    in_force = Q(ends_at=None) | Q(ends_at__gt=Now())
+    kept = WebhookSecret.objects.filter(in_force, endpoint=row.endpoint).order_by("-version")
+    try:
+        target = targets.read(row.endpoint.url)
+        secrets = [custody.borrow(one) for one in kept]
+    except Invalid:  # it was entered under other rules
+        return _Ready(row, None, b"", {}, "address_not_allowed")
+    except custody.UndecryptableError:
+        return _Ready(row, None, b"", {}, "secret_unreadable")
+    headers = messages.headers_of(row.announcement, body, secrets, timezone.now())
+    return _Ready(row, target, body.encode(), headers)
+
+
+def _post(ready: _Ready, seconds: float) -> Answer:
+    if ready.target is None:
+        return Answer(error=ready.error)
+    return webhooks.post(ready.target, ready.body, ready.headers, seconds=seconds)

@@ -1,0 +1,399 @@
+"""Mails: to whom, in which language, what they say, once each, and what a crash leaves."""
+
+from datetime import timedelta
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from tenants.common import scope
+from tenants.keys.models import KeyStatus, MistralKey
+from tenants.notices import audiences, letters, mailing, publishing, services
+from tenants.notices.kinds import KINDS, is_mailed
+from tenants.notices.models import Notice
+from tenants.organizations import outbox
+from tenants.organizations.models import Announcement, AuditEvent
+from tenants.organizations.roles import Role, WorkspaceRole
+from tenants.people import mail
+from tests import factories, people
+from tests.factories import ACTOR
+
+KEY = {
+    "name": "Chiave principale",
+    "last4": "a1b2",
+    "key_id": "00000000-0000-7000-8000-000000000001",
+}
+MODEL = {
+    "model_id": "00000000-0000-7000-8000-000000000002",
+    "name": "Assistente",
+    "key_id": KEY["key_id"],
+    "mistral_model": "mistral-small-latest",
+    "snapshot": "mistral-small-2603",
+}
+SPEND = {
+    "subject_kind": "organization",
+    "subject_id": "00000000-0000-7000-8000-000000000003",
+    "month": "2026-11",
+    "limit": "1500.00",
+    "spent": "1200.50",
+    "held": "3.20",
+    "currency": "EUR",
+    "mode": "enforce",
+    "resets_at": "2026-11-30T23:00:00Z",
+}
+PRICES = [
+    {
+        "meter": "input",
+        "currency": "EUR",
+        "before": {"amount": "0.10", "per": 1_000_000},
+        "after": {"amount": "0.12", "per": 1_000_000},
+    }
+]
+#: Of each kind that is mailed: what was announced, and the subject in both languages.
+SAMPLES: dict[str, tuple[dict[str, Any], str, str]] = {
+    "key.validated": (
+        KEY | {"status": "valid", "models": [MODEL]},
+        "La chiave API …a1b2 funziona di nuovo in Produzione",
+        "API key …a1b2 works again in Produzione",
+    ),
+    "key.invalid": (
+        KEY | {"status": "invalid", "code": "key_unknown", "in_use_by": 2},
+        "Chiave API …a1b2 non più valida in Produzione",
+        "API key …a1b2 is no longer valid in Produzione",
+    ),
+    "key.expiring": (
+        KEY | {"expires_on": "2026-12-10", "days_left": 14, "in_use_by": 1},
+        "La chiave API …a1b2 scade tra 14 giorni in Produzione",
+        "API key …a1b2 expires in 14 days in Produzione",
+    ),
+    "key.leaked": (
+        KEY | {"place": "gateway_prompt", "masked": True},
+        "La chiave API …a1b2 è stata trovata dove non dovrebbe essere",
+        "API key …a1b2 was found where it does not belong",
+    ),
+    "key.used_elsewhere": (
+        {"month": "2026-10", "amount": "12.30", "currency": "EUR"},
+        "Chiavi usate altrove: 12,30\xa0€ a ottobre 2026",
+        "Keys are used elsewhere: €12.30 in October 2026",
+    ),
+    "token.leaked": (
+        {"kind": "org", "last4": "zz99", "place": "management_api", "masked": False},
+        "Il token …zz99 è stato trovato dove non dovrebbe essere",
+        "Token …zz99 was found where it does not belong",
+    ),
+    "model.retiring": (
+        MODEL
+        | {
+            "reason": "retiring",
+            "retires_on": "2027-01-31",
+            "days_left": 66,
+            "replacement": "mistral-small-2612",
+            "prices": PRICES,
+        },
+        "Il modello di Mistral dietro Assistente termina il 31 gennaio 2027",
+        "The Mistral model behind Assistente ends on 31 January 2027",
+    ),
+    "alias.moved": (
+        MODEL | {"from": "mistral-small-2603", "to": "mistral-small-2612", "prices": PRICES},
+        "Assistente ora risponde con mistral-small-2612",
+        "Assistente now answers with mistral-small-2612",
+    ),
+    "spend.threshold_reached": (
+        SPEND | {"threshold": 80},
+        "80% del limite di spesa di Rossi Srl già speso",
+        "80% of the spending limit of Rossi Srl is spent",
+    ),
+    "spend.limit_reached": (
+        SPEND,
+        "Raggiunto il limite di spesa di Rossi Srl",
+        "The spending limit of Rossi Srl is reached",
+    ),
+    "statement.closed": (
+        {"month": "2026-10", "total": "1234.5", "currency": "EUR"},
+        "L'estratto di ottobre 2026 è pronto: 1.234,50\xa0€",
+        "The statement of October 2026 is ready: €1,234.50",
+    ),
+    "member.joined": (
+        {"name": "Bruno", "role": "billing"},
+        "Bruno è ora tra i membri di Rossi Srl",
+        "Bruno is now a member of Rossi Srl",
+    ),
+    "member.requested": (
+        {"name": "Dora"},
+        "Dora chiede di entrare in Rossi Srl",
+        "Dora asks to join Rossi Srl",
+    ),
+    "support.session_opened": (
+        {
+            "staff": "Lea (support)",
+            "reason": "ticket 7",
+            "ticket": "",
+            "may_change": True,
+            "broken_open": True,
+            "granted_by": "",
+            "ends_at": "2026-11-26T10:00:00+00:00",
+        },
+        "L'assistenza ha aperto Rossi Srl",
+        "The support staff opened Rossi Srl",
+    ),
+    "webhook.disabled": (
+        {"host": "hooks.example.com", "reason": "gone", "description": "ERP"},
+        "Il webhook verso hooks.example.com è stato disattivato",
+        "The webhook to hooks.example.com was switched off",
+    ),
+}
+WITH_WORKSPACE = {"key.", "model.", "alias."}
+
+
+class Links(HTMLParser):
+    """Gathers what is linked, and the language."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links: list[str | None] = []
+        self.language: str | None = None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        if tag == "a":
+            self.links.append(dict(attrs)["href"])
+        if tag == "html":
+            self.language = dict(attrs)["lang"]
+
+
+@pytest.fixture
+def production(organization):
+    return factories.workspace(organization, "Produzione")
+
+
+@pytest.fixture
+def announced(organization, production):
+    """Announce and publish; a kind about keys or models is about a workspace."""
+
+    def announce(kind: str, workspace=production, **data) -> Announcement:
+        with scope.tenant(organization.pk):
+            outbox.announce(
+                organization_id=organization.pk,
+                kind=kind,
+                data=data,
+                workspace_id=workspace.pk if workspace else None,
+            )
+            row = Announcement.objects.filter(kind=kind).first()
+        publishing.publish(organization.pk)
+        assert row is not None
+        return row
+
+    return announce
+
+
+def addresses(organization) -> dict[str, Notice]:
+    with scope.tenant(organization.pk):
+        rows = Notice.objects.select_related("member__person", "announcement").order_by("id")
+        return {row.member.person.email: row for row in rows}
+
+
+def test_every_kind_that_is_mailed_has_a_letter_and_a_sample():
+    mailed = {name for name, kind in KINDS.items() if kind.audience is not None}
+    assert mailed == set(SAMPLES) == set(letters._WRITERS)
+
+
+@pytest.mark.parametrize("kind", SAMPLES)
+def test_a_letter_says_the_fact_in_both_languages_and_has_one_button(
+    kind, organization, production
+):
+    data, italian, english = SAMPLES[kind]
+    is_inside = any(kind.startswith(prefix) for prefix in WITH_WORKSPACE)
+    place = production.pk if is_inside and kind != "key.used_elsewhere" else None
+    row = Announcement(
+        organization=organization,
+        kind=kind,
+        data=data,
+        workspace_id=place,
+        created_at=timezone.now(),
+    )
+    for language, subject in (("it", italian), ("en", english)):
+        with scope.tenant(organization.pk):
+            letter = letters.write(row, organization, language=language)
+        assert letter.subject == subject
+        page = Links(letter.html)
+        assert page.language == language
+        assert len(page.links) == 1
+        assert letter.button is not None
+        assert page.links[0] == letter.button.link
+        assert letter.button.link in letter.text
+        assert all(paragraph in letter.text for paragraph in letter.paragraphs)
+        assert len(letter.paragraphs) >= 1
+
+
+def test_what_a_letter_is_made_of_is_escaped(organization):
+    row = Announcement(
+        organization=organization, kind="member.joined", data={"name": "<b>Eva</b>", "role": "x"}
+    )
+    with scope.tenant(organization.pk):
+        letter = letters.write(row, organization, language="it")
+    assert "<b>" not in letter.html
+    assert "<b>Eva</b>" in letter.text
+
+
+def test_a_key_that_stopped_is_told_with_the_words_of_its_verdict(organization, production):
+    with scope.tenant(organization.pk):
+        key = factories.raw_key(organization, production)
+        MistralKey.objects.filter(pk=key.pk).update(
+            status=KeyStatus.SUSPENDED,
+            verdict_code="billing_inactive",
+            checked_at=timezone.now(),
+            evidence={},
+        )
+        data = KEY | {"key_id": str(key.pk), "status": "suspended", "in_use_by": 1}
+        kind = "key.invalid"
+        told, stale = (
+            letters.write(
+                Announcement(organization=organization, kind=kind, data=data | {"code": code}),
+                organization,
+                language="it",
+            )
+            for code in ("billing_inactive", "key_unknown")
+        )
+    assert told.paragraphs != stale.paragraphs
+    assert "La usa 1 modello" in told.text
+
+
+def test_the_right_people_are_told_each_in_their_language(organization, production, announced):
+    elsewhere = factories.workspace(organization, "Altrove")
+    cast = {
+        "admin": people.member(organization, Role.ADMIN),
+        "billing": people.member(organization, Role.BILLING),
+        "member": people.member(organization),
+        "workspace admin": people.member(
+            organization, workspaces={production: WorkspaceRole.ADMIN}
+        ),
+        "workspace member": people.member(
+            organization, workspaces={production: WorkspaceRole.MEMBER}
+        ),
+        "admin elsewhere": people.member(organization, workspaces={elsewhere: WorkspaceRole.ADMIN}),
+    }
+    names = {member.pk: name for name, member in cast.items()}
+
+    def told(kind: str, workspace_id=None) -> set[str]:
+        with scope.tenant(organization.pk):
+            return {names[pk] for pk in audiences.of(kind, workspace_id)}
+
+    assert told("key.invalid", production.pk) == {"admin", "workspace admin"}
+    assert told("token.leaked") == {"admin"}
+    assert told("spend.limit_reached") == {"admin", "billing"}
+    assert told("spend.limit_reached", production.pk) == {"admin", "billing", "workspace admin"}
+    assert told("statement.closed") == {"admin", "billing"}
+    assert told("member.requested") == {"admin"}
+    assert told("model.created") == told("unheard.of") == set()
+
+
+def test_a_mail_arrives_once_in_text_and_html_with_a_name_that_stays(
+    organization, announced, mailoutbox
+):
+    alice = people.member(organization, Role.ADMIN)
+    type(alice.person).objects.filter(pk=alice.person_id).update(locale="en")
+    row = announced("key.invalid", **SAMPLES["key.invalid"][0])
+    publishing.publish(organization.pk)
+    assert mailing.mail_due() == 1
+    assert mailing.mail_due() == 0
+    (sent,) = mailoutbox
+    assert (sent.subject, sent.to) == (SAMPLES["key.invalid"][2], [alice.person.email])
+    assert "2 models use it" in sent.body
+    ((html, kind),) = sent.alternatives
+    assert kind == "text/html"
+    assert "2 models use it" in html
+    notice = addresses(organization)[alice.person.email]
+    assert sent.extra_headers["Message-ID"].startswith(f"<{notice.pk.hex}@")
+    assert (notice.status, notice.announcement_id) == ("sent", row.pk)
+
+
+def test_a_key_that_simply_works_is_no_mail(organization, announced):
+    people.member(organization, Role.ADMIN)
+    announced("key.validated", **KEY, status="valid", models=[])
+    assert addresses(organization) == {}
+    assert is_mailed("key.validated", {"models": [MODEL]})
+
+
+def test_a_worker_that_dies_before_or_after_sending_loses_no_mail(
+    organization, announced, mailoutbox, monkeypatch
+):
+    people.member(organization, Role.ADMIN)
+    announced("member.requested", None, name="Dora")
+
+    def die(*_facts: object, **_more: object) -> bool:
+        raise SystemExit
+
+    def send_and_die(*facts: Any, **more: Any) -> bool:
+        honest(*facts, **more)
+        raise SystemExit
+
+    honest = mail.send
+    for last_words, sent in ((die, 0), (send_and_die, 1)):
+        monkeypatch.setattr(mail, "send", last_words)
+        with pytest.raises(SystemExit):
+            mailing.mail_due()
+        monkeypatch.undo()
+        assert len(mailoutbox) == sent
+        assert mailing.mail_due() == 0, "the dead worker's lease holds"
+        overdue(organization)
+    assert mailing.mail_due() == 1
+    first, second = mailoutbox
+    assert first.extra_headers["Message-ID"] == second.extra_headers["Message-ID"]
+
+
+def overdue(organization) -> None:
+    past = timezone.now() - timedelta(seconds=1)
+    with scope.tenant(organization.pk):
+        Notice.objects.filter(due_at__isnull=False).update(due_at=past, held_until=None)
+
+
+def test_what_the_mail_server_does_not_take_is_sent_later_and_given_up_in_the_end(
+    organization, announced, mailoutbox, monkeypatch, settings
+):
+    settings.NOTICES_TIMING = {"mail_waits": (60,)}
+    people.member(organization, Role.ADMIN)
+    announced("member.requested", None, name="Dora")
+    monkeypatch.setattr(mail, "send", lambda *_facts, **_more: False)
+    for status, attempts in (("pending", 1), ("failed", 2)):
+        mailing.mail_due()
+        (row,) = addresses(organization).values()
+        assert (row.status, row.attempts) == (status, attempts)
+        overdue(organization)
+    assert mailoutbox == []
+
+
+def test_who_left_before_it_was_sent_gets_nothing(organization, announced, mailoutbox):
+    people.member(organization, Role.ADMIN)
+    gone = people.member(organization, Role.ADMIN)
+    announced("member.requested", None, name="Dora")
+    with scope.tenant(organization.pk):
+        type(gone).objects.filter(pk=gone.pk).delete()
+    mailing.mail_due()
+    assert len(mailoutbox) == 1
+
+
+def test_a_letter_that_cannot_be_written_keeps_no_other_from_going_out(
+    organization, announced, mailoutbox
+):
+    people.member(organization, Role.ADMIN)
+    announced("statement.closed", None, month="no month")
+    announced("member.requested", None, name="Dora")
+    mailing.mail_due()
+    assert [one.subject for one in mailoutbox] == ["Dora chiede di entrare in Rossi Srl"]
+
+
+def test_what_is_no_matter_of_safety_can_be_muted(organization, announced, mailoutbox):
+    alice = people.member(organization, Role.ADMIN)
+    bob = people.member(organization, Role.ADMIN)
+    muted = services.mute(actor=ACTOR, member=alice, kinds=["member.joined", "statement.closed"])
+    assert muted == ["member.joined", "statement.closed"]
+    services.mute(actor=ACTOR, member=alice, kinds=["member.joined"])
+    announced("member.joined", None, name="Eva", role="member")
+    assert set(addresses(organization)) == {bob.person.email}
+    with scope.tenant(organization.pk):
+        events = AuditEvent.objects.filter(verb="member.notices_chosen").order_by("id")
+        assert [one.changed for one in events] == [
+            ["member.joined", "statement.closed"],
+            ["statement.closed"],
+        ]

@@ -1,0 +1,152 @@
+"""Single calls go after the months that an organization chose; what they came to stays."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import psycopg
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from tenants.common import scope
+from tenants.organizations import walking
+from tenants.spend import retention, rollups, services
+from tenants.spend.models import Rollup, SpendLine, UsageEvent
+from tests.factories import ACTOR
+from tests.postgres import owner_url
+from tests.spend import made
+from tests.spend.made import intent, settlement
+
+LONG = timedelta(days=31 * 20)
+
+
+@pytest.fixture(autouse=True)
+def _short_walk(monkeypatch, organization, stranger):
+    """Meet no organization of another test on the way."""
+    monkeypatch.setattr(walking, "organization_ids", lambda: iter([organization.pk, stranger.pk]))
+
+
+@pytest.fixture
+def called(meter, organization, workspace):
+    """Make a call at an instant, settled; returns its id."""
+
+    def call(at):
+        wanted = intent(organization, workspace, call_id=made.id_at(at))
+        meter.open_calls([wanted])
+        meter.settle_calls([settlement(wanted, "0.25")])
+        return wanted.call_id
+
+    return call
+
+
+def keep(organization, months):
+    services.set_retention(actor=ACTOR, organization=organization, months=months)
+
+
+def ids(organization):
+    with scope.tenant(organization.pk):
+        return set(UsageEvent.objects.values_list("id", flat=True))
+
+
+def lines(organization, model=Rollup):
+    with scope.tenant(organization.pk):
+        rows = model.objects.filter(events__gt=0).order_by("period", "day")
+        return list(rows.values_list("period", "day", "events", "cost"))
+
+
+def test_old_calls_go_their_sums_stay_and_a_rebuild_leaves_them_alone(organization, called):
+    old, young = called(timezone.now() - LONG), called(timezone.now())
+    made.roll_up(organization)
+    before = lines(organization)
+    assert len(before) == 2
+    retention.forget_old_events()
+    assert ids(organization) == {old, young}, "nobody asked for it"
+    keep(organization, 13)
+    assert retention.forget_old_events() == 1
+    assert ids(organization) == {young}
+    assert lines(organization) == lines(organization, SpendLine) == before
+    assert rollups.rebuild(organization.pk).changed == 0
+    assert lines(organization) == before
+    assert retention.forget_old_events() == 0
+
+
+def test_a_call_that_comes_late_into_a_forgotten_month_is_added_and_survives_a_rebuild(
+    organization, called
+):
+    called(timezone.now() - LONG)
+    called(timezone.now() - LONG + timedelta(days=62))
+    made.roll_up(organization)
+    keep(organization, 13)
+    assert retention.forget_old_events() == 2
+    called(timezone.now() - LONG)
+    made.roll_up(organization)
+    found = lines(organization)
+    assert [events for _period, _day, events, _cost in found] == [2, 1]
+    assert rollups.rebuild(organization.pk).changed == 0
+    assert lines(organization) == found
+
+
+def test_what_is_not_rolled_up_yet_stays(organization, called):
+    keep(organization, 13)
+    with psycopg.connect(owner_url()) as slow:
+        slow.execute("SELECT txid_current()")
+        old = called(timezone.now() - LONG)
+        rollups.roll_up()
+        assert retention.forget_old_events() == 0
+        assert ids(organization) == {old}
+    made.roll_up(organization)
+    assert retention.forget_old_events() == 1
+
+
+def test_a_stranger_keeps_his_calls(organization, called, stranger):
+    old = called(timezone.now() - LONG)
+    made.roll_up(organization)
+    keep(stranger, 13)
+    assert retention.forget_old_events() == 0
+    assert ids(organization) == {old}
+
+
+def test_two_months_stay_whatever_the_database_is_asked(organization, called):
+    recent = called(timezone.now() - timedelta(days=40))
+    made.roll_up(organization)
+    with scope.tenant(organization.pk), connection.cursor() as cursor:
+        cursor.execute("SELECT spend_forget(%s)", [date(2999, 1, 1)])
+        assert cursor.fetchone() == (0,)
+    assert ids(organization) == {recent}
+
+
+def partition(owner, starts):
+    """Make a month's partition, as ``spend_make_partitions`` would have when it was young."""
+    name, ends = f"spend_usageevent_{starts:%Y_%m}", (starts + timedelta(days=32)).replace(day=1)
+    within = f"occurred_at >= '{starts}' AND occurred_at < '{ends}'"
+    owner.execute(f"CREATE TABLE {name} (LIKE spend_usageevent INCLUDING ALL)")
+    owner.execute(
+        f"WITH caught AS (DELETE FROM spend_usageevent_default WHERE {within} RETURNING *)"
+        f" INSERT INTO {name} SELECT * FROM caught"
+    )
+    bounds = f"FROM ('{starts}') TO ('{ends}')"
+    owner.execute(f"ALTER TABLE spend_usageevent ATTACH PARTITION {name} FOR VALUES {bounds}")
+    return name
+
+
+def test_an_empty_old_partition_is_dropped_and_one_with_rows_is_not(organization, called):
+    month = timezone.now() - LONG
+    used = called(month)
+    with psycopg.connect(owner_url(), autocommit=True) as owner:
+        owner.execute("SET timezone = 'UTC'")
+        names = [
+            partition(owner, start) for start in (date(2019, 1, 1), month.date().replace(day=1))
+        ]
+        retention.forget_old_events()
+        there = [owner.execute("SELECT to_regclass(%s)", [name]).fetchone() for name in names]
+    assert there == [(None,), (names[1],)]
+    assert used in ids(organization)
+
+
+@pytest.mark.parametrize(
+    ("months", "expected"),
+    [(13, date(2025, 10, 1)), (24, date(2024, 11, 1)), (11, date(2025, 12, 1))],
+)
+def test_the_oldest_month_that_is_kept(organization, monkeypatch, months, expected):
+    noon = datetime(2026, 11, 26, 12, tzinfo=UTC)
+    monkeypatch.setattr(timezone, "now", lambda: noon)
+    assert retention.kept_from(organization, months) == expected
