@@ -7,7 +7,7 @@ more than once. Several are posted to at once, in threads that touch no database
 
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby
@@ -30,6 +30,9 @@ from tenants.notices.webhooks import Answer
 
 log = structlog.get_logger(__name__)
 
+#: Seconds after which one looks whether more is due, though nobody has answered.
+_LOOK_AGAIN = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
@@ -43,29 +46,35 @@ class _Ready:
 
 
 def deliver_due() -> int:
-    """Deliver what is due, until nothing is or the stretch is over; tell how many attempts."""
+    """Deliver what is due, until nothing is or the stretch is over; tell how many attempts.
+
+    Whoever is slow keeps one thread, and the others go on.
+    """
     times = timing()
     ends = time.monotonic() + times.stretch
     made = 0
+    posting: dict[Future[Answer], Delivery] = {}
     with ThreadPoolExecutor(times.threads, thread_name_prefix="webhook") as threads:
-        while time.monotonic() < ends:
-            ready = list(_take(times))
-            if not ready:
-                break
-            made += len(ready)
-            posting = {threads.submit(_post, one, times.answer): one for one in ready}
-            for done in as_completed(posting):
-                outcomes.commit(posting[done].delivery, done.result(), times)
-    return made
+        while True:
+            free = times.threads - len(posting)
+            if 2 * free >= times.threads and time.monotonic() < ends:
+                for ready in _take(times, free):
+                    posting[threads.submit(_post, ready, times.answer)] = ready.delivery
+            if not posting:
+                return made
+            done, _others = wait(posting, timeout=_LOOK_AGAIN, return_when=FIRST_COMPLETED)
+            for answered in done:
+                outcomes.commit(posting.pop(answered), answered.result(), times)
+            made += len(done)
 
 
-def _take(times: Timing) -> Iterator[_Ready]:
-    """Claim a batch of due deliveries, whosesoever they are, and sign them."""
+def _take(times: Timing, most: int) -> Iterator[_Ready]:
+    """Claim so many due deliveries at most, whosesoever they are, and sign them."""
     claim = uuid4()
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT organization_id, delivery_id FROM notices_take_deliveries(%s, %s, %s, %s, %s)",
-            [claim, times.batch, times.share, times.most, times.lease],
+            [claim, most, times.share, times.most, times.lease],
         )
         taken = sorted(cursor.fetchall())
     for organization_id, pairs in groupby(taken, key=itemgetter(0)):
