@@ -6,7 +6,7 @@ more than once. Several are posted to at once, in threads that touch no database
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,6 +22,7 @@ from django.utils import timezone
 
 from tenants.common import scope
 from tenants.common.problems import Invalid, Unavailable
+from tenants.common.secrets import Secret
 from tenants.notices import custody, messages, outcomes, targets, webhooks
 from tenants.notices.models import Delivery, WebhookSecret
 from tenants.notices.targets import Target
@@ -63,8 +64,7 @@ def deliver_due() -> int:
             if not posting:
                 return made
             done, _others = wait(posting, timeout=_LOOK_AGAIN, return_when=FIRST_COMPLETED)
-            for answered in done:
-                outcomes.commit(posting.pop(answered), answered.result(), times)
+            outcomes.commit([(posting.pop(one), one.result()) for one in done], times)
             made += len(done)
 
 
@@ -84,11 +84,10 @@ def _take(times: Timing, most: int) -> Iterator[_Ready]:
 def _prepare(organization_id: UUID, claim: UUID, ids: list[UUID]) -> list[_Ready]:
     try:
         with scope.tenant(organization_id):
-            rows = Delivery.objects.filter(pk__in=ids, claim=claim)
-            return [
-                _signed(row)
-                for row in rows.select_related("endpoint", "announcement").order_by("id")
-            ]
+            rows = Delivery.objects.filter(pk__in=ids, claim=claim).order_by("id")
+            deliveries = list(rows.select_related("endpoint", "announcement"))
+            secrets = _secrets(organization_id, {row.endpoint_id for row in deliveries})
+            return [_signed(row, secrets[row.endpoint_id]) for row in deliveries]
     except Unavailable:  # the vault: nobody's attempt, and soon over
         log.warning("webhooks_wait_for_the_vault", deliveries=len(ids))
         with scope.tenant(organization_id):
@@ -98,18 +97,30 @@ def _prepare(organization_id: UUID, claim: UUID, ids: list[UUID]) -> list[_Ready
         return []
 
 
-def _signed(row: Delivery) -> _Ready:
-    body = messages.body_of(row.announcement)
+def _secrets(
+    organization_id: UUID, endpoint_ids: Collection[UUID]
+) -> dict[UUID, list[Secret[str] | None]]:
+    """Open the secrets of endpoints that are in force, newest first, for one batch only."""
     in_force = Q(ends_at=None) | Q(ends_at__gt=Now())
-    kept = WebhookSecret.objects.filter(in_force, endpoint=row.endpoint).order_by("-version")
+    rows = WebhookSecret.objects.filter(in_force, endpoint__in=endpoint_ids)
+    kept = list(rows.order_by("-version"))
+    plains = custody.borrow_all(organization_id, kept)
+    return {
+        endpoint_id: [plains[row.pk] for row in kept if row.endpoint_id == endpoint_id]
+        for endpoint_id in endpoint_ids
+    }
+
+
+def _signed(row: Delivery, secrets: list[Secret[str] | None]) -> _Ready:
+    body = messages.body_of(row.announcement)
     try:
         target = targets.read(row.endpoint.url)
-        secrets = [custody.borrow(one) for one in kept]
     except Invalid:  # it was entered under other rules
         return _Ready(row, None, b"", {}, "address_not_allowed")
-    except custody.UndecryptableError:
+    readable = [secret for secret in secrets if secret is not None]
+    if not readable:
         return _Ready(row, None, b"", {}, "secret_unreadable")
-    headers = messages.headers_of(row.announcement, body, secrets, timezone.now())
+    headers = messages.headers_of(row.announcement, body, readable, timezone.now())
     return _Ready(row, target, body.encode(), headers)
 
 

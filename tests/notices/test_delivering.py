@@ -255,7 +255,7 @@ def test_a_worker_that_lost_its_claim_commits_nothing(hook, receiver):
     delivering.deliver_due()
     (row,) = hook.deliveries
     row.claim = row.pk
-    outcomes.commit(row, webhooks.Answer(error="timed_out"), Timing())
+    outcomes.commit([(row, webhooks.Answer(error="timed_out"))], Timing())
     assert (hook.deliveries[0].status, hook.deliveries[0].attempts) == ("delivered", 1)
 
 
