@@ -1,6 +1,6 @@
 # Everything a person or CI runs here. `make` alone lists it. Nothing needs root, Docker, Redis or a system PostgreSQL.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check openapi messages bench prove-limit lock clean
+.PHONY: help setup demo up test typescript check openapi messages bench prove-limit lock clean
 
 MAKEFLAGS += --no-print-directory
 python := .venv/bin/python
@@ -23,6 +23,12 @@ up: setup ## the same service against the real Mistral, without sample data
 
 test: setup ## the whole test suite (PYTEST="-k name" narrows it)
 	$(python) -m pytest $(PYTEST)
+
+npm := tests/clients/typescript
+typescript: setup ## types for TypeScript generated from the schema, compiled and exercised; needs Node and npm
+	@command -v npm >/dev/null && npm ci --prefix $(npm) --no-audit --no-fund --ignore-scripts --silent \
+	    || { echo "There is no npm here, or it cannot install: the TypeScript client was not checked."; exit 0; }; \
+	    test -d $(npm)/node_modules && $(python) -m pytest -n 0 -q -rs tests/clients/test_typescript_client.py
 
 check: setup ## formatting, lint, types, import contracts, migrations, schema drift
 	$(python) -m ruff format --check .

@@ -159,6 +159,7 @@ class OrganizationAdminKey(ApiView):
         gives={200: AdminKeyOut},
         refuses=(503,),
         example={"key": "HQSxfB7IaJRKNHRv0e5OAYJNO1h2Ug6Y"},
+        strictly="intake",
     )
     def put(self, call: Call, organization_id: UUID) -> Reply:
         """It is sealed, and takes the place of the one before. The next sync tries it."""

@@ -77,6 +77,7 @@ class OrganizationAisuruConnection(ApiView):
         gives={200: AisuruConnectionOut},
         refuses=(503,),
         example={"login_token": "768b9654-0000-4000-8000-ae1529d1bfbe", "tenant": "www.aisuru.com"},
+        strictly="intake",
     )
     def put(self, call: Call, organization_id: UUID) -> Reply:
         """It is sealed and replaces the one before; what failed for want of it is tried again."""

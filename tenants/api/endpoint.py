@@ -21,7 +21,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from tenants.access import idempotency, tenancy
+from tenants.access import idempotency, tenancy, throttling
 from tenants.access.authentication import Principal, principal_of
 from tenants.access.models import TokenScope
 from tenants.access.pagination import DEFAULT_LIMIT, MAX_LIMIT
@@ -154,6 +154,21 @@ class ApiView(APIView):
     permission_classes = (HasScopes,)
     http_method_names = ("get", "head", "post", "put", "patch", "delete")
 
+    _admission: throttling.Admission | None = None
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Count the request before anything is looked up for it.
+
+        Raises:
+            TooMany: ``too_many_requests``.
+        """
+        self.perform_authentication(request)
+        handler = getattr(self, (request.method or "").lower(), None)
+        strictly = getattr(handler, "strictly", "")
+        self._admission = throttling.count(principal_of(request), strictly=strictly)
+        self._admission.require()
+        super().initial(request, *args, **kwargs)
+
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Answer within a confinement of its own."""
         with scope.confinement():
@@ -164,9 +179,11 @@ class ApiView(APIView):
     def finalize_response(  # type: ignore[override]  # problems are plain responses
         self, request: Request, response: Any, *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        """Keep the management API out of caches."""
+        """Keep the management API out of caches, and say how much is left of the rates."""
         finished: HttpResponse = super().finalize_response(request, response, *args, **kwargs)
         finished["Cache-Control"] = "no-store"
+        if self._admission is not None:
+            self._admission.tell(finished)
         return finished
 
     def finished(self, work: Callable[[], HttpResponse]) -> HttpResponse:
@@ -193,6 +210,7 @@ def endpoint(
     media_types: tuple[str, ...] = ("application/json",),
     is_personal: bool = False,
     is_dangerous: bool = False,
+    strictly: str = "",
 ) -> Callable[[Handler], Callable[..., HttpResponse]]:
     """Make a handler ``(view, call, **ids) -> Reply`` a method of an ``ApiView``.
 
@@ -208,6 +226,7 @@ def endpoint(
         media_types: of a success.
         is_personal: about the person who is signed in, in whatever organization; no token gets in.
         is_dangerous: a person has to prove again who it is, if that was minutes ago.
+        strictly: the name of a stricter rate, for all but platform tokens (``API_RATES``).
     """
 
     def decorate(handler: Handler) -> Callable[..., HttpResponse]:
@@ -252,7 +271,7 @@ def endpoint(
             query=query,
             gives=gives,
             refuses={
-                *(401, 403, 404, 422),
+                *(401, 403, 404, 422, 429),
                 *refuses,
                 *({400, 413, 415} if takes else ()),
                 *({412} if method in _CHANGING else ()),
@@ -267,6 +286,7 @@ def endpoint(
         decorated.scopes = frozenset(scopes)  # what HasScopes reads
         decorated.is_personal = is_personal
         decorated.is_dangerous = is_dangerous
+        decorated.strictly = strictly
         made: Callable[..., HttpResponse] = decorated
         return made
 

@@ -42,6 +42,7 @@ class Export(ApiView):
         refuses=(406,),
         media_types=(_NDJSON,),
         is_dangerous=True,
+        strictly="export",
     )
     def get(self, call: Call, organization_id: UUID) -> Reply:
         """One JSON object a line: a header, rows as `{"table", "row"}`, and an end with counts.

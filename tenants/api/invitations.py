@@ -99,6 +99,7 @@ class Invitations(ApiView):
         takes=InvitationsIn,
         gives={200: InvitationResultsOut},
         example={"emails": "anna@rossi.example, bruno@rossi.example", "role": "member"},
+        strictly="mail",
     )
     def post(self, call: Call, organization_id: UUID) -> Reply:
         """Each address gets a result of its own; a link that works for a week goes out by mail.
@@ -151,6 +152,7 @@ class ResendInvitation(ApiView):
         summary="Send an invitation again",
         gives={200: InvitationOut},
         refuses=(409,),
+        strictly="mail",
     )
     def post(self, call: Call, organization_id: UUID, invitation_id: UUID) -> Reply:
         """With a new link for another week; the one before stops working."""

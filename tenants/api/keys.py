@@ -115,6 +115,7 @@ class Keys(ApiView):
         gives={202: RegisteredKeyOut, 200: RegisteredKeyOut},
         refuses=(409, 503),
         example={"name": "Produzione", "key": _EXAMPLE_KEY},
+        strictly="intake",
     )
     def post(self, call: Call, workspace_id: UUID) -> Reply:
         """A worker asks Mistral about it; a key that the workspace has already gives 200."""
@@ -189,6 +190,7 @@ class ValidateKey(ApiView):
         gives={202: KeyOut},
         refuses=(409,),
         example={"probe": True},
+        strictly="intake",
     )
     def post(self, call: Call, key_id: UUID) -> Reply:
         """A worker asks Mistral what the key sees, which costs nothing there.
@@ -215,6 +217,7 @@ class KeyVersions(ApiView):
         gives={202: RegisteredKeyOut, 200: RegisteredKeyOut},
         refuses=(409, 503),
         example={"key": _EXAMPLE_KEY},
+        strictly="intake",
     )
     def post(self, call: Call, key_id: UUID) -> Reply:
         """Put another secret behind the same id, so that its models follow with their next call.

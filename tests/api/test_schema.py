@@ -9,6 +9,7 @@ import yaml
 from django.core.management import call_command
 from drf_spectacular.drainage import GENERATOR_STATS
 from drf_spectacular.validation import validate_schema
+from jsonschema import Draft202012Validator, FormatChecker
 
 from tests.api.callers import Caller
 
@@ -60,14 +61,27 @@ def test_every_operation_has_a_name_of_its_own_a_summary_scopes_and_refusals(sch
         assert ("Idempotency-Key" in headers) == (method == "post"), path
 
 
+def test_every_operation_has_an_example_that_its_schema_takes(schema):
+    """Of what it takes and of what it gives, as far as that is JSON."""
+    shown = 0
+    for path, method, operation in operations(schema):
+        bodies = {"body": operation.get("requestBody", {})}
+        bodies |= {one: what for one, what in operation["responses"].items() if one[0] == "2"}
+        for what, body in bodies.items():
+            media = body.get("content", {}).get("application/json")
+            if media is None:
+                continue
+            for example in media["examples"].values():
+                whole = media["schema"] | {"components": schema["components"]}
+                checker = Draft202012Validator(whole, format_checker=FormatChecker())
+                errors = [error.message for error in checker.iter_errors(example["value"])]
+                assert errors == [], (method, path, what)
+                shown += 1
+    assert shown > len(schema["paths"])
+
+
 def test_no_readable_resource_has_a_secret(schema):
-    shown_once = {
-        "IssuedToken",
-        "NewModel",
-        "NewToken",
-        "CompletionConfig",
-        "WebhookWithSecret",
-    }
+    shown_once = {"IssuedToken", "NewModel", "NewToken", "CompletionConfig", "WebhookWithSecret"}
     named_by_key = {"OnboardingStep"}  # a word, no secret
     for name, component in schema["components"]["schemas"].items():
         members = set(component.get("properties", {}))

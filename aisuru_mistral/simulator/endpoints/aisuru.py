@@ -35,7 +35,7 @@ def serve(call: Call, method: str, path: str) -> Reply:
     noun, *rest = path.removeprefix(PREFIX).split("/")
     backend.asked.append(" ".join([method, "/".join([noun, "{token}", *rest[1:]])]))
     fault = backend.faults.popleft() if backend.faults else None
-    if fault in _INSTEAD:
+    if fault is not None and fault in _INSTEAD:
         return _INSTEAD[fault](backend)
     done = _answered(backend, method, noun, rest, call.raw)
     return Reply(status=200, body=b"", fault="reset") if fault == "lost_answer" else done
