@@ -89,6 +89,10 @@ KINDS: Mapping[str, Kind] = {
     "member.joined": Kind(_("Somebody became a member."), PEOPLE),
     "member.requested": Kind(_("Somebody asks to become a member."), PEOPLE),
     "statement.closed": Kind(_("A month was closed; its statement is ready."), BOOKS),
+    "support.session_opened": Kind(
+        _("The support staff looks into the organization."), PEOPLE, is_mutable=False
+    ),
+    "support.session_closed": Kind(_("The support staff has left the organization.")),
     "webhook.disabled": Kind(
         _("A webhook was switched off because its endpoint takes nothing."),
         HOOKS,
