@@ -287,7 +287,8 @@ def _status_buttons(found: Visit) -> list[Button]:
         return []
     ids = [found.organization.pk]
     if found.organization.status == OrganizationStatus.ACTIVE:
-        return [Button(_("Suspend the organization"), reverse("admin:suspend", args=ids), True)]
+        suspend = reverse("admin:suspend", args=ids)
+        return [Button(_("Suspend the organization"), suspend, is_grave=True)]
     return [Button(_("Let the organization work again"), reverse("admin:reactivate", args=ids))]
 
 

@@ -20,9 +20,9 @@ from tenants.keys.models import MistralKey
 from tenants.registry.publications import publish_model
 from tenants.support.urls import urlpatterns
 from tests import people
-from tests.factories import ACTOR
 from tests.api.callers import platform_caller
 from tests.api.world import World, everything, world
+from tests.factories import ACTOR
 from tests.support.conftest import Worker, hire, second_factor, staff_person, verbs_of
 
 ROOT = Path(__file__).resolve().parents[2]
