@@ -68,7 +68,7 @@ class Letter:
 class _Message(EmailMultiAlternatives):
     """Keeps long addresses in headers whole: folded, they would be encoded, which nobody reads."""
 
-    def message(self, *, policy: email.policy.EmailPolicy = email.policy.default) -> Any:
+    def message(self, *, policy: Any = email.policy.default) -> Any:
         return super().message(policy=policy.clone(max_line_length=_LONGEST_LINE))
 
 
