@@ -53,6 +53,7 @@ bench: setup ## the benchmarks, against a bare pass-through measured in the same
 	$(python) -m bench
 	$(python) -m bench custody
 	$(python) -m bench leaks
+	$(python) -m bench webhooks
 
 prove-limit: setup ## 200 clients in several processes race for the last of a budget, half a minute
 	$(python) -m bench.prove_limit

@@ -42,9 +42,13 @@ ASGI_APPLICATION = "aisuru_mistral.asgi.application"
 
 INSTALLED_APPS = [
     "aisuru_mistral.apps.ShellConfig",
+    # The support desk: unfold's pages go before the admin's; nothing is registered by itself.
+    "unfold.apps.BasicAppConfig",
+    "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.contenttypes",
     "django.contrib.auth",
     "django.contrib.sessions",
+    "django.contrib.messages",
     "django.contrib.postgres",
     "django.contrib.staticfiles",
     "allauth",
@@ -63,9 +67,11 @@ INSTALLED_APPS = [
     "tenants.spend",
     "tenants.accounting",
     "tenants.onboarding",
+    "tenants.assistance",
     "tenants.notices",
     "tenants.access",
     "tenants.api",
+    "tenants.support",
 ]
 
 MIDDLEWARE = [
@@ -77,6 +83,7 @@ MIDDLEWARE = [
     # Views of the API are exempt: they check for themselves, when a session is what lets them in.
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
 ]
@@ -85,7 +92,13 @@ TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "APP_DIRS": True,
-        "OPTIONS": {"context_processors": []},
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.messages.context_processors.messages",
+                "django.contrib.auth.context_processors.auth",
+            ]
+        },
     }
 ]
 
@@ -156,6 +169,7 @@ CSRF_COOKIE_SECURE = _IS_SECURE
 CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_TRUSTED_ORIGINS = ["{0.scheme}://{0.netloc}".format(urlsplit(PUBLIC_URL))]
 CSRF_FAILURE_VIEW = "tenants.access.errors.csrf_failure"
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "/"
 
 ACCOUNT_ADAPTER = "tenants.access.accounts.AccountAdapter"
@@ -253,6 +267,16 @@ SPECTACULAR_SETTINGS = {
         "SyncStatus": "tenants.accounting.models.SyncStatus",
         "VerdictCode": "tenants.keys.models.VerdictCode",
     },
+}
+
+# ── The support desk ─────────────────────────────────────────────────────────────────────────────
+UNFOLD = {
+    "SITE_TITLE": "AIsuru · Mistral",
+    "SITE_HEADER": "AIsuru · Mistral",
+    "SITE_SYMBOL": "support_agent",
+    "SITE_URL": "",
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
 }
 
 # ── Work in the background ───────────────────────────────────────────────────────────────────────

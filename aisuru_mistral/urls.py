@@ -1,7 +1,7 @@
 """Every door that Django serves; the gateway's is opened in asgi.py."""
 
 from django.contrib.staticfiles.views import serve
-from django.urls import URLPattern, URLResolver, include, path
+from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.generic import RedirectView
 
 from aisuru_mistral import health
@@ -13,6 +13,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", read_only(RedirectView.as_view(pattern_name="docs")), name="home"),
     path("api/v1/", include("tenants.api.urls")),
     path("_allauth/browser/v1/", include("tenants.access.account_urls")),
+    path("admin/", include("tenants.support.urls")),
+    # Scripts, styles and fonts of the support desk, as of the docs: from the wheel.
+    re_path(
+        r"^static/unfold/(?P<name>(?:[\w-]+/)*[\w.-]+)$",
+        lambda request, name: serve(request, f"unfold/{name}", insecure=True),
+    ),
     # Scripts and styles of the rendered docs, straight from the wheel that carries them.
     path(
         f"static/{_DOCS_ASSETS}<slug:name>.<str:kind>",

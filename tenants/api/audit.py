@@ -33,7 +33,10 @@ class ActorOut(Out):
 
     kind = serializers.CharField(
         source="actor_kind",
-        help_text="`platform` or `organization` (a token), `person`, `command` or `worker`.",
+        help_text=(
+            "`platform` or `organization` (a token), `person`, `staff` (of ours), `command` or"
+            " `worker`."
+        ),
     )
     id = serializers.CharField(source="actor_id")
     name = serializers.CharField(source="actor_name", help_text="What it was called then.")

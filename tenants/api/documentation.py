@@ -19,7 +19,8 @@ _HEADING = "| code | status | what happened | what to do |\n| --- | --- | --- | 
 
 
 @cache
-def _generated() -> Any:
+def generated() -> Any:
+    """Make the schema from the code, once per process."""
     return SchemaGenerator().get_schema(public=True)  # type: ignore[no-untyped-call]
 
 
@@ -27,7 +28,7 @@ class _OnceGenerator(SchemaGenerator):
     """Makes the schema once per process: it depends on the code only."""
 
     def get_schema(self, request: Any = None, public: bool = False) -> Any:  # noqa: FBT001, FBT002 - its signature
-        return _generated()
+        return generated()
 
 
 class Schema(SpectacularAPIView):

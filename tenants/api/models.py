@@ -26,6 +26,7 @@ from tenants.registry.completion import completion_config
 from tenants.registry.conditions import MAX_TEMPERATURE
 from tenants.registry.models import Publication, Purpose, RegisteredModel
 from tenants.registry.status import BlockedReason, ModelStatus
+from tenants.spend import batch_jobs
 from tenants.spend.models import Limit
 from tenants.spend.services import set_limit
 
@@ -81,7 +82,7 @@ class ModelIn(In):
     use_as_default = fields.Flag(required=False)
 
 
-class RotationIn(In):
+class ModelTokenRotationIn(In):
     """How to replace a token."""
 
     grace_seconds = fields.Whole(
@@ -106,6 +107,14 @@ class CompletionConfigQuery(In):
         choices=publications.FLAVOUR_NAMES,
         default="mistral",
         help_text="Which of AIsuru's providers the completion config is for.",
+    )
+
+
+class DeletionQuery(In):
+    """How to delete it."""
+
+    force = serializers.BooleanField(
+        default=False, help_text="Even while batch jobs of it are under way."
     )
 
 
@@ -263,13 +272,21 @@ class OneModel(ApiView):
         services.update_model(actor=call.actor, model=model, changes=changes)
         return Reply(_read(call, model_id))
 
-    @endpoint("delete_model", TokenScope.MODELS_WRITE, summary="Delete a model", gives={204: None})
+    @endpoint(
+        "delete_model",
+        TokenScope.MODELS_WRITE,
+        summary="Delete a model",
+        query=DeletionQuery,
+        gives={204: None},
+        refuses=(409,),
+    )
     def delete(self, call: Call, model_id: UUID) -> Reply:
         """Its tokens stop at once; what it cost stays in the reports.
 
         A published one is taken away from AIsuru, too: `GET …/publication` goes on telling how.
         """
-        services.retire_model(actor=call.actor, model=_read(call, model_id))
+        checks = {} if call.query["force"] else {"under_way": batch_jobs.under_way}
+        services.retire_model(actor=call.actor, model=_read(call, model_id), **checks)
         return Reply(None, 204)
 
 
@@ -281,7 +298,7 @@ class ModelToken(ApiView):
         TokenScope.MODELS_WRITE,
         TokenScope.KEYS_USE,
         summary="Replace a model's token",
-        takes=RotationIn,
+        takes=ModelTokenRotationIn,
         query=CompletionConfigQuery,
         gives={200: NewTokenOut},
         refuses=(409,),

@@ -1,5 +1,6 @@
 """Rate limits over HTTP: what limits calls by Mistral's model, and how a workspace's calls wait."""
 
+from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,8 @@ from tenants.api.endpoint import ApiView, Call, In, Out, PageQuery, Reply, endpo
 from tenants.common import scope
 from tenants.organizations.models import Organization, Workspace
 from tenants.registry import quotas, services
-from tenants.registry.quotas import DEFAULT_POLICY
+from tenants.registry.models import ForeignParameters, OnDisconnect
+from tenants.registry.quotas import DEFAULT_POLICY, Policy
 from tenants.spend import ratereport
 from tenants.spend.calls import LimitMode, SubjectKind
 
@@ -99,6 +101,17 @@ class TrafficPolicyIn(In):
         default=DEFAULT_POLICY.longest_wait,
         help_text="Seconds that a call may wait for its turn; never more than half its time-out.",
     )
+    on_disconnect = fields.OneOf(
+        choices=OnDisconnect.values,
+        default=DEFAULT_POLICY.on_disconnect.value,
+        help_text="When a caller leaves a stream: `drain` reads on to what it cost, for a bounded"
+        " time; `abort` breaks it off at once, and its cost is an estimate.",
+    )
+    parameters = fields.OneOf(
+        choices=ForeignParameters.values,
+        default=DEFAULT_POLICY.parameters.value,
+        help_text="What other providers' parameters become, unless `X-Aim-Parameters` says so.",
+    )
 
 
 class TrafficPolicyOut(Out):
@@ -108,6 +121,8 @@ class TrafficPolicyOut(Out):
     failover = serializers.BooleanField()
     capacity_retries = serializers.IntegerField()
     longest_wait = serializers.IntegerField()
+    on_disconnect = serializers.ChoiceField(choices=OnDisconnect.values)
+    parameters = serializers.ChoiceField(choices=ForeignParameters.values)
 
 
 class RateLimits(ApiView):
@@ -162,19 +177,15 @@ class OneTrafficPolicy(ApiView):
         workspace = tenancy.find(call.principal, Workspace, workspace_id)
         with scope.tenant(workspace.organization_id):
             organization = Organization.objects.get()
-        made = services.set_traffic_policy(
-            actor=call.actor, organization=organization, workspace=workspace, **call.data
+        wanted = Policy(**call.data)
+        services.set_traffic_policy(
+            actor=call.actor, organization=organization, workspace=workspace, policy=wanted
         )
-        return Reply(_shown(workspace, made))
+        return Reply(_shown(workspace, wanted))
 
 
-def _shown(workspace: Workspace, policy: Any) -> dict[str, Any]:
-    return {
-        "workspace_id": workspace.pk,
-        "failover": policy.failover,
-        "capacity_retries": policy.capacity_retries,
-        "longest_wait": policy.longest_wait,
-    }
+def _shown(workspace: Workspace, policy: Policy) -> dict[str, Any]:
+    return {"workspace_id": workspace.pk, **asdict(policy)}
 
 
 def _place(place: bytes) -> tuple[str, str]:

@@ -129,7 +129,8 @@ class Gateway:
         if endpoint is not None:
             body = await _body(exchange.receive, headers, parts.bounds, parts.patience)
             body = await _without_secrets(body, picture)
-            mode = parameters.mode_of(headers.get(parameters.HEADER))
+            wished = picture.traffic.policy.parameters
+            mode = parameters.mode_of(headers.get(parameters.HEADER), wished)
             request = requests.read(endpoint, body, picture.snapshot.model, mode)
             if request.adapted:
                 exchange.extra = [parameters.told(request.adapted)]

@@ -218,15 +218,16 @@ def settle_call(call: Call, seen: Observation) -> Cost:
 
 
 def _connectors(call: Call, times: int, seen: Observation) -> Settlement:
-    """Post what connectors did in an event of its own: how often, at a price that nobody knows."""
+    """Post what connectors did in an event of its own; Mistral publishes no price for it."""
+    counted = Quantities(requests=0, connector_calls=min(times, _MOST_CONNECTOR_CALLS))
     intent = replace(
         call.intent, call_id=derived(call.intent.call_id, "connectors"), endpoint=CONNECTORS
     )
     return Settlement(
         intent=intent,
         outcome=seen.outcome,
-        quantities=Quantities(requests=min(times, _MOST_CONNECTOR_CALLS)),
-        cost=Cost(PriceState.UNPRICED, None, call.prices.currency),
+        quantities=counted,
+        cost=cost(counted, call.prices, call.extra),
         http_status=seen.http_status,
         answered_model=seen.model or "",
         correlation_id=seen.correlation_id,

@@ -7,23 +7,14 @@ that Mistral's next ones work on their first day.
 """
 
 from collections.abc import Mapping
-from enum import StrEnum, unique
 from typing import Any
 
 from tenants.common.problems import FieldError, Invalid
 from tenants.gateway.endpoints import Kind
+from tenants.registry.models import ForeignParameters
 
 HEADER = b"x-aim-parameters"
 CHANGED = b"x-aim-changed"
-
-
-@unique
-class Parameters(StrEnum):
-    """What is to be done with them."""
-
-    ADAPT = "adapt"  # rename, and leave out what changes no answer
-    REFUSE = "refuse"  # refuse with 422, naming each
-    LEAVE = "pass"  # let Mistral judge
 
 
 _RENAMED: Mapping[str, str] = {"max_completion_tokens": "max_tokens", "seed": "random_seed"}
@@ -41,16 +32,16 @@ _FOREIGN = _RENAMED.keys() | _LEFT_OUT
 _TEXTS_LEFT_OUT = frozenset({"user"})
 
 
-def mode_of(header: bytes | None) -> Parameters:
-    """Read what a request asks for.
+def mode_of(header: bytes | None, default: ForeignParameters) -> ForeignParameters:
+    """Read what a request asks for, else take what its workspace wants.
 
     Raises:
         Invalid: no such word (400).
     """
     if header is None:
-        return Parameters.ADAPT
+        return default
     try:
-        return Parameters(header.decode("latin-1"))
+        return ForeignParameters(header.decode("latin-1"))
     except ValueError:
         pass
     raise Invalid(
@@ -58,17 +49,17 @@ def mode_of(header: bytes | None) -> Parameters:
     )
 
 
-def adapt(kind: Kind, document: dict[str, Any], mode: Parameters) -> tuple[str, ...]:
+def adapt(kind: Kind, document: dict[str, Any], mode: ForeignParameters) -> tuple[str, ...]:
     """Change a document in place, and say what was changed.
 
     Raises:
         Invalid: there are such parameters, and the mode is to refuse them.
     """
     foreign = _FOREIGN if kind is Kind.CHAT else _TEXTS_LEFT_OUT if kind is Kind.TEXTS else None
-    if foreign is None or mode is Parameters.LEAVE or foreign.isdisjoint(document):
+    if foreign is None or mode is ForeignParameters.LEAVE or foreign.isdisjoint(document):
         return ()
     found = [name for name in document if name in foreign]
-    if mode is Parameters.REFUSE:
+    if mode is ForeignParameters.REFUSE:
         raise Invalid(
             "unsupported_parameter",
             f"Mistral does not know {', '.join(f'`{name}`' for name in found)}.",

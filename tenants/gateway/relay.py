@@ -39,6 +39,7 @@ from tenants.mistral.headers import returned
 from tenants.mistral.masking import mask_key_shaped
 from tenants.mistral.stream import Sending, UpstreamPool
 from tenants.mistral.upstream import UpstreamResponse
+from tenants.registry.models import OnDisconnect
 from tenants.spend.calls import Estimate, Outcome
 from tenants.spend.pricing import Cost, PriceState
 
@@ -321,7 +322,9 @@ class _Stream:
         """The caller has left: from now on the time is short."""
         if self._is_over or left.cancelled():
             return
-        soon = asyncio.get_running_loop().time() + self._bounds.drain_time
+        wished = self._call.picture.traffic.policy.on_disconnect
+        patience = self._bounds.drain_time if wished is OnDisconnect.DRAIN else 0.0
+        soon = asyncio.get_running_loop().time() + patience
         when = self._limit.when()
         if when is None or soon < when:
             self._limit.reschedule(soon)

@@ -19,8 +19,8 @@ from tenants.common.problems import Forbidden, Invalid
 from tenants.gateway import parameters, references
 from tenants.gateway.bounding import bound_of
 from tenants.gateway.endpoints import Endpoint
-from tenants.gateway.parameters import Parameters
 from tenants.gateway.uploads import Upload
+from tenants.registry.models import ForeignParameters
 from tenants.registry.snapshots import ModelFacts
 from tenants.spend.calls import CallIntent
 from tenants.spend.pricing import Bound, Modifier
@@ -107,7 +107,10 @@ class Request:
 
 
 def read(
-    endpoint: Endpoint, body: bytes, model: ModelFacts, mode: Parameters = Parameters.ADAPT
+    endpoint: Endpoint,
+    body: bytes,
+    model: ModelFacts,
+    mode: ForeignParameters = ForeignParameters.ADAPT,
 ) -> Request:
     """Read a body for an endpoint on behalf of a model.
 

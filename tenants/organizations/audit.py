@@ -18,7 +18,8 @@ class Actor:
     """Who acts.
 
     Attributes:
-        kind: ``platform`` or ``organization`` (a token), ``command`` or ``worker``.
+        kind: ``platform`` or ``organization`` (a token), ``person``, ``staff``, ``command`` or
+            ``worker``.
         id: the token's id, or the name of the command.
         name: what people call it.
         request_id: ties the audit row to the request's log lines; empty outside of requests.

@@ -144,8 +144,23 @@ class QuotaRecord(TenantRow):
         return f"{self.quota_code} {self.mistral_model}"
 
 
+class OnDisconnect(models.TextChoices):
+    """What becomes of a stream whose caller has left."""
+
+    DRAIN = "drain"  # read on for a bounded time, to what it cost
+    ABORT = "abort"  # break it off at once; what it cost is estimated
+
+
+class ForeignParameters(models.TextChoices):
+    """What is done with parameters of other providers, unless a request says otherwise."""
+
+    ADAPT = "adapt"  # rename, and leave out what changes no answer
+    REFUSE = "refuse"  # refuse with 422, naming each
+    LEAVE = "pass"  # let Mistral judge
+
+
 class TrafficPolicy(TenantRow):
-    """How a workspace wants its calls to be treated when Mistral does not take them at once.
+    """How a workspace wants its calls to be treated where there is a choice.
 
     ``failover`` lets a call go out with another valid key of the workspace, if that belongs to
     another workspace of Mistral's. ``capacity_retries``: how often a call that Mistral's servers
@@ -156,6 +171,10 @@ class TrafficPolicy(TenantRow):
     failover = models.BooleanField(default=False)
     capacity_retries = models.PositiveSmallIntegerField(default=1)
     longest_wait = models.PositiveSmallIntegerField(default=30)
+    on_disconnect = models.CharField(max_length=8, choices=OnDisconnect, default=OnDisconnect.DRAIN)
+    parameters = models.CharField(
+        max_length=8, choices=ForeignParameters, default=ForeignParameters.ADAPT
+    )
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:

@@ -12,7 +12,12 @@ from uuid import UUID
 from django.utils import timezone
 
 from tenants.common import scope
-from tenants.registry.models import QuotaRecord, TrafficPolicy
+from tenants.registry.models import (
+    ForeignParameters,
+    OnDisconnect,
+    QuotaRecord,
+    TrafficPolicy,
+)
 
 _NO_WINDOWS: tuple[Mapping[str, Any], ...] = ()
 
@@ -36,6 +41,8 @@ class Policy:
     failover: bool = False
     capacity_retries: int = 1
     longest_wait: int = 30
+    on_disconnect: OnDisconnect = OnDisconnect.DRAIN
+    parameters: ForeignParameters = ForeignParameters.ADAPT
 
 
 DEFAULT_POLICY = Policy()
@@ -71,7 +78,13 @@ def policy(organization_id: UUID, workspace_id: UUID) -> Policy:
     ).first()
     if found is None:
         return DEFAULT_POLICY
-    return Policy(found.failover, found.capacity_retries, found.longest_wait)
+    return Policy(
+        found.failover,
+        found.capacity_retries,
+        found.longest_wait,
+        OnDisconnect(found.on_disconnect),
+        ForeignParameters(found.parameters),
+    )
 
 
 def save(organization_id: UUID, observations: Iterable[Observation]) -> None:

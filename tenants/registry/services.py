@@ -4,8 +4,9 @@ A model is bound to a key that is valid and sees the Mistral model; a token is s
 its digest is kept.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -25,6 +26,7 @@ from tenants.organizations.models import Organization, Workspace
 from tenants.organizations.refusals import workspace_archived
 from tenants.registry import choosing, conditions, issuing, publications
 from tenants.registry.models import ModelToken, RegisteredModel, TrafficPolicy
+from tenants.registry.quotas import Policy
 
 MAX_GRACE_SECONDS = 30 * 86_400
 _BOUND = frozenset({"key", "mistral_model"})
@@ -42,6 +44,10 @@ _CHANGEABLE = frozenset(
         "use_as_default",
     }
 )
+
+
+def _nothing(_model: RegisteredModel) -> int:
+    return 0
 
 
 def create_model(
@@ -157,10 +163,27 @@ def update_model(
     return model
 
 
-def retire_model(*, actor: Actor, model: RegisteredModel) -> RegisteredModel:
-    """Retire a model: its tokens stop at once, its history stays; twice changes nothing."""
+def retire_model(
+    *, actor: Actor, model: RegisteredModel, under_way: Callable[[RegisteredModel], int] = _nothing
+) -> RegisteredModel:
+    """Retire a model: its tokens stop at once, its history stays; twice changes nothing.
+
+    Args:
+        actor: who retires it.
+        model: which.
+        under_way: counts work that somebody still waits for, which this room does not know.
+
+    Raises:
+        Conflict: ``model_in_use``, with ``batch_jobs``, how many.
+    """
     with scope.tenant(model.organization_id):
         active = RegisteredModel.objects.filter(pk=model.pk, retired_at=None)
+        if jobs := under_way(model):
+            detail = _(
+                "Batch jobs of this model are still under way at Mistral. Wait until they are over,"
+                " or delete it by force: what they cost is booked all the same."
+            )
+            raise Conflict("model_in_use", detail, batch_jobs=jobs)
         if active.update(retired_at=Now()):
             ModelToken.objects.filter(model=model, revoked_at=None).update(revoked_at=Now())
             _record(actor, model, "model.retired")
@@ -267,22 +290,16 @@ def set_traffic_policy(
     actor: Actor,
     organization: Organization,
     workspace: Workspace,
-    failover: bool,
-    capacity_retries: int,
-    longest_wait: int,
+    policy: Policy,
 ) -> TrafficPolicy:
-    """Set how a workspace's calls are treated when Mistral does not take them at once.
+    """Set how a workspace's calls are treated where there is a choice.
 
     The gateway follows within a second.
 
     Raises:
         Conflict: ``workspace_archived``.
     """
-    wanted = {
-        "failover": failover,
-        "capacity_retries": capacity_retries,
-        "longest_wait": longest_wait,
-    }
+    wanted = asdict(policy)
     with scope.tenant(organization.pk):
         # Two at once follow each other.
         locked = Workspace.objects.select_for_update(no_key=True).get(pk=workspace.pk)

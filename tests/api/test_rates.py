@@ -110,17 +110,36 @@ def test_a_bucket_of_which_nothing_is_known_is_listed_too_and_lists_have_pages(h
 
 def test_a_traffic_policy_is_set_and_read_and_audited(hers, alice):
     path = f"workspaces/{hers.workspace.pk}/traffic-policy"
-    default = {"failover": False, "capacity_retries": 1, "longest_wait": 30}
+    default = {
+        "failover": False,
+        "capacity_retries": 1,
+        "longest_wait": 30,
+        "on_disconnect": "drain",
+        "parameters": "adapt",
+    }
     workspace = {"workspace_id": str(hers.workspace.pk)}
     assert alice.get(path).body == workspace | default
-    wanted = {"failover": True, "capacity_retries": 0, "longest_wait": 60}
+    wanted = {
+        "failover": True,
+        "capacity_retries": 0,
+        "longest_wait": 60,
+        "on_disconnect": "abort",
+        "parameters": "refuse",
+    }
     assert alice.put(path, wanted).body == workspace | wanted
     assert alice.get(path).body == workspace | wanted
     assert alice.put(path, {}).body == workspace | default
 
 
 @pytest.mark.parametrize(
-    ("member", "value"), [("failover", "yes"), ("capacity_retries", 4), ("longest_wait", -1)]
+    ("member", "value"),
+    [
+        ("failover", "yes"),
+        ("capacity_retries", 4),
+        ("longest_wait", -1),
+        ("on_disconnect", "wait"),
+        ("parameters", "Adapt"),
+    ],
 )
 def test_a_policy_out_of_bounds_is_refused_and_changes_nothing(member, value, hers, alice):
     before = everything(hers.organization.pk)

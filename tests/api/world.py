@@ -16,6 +16,8 @@ from tenants.accounting import closing
 from tenants.accounting.models import FigureSource, Reconciliation
 from tenants.accounting.reconciliations import request_reconciliation
 from tenants.accounting.services import set_admin_key
+from tenants.assistance.models import SupportGrant
+from tenants.assistance.services import grant_access
 from tenants.common import scope
 from tenants.common.months import Month
 from tenants.common.secrets import Secret
@@ -61,6 +63,7 @@ class World:
     join_request: JoinRequest
     webhook: WebhookEndpoint
     delivery: Delivery
+    grant: SupportGrant
 
     @property
     def ids(self) -> dict[str, UUID]:
@@ -78,6 +81,7 @@ class World:
             "join_request_id": self.join_request.pk,
             "webhook_id": self.webhook.pk,
             "delivery_id": self.delivery.pk,
+            "grant_id": self.grant.pk,
         }
 
 
@@ -182,6 +186,7 @@ def world(organization: Organization | None = None) -> World:
         request,
         webhook,
         delivery,
+        grant_access(actor=ACTOR, organization=organization, hours=2),
     )
 
 

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from tenants.access.models import TenantRequest
 from tenants.accounting.models import Observed, SyncRun
+from tenants.assistance.models import SupportSession
 from tenants.billing.models import BillingProfile, Plan
 from tenants.common import scope
 from tenants.common.models import new_id
@@ -129,6 +130,14 @@ def populated(organization):
         )
         KeyProbe.objects.create(
             organization=organization, key=hers.key, mistral_model="none", currency="EUR"
+        )
+        SupportSession.objects.create(
+            organization=organization,
+            person=hers.member.person,
+            person_name="somebody",
+            grant=hers.grant,
+            reason="a test",
+            ends_at=timezone.now(),
         )
         BillingProfile.objects.create(organization=organization, legal_name="Rossi Srl")
         Plan.objects.create(organization=organization)

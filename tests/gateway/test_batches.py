@@ -72,7 +72,7 @@ def test_the_sdk_runs_a_job_which_costs_half_of_what_its_lines_used(gateway, mis
         job = client.batch.jobs.create(
             input_files=[made.id], model=SMALL, endpoint="/v1/chat/completions"
         )
-        (hold,) = [hold for hold in tenant.holds() if hold.amount]  # those of the others are empty
+        (held,) = [hold.amount for hold in tenant.holds() if hold.amount]  # others hold nothing
         eventually(lambda: client.batch.jobs.get(job_id=job.id).status == "SUCCESS")
         done = client.batch.jobs.get(job_id=job.id)
         assert client.files.download(file_id=done.output_file).read().count(b"\n") == 5
@@ -87,7 +87,7 @@ def test_the_sdk_runs_a_job_which_costs_half_of_what_its_lines_used(gateway, mis
     )
     assert event.cost == spent(mistral, tenant)
     assert event.cost is not None
-    assert event.cost <= hold.amount
+    assert event.cost <= held
     assert event.excess == 0
     assert tenant.balance().held == 0
 

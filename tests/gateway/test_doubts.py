@@ -8,7 +8,7 @@ from tests.keys.keyring import checked, fresh, name_of, seconds_until, set_back
 
 
 def is_due(key) -> bool:
-    return seconds_until(fresh(key).next_check_at) <= 0
+    return bool(seconds_until(fresh(key).next_check_at) <= 0)
 
 
 @pytest.mark.parametrize("error", ["unauthorized", "billing_inactive"])

@@ -11,6 +11,7 @@ import pytest
 from tenants.common import scope
 from tenants.registry import services as registry
 from tenants.registry.models import QuotaRecord
+from tenants.registry.quotas import Policy
 from tenants.spend import services
 from tenants.spend.calls import LimitMode
 from tenants.spend.models import RateCount
@@ -216,7 +217,7 @@ def follow(tenant, **policy):
         actor=ACTOR,
         organization=tenant.organization,
         workspace=tenant.workspace,
-        **{"failover": False, "capacity_retries": 1, "longest_wait": 30} | policy,
+        policy=Policy(**policy),
     )
 
 

@@ -5,6 +5,10 @@ import json
 import pytest
 from openai import OpenAI
 
+from tenants.registry import services as registry
+from tenants.registry.models import ForeignParameters
+from tenants.registry.quotas import Policy
+from tests.factories import ACTOR
 from tests.gateway import tenancy
 from tests.gateway.tenancy import SMALL, post, question
 from tests.mistral.far_side import answering
@@ -78,6 +82,21 @@ def test_they_can_be_refused_or_let_through(scripted, tenant):
     assert json.loads(scripted.received.body) == {**body, "model": SMALL}
     odd = post(scripted.url, tenant, PATH, body, **{"x-aim-parameters": "maybe"})
     assert odd.status_code == 400
+
+
+def test_a_workspace_chooses_the_rule_and_a_request_its_exception(scripted, tenant):
+    scripted.script = answering(200, ANSWER)
+    registry.set_traffic_policy(
+        actor=ACTOR,
+        organization=tenant.organization,
+        workspace=tenant.workspace,
+        policy=Policy(parameters=ForeignParameters.REFUSE),
+    )
+    body = question(store=True)
+    refused = post(scripted.url, tenant, PATH, body)
+    assert (refused.status_code, refused.json()["code"]) == (422, "unsupported_parameter")
+    adapted = post(scripted.url, tenant, PATH, body, **{"x-aim-parameters": "adapt"})
+    assert adapted.headers["x-aim-changed"] == "store=dropped"
 
 
 def test_what_would_change_the_answer_is_mistrals_to_refuse(gateway, tenant):

@@ -8,6 +8,10 @@ import time
 import httpx
 import pytest
 
+from tenants.registry import services as registry
+from tenants.registry.models import OnDisconnect
+from tenants.registry.quotas import Policy
+from tests.factories import ACTOR
 from tests.gateway import tenancy
 from tests.gateway.tenancy import SMALL, ask, question
 from tests.keys.keyring import name_of
@@ -88,6 +92,30 @@ def test_a_caller_who_leaves_a_long_stream_is_estimated_after_a_bounded_time(scr
     assert 13 <= posted.completion_tokens <= 40
     assert posted.prompt_tokens > 0
     assert stopped.wait(3)
+
+
+def test_where_the_workspace_wants_it_a_stream_ends_with_its_caller(scripted, tenant):
+    registry.set_traffic_policy(
+        actor=ACTOR,
+        organization=tenant.organization,
+        workspace=tenant.workspace,
+        policy=Policy(on_disconnect=OnDisconnect.ABORT),
+    )
+    stopped = threading.Event()
+
+    def script(_request, connection: socket.socket) -> None:
+        connection.sendall(HEAD + event("Hello there. "))
+        connection.settimeout(5)
+        if connection.recv(1) == b"":  # without another byte sent to whoever is still there
+            stopped.set()
+
+    scripted.script = script
+    caller = request(tenant, scripted.gateway.port)
+    read_until(caller, b"Hello there")
+    caller.close()
+    assert stopped.wait(1.5), "the drain would take two seconds"
+    (posted,) = tenant.settled()
+    assert (posted.outcome, posted.estimate) == ("disconnected", "disconnected")
 
 
 def test_a_drain_is_bounded_in_bytes_too(scripted, tenant):

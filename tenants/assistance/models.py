@@ -1,0 +1,102 @@
+"""Grants of customers, sessions of the support staff in an organization, and what staff are."""
+
+from datetime import datetime
+
+from django.contrib.auth.models import Group
+from django.db import models
+
+from tenants.common.models import Row, TenantRow
+from tenants.people.models import Person
+
+
+class StaffMember(Row):
+    """That somebody has a role on the support staff: one, by group."""
+
+    person = models.OneToOneField(Person, on_delete=models.PROTECT, related_name="+")
+    group = models.ForeignKey(Group, on_delete=models.PROTECT, related_name="+")
+
+    def __str__(self) -> str:
+        return f"{self.person_id}: {self.group_id}"
+
+
+class SupportGrant(TenantRow):
+    """That an organization lets the support staff in until an instant."""
+
+    granted_by = models.CharField(max_length=254)
+    reason = models.CharField(max_length=500, blank=True)
+    allows_changes = models.BooleanField(default=False)
+    ends_at = models.DateTimeField()
+    withdrawn_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.granted_by} until {self.ends_at:%Y-%m-%d %H:%M}"
+
+    def is_open(self, at: datetime) -> bool:
+        """Tell whether it holds at an instant."""
+        return self.withdrawn_at is None and at < self.ends_at
+
+
+class SupportSession(TenantRow):
+    """A stay of one person of the staff in an organization; it starts when it is made.
+
+    ``granted_by`` is empty when nobody in the organization let them in: it was broken open, and the
+    organization was told.
+    """
+
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
+    person_name = models.CharField(max_length=254)
+    grant = models.ForeignKey(SupportGrant, on_delete=models.PROTECT, null=True, related_name="+")
+    granted_by = models.CharField(max_length=254, blank=True)
+    reason = models.CharField(max_length=500)
+    ticket = models.CharField(max_length=64, blank=True)
+    is_elevated = models.BooleanField(default=False)
+    ends_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "person"],
+                condition=models.Q(ended_at=None),
+                name="support_session_open_uniq",
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["person"],
+                condition=models.Q(ended_at=None),
+                name="support_session_person_idx",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.person_name} until {self.ends_at:%Y-%m-%d %H:%M}"
+
+    @property
+    def is_broken_open(self) -> bool:
+        """Tell whether nobody of the organization let them in."""
+        return not self.granted_by
+
+
+class PlatformEvent(Row):
+    """What the staff did outside of any organization: look-ups, roles. Append-only, by privilege.
+
+    ``detail`` never holds what was typed when that may be a secret.
+    """
+
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
+    person_name = models.CharField(max_length=254)
+    verb = models.CharField(max_length=64)
+    detail = models.CharField(max_length=200, blank=True)
+    found = models.PositiveIntegerField(default=0)
+    request_id = models.CharField(max_length=64, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.person_name} {self.verb}"

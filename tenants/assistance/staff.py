@@ -1,0 +1,74 @@
+"""What the support staff may do: one table, from capability to the roles that have it.
+
+A role is a group (``auth_group``, made by a migration); a person of the staff has one. Without a
+role a staff login opens nothing. docs/support.md shows the table, and a test compares the two.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from django.db.models import TextChoices
+from django.utils.translation import gettext_lazy
+
+from tenants.organizations.audit import Actor
+from tenants.people.models import Person
+
+
+class StaffRole(TextChoices):
+    """What somebody of the staff is."""
+
+    VIEWER = "viewer", gettext_lazy("Viewer")
+    AGENT = "agent", gettext_lazy("Agent")
+    LEAD = "lead", gettext_lazy("Lead")
+    SECURITY = "security", gettext_lazy("Security")
+
+    @property
+    def group(self) -> str:
+        """The name of the group that stands for it."""
+        return f"support {self.value}"
+
+
+_VIEWER, _AGENT, _LEAD, _SECURITY = StaffRole
+_ALL = {_VIEWER, _AGENT, _LEAD, _SECURITY}
+
+#: Sessions first, then verbs inside of one; a verb needs an elevated session too.
+CAPABILITIES: Mapping[str, frozenset[StaffRole]] = {
+    capability: frozenset(holders)
+    for capability, holders in {
+        "lookup:use": _ALL,
+        "platform:read": _ALL,
+        "session:open": _ALL,
+        "session:elevate": {_AGENT, _LEAD, _SECURITY},
+        "session:break": {_LEAD, _SECURITY},
+        "key:check": {_AGENT, _LEAD},
+        "invitation:resend": {_AGENT, _LEAD},
+        "hold:release": {_LEAD},
+        "model:stop": {_LEAD, _SECURITY},
+        "token:revoke": {_LEAD, _SECURITY},
+        "log:read": {_LEAD, _SECURITY},
+        "staff:manage": {_SECURITY},
+    }.items()
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Staff:
+    """Somebody of the staff, at work."""
+
+    person: Person
+    role: StaffRole
+    request_id: str = ""
+
+    def may(self, capability: str) -> bool:
+        """Tell whether the role has a capability."""
+        return self.role in CAPABILITIES[capability]
+
+    @property
+    def name(self) -> str:
+        """What the customer's audit log calls them."""
+        return f"{self.person.called} (support)"
+
+    @property
+    def actor(self) -> Actor:
+        """Who acts."""
+        return Actor("staff", str(self.person.pk), self.name, self.request_id)

@@ -1,0 +1,67 @@
+"""The platform's figures without a row of any tenant: what waits, for how long, how much there is.
+
+A worker's health is told by what it leaves undone: work that waits for minutes is work that nobody
+does.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import DatabaseError, connection
+from django.utils import timezone
+
+#: What waits longer is not being done.
+LATE = timedelta(minutes=5)
+_WAITING = frozenset({"keys_due", "announcements", "invitations_unmailed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A count; ``oldest_at`` is since when its oldest waits, if it is of something that waits."""
+
+    name: str
+    amount: int
+    oldest_at: datetime | None
+    is_estimate: bool
+
+    def is_late(self, at: datetime) -> bool:
+        """Tell whether something has waited for too long."""
+        waits = self.name in _WAITING and self.oldest_at is not None
+        return waits and self.oldest_at is not None and self.oldest_at < at - LATE
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """Tasks that wait for a worker, where the broker is this database."""
+
+    name: str
+    length: int
+    oldest_seconds: int | None
+
+
+def figures() -> list[Figure]:
+    """Read them all, in one query."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT * FROM support_figures()")
+        return [Figure(*row) for row in cursor.fetchall()]
+
+
+def queues() -> list[Queue] | None:
+    """Read how long the queues are; None when the broker is elsewhere."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('pgmq.meta') IS NOT NULL")
+        if cursor.fetchone() != (True,):
+            return None
+        try:
+            cursor.execute(
+                "SELECT queue_name, queue_length, oldest_msg_age_sec FROM pgmq.metrics_all()"
+            )
+        except DatabaseError:
+            return None  # queues of somebody else's
+        return [Queue(*row) for row in cursor.fetchall()]
+
+
+def late(found: list[Figure]) -> list[Figure]:
+    """Choose what has waited for too long."""
+    now = timezone.now()
+    return [figure for figure in found if figure.is_late(now)]

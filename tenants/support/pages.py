@@ -1,0 +1,135 @@
+"""A page of the desk, described as sections: facts, a table, a form, buttons that act.
+
+Every sentence comes from Python, so that the catalogue has it; values are escaped by the template.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.forms import Form
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
+from django.utils.translation import gettext as _
+
+from tenants.assistance.staff import Staff
+from tenants.assistance.visiting import Visit
+from tenants.common.money import plain
+from tenants.common.problems import Problem
+from tenants.support.site import site
+
+NOTHING = "—"
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """A verb: a form with one button, posted to ``url``."""
+
+    label: str
+    url: str
+    is_grave: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of a page.
+
+    Attributes:
+        title: its heading.
+        text: a sentence below it.
+        facts: pairs of a name and a value.
+        headers, rows: a table; ``rows`` is None where there is none, empty where it is empty.
+        form, form_url, form_label: a form, where it is posted and what its button says.
+        buttons: verbs.
+        more: the address of the next page, or of the whole list.
+    """
+
+    title: str
+    text: str = ""
+    facts: Sequence[tuple[str, Any]] = ()
+    headers: Sequence[str] = ()
+    rows: Sequence[Sequence[Any]] | None = None
+    form: Form | None = None
+    form_url: str = ""
+    form_label: str = ""
+    buttons: Sequence[Button] = field(default=())
+    more: str = ""
+
+    @property
+    def table(self) -> dict[str, Any] | None:
+        """The table, as unfold's component takes it."""
+        if self.rows is None:
+            return None
+        return {"headers": list(self.headers), "rows": [list(row) for row in self.rows]}
+
+
+def page(
+    request: HttpRequest,
+    staff: Staff | None,
+    title: str,
+    sections: Sequence[Section],
+    *,
+    visit: Visit | None = None,
+    status: int = 200,
+    more: Mapping[str, Any] | None = None,
+) -> HttpResponse:
+    """Render a page, now: nothing is read from the database once it is answered."""
+    context = {
+        **site.frame(request, staff),
+        "title": title,
+        "sections": sections,
+        "visit": visit,
+        "words": {"more": _("More"), "end": _("End the session")},
+        "banner": _banner(visit) if visit else "",
+        **(more or {}),
+    }
+    template = "support/page.html" if staff else "support/sign_in.html"
+    return TemplateResponse(request, template, context, status=status).render()
+
+
+def refusal(request: HttpRequest, staff: Staff, problem: Problem) -> HttpResponse:
+    """Say on a page why something was refused."""
+    section = Section(
+        _("Not done"), problem.detail, facts=[(_("Code"), problem.code)] if problem.code else ()
+    )
+    return page(request, staff, _("Not done"), [section], status=problem.status)
+
+
+def link(url: str, text: object) -> SafeString:
+    """Make a link for a cell."""
+    return format_html(
+        '<a class="text-primary-600 dark:text-primary-500" href="{}">{}</a>', url, text or NOTHING
+    )
+
+
+def when(at: datetime | None) -> str:
+    """Write an instant in UTC, for people."""
+    return f"{date_format(localtime(at), 'Y-m-d H:i:s')} UTC" if at else NOTHING
+
+
+def amount(value: Decimal | None, currency: str) -> str:
+    """Write an amount; an unknown one is no zero."""
+    return NOTHING if value is None else f"{plain(value)} {currency}"
+
+
+def _banner(visit: Visit) -> str:
+    session = visit.session
+    kind = _("Session that may act") if session.is_elevated else _("Session for looking only")
+    whose = (
+        _("broken open: the organization was told")
+        if session.is_broken_open
+        else _("granted by %(who)s") % {"who": session.granted_by}
+    )
+    return _("%(kind)s in %(organization)s until %(until)s, %(whose)s. Reason: %(reason)s") % {
+        "kind": kind,
+        "organization": visit.organization.name,
+        "until": when(session.ends_at),
+        "whose": whose,
+        "reason": session.reason,
+    }

@@ -1,0 +1,200 @@
+"""The platform's pages: no row of any tenant is behind them, so no session is needed."""
+
+from collections.abc import Mapping
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from tenants.access.pagination import page
+from tenants.assistance.models import PlatformEvent, StaffMember
+from tenants.assistance.services import give_role, record_platform_event
+from tenants.assistance.staff import Staff, StaffRole
+from tenants.assistance.visiting import role_missing
+from tenants.common import scope
+from tenants.common.money import plain
+from tenants.common.problems import NotFound, Problem
+from tenants.organizations import rotation
+from tenants.people.models import Person
+from tenants.spend.models import Price
+from tenants.support import figures, pages
+from tenants.support.door import closed
+from tenants.support.forms import RoleForm
+from tenants.support.pages import NOTHING, Section, when
+
+_MANY = 50
+
+
+def platform(request: HttpRequest, staff: Staff) -> HttpResponse:
+    """Show what waits, for how long, and how much there is."""
+    _require(staff, "platform:read")
+    found, queues, now = figures.figures(), figures.queues(), timezone.now()
+    words = _figure_words()
+    late = figures.late(found)
+    health = Section(
+        _("Workers"),
+        _("Work waits for too long: see whether a worker and beat are running.")
+        if late
+        else _("No work waits longer than five minutes."),
+        headers=[_("What"), _("How many"), _("Oldest since"), _("Late")],
+        rows=[
+            [
+                words.get(one.name, one.name),
+                f"≈ {one.amount}" if one.is_estimate else one.amount,
+                when(one.oldest_at),
+                _("yes") if one.is_late(now) else "",
+            ]
+            for one in found
+        ],
+    )
+    waiting = Section(
+        _("Queues"),
+        "" if queues is not None else _("The broker is not in this database: ask the broker."),
+        headers=[_("Queue"), _("Tasks"), _("Oldest (seconds)")],
+        rows=None
+        if queues is None
+        else [[one.name, one.length, one.oldest_seconds or NOTHING] for one in queues],
+    )
+    return pages.page(request, staff, _("Platform"), [health, waiting])
+
+
+def prices(request: HttpRequest, staff: Staff) -> HttpResponse:
+    """Show the price book, newest first; it is changed by ``import_prices`` only."""
+    _require(staff, "platform:read")
+    rows = Price.objects.order_by("-pk")
+    before = request.GET.get("before", "")
+    if before.isascii() and before.isdigit() and len(before) < 10:  # noqa: PLR2004
+        rows = rows.filter(pk__lt=int(before))
+    found = list(rows[: _MANY + 1])
+    more = f"?before={found[_MANY - 1].pk}" if len(found) > _MANY else ""
+    section = Section(
+        _("Price book"),
+        headers=[_("Mistral model"), _("Meter"), _("Price"), _("Holds from"), _("Source")],
+        rows=[
+            [
+                row.mistral_model,
+                row.meter,
+                f"{plain(row.amount)} {row.currency} / {row.per}",
+                when(row.effective_from),
+                row.source,
+            ]
+            for row in found[:_MANY]
+        ],
+        more=f"{request.path}{more}" if more else "",
+    )
+    return pages.page(request, staff, _("Price book"), [section])
+
+
+def keyring(request: HttpRequest, staff: Staff) -> HttpResponse:
+    """Show which master keys are known and how much each wraps: by id, never a key."""
+    _require(staff, "platform:read")
+    in_use = rotation.master_keys_in_use()
+    known = [key_id for key_id, _key in settings.ENCRYPTION_KEYRING]
+    missing = sorted(in_use.keys() - set(known))
+    rows = [
+        [
+            key_id,
+            _("writes") if key_id == known[0] else _("reads") if key_id in known else _("missing"),
+            in_use[key_id],
+        ]
+        for key_id in [*known, *missing]
+    ]
+    section = Section(
+        _("Keyring"),
+        _("A master key is missing: what it wraps cannot be opened.") if missing else "",
+        headers=[_("Master key"), _("State"), _("Wraps")],
+        rows=rows,
+    )
+    return pages.page(request, staff, _("Keyring"), [section])
+
+
+def platform_log(request: HttpRequest, staff: Staff) -> HttpResponse:
+    """Show what staff did outside of organizations."""
+    _require(staff, "log:read")
+    with scope.platform():
+        listed = page(PlatformEvent.objects.all(), limit=_MANY, cursor=request.GET.get("cursor"))
+    section = Section(
+        _("What staff did"),
+        headers=[_("When"), _("Who"), _("What"), _("Detail"), _("Found")],
+        rows=[
+            [when(one.created_at), one.person_name, one.verb, one.detail, one.found]
+            for one in listed.rows
+        ],
+        more=f"{request.path}?cursor={listed.next}" if listed.next else "",
+    )
+    return pages.page(request, staff, _("What staff did"), [section])
+
+
+def team(request: HttpRequest, staff: Staff) -> HttpResponse:
+    """Show the staff, and give somebody a role; nobody gives themselves one."""
+    _require(staff, "staff:manage")
+    form = RoleForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            _give(staff, form.cleaned_data["email"], StaffRole(form.cleaned_data["role"]))
+        except Problem as refusal:
+            form.add_error(None, refusal.detail)
+        else:
+            messages.success(request, _("The role is given."))
+            return HttpResponseRedirect(reverse("admin:staff"))
+    rows = StaffMember.objects.select_related("person", "group").order_by("pk")[:200]
+    sections = [
+        Section(
+            _("Staff"),
+            headers=[_("E-mail"), _("Name"), _("Group")],
+            rows=[[one.person.email, one.person.name, one.group.name] for one in rows],
+        ),
+        Section(
+            _("Give a role"),
+            form=form,
+            form_url=reverse("admin:staff"),
+            form_label=_("Give"),
+        ),
+    ]
+    return pages.page(request, staff, _("Staff"), sections)
+
+
+def _give(staff: Staff, email: str, role: StaffRole) -> None:
+    try:
+        person = Person.objects.get_by_natural_key(email)
+    except Person.DoesNotExist:
+        raise NotFound("not_found", _("There is nothing here.")) from None
+    if person.pk == staff.person.pk:
+        raise role_missing()
+    give_role(person=person, role=role)
+    with scope.platform():
+        record_platform_event(
+            staff=staff, verb="role.given", detail=f"{person.email}: {role.value}", found=1
+        )
+
+
+def _require(staff: Staff, capability: str) -> None:
+    if not staff.may(capability):
+        raise role_missing()
+
+
+def _figure_words() -> Mapping[str, str]:
+    return {
+        "organizations_active": _("Organizations"),
+        "organizations_suspended": _("Organizations, suspended"),
+        "organizations_erased": _("Organizations, erased"),
+        "people": _("People who sign in"),
+        "keys": _("Keys"),
+        "models": _("Models"),
+        "calls": _("Calls in the ledger"),
+        "keys_due": _("Keys that wait for a check"),
+        "holds": _("Calls that are going on"),
+        "announcements": _("Announcements to be told"),
+        "invitations_unmailed": _("Invitations to be mailed"),
+        "support_sessions": _("Open support sessions"),
+    }
+
+
+PLATFORM = closed(platform)
+PRICES = closed(prices)
+KEYRING = closed(keyring)
+LOG = closed(platform_log)
+TEAM = closed(team, "GET", "POST")

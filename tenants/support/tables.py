@@ -1,0 +1,174 @@
+"""Tables of one organization's things, inside an open session: what staff may see of each.
+
+Sealed bytes, digests and fingerprints are never read here; a key is its last four, a token its
+hint.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from tenants.assistance.visiting import Visit
+from tenants.keys import verdicts
+from tenants.keys.models import MistralKey
+from tenants.organizations.models import AuditEvent
+from tenants.registry import status
+from tenants.registry.models import RegisteredModel
+from tenants.spend.calls import Outcome
+from tenants.spend.models import Hold, UsageEvent
+from tenants.support.pages import NOTHING, Button, amount, link, when
+
+type Rows = list[list[Any]]
+
+#: Columns of a key that a page reads: no sealed bytes, no fingerprint.
+KEY_COLUMNS = (
+    "id",
+    "organization_id",
+    "workspace__name",
+    "name",
+    "last4",
+    "status",
+    "verdict_code",
+    "checked_at",
+    "evidence",
+    "identity",
+    "models_seen",
+    "expires_on",
+    "next_check_at",
+    "last_used_at",
+)
+
+
+def keys(found: Iterable[MistralKey]) -> Rows:
+    """Keys with their verdicts, in the reader's language."""
+    return [
+        [
+            f"{key.name or NOTHING} …{key.last4}",
+            key.workspace.name,
+            key.status,
+            verdict.title if (verdict := verdicts.of(key)) else NOTHING,
+            when(key.checked_at),
+            key.evidence.get("http_status") or NOTHING,
+        ]
+        for key in found
+    ]
+
+
+def key_headers() -> list[str]:
+    """Name the columns of ``keys``."""
+    return [_("Key"), _("Workspace"), _("Status"), _("Verdict"), _("Checked"), _("Mistral said")]
+
+
+def key_buttons(visit: Visit, found: Iterable[MistralKey]) -> list[Button]:
+    """Have a key checked now."""
+    if not visit.may("key:check"):
+        return []
+    return [
+        Button(
+            _("Check …%(last4)s now") % {"last4": key.last4},
+            reverse("admin:key_check", args=[visit.organization.pk, key.pk]),
+        )
+        for key in found
+    ]
+
+
+def models(found: Iterable[RegisteredModel]) -> Rows:
+    """Models, and why one answers no calls."""
+    now = timezone.now()
+    rows: Rows = []
+    for model in found:
+        reason = status.of(model, now)
+        rows.append(
+            [
+                model.name,
+                model.workspace.name,
+                model.mistral_model,
+                f"…{model.key.last4}",
+                _("blocked") if reason else _("ready"),
+                status.explain(reason) if reason else NOTHING,
+            ]
+        )
+    return rows
+
+
+def model_headers() -> list[str]:
+    """Name the columns of ``models``."""
+    return [_("Model"), _("Workspace"), _("Mistral model"), _("Key"), _("Status"), _("Why")]
+
+
+def calls(visit: Visit, found: Iterable[UsageEvent]) -> Rows:
+    """Metered calls: no prompt, no answer."""
+    return [
+        [
+            link(
+                reverse("admin:call", args=[visit.organization.pk, event.id]),
+                when(event.occurred_at),
+            ),
+            event.endpoint,
+            event.mistral_model,
+            event.outcome,
+            event.http_status or NOTHING,
+            cause(event),
+            amount(event.cost, event.currency),
+        ]
+        for event in found
+    ]
+
+
+def call_headers() -> list[str]:
+    """Name the columns of ``calls``."""
+    return [
+        _("Call"),
+        _("Endpoint"),
+        _("Mistral model"),
+        _("Outcome"),
+        _("Status"),
+        _("Cause"),
+        _("Cost"),
+    ]
+
+
+def cause(event: UsageEvent) -> str:
+    """Say who made a call fail: the gateway, Mistral, or the caller; empty where it did not."""
+    return {
+        Outcome.REFUSED.value: _("provider: Mistral refused it"),
+        Outcome.FAILED.value: _("provider: Mistral failed or did not answer"),
+        Outcome.NOT_SENT.value: _("gateway: it was not sent to Mistral"),
+        Outcome.DISCONNECTED.value: _("caller: it went away during the answer"),
+        Outcome.UNKNOWN.value: _("gateway: the process ended before the call did"),
+    }.get(event.outcome, "")
+
+
+def holds(found: Iterable[Hold]) -> Rows:
+    """Calls that are going on, or were left behind."""
+    return [
+        [hold.id, when(hold.started_at), hold.requested_model, amount(hold.amount, hold.currency)]
+        for hold in found
+    ]
+
+
+def hold_headers() -> list[str]:
+    """Name the columns of ``holds``."""
+    return [_("Call"), _("Started"), _("Mistral model"), _("Held")]
+
+
+def events(found: Sequence[AuditEvent]) -> Rows:
+    """Audit events, newest first."""
+    return [
+        [
+            when(event.created_at),
+            f"{event.actor_name} ({event.actor_kind})",
+            event.verb,
+            f"{event.target_kind} {event.target_id}",
+            ", ".join(event.changed) or NOTHING,
+        ]
+        for event in found
+    ]
+
+
+def event_headers() -> list[str]:
+    """Name the columns of ``events``."""
+    return [_("When"), _("Who"), _("What"), _("To what"), _("Changed")]

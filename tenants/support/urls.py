@@ -1,0 +1,40 @@
+"""Every address of the support desk, under ``/admin/``."""
+
+from django.urls import path
+
+from tenants.support import call, desk, house, platform, signing_in, verbs
+
+app_name = "admin"
+
+_ORGANIZATION = "organizations/<uuid:organization_id>"
+
+urlpatterns = [
+    path("", desk.INDEX, name="index"),
+    path("login", signing_in.LOGIN, name="login"),
+    path("login/second-factor", signing_in.SECOND_FACTOR, name="second_factor"),
+    path("logout", signing_in.LEAVE, name="logout"),
+    path("search", desk.PALETTE, name="search"),
+    path("platform", platform.PLATFORM, name="platform"),
+    path("platform/prices", platform.PRICES, name="prices"),
+    path("platform/keyring", platform.KEYRING, name="keyring"),
+    path("log", platform.LOG, name="log"),
+    path("staff", platform.TEAM, name="staff"),
+    path(f"{_ORGANIZATION}/open", desk.OPEN_SESSION, name="session_open"),
+    path(f"{_ORGANIZATION}/end", desk.END_SESSION, name="session_end"),
+    path(_ORGANIZATION, house.OVERVIEW, name="organization"),
+    path(f"{_ORGANIZATION}/keys", house.KEYS, name="keys"),
+    path(f"{_ORGANIZATION}/models", house.MODELS, name="models"),
+    path(f"{_ORGANIZATION}/calls", house.CALLS, name="calls"),
+    path(f"{_ORGANIZATION}/calls/<uuid:call_id>", call.CALL, name="call"),
+    path(f"{_ORGANIZATION}/people", house.PEOPLE, name="people"),
+    path(f"{_ORGANIZATION}/audit", house.AUDIT, name="audit"),
+    path(f"{_ORGANIZATION}/keys/<uuid:key_id>/check", verbs.CHECK_KEY, name="key_check"),
+    path(
+        f"{_ORGANIZATION}/invitations/<uuid:invitation_id>/resend",
+        verbs.RESEND_INVITATION,
+        name="invitation_resend",
+    ),
+    path(f"{_ORGANIZATION}/holds/release", verbs.RELEASE_HOLDS, name="holds_release"),
+    path(f"{_ORGANIZATION}/tokens/<uuid:token_id>/revoke", verbs.REVOKE_TOKEN, name="token_revoke"),
+    path(f"{_ORGANIZATION}/models/<uuid:model_id>/stop", verbs.STOP_MODEL, name="model_stop"),
+]
