@@ -9,8 +9,11 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.utils.csp import CSP
+from django.utils.decorators import method_decorator
+from django.views.decorators.csp import csp_override
 from drf_spectacular.generators import SchemaGenerator
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from tenants.access.errors import answer, not_found, read_only
 
@@ -38,8 +41,11 @@ class Schema(SpectacularAPIView):
     generator_class = _OnceGenerator
 
 
-class Docs(SpectacularSwaggerView):
-    """``/docs``: the schema for people."""
+@method_decorator(
+    csp_override({**settings.SECURE_CSP, "style-src": [CSP.SELF, CSP.UNSAFE_INLINE]}), "dispatch"
+)
+class Docs(SpectacularSwaggerSplitView):
+    """``/docs``: the schema for people. Swagger UI writes styles into its page, and no scripts."""
 
     authentication_classes = ()
 

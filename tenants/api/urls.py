@@ -1,8 +1,9 @@
 """Every address of the management API, under ``/api/v1/``."""
 
 from django.urls import path, register_converter
-from django.urls.converters import StringConverter, UUIDConverter
+from django.urls.converters import StringConverter
 
+from tenants.access import converters  # noqa: F401 - it makes <id:…> and <month:…> known
 from tenants.api import (
     accounting,
     aisuru,
@@ -43,26 +44,12 @@ from tenants.registry.models import RegisteredModel
 from tenants.spend.limits import Subject
 
 
-class IdConverter(UUIDConverter):
-    """An id in its usual spelling; RFC 9562 has it read in either case."""
-
-    regex = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
-
-
-class MonthConverter(StringConverter):
-    """A month as ``YYYY-MM``."""
-
-    regex = "(?a:[0-9]{4}-[0-9]{2})"
-
-
 class FormConverter(StringConverter):
     """A form that a statement has."""
 
     regex = "json|csv|pdf"
 
 
-register_converter(IdConverter, "id")
-register_converter(MonthConverter, "month")
 register_converter(FormConverter, "form")
 
 _ORGANIZATION = "organizations/<id:organization_id>"

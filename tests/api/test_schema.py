@@ -107,6 +107,7 @@ def test_the_rendered_docs_ask_no_other_host(nobody):
     assert nobody.get("/static/rest_framework/css/default.css").status == 404
 
 
-def test_the_front_door_leads_to_the_docs():
+def test_the_front_door_leads_to_signing_in_and_the_docs_stay_where_they_are(nobody):
     answer = Caller().get("/")
-    assert (answer.status, answer.headers["Location"]) == (302, "/api/v1/docs")
+    assert (answer.status, answer.headers["Location"]) == (303, "/sign-in")
+    assert nobody.get("docs").status == 200
