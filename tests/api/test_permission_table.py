@@ -48,6 +48,10 @@ OPEN = {
     "/api/v1/schema",
     "/api/v1/docs",
     "/api/v1/problems/<slug:code>",
+    # The link is signed: it mutes one kind of mail for one member.
+    "/api/v1/unsubscribe/<str:token>",
+    "/static/drf_spectacular_sidecar/swagger-ui-dist/<slug:name>.<str:kind>",
+    r"/^static/unfold/(?P<name>(?:[\w-]+/)*[\w.-]+)$",
     "/health/live",
     "/health/ready",
     "/metrics",
