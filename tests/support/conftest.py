@@ -16,7 +16,7 @@ from tenants.common import scope
 from tenants.organizations.models import AuditEvent, Organization
 from tenants.people.models import Person
 from tests import people
-from tests.api.world import World, world
+from tests.api.world import WholeWorld, whole_world
 from tests.factories import ACTOR
 
 
@@ -79,9 +79,9 @@ def hire(role: StaffRole) -> Worker:
 
 
 @pytest.fixture(scope="module")
-def hers() -> World:
+def hers() -> WholeWorld:
     """What Alice's organization has."""
-    return world()
+    return whole_world()
 
 
 @pytest.fixture(scope="module")
