@@ -22,6 +22,7 @@ up: setup ## the same service against the real Mistral, without sample data
 	@exec $(python) -m aisuru_mistral.launcher up --follow-parent
 
 test: setup ## the whole test suite (PYTEST="-k name" narrows it)
+	@$(python) -m tests.browser.chromium
 	$(python) -m pytest $(PYTEST)
 
 npm := tests/clients/typescript
@@ -44,7 +45,7 @@ openapi: setup ## writes docs/openapi.yaml from the code
 
 messages := tenants/locale/it/LC_MESSAGES/django
 messages: setup ## collects the sentences for people and compiles their translations
-	.venv/bin/pybabel -q extract --no-location --sort-output --omit-header -k gettext_lazy -o $(messages).pot tenants
+	.venv/bin/python -m babel.messages.frontend -q extract -F tenants/locale/babel.cfg --no-location --sort-output --omit-header -k gettext_lazy -o $(messages).pot tenants
 	.venv/bin/pybabel -q update --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date -l it -i $(messages).pot -o $(messages).po
 	.venv/bin/pybabel -q compile -l it -i $(messages).po -o $(messages).mo
 	@rm $(messages).pot
@@ -53,6 +54,7 @@ bench: setup ## the benchmarks, against a bare pass-through measured in the same
 	$(python) -m bench
 	$(python) -m bench custody
 	$(python) -m bench leaks
+	$(python) -m bench webhooks
 
 prove-limit: setup ## 200 clients in several processes race for the last of a budget, half a minute
 	$(python) -m bench.prove_limit

@@ -230,8 +230,14 @@ class Environment:
         """AIsuru's backend, up to and with ``/api/v2`` (``AISURU_API_URL``)."""
         example = "https://backend.example.com/api/v2"
         address = self._optional_url("AISURU_API_URL", ("https", "http"), example)
-        if address is not None and not address.endswith("/api/v2"):
+        if address is None:
+            return None
+        if not address.endswith("/api/v2"):
             raise ConfigurationError("AISURU_API_URL", "does not end in /api/v2", f"like {example}")
+        parts = urlsplit(address)
+        if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+            problem = "would carry login tokens in clear text over the network"
+            raise ConfigurationError("AISURU_API_URL", problem, f"use https, like {example}")
         return address
 
     @cached_property

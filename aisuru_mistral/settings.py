@@ -3,6 +3,8 @@
 from typing import Any
 from urllib.parse import urlsplit
 
+from django.utils.csp import CSP
+
 from aisuru_mistral import broker, env, logging, mailing
 from tenants.common.secrets import Secret
 
@@ -56,6 +58,7 @@ INSTALLED_APPS = [
     "allauth.mfa",
     "allauth.usersessions",
     "allauth.headless",
+    "django_htmx",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -71,12 +74,15 @@ INSTALLED_APPS = [
     "tenants.notices",
     "tenants.access",
     "tenants.api",
+    "tenants.console",
     "tenants.support",
 ]
 
 MIDDLEWARE = [
     "tenants.access.requests.request_middleware",
     "django.middleware.security.SecurityMiddleware",
+    "django.middleware.csp.ContentSecurityPolicyMiddleware",
+    "tenants.console.assets.Assets",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -96,13 +102,24 @@ TEMPLATES = [
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.messages.context_processors.messages",
+                "tenants.console.chrome.looks",
                 "django.contrib.auth.context_processors.auth",
             ]
         },
     }
 ]
 
+# ── Scripts, styles and pictures: straight from the packages that carry them ─────────────────────
 STATIC_URL = "/static/"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "tenants.console.assets.VersionedFiles"},
+}
+STATICFILES_FINDERS = ["tenants.console.assets.NeededFiles"]
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_MAX_AGE = 86_400  # addresses change with what is behind them
+WHITENOISE_ALLOW_ALL_ORIGINS = False
+WHITENOISE_IMMUTABLE_FILE_TEST = r"(?!)"  # digests stand in queries, not in names
 
 # ── Database ─────────────────────────────────────────────────────────────────────────────────────
 DATABASES: dict[str, dict[str, Any]] = {
@@ -131,9 +148,20 @@ TIME_ZONE = "UTC"
 APPEND_SLASH = False
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
 SECURE_CONTENT_TYPE_NOSNIFF = True
-SECURE_REFERRER_POLICY = "no-referrer"
+SECURE_REFERRER_POLICY = "same-origin"  # with none, browsers hide where forms come from
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+# Nothing inline, nothing from elsewhere; pictures may be written into a page (codes to scan).
+SECURE_CSP = {
+    "default-src": [CSP.NONE],
+    "script-src": [CSP.SELF],
+    "style-src": [CSP.SELF],
+    "img-src": [CSP.SELF, "data:"],
+    "connect-src": [CSP.SELF],
+    "form-action": [CSP.SELF],
+    "base-uri": [CSP.NONE],
+    "frame-ancestors": [CSP.NONE],
+}
 
 # How often the management API may be asked: requests at once, and the seconds in which they drain.
 API_RATES = {
@@ -168,8 +196,12 @@ CSRF_COOKIE_NAME = f"{_PREFIX}aim_csrf"
 CSRF_COOKIE_SECURE = _IS_SECURE
 CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_TRUSTED_ORIGINS = ["{0.scheme}://{0.netloc}".format(urlsplit(PUBLIC_URL))]
-CSRF_FAILURE_VIEW = "tenants.access.errors.csrf_failure"
+CSRF_FAILURE_VIEW = "tenants.console.refusals.csrf_failure"
+LANGUAGE_COOKIE_NAME = "aim_language"
+LANGUAGE_COOKIE_SECURE = _IS_SECURE
+LANGUAGE_COOKIE_SAMESITE = "Lax"
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
+LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "/"
 
 ACCOUNT_ADAPTER = "tenants.access.accounts.AccountAdapter"
@@ -193,7 +225,7 @@ HEADLESS_ADAPTER = "tenants.access.accounts.HeadlessAdapter"
 HEADLESS_FRONTEND_URLS = {
     "account_confirm_email": f"{PUBLIC_URL}/verify-email?code={{key}}",
     "account_reset_password": f"{PUBLIC_URL}/reset-password",
-    "account_reset_password_from_key": f"{PUBLIC_URL}/reset-password?key={{key}}",
+    "account_reset_password_from_key": f"{PUBLIC_URL}/reset-password/{{key}}",
     "account_signup": f"{PUBLIC_URL}/sign-up",
 }
 MFA_ADAPTER = "tenants.access.accounts.SecondFactorAdapter"

@@ -196,6 +196,8 @@ class Service:
             run["AISURU_API_URL"] = f"{run['MISTRAL_API_URL']}/api/v2"
             self._variables["AISURU_API_URL"] = run["AISURU_API_URL"]
             run["KEY_RECHECK_SECONDS"] = _RECHECK_IN_DEMO
+            # A receiver of webhooks to try things out with is on this machine.
+            run["WEBHOOK_LOOPBACK"] = "true"
         path = self._data_dir / private_files.RUN_FILE
         private_files.write_private(path, private_files.env_lines(run))
         _refuse_bad(env.Environment(self._variables), _CHECKED_BEFORE_PARTS)

@@ -103,6 +103,9 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # it comes w
             joining.found_waiting(email_address.user)
         return confirmed
 
+    def add_message(self, *_args: Any, **_kwargs: Any) -> None:
+        """Say nothing on allauth's behalf: our pages say what has happened."""
+
     def send_account_already_exists_mail(self, email: str) -> None:
         """Say so by mail only, after as much work as a sign-up that goes on."""
         Person().set_password("as costly as a new account's")

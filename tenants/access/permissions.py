@@ -7,7 +7,7 @@ request names.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as _
@@ -49,18 +49,47 @@ class HasScopes(BasePermission):
         scopes: Collection[str] | None = getattr(handler, "scopes", None)
         if scopes is None:
             return False
-        principal = principal_of(request)
-        if getattr(handler, "is_personal", False):
-            require_person(principal)
-            return True
-        if principal.visitor is not None:
-            require_terms(principal)
-            principal = tenancy.bound(principal, _named(request, view))
-            request.auth = principal
-        require(principal, *scopes)
-        if getattr(handler, "is_dangerous", False):
-            require_sudo(principal)
+        request.auth = admit(
+            principal_of(request),
+            scopes,
+            lambda: _named(request, view),
+            is_personal=getattr(handler, "is_personal", False),
+            is_dangerous=getattr(handler, "is_dangerous", False),
+        )
         return True
+
+
+def admit(
+    principal: Principal,
+    scopes: Collection[str],
+    named: Callable[[], Mapping[str, object]],
+    *,
+    is_personal: bool = False,
+    is_dangerous: bool = False,
+) -> Principal:
+    """Let a principal in, bound to the organization that the request names, or refuse it.
+
+    Args:
+        principal: who asks.
+        scopes: all of them are needed.
+        named: tells the ids that the request names; asked for people only.
+        is_personal: about the person, in whatever organization.
+        is_dangerous: a person has to have proved within minutes who it is.
+
+    Raises:
+        NotFound: nothing named is the person's.
+        Forbidden: as the functions below.
+    """
+    if is_personal:
+        require_person(principal)
+        return principal
+    if principal.visitor is not None:
+        require_terms(principal)
+        principal = tenancy.bound(principal, named())
+    require(principal, *scopes)
+    if is_dangerous:
+        require_sudo(principal)
+    return principal
 
 
 def require(principal: Principal, *scopes: str) -> None:

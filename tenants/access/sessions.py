@@ -38,29 +38,41 @@ class SessionAuthentication(BaseAuthentication):
             Forbidden: ``csrf_failed``.
         """
         plain: HttpRequest = request._request  # noqa: SLF001 - what has session and cookies
-        if "Authorization" in request.headers or not plain.session.session_key:
+        if "Authorization" in request.headers:
             return None
-        person = plain.user
-        if not isinstance(person, Person):
+        principal = principal_of_session(plain)
+        if principal is None:
             return None
         _check_csrf(plain)
-        structlog.contextvars.bind_contextvars(person_id=str(person.pk))
-        principal = Principal(
-            kind="person",
-            token_id=person.pk,
-            name=person.called,
-            scopes=frozenset(),
-            organization_id=None,
-            request_id=request_id(),
-            visitor=Visitor(
-                person=person,
-                memberships=members.memberships_of(person),
-                chosen=_chosen(plain),
-                has_terms=has_accepted_terms(person),
-                is_sudo=did_recently_reauthenticate(plain),
-            ),
-        )
         return principal, principal
+
+
+def principal_of_session(request: HttpRequest) -> Principal | None:
+    """Find the person behind a request's session; None when it is nobody's.
+
+    It does not look at the CSRF token: Django's middleware does, for views that are not exempt.
+    """
+    if not request.session.session_key:
+        return None
+    person = request.user
+    if not isinstance(person, Person):
+        return None
+    structlog.contextvars.bind_contextvars(person_id=str(person.pk))
+    return Principal(
+        kind="person",
+        token_id=person.pk,
+        name=person.called,
+        scopes=frozenset(),
+        organization_id=None,
+        request_id=request_id(),
+        visitor=Visitor(
+            person=person,
+            memberships=members.memberships_of(person),
+            chosen=_chosen(request),
+            has_terms=has_accepted_terms(person),
+            is_sudo=did_recently_reauthenticate(request),
+        ),
+    )
 
 
 def choose(request: HttpRequest, organization_id: UUID) -> None:

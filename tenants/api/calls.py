@@ -1,7 +1,6 @@
 """Metered calls over HTTP, one by one: what any figure of a report leads to."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -13,15 +12,13 @@ from tenants.access.models import TokenScope
 from tenants.access.pagination import Page, make_cursor, read_cursor
 from tenants.api import fields, subjects
 from tenants.api.endpoint import ApiView, Call, Out, PageQuery, Reply, endpoint, page_of
-from tenants.api.spend import SOURCES, QuantitiesOut, month_of
+from tenants.api.spend import SOURCES, QuantitiesOut
 from tenants.api.subjects import SubjectQuery
-from tenants.spend import drilldown
+from tenants.spend import drilldown, reports
 from tenants.spend.calls import Category, Outcome, Source
 from tenants.spend.drilldown import Choice
 from tenants.spend.models import UsageEvent
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_INSTANT_BYTES = 8
 #: The gateway answers a call's own id as `x-request-id`; a correction names the call it mends.
 _METERED = frozenset({Source.GATEWAY.value, Source.CORRECTION.value})
 _CHOICES = ("day", "category", "mistral_model", "key_id", "source", "message_id")
@@ -113,14 +110,14 @@ class Calls(ApiView):
         cursor = call.data.get("cursor")
         whose = subjects.find(call)
         text = call.data.get("month")
-        month = month_of(text, whose.organization) if text else None
+        month = reports.month_of(text, whose.organization) if text else None
         found = drilldown.calls(
             **whose.parts,
             choice=Choice(month=month, **{name: call.data.get(name) for name in _CHOICES}),
-            before=read_cursor(cursor, _place) if cursor else None,
+            before=read_cursor(cursor, drilldown.read_place) if cursor else None,
             limit=call.data["limit"],
         )
-        following = make_cursor(_bytes(*found.next)) if found.next else None
+        following = make_cursor(drilldown.place_bytes(*found.next)) if found.next else None
         return Reply(Page(_by_message(found.results, whose.organization.currency), following))
 
 
@@ -138,13 +135,3 @@ def _by_message(events: Sequence[UsageEvent], currency: str) -> list[dict[str, A
         }
         for calls in groups.values()
     ]
-
-
-def _bytes(occurred_at: datetime, event_id: UUID) -> bytes:
-    since = occurred_at - _EPOCH
-    return (since // timedelta(microseconds=1)).to_bytes(_INSTANT_BYTES) + event_id.bytes
-
-
-def _place(place: bytes) -> tuple[datetime, UUID]:
-    instant, event_id = place[:_INSTANT_BYTES], place[_INSTANT_BYTES:]
-    return _EPOCH + timedelta(microseconds=int.from_bytes(instant)), UUID(bytes=event_id)

@@ -25,8 +25,8 @@ from tenants.common.problems import Conflict
 
 HEADER = "If-Match"
 _TAGS = re.compile(r'(?:W/)?"([!#-~]*)"')
-#: Shown, but no part of what a resource is: time moves them.
-_MOVING = frozenset({"last_used_at"})
+#: Shown, but no part of what a resource is: time and workers move them.
+_MOVING = frozenset({"last_used_at", "publication"})
 _LOCK = "SELECT pg_advisory_lock(hashtextextended(%s, 0))"
 _UNLOCK = "SELECT pg_advisory_unlock(hashtextextended(%s, 0))"
 

@@ -9,8 +9,11 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.utils.csp import CSP
+from django.utils.decorators import method_decorator
+from django.views.decorators.csp import csp_override
 from drf_spectacular.generators import SchemaGenerator
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from tenants.access.errors import answer, not_found, read_only
 
@@ -19,7 +22,8 @@ _HEADING = "| code | status | what happened | what to do |\n| --- | --- | --- | 
 
 
 @cache
-def _generated() -> Any:
+def generated() -> Any:
+    """Make the schema from the code, once per process."""
     return SchemaGenerator().get_schema(public=True)  # type: ignore[no-untyped-call]
 
 
@@ -27,7 +31,7 @@ class _OnceGenerator(SchemaGenerator):
     """Makes the schema once per process: it depends on the code only."""
 
     def get_schema(self, request: Any = None, public: bool = False) -> Any:  # noqa: FBT001, FBT002 - its signature
-        return _generated()
+        return generated()
 
 
 class Schema(SpectacularAPIView):
@@ -37,8 +41,11 @@ class Schema(SpectacularAPIView):
     generator_class = _OnceGenerator
 
 
-class Docs(SpectacularSwaggerView):
-    """``/docs``: the schema for people."""
+@method_decorator(
+    csp_override({**settings.SECURE_CSP, "style-src": [CSP.SELF, CSP.UNSAFE_INLINE]}), "dispatch"
+)
+class Docs(SpectacularSwaggerSplitView):
+    """``/docs``: the schema for people. Swagger UI writes styles into its page, and no scripts."""
 
     authentication_classes = ()
 

@@ -3,7 +3,6 @@
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -90,7 +89,7 @@ class Invitations(ApiView):
         """Also those that were accepted, taken back or have expired."""
         organization = tenancy.find(call.principal, Organization, organization_id)
         with scope.tenant(organization.pk):
-            return Reply(page(_with_status(call.data.get("status")), **call.page))
+            return Reply(page(invitations.with_status(call.data.get("status")), **call.page))
 
     @endpoint(
         "invite",
@@ -167,17 +166,3 @@ def _find(call: Call, organization_id: UUID, invitation_id: UUID) -> Invitation:
     if found is None:
         raise not_found()
     return found
-
-
-def _with_status(status: str | None) -> QuerySet[Invitation]:
-    rows = Invitation.objects.all()
-    over = Q(closed_at=None, expires_at__lte=timezone.now())
-    match status:
-        case None:
-            return rows
-        case InvitationStatus.PENDING:
-            return rows.filter(closed_at=None).exclude(over)
-        case InvitationStatus.EXPIRED:
-            return rows.filter(over | Q(closed_as=status))
-        case _:
-            return rows.filter(closed_as=status)

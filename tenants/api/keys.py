@@ -3,8 +3,6 @@
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, OuterRef, Prefetch, QuerySet, Subquery
-from django.db.models.functions import Coalesce
 from django.urls import reverse
 from rest_framework import serializers
 
@@ -20,11 +18,11 @@ from tenants.api.subjects import WorkspaceQuery
 from tenants.common import scope
 from tenants.keys import services
 from tenants.keys.intake import Purpose
-from tenants.keys.models import KeyProbe, KeyStatus, MistralKey, SeenModel
+from tenants.keys.models import KeyStatus, MistralKey, SeenModel
 from tenants.keys.searching import Search
 from tenants.keys.services import Registration
 from tenants.organizations.models import Workspace
-from tenants.registry.models import RegisteredModel
+from tenants.registry import key_use
 from tenants.spend.probes import request_probe
 
 _EXAMPLE_KEY = "the key as Mistral showed it"
@@ -249,31 +247,11 @@ class KeyModels(ApiView):
             return Reply(page(SeenModel.objects.filter(key=key), **call.page))
 
 
-def _keys() -> QuerySet[MistralKey]:
-    """Read keys with the number of models that use each."""
-    users = (
-        RegisteredModel.objects.filter(key=OuterRef("pk"), retired_at=None)
-        .order_by()
-        .values("key")
-        .annotate(number=Count("pk"))
-    )
-    newest = KeyProbe.objects.order_by("key_id", "-pk").distinct("key_id")
-    keys = MistralKey.objects.select_related("replacement").prefetch_related(
-        Prefetch("probes", newest, to_attr="newest_probe")
-    )
-    return keys.annotate(in_use_by=Coalesce(Subquery(users.values("number")), 0))
-
-
 def _listed(call: Call, organization_id: UUID, workspace: Workspace | None) -> Reply:
     """List keys of an organization, of one workspace or of all."""
     asked = call.data
     status, until = asked.get("status"), asked.get("expires_by")
-    rows, find = _keys(), None
-    if workspace is not None:
-        rows = rows.filter(workspace=workspace)
-    rows = rows.filter(status=status) if status else rows.filter(revoked_at=None)
-    if until:
-        rows = rows.filter(expires_on__lte=until)
+    rows, find = key_use.listed(workspace, [status] if status else [], until), None
     if words := asked.get("search"):
         place = None if workspace is None else workspace.pk
         find = Search(words, place, [status] if status else None, until).find
@@ -283,7 +261,7 @@ def _listed(call: Call, organization_id: UUID, workspace: Workspace | None) -> R
 
 def _shown(key: MistralKey) -> MistralKey:
     with scope.tenant(key.organization_id):
-        return _keys().get(pk=key.pk)
+        return key_use.keys().get(pk=key.pk)
 
 
 def _sent(registration: Registration) -> Any:

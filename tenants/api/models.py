@@ -4,9 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
 from django.urls import reverse
-from django.utils import timezone
 from rest_framework import serializers
 
 from tenants.access import tenancy
@@ -21,12 +19,12 @@ from tenants.api.endpoint import ApiView, Call, In, Out, PageQuery, Reply, endpo
 from tenants.common import scope
 from tenants.keys.models import MistralKey
 from tenants.organizations.models import Organization, Workspace
-from tenants.registry import services, status
+from tenants.registry import services
 from tenants.registry.completion import completion_config
 from tenants.registry.conditions import MAX_TEMPERATURE
 from tenants.registry.models import Publication, Purpose, RegisteredModel
 from tenants.registry.status import BlockedReason, ModelStatus
-from tenants.spend.models import Limit
+from tenants.spend import batch_jobs, registered
 from tenants.spend.services import set_limit
 
 
@@ -81,7 +79,7 @@ class ModelIn(In):
     use_as_default = fields.Flag(required=False)
 
 
-class RotationIn(In):
+class ModelTokenRotationIn(In):
     """How to replace a token."""
 
     grace_seconds = fields.Whole(
@@ -106,6 +104,14 @@ class CompletionConfigQuery(In):
         choices=publications.FLAVOUR_NAMES,
         default="mistral",
         help_text="Which of AIsuru's providers the completion config is for.",
+    )
+
+
+class DeletionQuery(In):
+    """How to delete it."""
+
+    force = serializers.BooleanField(
+        default=False, help_text="Even while batch jobs of it are under way."
     )
 
 
@@ -178,7 +184,7 @@ class Models(ApiView):
         """Of an organization or a workspace; deleted ones are not listed."""
         whose = subjects.find(call)
         with scope.tenant(whose.organization.pk):
-            rows = _models()
+            rows = registered.present()
             if whose.workspace is not None:
                 rows = rows.filter(workspace=whose.workspace)
             if "purpose" in call.data:
@@ -263,13 +269,21 @@ class OneModel(ApiView):
         services.update_model(actor=call.actor, model=model, changes=changes)
         return Reply(_read(call, model_id))
 
-    @endpoint("delete_model", TokenScope.MODELS_WRITE, summary="Delete a model", gives={204: None})
+    @endpoint(
+        "delete_model",
+        TokenScope.MODELS_WRITE,
+        summary="Delete a model",
+        query=DeletionQuery,
+        gives={204: None},
+        refuses=(409,),
+    )
     def delete(self, call: Call, model_id: UUID) -> Reply:
         """Its tokens stop at once; what it cost stays in the reports.
 
         A published one is taken away from AIsuru, too: `GET …/publication` goes on telling how.
         """
-        services.retire_model(actor=call.actor, model=_read(call, model_id))
+        checks = {} if call.query["force"] else {"under_way": batch_jobs.under_way}
+        services.retire_model(actor=call.actor, model=_read(call, model_id), **checks)
         return Reply(None, 204)
 
 
@@ -281,7 +295,7 @@ class ModelToken(ApiView):
         TokenScope.MODELS_WRITE,
         TokenScope.KEYS_USE,
         summary="Replace a model's token",
-        takes=RotationIn,
+        takes=ModelTokenRotationIn,
         query=CompletionConfigQuery,
         gives={200: NewTokenOut},
         refuses=(409,),
@@ -317,37 +331,23 @@ def _flavour(call: Call) -> Flavour:
     return publications.FLAVOURS[call.query["flavour"]]
 
 
-def _models() -> QuerySet[RegisteredModel]:
-    """Read models that are not deleted, with all that their status depends on."""
-    present = RegisteredModel.objects.filter(retired_at=None)
-    return present.select_related("organization", "workspace", "key")
-
-
 def _read(call: Call, model_id: UUID) -> Any:
     """Find a model that is not deleted."""
     organization_id = tenancy.locate(call.principal, RegisteredModel, model_id)
     with scope.tenant(organization_id):
-        found = _with_facts(_models().filter(pk=model_id))
+        found = _with_facts(registered.present().filter(pk=model_id))
     if not found:
         raise not_found()
     return found[0]
 
 
 def _with_facts(rows: Iterable[RegisteredModel]) -> list[Any]:
-    """Add limits and status to models, inside their scope."""
-    shown: list[Any] = list(rows)
-    limits = Limit.objects.filter(subject_kind="model", subject_id__in=[row.pk for row in shown])
-    amounts = dict(limits.values_list("subject_id", "monthly_spend"))
+    """Add status, limit and what is published to models, inside their scope."""
+    shown = registered.with_facts(rows)
     published = {
         one.model_id: one
         for one in Publication.objects.filter(model_id__in=[row.pk for row in shown])
     }
-    now = timezone.now()
     for row in shown:
         row.published = publications.shown(published.get(row.pk), row.pk)
-        reason = status.of(row, now)
-        row.status = (ModelStatus.BLOCKED if reason else ModelStatus.READY).value
-        row.blocked_reason = reason.value if reason else None
-        row.blocked_detail = status.explain(reason) if reason else None
-        row.spend_limit = amounts.get(row.pk)
     return shown

@@ -119,7 +119,7 @@ class PublishModel(ApiView):
             adopt=call.data["adopt"],
         )
         address = reverse("publication", kwargs={"model_id": model.pk})
-        return Reply(publication, 202, address)
+        return Reply(shown(publication, model.pk), 202, address)
 
 
 class ModelPublication(ApiView):

@@ -16,11 +16,11 @@ from tenants.accounting.comparing import Reason
 from tenants.accounting.models import FigureSource, Reconciliation, ReconciliationStatus
 from tenants.api import fields
 from tenants.api.endpoint import ApiView, Call, In, Out, PageQuery, Reply, endpoint, page_of
-from tenants.api.spend import month_of
 from tenants.common import scope
 from tenants.common.problems import Invalid
 from tenants.organizations.models import Organization
 from tenants.spend.calls import Category
+from tenants.spend.reports import month_of
 
 _MOST_FIGURES = 500
 _LARGEST_COUNT = 2**48

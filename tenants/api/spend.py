@@ -5,7 +5,6 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from rest_framework import serializers
 from rest_framework.renderers import BaseRenderer, JSONRenderer
@@ -14,9 +13,7 @@ from tenants.access.models import TokenScope
 from tenants.api import fields, subjects
 from tenants.api.endpoint import ApiView, Call, Out, Reply, endpoint
 from tenants.api.subjects import SubjectQuery
-from tenants.common.months import Month
 from tenants.common.problems import Invalid
-from tenants.organizations.models import Organization
 from tenants.spend import reports
 from tenants.spend.calls import Category, LimitMode, Source
 from tenants.spend.reports import GROUPINGS, SpendReport
@@ -181,7 +178,7 @@ class Spend(ApiView):
         whose = subjects.find(call)
         report = reports.spend_report(
             **whose.parts,
-            month=month_of(call.data.get("month"), whose.organization),
+            month=reports.month_of(call.data.get("month"), whose.organization),
             group_by=_groupings(call.data.get("group_by", "category")),
         )
         if call.request.accepted_media_type == _CSV:
@@ -214,21 +211,6 @@ class Months(ApiView):
             for one in reports.months(**whose.parts)
         ]
         return Reply({"results": listed})
-
-
-def month_of(text: str | None, organization: Organization) -> Month:
-    """Read a month of the organization's zone; the present one without.
-
-    Raises:
-        Invalid: ``month_invalid``.
-    """
-    if text is None:
-        return Month.of(timezone.now(), organization.timezone)
-    try:
-        return Month.parse(text, organization.timezone)
-    except ValueError:
-        detail = _("Write a month as YYYY-MM.")
-        raise Invalid.field("/month", "month_invalid", detail) from None
 
 
 def _groupings(text: str) -> list[str]:

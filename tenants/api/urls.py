@@ -1,8 +1,9 @@
 """Every address of the management API, under ``/api/v1/``."""
 
 from django.urls import path, register_converter
-from django.urls.converters import StringConverter, UUIDConverter
+from django.urls.converters import StringConverter
 
+from tenants.access import converters  # noqa: F401 - it makes <id:…> and <month:…> known
 from tenants.api import (
     accounting,
     aisuru,
@@ -31,6 +32,7 @@ from tenants.api import (
     reconciliations,
     spend,
     statements,
+    support_access,
     tokens,
     usage,
     webhooks,
@@ -42,26 +44,12 @@ from tenants.registry.models import RegisteredModel
 from tenants.spend.limits import Subject
 
 
-class IdConverter(UUIDConverter):
-    """An id in its usual spelling; RFC 9562 has it read in either case."""
-
-    regex = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
-
-
-class MonthConverter(StringConverter):
-    """A month as ``YYYY-MM``."""
-
-    regex = "(?a:[0-9]{4}-[0-9]{2})"
-
-
 class FormConverter(StringConverter):
     """A form that a statement has."""
 
     regex = "json|csv|pdf"
 
 
-register_converter(IdConverter, "id")
-register_converter(MonthConverter, "month")
 register_converter(FormConverter, "form")
 
 _ORGANIZATION = "organizations/<id:organization_id>"
@@ -183,6 +171,21 @@ urlpatterns = [
     ),
     path(f"{_WORKSPACE}/candidates", members.Candidates.as_view(), name="candidates"),
     path(f"{_ORGANIZATION}/workspaces", workspaces.Workspaces.as_view(), name="workspaces"),
+    path(
+        f"{_ORGANIZATION}/support-access",
+        support_access.SupportAccess.as_view(),
+        name="support-access",
+    ),
+    path(
+        f"{_ORGANIZATION}/support-access/<id:grant_id>",
+        support_access.OneSupportAccess.as_view(),
+        name="support-access-one",
+    ),
+    path(
+        f"{_ORGANIZATION}/support-sessions",
+        support_access.SupportSessions.as_view(),
+        name="support-sessions",
+    ),
     path(f"{_ORGANIZATION}/tokens", tokens.Tokens.as_view(), name="tokens"),
     path(f"{_ORGANIZATION}/tokens/<id:token_id>", tokens.OneToken.as_view(), name="token"),
     path(f"{_ORGANIZATION}/webhooks", webhooks.Webhooks.as_view(), name="webhooks"),

@@ -44,7 +44,7 @@ class WebhookIn(In):
     enabled = fields.Flag(required=False, source="is_enabled")
 
 
-class RotationIn(In):
+class SecretRotationIn(In):
     """How a webhook's secret is replaced."""
 
     grace_seconds = fields.Whole(
@@ -231,7 +231,7 @@ class RotateWebhookSecret(ApiView):
         "rotate_webhook_secret",
         TokenScope.WEBHOOKS_WRITE,
         summary="Replace a webhook's secret",
-        takes=RotationIn,
+        takes=SecretRotationIn,
         gives={200: WebhookWithSecretOut},
         refuses=(503,),
         example={"grace_seconds": 86_400},

@@ -4,7 +4,11 @@ An envelope opens only for the purpose, workspace and key it was sealed for, and
 copy of it out of somebody's log registers nothing. docs/intake.md describes it byte for byte.
 """
 
+import base64
+import binascii
 import hashlib
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
@@ -19,6 +23,13 @@ from tenants.organizations import intake_keys
 from tenants.organizations.intake_keys import Envelope
 
 POINTER = "/sealed_key"
+#: How many bytes each member of an envelope has.
+OCTETS: Mapping[str, range] = {
+    "ephemeral_public_key": range(intake_keys.POINT_BYTES, intake_keys.POINT_BYTES + 1),
+    "nonce": range(12, 13),
+    "ciphertext": range(17, intake_keys.MAX_CIPHERTEXT + 1),
+}
+_BASE64URL = re.compile(r"[A-Za-z0-9_-]*")
 
 
 class Purpose(StrEnum):
@@ -47,6 +58,38 @@ def associated_data(
     """Write what an envelope is bound to: version, purpose and ids, joined by line feeds."""
     ids = [intake_key_id, workspace_id, *([key_id] if key_id else [])]
     return "\n".join([intake_keys.VERSION, purpose, *map(str, ids)]).encode("ascii")
+
+
+def read_octets(text: object, lengths: range) -> bytes:
+    """Read base64url without padding (RFC 4648 §5) of as many bytes as are allowed.
+
+    Raises:
+        ValueError: it is not that.
+    """
+    if not isinstance(text, str) or len(text) > 2 * lengths[-1]:
+        raise ValueError("no text, or too long")
+    try:
+        octets = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except binascii.Error as error:
+        raise ValueError("not base64url") from error
+    if not _BASE64URL.fullmatch(text) or len(octets) not in lengths:
+        raise ValueError("padded, or of another length")
+    return octets
+
+
+def read_envelope(members: Mapping[str, object]) -> Envelope:
+    """Read an envelope from its members as docs/intake.md names them.
+
+    Raises:
+        ValueError: one of them is missing or malformed.
+    """
+    octets = {name: read_octets(members.get(name), lengths) for name, lengths in OCTETS.items()}
+    return Envelope(
+        key_id=UUID(str(members.get("intake_key_id"))),
+        ephemeral=octets["ephemeral_public_key"],
+        nonce=octets["nonce"],
+        ciphertext=octets["ciphertext"],
+    )
 
 
 def open_envelope(

@@ -2,11 +2,13 @@
 
 import base64
 import secrets
+from collections.abc import Iterable
 from uuid import UUID
 
 from tenants.common.secrets import Secret
 from tenants.notices.models import WebhookSecret
 from tenants.organizations import data_keys
+from tenants.organizations.data_keys import WrappedKey
 from tenants.vault.envelope import Place
 
 _SLOT = "webhook-secret"
@@ -46,16 +48,23 @@ def seal(
         raise UndecryptableError from None
 
 
-def borrow(row: WebhookSecret) -> Secret[str]:
-    """Open a secret, inside its organization's scope.
+def borrow_all(
+    organization_id: UUID, rows: Iterable[WebhookSecret]
+) -> dict[UUID, Secret[str] | None]:
+    """Open secrets of an organization, inside its scope; None for one that does not open.
 
     Raises:
-        UndecryptableError: the box does not open.
         KeyringUnavailableError: nobody knows, for now.
     """
+    keys = {key.version: key for key in data_keys.all_of(organization_id)}
+    return {row.pk: _open(row, keys.get(row.data_key_version)) for row in rows}
+
+
+def _open(row: WebhookSecret, data_key: WrappedKey | None) -> Secret[str] | None:
+    if data_key is None:
+        return None
+    place = Place(row.organization_id, None, row.pk, _SLOT, row.version)
     try:
-        data_key = data_keys.of_version(row.organization_id, row.data_key_version)
-        place = Place(row.organization_id, None, row.pk, _SLOT, row.version)
         return data_keys.unseal(bytes(row.sealed), key=data_key, place=place)
     except data_keys.OpeningError:
-        raise UndecryptableError from None
+        return None

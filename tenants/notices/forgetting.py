@@ -17,10 +17,11 @@ _MOST = 5_000
 
 def forget_old() -> int:
     """Forget deliveries, mails and announcements that are old; tell how many rows went."""
-    return sum(_forget_of(organization_id) for organization_id in walking.organization_ids())
+    return sum(forget_old_of(organization_id) for organization_id in walking.organization_ids())
 
 
-def _forget_of(organization_id: UUID) -> int:
+def forget_old_of(organization_id: UUID) -> int:
+    """Forget them in one organization."""
     before = Now() - timedelta(seconds=timing().kept)
     with scope.tenant(organization_id):
         WebhookSecret.objects.filter(ends_at__lte=Now()).delete()

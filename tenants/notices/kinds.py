@@ -82,11 +82,17 @@ KINDS: Mapping[str, Kind] = {
         _("The name of a Mistral model leads to another version."),
         Audience("models:write", "models:write"),
     ),
+    "model.publication_drifted": Kind(_("A published model was changed or deleted in AIsuru.")),
+    "model.publication_failed": Kind(_("A model could not be published in AIsuru.")),
     "spend.threshold_reached": Kind(_("Spend passed a threshold of a limit."), MONEY),
     "spend.limit_reached": Kind(_("Spend reached a limit."), MONEY, is_mutable=False),
     "member.joined": Kind(_("Somebody became a member."), PEOPLE),
     "member.requested": Kind(_("Somebody asks to become a member."), PEOPLE),
     "statement.closed": Kind(_("A month was closed; its statement is ready."), BOOKS),
+    "support.session_opened": Kind(
+        _("The support staff looks into the organization."), PEOPLE, is_mutable=False
+    ),
+    "support.session_closed": Kind(_("The support staff has left the organization.")),
     "webhook.disabled": Kind(
         _("A webhook was switched off because its endpoint takes nothing."),
         HOOKS,

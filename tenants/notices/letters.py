@@ -7,7 +7,13 @@ from collections.abc import Callable, Mapping
 
 from django.utils import translation
 
-from tenants.notices import letters_of_keys, letters_of_models, letters_of_people, letters_of_spend
+from tenants.notices import (
+    letters_of_keys,
+    letters_of_models,
+    letters_of_people,
+    letters_of_spend,
+    letters_of_support,
+)
 from tenants.notices.telling import Told
 from tenants.organizations.models import Announcement, Organization
 from tenants.people.mail import Letter
@@ -26,6 +32,7 @@ _WRITERS: Mapping[str, Callable[[Told], Letter]] = {
     "statement.closed": letters_of_spend.statement_closed,
     "member.joined": letters_of_people.joined,
     "member.requested": letters_of_people.requested,
+    "support.session_opened": letters_of_support.session_opened,
     "webhook.disabled": letters_of_people.webhook_disabled,
 }
 

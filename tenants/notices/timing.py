@@ -23,10 +23,9 @@ class Timing:
         fewest_failures: that must have been among them.
         answer: of one attempt, from resolving the name to the last byte that is read.
         lease: how long a worker may have a delivery; longer than the task's hard limit.
-        batch: deliveries that a worker takes at once.
-        share: of them to one endpoint.
-        most: deliveries under way, of all workers: slow endpoints must not take them all.
-        threads: that call endpoints at once.
+        threads: with which a worker calls so many endpoints at once.
+        share: of what is under way that may go to one endpoint.
+        most: deliveries under way, of all workers: slow endpoints must not take all of them.
         stretch: of one task, before others get their turn.
         announcements: that are published in one transaction.
         mail_waits: as ``waits``, for mail that the mail server did not take.
@@ -52,10 +51,9 @@ class Timing:
     fewest_failures: int = 10
     answer: float = 15
     lease: float = 120
-    batch: int = 32
-    share: int = 4
-    most: int = 64
     threads: int = 16
+    share: int = 4
+    most: int = 32
     stretch: float = 30
     announcements: int = 50
     mail_waits: tuple[float, ...] = (_MINUTE, 5 * _MINUTE, 30 * _MINUTE, 2 * _HOUR, 6 * _HOUR, _DAY)

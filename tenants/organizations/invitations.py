@@ -17,7 +17,7 @@ from uuid import UUID
 
 from allauth.account.models import EmailAddress
 from django.db import connection
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -297,3 +297,18 @@ def _mail(row: Invitation) -> None:
 
 def _record(actor: Actor, row: Invitation, verb: str) -> None:
     audit.record(actor=actor, organization_id=row.organization_id, verb=verb, target=row)
+
+
+def with_status(status: str | None) -> QuerySet[Invitation]:
+    """Choose invitations by what became of them by now, inside a scope; None: all."""
+    rows = Invitation.objects.all()
+    over = Q(closed_at=None, expires_at__lte=timezone.now())
+    match status:
+        case None:
+            return rows
+        case InvitationStatus.PENDING:
+            return rows.filter(closed_at=None).exclude(over)
+        case InvitationStatus.EXPIRED:
+            return rows.filter(over | Q(closed_as=status))
+        case _:
+            return rows.filter(closed_as=status)

@@ -98,7 +98,7 @@ def remove_connection(*, actor: Actor, organization: Organization, force: bool =
     """
     with scope.tenant(organization.pk):
         Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
-        connection = AisuruConnection.objects.first()
+        connection = AisuruConnection.objects.select_for_update(no_key=True).first()
         if connection is None:
             return
         there = Publication.objects.exclude(status=PublicationStatus.WITHDRAWN)

@@ -17,6 +17,6 @@ def forget_aisuru() -> int:
 
     What is there stays there: nobody can reach it from here any more.
     """
-    Publication.objects.all().delete()
     shredded, _by_model = AisuruConnection.objects.all().delete()
+    Publication.objects.all().delete()
     return shredded

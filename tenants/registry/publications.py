@@ -88,12 +88,13 @@ def withdraw_model(*, actor: Actor, model_id: UUID, organization_id: UUID) -> Pu
     failed.
     """
     with scope.tenant(organization_id):
+        # First the model: who works on its tokens does so, too.
+        model = RegisteredModel.objects.select_for_update(no_key=True).get(pk=model_id)
         publication = (
             Publication.objects.select_for_update(no_key=True).filter(model_id=model_id).first()
         )
         if publication is None or publication.status == PublicationStatus.WITHDRAWN:
             return publication
-        model = RegisteredModel.objects.get(pk=model_id)
         model.tokens.filter(is_published=True, revoked_at=None).update(revoked_at=Now())
         _want(publication, is_wanted=False)
         audit.record(

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 import structlog
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Model, Q, QuerySet
 from django.db.models.functions import Least, Now
 
 from tenants.aisuru import configs
@@ -88,8 +88,9 @@ def _claim(organization_id: UUID, publication_id: UUID, times: Timing) -> Claime
         try:
             login = custody.borrow(connection)
         except custody.UndecryptableError:
-            _note_login(connection, ConnectionStatus.UNDECRYPTABLE)
             _stop(row, claim, Failure.CONNECTION_UNDECRYPTABLE, times)
+            connection.status = ConnectionStatus.UNDECRYPTABLE
+            connection.save(update_fields=["status"])
             return None
         job = Job.LOOK
         if row.wanted > row.done:
@@ -123,6 +124,7 @@ def _commit(claimed: Claimed, found: RemoteConfig | None, times: Timing) -> bool
         drift = _differences(row.pushed, found)
         changes["status"] = PublicationStatus.CHANGED if drift else PublicationStatus.PUBLISHED
     with scope.tenant(row.organization_id):
+        _lock(claimed)
         if not mine(claimed).update(drift=drift, **changes):
             log.info("claim_lost", publication_id=str(row.pk))
             return False
@@ -212,24 +214,35 @@ def _fail(claimed: Claimed, error: AisuruError | NameTakenError, times: Timing) 
         if claimed.job is not Job.LOOK:
             changes["status"] = PublicationStatus.FAILED
     with scope.tenant(row.organization_id):
+        _lock(claimed)
         if not mine(claimed).update(**changes):
             log.info("claim_lost", publication_id=str(row.pk))
             return False
-        if failure is Failure.LOGIN_REFUSED:
-            _note_login(claimed.connection, ConnectionStatus.REFUSED)
+        is_outdated = failure is Failure.LOGIN_REFUSED and not _note_login(
+            claimed.connection, ConnectionStatus.REFUSED
+        )
         if not is_away:
             _retire_tokens(claimed, times, arrived=False)
         if changes.get("status") == PublicationStatus.FAILED != row.status:
             _announce(claimed, "model.publication_failed", failure=failure)
-        return _overtaken(claimed)
+        return _overtaken(claimed, is_outdated=is_outdated)
 
 
-def _overtaken(claimed: Claimed) -> bool:
-    """Make it due at once if something else was wanted meanwhile: an older wish failed."""
-    newer = Publication.objects.filter(pk=claimed.row.pk, claim=None, wanted__gt=claimed.row.wanted)
+def _overtaken(claimed: Claimed, *, is_outdated: bool) -> bool:
+    """Make it due at once if something else was wanted meanwhile, or another login was entered."""
+    newer = Publication.objects.filter(pk=claimed.row.pk, claim=None)
+    if not is_outdated:
+        newer = newer.filter(wanted__gt=claimed.row.wanted)
     return bool(
         newer.update(due_at=Now(), status=PublicationStatus.PENDING, failure="", attempts=0)
     )
+
+
+def _lock(claimed: Claimed) -> None:
+    """Take the model before its publication and its tokens, and the login: as every verb does."""
+    for row in (claimed.model, claimed.connection):
+        held = QuerySet[Model](type(row)).select_for_update(no_key=True).filter(pk=row.pk)
+        list(held.values_list("pk"))
 
 
 def _stop(
@@ -243,12 +256,12 @@ def _stop(
     Publication.objects.filter(pk=row.pk, claim=claim).update(**changes)
 
 
-def _note_login(connection: AisuruConnection, status: ConnectionStatus) -> None:
-    """Remember what AIsuru says of the login, unless another was entered meanwhile."""
+def _note_login(connection: AisuruConnection, status: ConnectionStatus) -> bool:
+    """Remember what AIsuru says of the login; False if another was entered meanwhile."""
     same = AisuruConnection.objects.filter(
         pk=connection.pk, secret_version=connection.secret_version
     )
-    same.update(status=status, checked_at=Now())
+    return bool(same.update(status=status, checked_at=Now()))
 
 
 def _differences(pushed: dict[str, Any], found: RemoteConfig) -> list[dict[str, Any]]:

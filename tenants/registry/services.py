@@ -4,15 +4,16 @@ A model is bound to a key that is valid and sees the Mistral model; a token is s
 its digest is kept.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError
 from django.db.models.functions import Least, Now
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from tenants.common import scope
@@ -29,6 +30,8 @@ from tenants.registry.models import ModelToken, RegisteredModel, TrafficPolicy
 from tenants.registry.quotas import Policy
 
 MAX_GRACE_SECONDS = 30 * 86_400
+#: How long the token of a trial in the console works.
+TRIAL = timedelta(minutes=15)
 _BOUND = frozenset({"key", "mistral_model"})
 _CHANGEABLE = frozenset(
     {
@@ -44,6 +47,10 @@ _CHANGEABLE = frozenset(
         "use_as_default",
     }
 )
+
+
+def _nothing(_model: RegisteredModel) -> int:
+    return 0
 
 
 def create_model(
@@ -159,10 +166,27 @@ def update_model(
     return model
 
 
-def retire_model(*, actor: Actor, model: RegisteredModel) -> RegisteredModel:
-    """Retire a model: its tokens stop at once, its history stays; twice changes nothing."""
+def retire_model(
+    *, actor: Actor, model: RegisteredModel, under_way: Callable[[RegisteredModel], int] = _nothing
+) -> RegisteredModel:
+    """Retire a model: its tokens stop at once, its history stays; twice changes nothing.
+
+    Args:
+        actor: who retires it.
+        model: which.
+        under_way: counts work that somebody still waits for, which this room does not know.
+
+    Raises:
+        Conflict: ``model_in_use``, with ``batch_jobs``, how many.
+    """
     with scope.tenant(model.organization_id):
         active = RegisteredModel.objects.filter(pk=model.pk, retired_at=None)
+        if jobs := under_way(model):
+            detail = _(
+                "Batch jobs of this model are still under way at Mistral. Wait until they are over,"
+                " or delete it by force: what they cost is booked all the same."
+            )
+            raise Conflict("model_in_use", detail, batch_jobs=jobs)
         if active.update(retired_at=Now()):
             ModelToken.objects.filter(model=model, revoked_at=None).update(revoked_at=Now())
             _record(actor, model, "model.retired")
@@ -195,6 +219,25 @@ def rotate_token(*, actor: Actor, model: RegisteredModel, grace_seconds: int = 0
         _record(actor, model, "model.token_rotated")
         publications.follow(model)
     return token
+
+
+def issue_trial_token(*, actor: Actor, model: RegisteredModel) -> tuple[Secret[str], datetime]:
+    """Make a token for somebody who tries a model in the console; the other tokens go on.
+
+    It stops by itself after ``TRIAL``, and with the others when they are rotated or the model goes.
+
+    Returns:
+        The token, and when it stops.
+
+    Raises:
+        Conflict: ``model_retired``.
+    """
+    with scope.tenant(model.organization_id):
+        model = _locked(model.pk)
+        ends_at = timezone.now() + TRIAL
+        _row, token = issuing.issue(model, expires_at=ends_at)
+        _record(actor, model, "model.trial_started")
+    return token, ends_at
 
 
 def _active(organization: Organization, workspace: Workspace) -> Workspace:

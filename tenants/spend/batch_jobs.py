@@ -5,6 +5,7 @@ It holds no prompt and no answer, and no figures either: those are the hold's an
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 
 from tenants.common.models import TenantRow
 from tenants.keys.models import MistralKey
@@ -50,3 +51,9 @@ class BatchJob(TenantRow):
 
     def __str__(self) -> str:
         return f"{self.mistral_id} {self.status}"
+
+
+def under_way(model: RegisteredModel) -> int:
+    """Count the batch jobs of a model that Mistral still works on, inside the tenant's scope."""
+    waiting = BatchJob.objects.filter(model=model, metered_at=None, next_check_at__isnull=False)
+    return waiting.filter(gives_up_at__gt=Now()).count()

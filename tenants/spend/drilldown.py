@@ -18,6 +18,8 @@ from tenants.registry.models import RegisteredModel
 from tenants.spend.models import UsageEvent
 
 MOST = 200
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_INSTANT_BYTES = 8
 _EVER = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC))
 #: Zones differ by at most 26 hours: room around a month or day for zones that were changed.
 _ROOM = timedelta(days=2)
@@ -83,6 +85,22 @@ def calls(
     results = tuple(found[:most])
     last = results[-1] if len(found) > most else None
     return CallsPage(results, (last.occurred_at, last.id) if last else None)
+
+
+def place_bytes(occurred_at: datetime, event_id: UUID) -> bytes:
+    """Write where a page begins, for a cursor."""
+    since = occurred_at - _EPOCH
+    return (since // timedelta(microseconds=1)).to_bytes(_INSTANT_BYTES) + event_id.bytes
+
+
+def read_place(place: bytes) -> tuple[datetime, UUID]:
+    """Read where a page begins.
+
+    Raises:
+        ValueError: the bytes are none of ours.
+    """
+    instant, event_id = place[:_INSTANT_BYTES], place[_INSTANT_BYTES:]
+    return _EPOCH + timedelta(microseconds=int.from_bytes(instant)), UUID(bytes=event_id)
 
 
 def _chosen(choice: Choice, organization: Organization) -> Q:

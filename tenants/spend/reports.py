@@ -21,6 +21,7 @@ from django.utils.translation import gettext as _
 from tenants.common import scope
 from tenants.common.money import plain
 from tenants.common.months import Month
+from tenants.common.problems import Invalid
 from tenants.organizations.models import Organization, Workspace
 from tenants.registry.models import RegisteredModel
 from tenants.spend import forecast, limits
@@ -264,6 +265,21 @@ def rows_for_csv(report: SpendReport) -> Iterator[list[str]]:
         *(plain(amount) for amount in (report.total, report.held, report.estimated)),
         str(report.unpriced),
     ]
+
+
+def month_of(text: str | None, organization: Organization) -> Month:
+    """Read a month of the organization's zone; the present one without.
+
+    Raises:
+        Invalid: ``month_invalid``.
+    """
+    if text is None:
+        return Month.of(timezone.now(), organization.timezone)
+    try:
+        return Month.parse(text, organization.timezone)
+    except ValueError:
+        detail = _("Write a month as YYYY-MM.")
+        raise Invalid.field("/month", "month_invalid", detail) from None
 
 
 def empty_message(month: Month) -> str:

@@ -81,7 +81,7 @@ def test_every_operation_has_an_example_that_its_schema_takes(schema):
 
 
 def test_no_readable_resource_has_a_secret(schema):
-    shown_once = {"IssuedToken", "NewModel", "NewToken", "CompletionConfig"}
+    shown_once = {"IssuedToken", "NewModel", "NewToken", "CompletionConfig", "WebhookWithSecret"}
     named_by_key = {"OnboardingStep"}  # a word, no secret
     for name, component in schema["components"]["schemas"].items():
         members = set(component.get("properties", {}))
@@ -107,6 +107,7 @@ def test_the_rendered_docs_ask_no_other_host(nobody):
     assert nobody.get("/static/rest_framework/css/default.css").status == 404
 
 
-def test_the_front_door_leads_to_the_docs():
+def test_the_front_door_leads_to_signing_in_and_the_docs_stay_where_they_are(nobody):
     answer = Caller().get("/")
-    assert (answer.status, answer.headers["Location"]) == (302, "/api/v1/docs")
+    assert (answer.status, answer.headers["Location"]) == (303, "/sign-in")
+    assert nobody.get("docs").status == 200

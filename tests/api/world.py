@@ -16,6 +16,8 @@ from tenants.accounting import closing
 from tenants.accounting.models import FigureSource, Reconciliation
 from tenants.accounting.reconciliations import request_reconciliation
 from tenants.accounting.services import set_admin_key
+from tenants.assistance.models import SupportGrant
+from tenants.assistance.services import grant_access
 from tenants.common import scope
 from tenants.common.months import Month
 from tenants.common.secrets import Secret
@@ -67,6 +69,7 @@ class WholeWorld(World):
     join_request: JoinRequest
     webhook: WebhookEndpoint
     delivery: Delivery
+    grant: SupportGrant
 
     @property
     def ids(self) -> dict[str, UUID]:
@@ -84,6 +87,7 @@ class WholeWorld(World):
             "join_request_id": self.join_request.pk,
             "webhook_id": self.webhook.pk,
             "delivery_id": self.delivery.pk,
+            "grant_id": self.grant.pk,
         }
 
 
@@ -194,6 +198,7 @@ def whole_world(organization: Organization | None = None) -> WholeWorld:
         request,
         webhook,
         delivery,
+        grant_access(actor=ACTOR, organization=organization, hours=2),
     )
 
 

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from tenants.access.models import TenantRequest
 from tenants.accounting.models import Observed, SyncRun
-from tenants.assistance.models import SupportGrant, SupportSession
+from tenants.assistance.models import SupportSession
 from tenants.billing.models import BillingProfile, Plan
 from tenants.common import scope
 from tenants.common.models import new_id
@@ -131,14 +131,11 @@ def populated(organization):
         KeyProbe.objects.create(
             organization=organization, key=hers.key, mistral_model="none", currency="EUR"
         )
-        grant = SupportGrant.objects.create(
-            organization=organization, granted_by="Alice", ends_at=timezone.now()
-        )
         SupportSession.objects.create(
             organization=organization,
             person=hers.member.person,
             person_name="somebody",
-            grant=grant,
+            grant=hers.grant,
             reason="a test",
             ends_at=timezone.now(),
         )

@@ -18,7 +18,8 @@ def catalogue():
 
 
 def sentences() -> set[str]:
-    found = extract_from_dir(ROOT / "tenants", method_map=[("**.py", "python")], keywords=KEYWORDS)
+    methods = [("**.py", "python"), ("**/templates/**.html", "aisuru_mistral.messages:sentences")]
+    found = extract_from_dir(ROOT / "tenants", method_map=methods, keywords=KEYWORDS)
     return {message if isinstance(message, str) else message[0] for _, _, message, _, _ in found}
 
 

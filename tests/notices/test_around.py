@@ -139,7 +139,7 @@ def test_what_was_told_long_ago_is_forgotten_and_once_stays_once(hook, receiver)
         for model in (Delivery, Notice, Announcement):
             model.objects.all().update(created_at=old)
         pending = Delivery.objects.filter(status="pending").count()
-    forgetting.forget_old()
+    forgetting.forget_old_of(organization.pk)
     with scope.tenant(organization.pk):
         left = {row.kind: row.data for row in Announcement.objects.all()}
         assert Delivery.objects.count() == pending == 1

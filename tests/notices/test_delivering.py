@@ -1,8 +1,10 @@
 """Webhooks over a real wire: signed, once each, tried again, given up, resumed after a crash."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection, connections
@@ -166,6 +168,43 @@ def test_an_endpoint_that_fails_rests_and_is_then_tried_with_one_only(hook, rece
     assert len(receiver.received) == first + 1
 
 
+def test_an_endpoint_that_hangs_does_not_keep_the_others_waiting(
+    organization, receiver, monkeypatch
+):
+    slow = Hook(organization, receiver.url, kinds=["key.validated"])
+    quick = Hook(organization, receiver.url, kinds=["key.invalid"])
+    for _ in range(10):
+        slow.announce("key.validated")
+        slow.announce("key.invalid")
+    monkeypatch.setattr(delivering, "_LOOK_AGAIN", 0.02)
+    released = threading.Event()
+    honest = webhooks.post
+
+    def post(target: Any, body: bytes, headers: Any, **more: Any) -> webhooks.Answer:
+        if b"key.validated" in body:
+            assert released.wait(10)
+        return honest(target, body, headers, **more)
+
+    def deliver() -> int:
+        try:
+            return delivering.deliver_due()
+        finally:
+            connection.close()
+
+    monkeypatch.setattr(webhooks, "post", post)
+    with ThreadPoolExecutor(1) as worker:
+        working = worker.submit(deliver)
+        for _ in range(500):
+            if {one.status for one in quick.deliveries} == {"delivered"}:
+                break
+            time.sleep(0.01)
+        assert {one.status for one in quick.deliveries} == {"delivered"}
+        assert {one.status for one in slow.deliveries} == {"pending"}
+        released.set()
+        assert working.result() == 20
+    assert {one.status for one in slow.deliveries} == {"delivered"}
+
+
 def test_a_redirect_is_a_failure_and_is_not_followed(hook, receiver):
     hook.announce()
     receiver.answers.append(Say(302, headers=(("location", f"{receiver.url}&moved=1"),)))
@@ -216,7 +255,7 @@ def test_a_worker_that_lost_its_claim_commits_nothing(hook, receiver):
     delivering.deliver_due()
     (row,) = hook.deliveries
     row.claim = row.pk
-    outcomes.commit(row, webhooks.Answer(error="timed_out"), Timing())
+    outcomes.commit([(row, webhooks.Answer(error="timed_out"))], Timing())
     assert (hook.deliveries[0].status, hook.deliveries[0].attempts) == ("delivered", 1)
 
 

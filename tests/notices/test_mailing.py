@@ -124,6 +124,19 @@ SAMPLES: dict[str, tuple[dict[str, Any], str, str]] = {
         "Dora chiede di entrare in Rossi Srl",
         "Dora asks to join Rossi Srl",
     ),
+    "support.session_opened": (
+        {
+            "staff": "Lea (support)",
+            "reason": "ticket 7",
+            "ticket": "",
+            "may_change": True,
+            "broken_open": True,
+            "granted_by": "",
+            "ends_at": "2026-11-26T10:00:00+00:00",
+        },
+        "L'assistenza ha aperto Rossi Srl",
+        "The support staff opened Rossi Srl",
+    ),
     "webhook.disabled": (
         {"host": "hooks.example.com", "reason": "gone", "description": "ERP"},
         "Il webhook verso hooks.example.com è stato disattivato",

@@ -117,6 +117,11 @@ def filled(organization, workspace):
         row = TenantRequest.objects.get(pk=answer.pk)
         return _Tenant(organization.id).open_box(row).reveal()
 
+    def signing() -> str:
+        row = WebhookSecret.objects.get(endpoint=webhook)
+        plain = webhooks.borrow_all(organization.id, [row])[row.pk]
+        return plain.reveal() if plain else ""
+
     return {
         "keys.MistralKey.sealed": lambda: custody.borrow(
             MistralKey.objects.get(pk=key.pk)
@@ -125,9 +130,7 @@ def filled(organization, workspace):
         "accounting.AdminKey.sealed": lambda: accounting.borrow(
             AdminKey.objects.get(pk=admin_key.pk)
         ).reveal(),
-        "notices.WebhookSecret.sealed": lambda: webhooks.borrow(
-            WebhookSecret.objects.get(endpoint=webhook)
-        ).reveal(),
+        "notices.WebhookSecret.sealed": signing,
         "registry.AisuruConnection.sealed": lambda: aisuru.borrow(
             AisuruConnection.objects.get(pk=login.pk)
         ).reveal(),

@@ -359,6 +359,55 @@ def test_a_configuration_of_another_model_of_ours_is_never_taken_over(model, key
     assert (row.status, row.failure) == (PublicationStatus.FAILED, "aisuru_name_taken")
 
 
+def test_a_login_that_is_entered_while_the_old_one_is_refused_is_used_at_once(
+    model, aisuru, monkeypatch
+):
+    connect(model.organization, LATE)
+    publications.publish_model(actor=ACTOR, model=model)
+    plain_list = AisuruClient.configs
+
+    def meanwhile(self):
+        monkeypatch.setattr(AisuruClient, "configs", plain_list)
+        connect(model.organization, ADMIN)
+        return plain_list(self)
+
+    monkeypatch.setattr(AisuruClient, "configs", meanwhile)
+    row = standing(model)
+    assert publishing.carry(row.organization_id, row.pk) is True
+    assert carried(model).status == PUBLISHED
+
+
+def test_verbs_and_workers_at_once_block_nobody_and_end_with_one_token_that_works(model, aisuru):
+    publish(model)
+    failures: list[BaseException] = []
+
+    def repeat(work):
+        try:
+            for _ in range(6):
+                work()
+        except BaseException as error:  # noqa: BLE001 - told by the test
+            failures.append(error)
+
+    acts = [
+        lambda: services.rotate_token(actor=ACTOR, model=model),
+        lambda: connect(model.organization),
+        lambda: carried(model),
+        lambda: carried(model),
+        lambda: publications.publish_model(actor=ACTOR, model=model),
+    ]
+    threads = [threading.Thread(target=repeat, args=(act,)) for act in acts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    for _ in range(3):
+        row = carried(model)
+    assert row.status == PUBLISHED
+    assert len(aisuru.configs) == 1
+    assert live(model) == {tokens.digest(aisuru.named("Assistente")["apiKey"])}
+
+
 # ── drift ────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -53,6 +53,7 @@ def environment(tmp_path):
         ("public_url", {"PUBLIC_URL": "ftp://x"}),
         ("redis_url", {"REDIS_URL": "x"}),
         ("aisuru_api_url", {"AISURU_API_URL": "x"}),
+        ("aisuru_api_url", {"AISURU_API_URL": "http://backend.example.com/api/v2"}),
         ("aisuru_api_url", {"AISURU_API_URL": "https://backend.example.com"}),
         ("email_url", {"EMAIL_URL": "x"}),
         ("debug", {"DEBUG": "maybe"}),

@@ -13,9 +13,10 @@ from tenants.assistance import services
 from tenants.assistance.models import SupportSession
 from tenants.assistance.staff import Staff, StaffRole
 from tenants.common import scope
+from tenants.common.models import new_id
 from tenants.organizations.models import AuditEvent, Organization
 from tenants.people.models import Person
-from tests import people
+from tests import factories, people
 from tests.api.world import WholeWorld, whole_world
 from tests.factories import ACTOR
 
@@ -80,8 +81,8 @@ def hire(role: StaffRole) -> Worker:
 
 @pytest.fixture(scope="module")
 def hers() -> WholeWorld:
-    """What Alice's organization has."""
-    return whole_world()
+    """What Alice's organization has; nobody else's is called like it."""
+    return whole_world(factories.organization(name=f"Rossi {new_id()}"))
 
 
 @pytest.fixture(scope="module")

@@ -69,6 +69,7 @@ def test_the_box_tells_whose_anything_is_and_no_more(hers, spent, agent):
         before = PlatformEvent.objects.count()
     with scope.tenant(organization.pk):
         Organization.objects.filter(pk=organization.pk).update(aisuru_tenant="rossi.aisuru.example")
+    unique = registered_model(hers.workspace, hers.key, f"Model {new_id()}")
     terms = [
         organization.name,
         organization.slug,
@@ -85,7 +86,7 @@ def test_the_box_tells_whose_anything_is_and_no_more(hers, spent, agent):
         str(spent[0].call_id),
         str(spent[3].call_id),
         "0199-well-done-0001",
-        hers.model.name,
+        unique.name,
     ]
     link = f'href="/admin/organizations/{organization.pk}"'
     for term in terms:

@@ -12,6 +12,7 @@ from tenants.assistance.staff import StaffRole
 from tenants.common import scope
 from tenants.common.problems import Conflict, Forbidden, Invalid
 from tenants.organizations.models import Announcement
+from tests.api.callers import organization_caller
 from tests.api.world import everything
 from tests.factories import ACTOR
 from tests.spend.made import as_owner
@@ -132,3 +133,25 @@ def test_security_gives_roles_and_nobody_themselves(lead):
     assert given.status_code == 302
     assert other.get("log").status_code == 200
     assert lead.post("staff", email=other.person.email, role="viewer").status_code == 403
+
+
+def test_the_organization_lets_the_staff_in_and_sends_them_away_over_http(organization, agent):
+    alice = organization_caller(organization)
+    place = f"organizations/{organization.pk}/support-access"
+    made = alice.post(place, {"hours": 3, "allows_changes": True, "reason": "ticket 7"})
+    assert made.status == 201, made.raw
+    assert (made.body["allows_changes"], made.body["withdrawn_at"]) == (True, None)
+    services.open_session(
+        staff=agent.staff, organization_id=organization.pk, reason="ticket 7", elevated=True
+    )
+    assert agent.get(f"organizations/{organization.pk}/keys").status_code == 200
+    (session,) = alice.get(f"organizations/{organization.pk}/support-sessions").body["results"]
+    assert (session["staff"], session["broken_open"]) == (agent.staff.name, False)
+    assert session["granted_by"] == made.body["granted_by"]
+    assert alice.call("DELETE", f"{place}/{made.body['id']}").status == 204
+    assert agent.get(f"organizations/{organization.pk}/keys").status_code == 403
+    (grant,) = alice.get(place).body["results"]
+    assert grant["withdrawn_at"] is not None
+    too_long = alice.post(place, {"hours": 169})
+    assert (too_long.status, list(too_long.pointers)) == (422, ["/hours"])
+    assert alice.call("DELETE", f"{place}/{organization.pk}").status == 404

@@ -1,0 +1,197 @@
+"""Signing up, in and out, and what keeps an account safe: django-allauth's own flows on our pages.
+
+The pages are allauth's regular views with our templates, not a script over its headless interface:
+they work without JavaScript, their forms are refused by the same rules and counted by the same
+limits, and there is one implementation of each flow. Programs go on using ``/_allauth/``.
+"""
+
+from typing import Any
+
+from allauth.account import views as account
+from allauth.mfa.base import views as mfa
+from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes import views as recovery_codes
+from allauth.mfa.totp import views as totp
+from allauth.usersessions.models import UserSession
+from allauth.usersessions.views import ListUserSessionsView
+from django.contrib import messages
+from django.http import HttpResponse
+from django.urls import reverse_lazy
+from django.utils.translation import gettext as _
+
+from tenants.console.door import Page, Visit, page
+from tenants.organizations.invitations import open_for
+from tenants.people.services import TERMS_VERSION, verified_addresses
+
+_METHODS = ("get", "head", "post")
+
+
+class SignIn(account.LoginView):  # type: ignore[misc]  # it comes without types
+    """``/sign-in``."""
+
+    http_method_names = _METHODS
+    template_name = "console/account/sign_in.html"
+
+
+class SignUp(account.SignupView):  # type: ignore[misc]
+    """``/sign-up``."""
+
+    http_method_names = _METHODS
+    template_name = "console/account/sign_up.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """Name the terms that are accepted by signing up."""
+        facts: dict[str, Any] = super().get_context_data(**kwargs)
+        return facts | {"terms_version": TERMS_VERSION}
+
+
+class VerifyEmail(account.ConfirmEmailVerificationCodeView):  # type: ignore[misc]
+    """``/verify-email``: the code that came by mail, typed, or taken from the mail's link."""
+
+    http_method_names = _METHODS
+    template_name = "console/account/verify_email.html"
+
+    def get_initial(self) -> dict[str, Any]:
+        """Take the code from the link."""
+        return {**super().get_initial(), "code": self.request.GET.get("code", "")[:16]}
+
+
+class SignOut(account.LogoutView):  # type: ignore[misc]
+    """``/sign-out``."""
+
+    http_method_names = _METHODS
+    template_name = "console/account/sign_out.html"
+
+
+class ForgotPassword(account.PasswordResetView):  # type: ignore[misc]
+    """``/reset-password``: have a link sent."""
+
+    http_method_names = _METHODS
+    template_name = "console/account/forgot_password.html"
+
+
+class ForgotPasswordSent(account.PasswordResetDoneView):  # type: ignore[misc]
+    """``/reset-password/sent``: the same words whether the address is known or not."""
+
+    http_method_names = ("get", "head")
+    template_name = "console/account/forgot_password_sent.html"
+
+
+class NewPassword(account.PasswordResetFromKeyView):  # type: ignore[misc]
+    """``/reset-password/<key>``: the link that came by mail."""
+
+    http_method_names = _METHODS
+    template_name = "console/account/new_password.html"
+
+
+class NewPasswordSet(account.PasswordResetFromKeyDoneView):  # type: ignore[misc]
+    """``/reset-password/done``."""
+
+    http_method_names = ("get", "head")
+    template_name = "console/account/new_password_set.html"
+
+
+class Inactive(account.AccountInactiveView):  # type: ignore[misc]
+    """``/inactive``: the account was deactivated."""
+
+    http_method_names = ("get", "head")
+    template_name = "console/account/inactive.html"
+
+
+class Confirm(account.ReauthenticateView):  # type: ignore[misc]
+    """``/confirm``: prove by password that it is really you."""
+
+    http_method_names = _METHODS
+    template_name = "console/account/confirm.html"
+
+
+class ConfirmByCode(mfa.ReauthenticateView):  # type: ignore[misc]
+    """``/confirm/code``: prove it by the code of an authenticator app."""
+
+    http_method_names = _METHODS
+    template_name = "console/account/confirm_code.html"
+
+
+class SecondFactor(mfa.AuthenticateView):  # type: ignore[misc]
+    """``/sign-in/code``: the second factor."""
+
+    http_method_names = _METHODS
+    template_name = "console/account/second_factor.html"
+
+
+class ChangePassword(account.PasswordChangeView):  # type: ignore[misc]
+    """``/security/password``."""
+
+    http_method_names = _METHODS
+    template_name = "console/account/change_password.html"
+    success_url = reverse_lazy("mfa_index")
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        """Change it, and say so."""
+        response: HttpResponse = super().form_valid(form)
+        messages.success(self.request, _("The password was changed."))
+        return response
+
+
+class AddApp(totp.ActivateTOTPView):  # type: ignore[misc]
+    """``/security/app``: scan, type the code, done."""
+
+    http_method_names = _METHODS
+    template_name = "console/account/add_app.html"
+
+
+class RemoveApp(totp.DeactivateTOTPView):  # type: ignore[misc]
+    """``/security/app/remove``."""
+
+    http_method_names = _METHODS
+    template_name = "console/account/remove_app.html"
+
+
+class RecoveryCodes(recovery_codes.ViewRecoveryCodesView):  # type: ignore[misc]
+    """``/security/recovery-codes``."""
+
+    http_method_names = ("get", "head")
+    template_name = "console/account/recovery_codes.html"
+
+
+class NewRecoveryCodes(recovery_codes.GenerateRecoveryCodesView):  # type: ignore[misc]
+    """``/security/recovery-codes/new``."""
+
+    http_method_names = _METHODS
+    template_name = "console/account/new_recovery_codes.html"
+
+
+class Sessions(ListUserSessionsView):  # type: ignore[misc]
+    """``/security/sessions``: end the others; the list itself is on the security page."""
+
+    http_method_names = ("post",)
+    success_url = reverse_lazy("mfa_index")
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        """End them, and say so."""
+        response: HttpResponse = super().form_valid(form)
+        messages.success(self.request, _("All other sessions were ended."))
+        return response
+
+
+class Security(Page):
+    """``/security``: password, second factor, sessions."""
+
+    @page(is_personal=True)
+    def get(self, visit: Visit) -> HttpResponse:
+        """Show how the account is kept safe, and where it is signed in."""
+        person = visit.visitor.person
+        kinds = set(Authenticator.objects.filter(user=person).values_list("type", flat=True))
+        sessions = UserSession.objects.purge_and_list(person)
+        return visit.show(
+            "account/security",
+            person=person,
+            addresses=verified_addresses(person),
+            has_app=Authenticator.Type.TOTP in kinds,
+            passkeys=Authenticator.objects.filter(
+                user=person, type=Authenticator.Type.WEBAUTHN
+            ).count(),
+            has_codes=Authenticator.Type.RECOVERY_CODES in kinds,
+            sessions=sorted(sessions, key=lambda one: one.last_seen_at, reverse=True),
+            invitations=open_for(person),
+        )

@@ -1,0 +1,123 @@
+"""What a new model can be made of: all that the workspace's keys see, with prices and hints."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from django.db.models import Q
+from django.utils import timezone
+
+from tenants.keys import expiry
+from tenants.keys.models import Availability, KeyStatus, MistralKey, SeenModel
+from tenants.organizations.models import Organization, Workspace
+from tenants.registry import catalog
+from tenants.spend import pricebook
+from tenants.spend.pricing import Meter
+
+_MILLION = 1_000_000
+_CHAT = "completion_chat"
+_LATEST = "-latest"
+#: The switches that are worth a hint.
+_HINTS = ("function_calling", "vision", "reasoning", "audio", "ocr", "completion_fim")
+#: Families in the order in which people look for them.
+_FAVOURITES = ("mistral-small", "mistral-medium", "mistral-large", "ministral", "magistral")
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A model of Mistral's that the workspace's keys may call.
+
+    Attributes:
+        name: what the new model would be bound to: the alias that moves with new versions, where
+            there is one, else the version.
+        version: where that leads now.
+        input_price, output_price: of a million tokens, in the organization's currency; None where
+            no price is known.
+        ends_at: when Mistral takes it away.
+    """
+
+    name: str
+    version: str
+    title: str
+    is_chat: bool
+    context_length: int | None
+    hints: tuple[str, ...]
+    input_price: Decimal | None
+    output_price: Decimal | None
+    ends_at: datetime | None
+
+
+def valid_keys(organization: Organization, workspace: Workspace) -> list[MistralKey]:
+    """List the keys that a model can be made on, inside the scope."""
+    today = expiry.today(organization.timezone, timezone.now())
+    rows = MistralKey.objects.filter(
+        Q(expires_on=None) | Q(expires_on__gte=today), workspace=workspace, status=KeyStatus.VALID
+    )
+    return list(rows.order_by("name", "pk"))
+
+
+def offers(organization: Organization, keys: Sequence[MistralKey]) -> list[Offer]:
+    """List what any of these keys may call, one entry a version, inside the scope."""
+    rows = SeenModel.objects.filter(key__in=keys, availability=Availability.AVAILABLE)
+    seen: dict[str, dict[str, SeenModel]] = {}
+    for row in rows:
+        seen.setdefault(catalog.canonical(row.name), {})[row.mistral_id] = row
+    book = pricebook.of_organization(organization.pk)
+    now = timezone.now()
+    made = [
+        _offer(version, names, book, organization.currency, now) for version, names in seen.items()
+    ]
+    return sorted(made, key=_rank)
+
+
+def keys_by_id(keys: Iterable[MistralKey]) -> dict[UUID, MistralKey]:
+    """Find keys by id."""
+    return {key.pk: key for key in keys}
+
+
+def _offer(
+    version: str,
+    names: dict[str, SeenModel],
+    book: pricebook.PriceBook,
+    currency: str,
+    now: datetime,
+) -> Offer:
+    name = _preferred(names)
+    row, published = names[name], catalog.find(version)
+    meters = book.prices_for(version, currency, now).meters
+    on = {switch for switch, is_on in row.capabilities.items() if is_on}
+    on = on or set(published.capabilities if published else ())
+
+    def price(meter: Meter) -> Decimal | None:
+        found = meters.get(meter)
+        return None if found is None else found.amount * _MILLION / found.per
+
+    return Offer(
+        name=name,
+        version=version,
+        title=published.display_name if published else version,
+        is_chat=_CHAT in on or (not on and published is None),
+        context_length=row.context_length,
+        hints=tuple(switch for switch in _HINTS if switch in on),
+        input_price=price(Meter.INPUT),
+        output_price=price(Meter.OUTPUT),
+        ends_at=row.deprecation_at,
+    )
+
+
+def _preferred(names: dict[str, SeenModel]) -> str:
+    """Choose the alias that moves with new versions; of several, the shortest."""
+    moving = sorted(
+        (name for name in names if name.endswith(_LATEST)), key=lambda one: (len(one), one)
+    )
+    return next(iter(moving), min(names, key=lambda one: (len(one), one)))
+
+
+def _rank(offer: Offer) -> tuple[bool, bool, int, str]:
+    family = next(
+        (place for place, start in enumerate(_FAVOURITES) if offer.version.startswith(start)),
+        len(_FAVOURITES),
+    )
+    return not offer.is_chat, offer.ends_at is not None, family, offer.name

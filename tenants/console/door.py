@@ -1,0 +1,233 @@
+"""The console's door: one declaration says who may see a page, and what a refusal looks like.
+
+A ``Page`` is a view whose handlers are made by ``page``, which names the capabilities that they
+need; ``tenants.access`` judges them by the same table and binds the request to an organization with
+the same wall as on ``/api/v1``. Refusals become pages of the house, or a redirect to where the way
+goes on: signing in, accepting the terms, proving who one is.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.contrib import messages
+from django.forms import Form
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.views import View
+
+from tenants.access import tenancy
+from tenants.access.authentication import Principal, Visitor
+from tenants.access.errors import not_found
+from tenants.access.models import TokenScope
+from tenants.access.permissions import admit, require
+from tenants.access.sessions import principal_of_session
+from tenants.common import scope
+from tenants.common.models import Row
+from tenants.common.problems import Forbidden, NotFound, Problem
+from tenants.console import frame, refusals
+from tenants.console.frame import Frame
+from tenants.keys import tripwire
+from tenants.organizations.audit import Actor
+from tenants.organizations.models import Organization, Workspace
+
+#: Where the way goes on for whoever is refused with these codes.
+_ONWARD: Mapping[str, str] = {
+    "terms_not_accepted": "console-terms",
+    "no_organization": "console-welcome",
+    "reauthentication_required": "account_reauthenticate",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One request of a person, as a page's handler sees it.
+
+    Attributes:
+        request: Django's.
+        principal: who, bound to an organization unless the page is about the person.
+        frame: what stands around the page: organization, workspaces, ways to other pages.
+    """
+
+    request: HttpRequest
+    principal: Principal
+    frame: Frame | None
+
+    @property
+    def actor(self) -> Actor:
+        """Who acts."""
+        return self.principal.actor
+
+    @property
+    def visitor(self) -> Visitor:
+        """The person."""
+        if self.principal.visitor is None:
+            raise not_found()
+        return self.principal.visitor
+
+    @property
+    def here(self) -> Frame:
+        """What stands around a page of an organization."""
+        if self.frame is None:
+            raise not_found()
+        return self.frame
+
+    @property
+    def organization(self) -> Organization:
+        """Where the page is."""
+        return self.here.organization
+
+    @property
+    def workspace(self) -> Workspace:
+        """The workspace that the address names or points into."""
+        if self.here.workspace is None:
+            raise not_found()
+        return self.here.workspace
+
+    def may(self, *scopes: str) -> bool:
+        """Tell whether the person may do all of this, where the page is."""
+        return set(scopes) <= self.principal.scopes
+
+    def require(self, *scopes: str) -> None:
+        """Refuse whoever may not.
+
+        Raises:
+            Forbidden: ``role_missing``.
+        """
+        require(self.principal, *scopes)
+
+    def find[M: Row](self, model: type[M], row_id: UUID) -> M:
+        """Fetch one row that the person may act on.
+
+        Raises:
+            NotFound: there is none here.
+        """
+        return tenancy.find(self.principal, model, row_id)
+
+    def show(self, template: str, status: int = 200, **facts: Any) -> HttpResponse:
+        """Answer a page, or a part of one."""
+        context = {"visit": self, "frame": self.frame, **facts}
+        return render(self.request, f"console/{template}.html", context, status=status)
+
+    def go(self, name: str, **ids: UUID | str) -> HttpResponseRedirect:
+        """Go on to another page (303: whatever was sent is not sent again)."""
+        return see_other(reverse(name, kwargs=ids))
+
+    def tell(self, sentence: str) -> None:
+        """Say on the next page what has happened."""
+        messages.success(self.request, sentence)
+
+    def warn(self, sentence: str) -> None:
+        """Say on the next page what should be known although it worked."""
+        messages.warning(self.request, sentence)
+
+    def screened(self, form: Form) -> dict[str, Any]:
+        """Give what a valid form says, without secrets that were pasted in the wrong place."""
+        owner = self.principal.organization_id
+        return tripwire.screen_members(dict(form.cleaned_data), whose=lambda: owner)
+
+
+type Handler = Callable[..., HttpResponseBase]
+
+
+def page(
+    *scopes: TokenScope, is_personal: bool = False, is_dangerous: bool = False
+) -> Callable[[Handler], Handler]:
+    """Declare a handler ``(view, visit, **ids) -> response`` of a ``Page``.
+
+    Args:
+        scopes: all of these capabilities are needed.
+        is_personal: about the person who is signed in, in whatever organization.
+        is_dangerous: the person has to have proved within minutes who it is.
+    """
+
+    def decorate(handler: Handler) -> Handler:
+        declared: Any = handler
+        declared.scopes = frozenset(scopes)
+        declared.is_personal = is_personal
+        declared.is_dangerous = is_dangerous
+        return handler
+
+    return decorate
+
+
+class Page(View):
+    """A view whose handlers are declared by ``page``; one that is not lets nobody in."""
+
+    http_method_names = ("get", "head", "post")
+
+    def dispatch(self, request: HttpRequest, *args: Any, **ids: Any) -> HttpResponseBase:
+        """Answer within a confinement of its own."""
+        with scope.confinement():
+            try:
+                response = self._answer(request, ids)
+            except Problem as problem:
+                response = _refused(request, problem)
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    def _answer(self, request: HttpRequest, ids: dict[str, Any]) -> HttpResponseBase:
+        method = (request.method or "").lower()
+        handler = getattr(self, method, None) if method in self.http_method_names else None
+        if handler is None:
+            allowed = [name for name in self.http_method_names if hasattr(self, name)]
+            return refusals.method_not_allowed(request, allowed)
+        scopes: frozenset[str] | None = getattr(handler, "scopes", None)
+        principal = principal_of_session(request)
+        if principal is None:
+            return _sign_in(request)
+        if scopes is None:
+            raise not_found()
+        is_personal = handler.is_personal
+        principal = admit(
+            principal,
+            scopes,
+            lambda: ids,
+            is_personal=is_personal,
+            is_dangerous=handler.is_dangerous,
+        )
+        around = None if is_personal else frame.build(request, principal, ids)
+        answered: HttpResponseBase = handler(Visit(request, principal, around), **ids)
+        return answered
+
+
+def see_other(address: str) -> HttpResponseRedirect:
+    """Redirect so that the next request is a GET, whatever this one was."""
+    response = HttpResponseRedirect(address)
+    response.status_code = 303
+    return response
+
+
+def _sign_in(request: HttpRequest) -> HttpResponseBase:
+    return _onward(request, "account_login")
+
+
+def _onward(request: HttpRequest, name: str) -> HttpResponseBase:
+    """Send a person somewhere first, and back here afterwards."""
+    back = request.get_full_path() if request.method in {"GET", "HEAD"} else _referring(request)
+    response = see_other(f"{reverse(name)}?{urlencode({'next': back})}")
+    if "HX-Request" in request.headers:
+        # A part of a page cannot be replaced by another page: have the browser load that one.
+        answer = HttpResponse(status=204)
+        answer["HX-Redirect"] = reverse(name)
+        return answer
+    return response
+
+
+def _referring(request: HttpRequest) -> str:
+    """Name the page that a form stands on: by our convention its own address, or in ``from``."""
+    said = request.POST.get("from", "")
+    return said if said.startswith("/") and not said.startswith("//") else request.path
+
+
+def _refused(request: HttpRequest, problem: Problem) -> HttpResponseBase:
+    onward = _ONWARD.get(problem.code) if isinstance(problem, Forbidden) else None
+    if onward is not None:
+        return _onward(request, onward)
+    if isinstance(problem, NotFound):
+        return refusals.not_found_page(request)
+    return refusals.problem_page(request, problem)

@@ -1,0 +1,120 @@
+"""Forms of the console: they read what people type; the rules are the rooms'.
+
+A refusal of a room is shown at the field that it is about. Forms hold no secret: a Mistral key
+comes in sealed, and what is typed is never written back into a field for passwords.
+"""
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from django.forms.utils import ErrorList
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from tenants.common.money import parse_amount
+from tenants.common.problems import Problem
+from tenants.common.text import normalise_name
+
+#: What is ticked is no box to type into.
+_TICKED = (forms.CheckboxInput, forms.CheckboxSelectMultiple, forms.RadioSelect)
+
+
+class Name(forms.CharField):
+    """A name, by the one rule for names."""
+
+    def clean(self, value: Any) -> str:
+        """Normalise it.
+
+        Raises:
+            ValidationError: it hides characters, is empty, or too long.
+        """
+        text: str = super().clean(value)
+        name = normalise_name(text) if text.strip() else ""
+        if name is None:
+            raise forms.ValidationError(_("Must not contain invisible characters."), "hidden")
+        if self.required and not name:
+            raise forms.ValidationError(self.error_messages["required"], "required")
+        return name
+
+
+class Amount(forms.CharField):
+    """An amount of money as people write it: with a comma or a point; None when left empty."""
+
+    widget = forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"})
+
+    def clean(self, value: Any) -> Decimal | None:
+        """Read it.
+
+        Raises:
+            ValidationError: it is no amount.
+        """
+        text: str = super().clean(value).replace(" ", "").replace("\u00a0", "")
+        if not text:
+            return None
+        try:
+            return parse_amount(_plain(text))
+        except ValueError:
+            detail = _("Write an amount like 500 or 500,50.")
+            raise forms.ValidationError(detail, "amount_invalid") from None
+
+    def prepare_value(self, value: Any) -> Any:
+        """Write it as the reader writes it."""
+        return format(value.normalize(), "f") if isinstance(value, Decimal) else value
+
+
+class Day(forms.DateField):
+    """A day, by the browser's own calendar."""
+
+    widget = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+    input_formats = ["%Y-%m-%d"]
+
+
+class HouseForm(forms.Form):
+    """A form whose fields say by themselves what is wrong with them, and what helps."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("label_suffix", "")
+        super().__init__(*args, **kwargs)
+        for name, field in self.fields.items():
+            if not isinstance(field.widget, _TICKED):
+                field.widget.attrs.setdefault("class", "input")
+            if field.help_text:
+                field.widget.attrs.setdefault("aria-describedby", f"id_{name}_help")
+
+    def refuse(self, problem: Problem) -> None:
+        """Show a room's refusal at the fields that it is about, or above all of them."""
+        placed = False
+        for error in problem.errors:
+            name = self.field_of(error.pointer)
+            if name is not None:
+                self.add_error(name, error.detail)
+                placed = True
+        if not placed:
+            self.add_error(None, problem.detail)
+
+    def field_of(self, pointer: str) -> str | None:
+        """Find the field that a JSON pointer means."""
+        names = [part for part in pointer.split("/") if part]
+        whole = "_".join(names)
+        return next((name for name in (whole, *names[::-1]) if name in self.fields), None)
+
+
+def choices(words: Mapping[str, str | Promise], values: Iterable[str]) -> list[tuple[str, Any]]:
+    """Pair values with what people call them."""
+    return [(value, words[value]) for value in values]
+
+
+def errors_of(problem: Problem) -> ErrorList:
+    """Show a refusal where there is no field to show it at."""
+    return ErrorList([problem.detail])
+
+
+def _plain(text: str) -> str:
+    """Tell a decimal comma from one between thousands: the last sign that occurs once decides."""
+    if "," in text and "." in text:
+        decimal = max(text.rfind(","), text.rfind("."))
+        whole = text[:decimal].replace(",", "").replace(".", "")
+        return f"{whole}.{text[decimal + 1 :]}"
+    return text.replace(",", ".")

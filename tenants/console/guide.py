@@ -1,0 +1,126 @@
+"""The way from nothing to a first answer, told to people: why each step matters and how it is done.
+
+Which steps there are, and which are done, is ``tenants.onboarding``'s to say. The words are ours;
+names and addresses of Mistral's pages are as of November 2026.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What a step is called, why it matters, and what to click."""
+
+    title: Promise
+    why: Promise
+    clicks: tuple[Promise, ...] = field(default=())
+    note: Promise | None = None
+
+
+STEPS: Mapping[str, Words] = {
+    "mistral_account": Words(
+        _("Account and organization at Mistral"),
+        _(
+            "Your company has a contract of its own with Mistral: its keys, its bill, its data. We"
+            " only keep the keys safe and count what is used."
+        ),
+        (
+            _("Sign up with a company address and confirm it by the code or link that comes."),
+            _("Create an organization with your company's name, or join the one that is there."),
+            _("A first workspace of the same name comes with it."),
+        ),
+    ),
+    "billing_profile": Words(
+        _("Billing details here"),
+        _(
+            "With legal name, address and VAT number we can check the number and tell you what to"
+            " enter at Mistral."
+        ),
+        (_("Fill in the form; the VAT number is checked at once, and with VIES afterwards."),),
+    ),
+    "mistral_billing_details": Words(
+        _("The same details at Mistral"),
+        _("Mistral writes its invoices from what is entered there, not from what is entered here."),
+        (
+            _("Open the organization's settings in Mistral's Admin panel."),
+            _("Enter legal name, full address and VAT number with its prefix, like IT."),
+            _("Save, and confirm below."),
+        ),
+    ),
+    "payment_method": Words(
+        _("A card at Mistral"),
+        _("Calls in production need one. Nothing is charged up front: you pay what is used."),
+        (
+            _("Open Billing in Mistral's Admin panel."),
+            _("Press “Add payment method” or “Complete setup”, and enter the company's card."),
+        ),
+        _("Card data belongs there only: never type it here."),
+    ),
+    "plan": Words(
+        _("A plan"),
+        _(
+            "Free mode is for trying out, with low limits. For production choose pay-as-you-go;"
+            " older pages call the two Experiment and Scale."
+        ),
+        (
+            _("Open the subscription page in Mistral's Admin panel."),
+            _("Choose the plan, and state below which one it is."),
+        ),
+    ),
+    "phone": Words(
+        _("A telephone number, if Mistral asks"),
+        _("Mistral may want to see that there is a person behind the account."),
+        (_("Enter a number and the code that comes by SMS. Not asked? Confirm all the same."),),
+    ),
+    "auto_recharge": Words(
+        _("Auto-recharge"),
+        _("So that calls do not stop in the middle of a day because a balance ran out."),
+        (
+            _("Open Billing in Mistral's Admin panel and look for “Auto Recharge”."),
+            _("Say how much to top up, and below which balance."),
+        ),
+        _("If your account has no such entry, it is billed at the end of the month: confirm."),
+    ),
+    "api_key": Words(
+        _("An API key"),
+        _("It is what lets calls in at Mistral. Here it is sealed, checked and never shown again."),
+        (
+            _("Open API keys in Mistral Studio and press “Create new key”."),
+            _("Choose the workspace, a name and, if you like, an expiry date."),
+            _("Copy the key, which Mistral shows once, and register it here."),
+        ),
+    ),
+    "spending_limit": Words(
+        _("A spending limit"),
+        _(
+            "Ours stops calls before they cost more than you allow, to the cent. Set one at Mistral"
+            " too, as a second wall."
+        ),
+        (_("Choose a monthly amount. You are told at 50, 80 and 100 percent."),),
+    ),
+    "members": Words(
+        _("Colleagues"),
+        _(
+            "Admins manage everything, Billing sees money and invoices, Members work in their"
+            " workspaces."
+        ),
+        (_("Paste their addresses; each gets a link that works once, for a week."),),
+    ),
+    "model": Words(
+        _("A model"),
+        _("What AIsuru's agents speak with: one of Mistral's models behind your key."),
+        (
+            _("Choose a model; price and abilities stand beside each."),
+            _("Copy token and configuration into AIsuru, under models."),
+        ),
+    ),
+    "first_call": Words(
+        _("The first answer"),
+        _("When the first call has been metered, everything works from end to end."),
+        (_("Ask something in the playground, or in AIsuru."),),
+    ),
+}

@@ -1,0 +1,325 @@
+"""API keys: list, register sealed, follow the check, rename, replace, delete."""
+
+from typing import Any
+from uuid import UUID
+
+import orjson
+from django import forms
+from django.http import HttpResponse
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from tenants.access.models import TokenScope
+from tenants.access.pagination import page as page_of
+from tenants.common import scope
+from tenants.common.problems import Conflict, Problem
+from tenants.console.door import Page, Visit, page
+from tenants.console.forms import Day, HouseForm, Name
+from tenants.keys import intake, services, verdicts
+from tenants.keys.intake import Opened, Purpose
+from tenants.keys.models import KeyStatus, MistralKey, SeenModel
+from tenants.keys.searching import Search
+from tenants.keys.services import Registration
+from tenants.organizations.models import Workspace
+from tenants.registry import key_use
+
+ROWS = 25
+_ACTIVE = tuple(
+    status for status in KeyStatus if status not in {KeyStatus.EXPIRED, KeyStatus.REVOKED}
+)
+#: The tabs of the list, and the states that each shows.
+_SHOWN = {"active": _ACTIVE, "expired": (KeyStatus.EXPIRED,), "revoked": (KeyStatus.REVOKED,)}
+_GRACES = (
+    ("0", gettext_lazy("At once")),
+    ("3600", gettext_lazy("As soon as Mistral accepts it, at most in an hour")),
+    ("86400", gettext_lazy("As soon as Mistral accepts it, at most in a day")),
+)
+
+
+class SealedKey(forms.CharField):
+    """An envelope as sealing.js writes it; never a key in the clear."""
+
+    widget = forms.HiddenInput(attrs={"autocomplete": "off"})
+
+    def to_python(self, value: Any) -> Any:
+        """Read it.
+
+        Raises:
+            ValidationError: it is none.
+        """
+        text = super().to_python(value)
+        if not text:
+            return None
+        try:
+            members = orjson.loads(text)
+            return intake.read_envelope(members if isinstance(members, dict) else {})
+        except ValueError:
+            detail = _("The key did not arrive sealed. Paste it once more and send the form again.")
+            raise forms.ValidationError(detail, "malformed") from None
+
+
+class SealedForm(HouseForm):
+    """A form that brings a key."""
+
+    sealed_key = SealedKey(
+        error_messages={"required": gettext_lazy("Paste the key as Mistral showed it.")}
+    )
+
+    def field_of(self, pointer: str) -> str | None:
+        """Show what is wrong with the key where it was pasted, sealed or not."""
+        return "sealed_key" if pointer == "/key" else super().field_of(pointer)
+
+    def opened(self, purpose: Purpose, **ids: UUID) -> Opened:
+        """Open what came in.
+
+        Raises:
+            Invalid: it was sealed for something else, or is over.
+        """
+        return intake.open_envelope(self.cleaned_data["sealed_key"], purpose, **ids)
+
+
+class RegisterForm(SealedForm):
+    """A key to register."""
+
+    name = Name(
+        max_length=120,
+        required=False,
+        label=gettext_lazy("Name"),
+        help_text=gettext_lazy("For you and your colleagues, like “Website” or “Production”."),
+    )
+    expires_on = Day(
+        required=False,
+        label=gettext_lazy("Expires on"),
+        help_text=gettext_lazy(
+            "The day that you chose at Mistral, so that we can remind you in time."
+        ),
+    )
+
+
+class ReplaceForm(SealedForm):
+    """Another secret behind the same key."""
+
+    expires_on = Day(required=False, label=gettext_lazy("Expires on"))
+    grace_seconds = forms.TypedChoiceField(
+        choices=_GRACES, coerce=int, label=gettext_lazy("When it takes over")
+    )
+
+
+class EditForm(HouseForm):
+    """What may change of a key."""
+
+    name = Name(max_length=120, required=False, label=gettext_lazy("Name"))
+    expires_on = Day(required=False, label=gettext_lazy("Expires on"))
+
+
+class Keys(Page):
+    """``/workspaces/<id>/keys``."""
+
+    @page(TokenScope.KEYS_READ)
+    def get(self, visit: Visit, workspace_id: UUID) -> HttpResponse:
+        """List them: a tab by state, a search by name or last four, pages by cursor."""
+        asked = visit.request.GET
+        tab = asked.get("show", "active")
+        statuses = _SHOWN.get(tab, _ACTIVE)
+        words = asked.get("search", "").strip()[:120]
+        rows, find = key_use.listed(visit.workspace, statuses), None
+        if words:
+            find = Search(words, workspace_id, statuses).find
+        with scope.tenant(visit.organization.pk):
+            found = page_of(rows, limit=ROWS, cursor=asked.get("cursor"), find=find)
+        return visit.show(
+            "keys/list",
+            keys=[(key, verdicts.of(key)) for key in found.rows],
+            next=found.next,
+            tab=tab if tab in _SHOWN else "active",
+            words=words,
+            is_waiting=any(key.status == KeyStatus.PENDING for key in found.rows),
+            may_write=visit.may(TokenScope.KEYS_WRITE),
+        )
+
+
+class Register(Page):
+    """``/workspaces/<id>/keys/new``."""
+
+    @page(TokenScope.KEYS_WRITE)
+    def get(self, visit: Visit, workspace_id: UUID) -> HttpResponse:
+        """Show the form."""
+        return visit.show("keys/new", form=RegisterForm(), **_sealing("register-key", workspace_id))
+
+    @page(TokenScope.KEYS_WRITE)
+    def post(self, visit: Visit, workspace_id: UUID) -> HttpResponse:
+        """Register what came in sealed; the check is under way when the next page shows."""
+        form = RegisterForm(visit.request.POST)
+        if form.is_valid():
+            facts = visit.screened(form)
+            del facts["sealed_key"]
+            try:
+                opened = form.opened(Purpose.REGISTER, workspace_id=workspace_id)
+                registration = services.register_key(
+                    actor=visit.actor,
+                    workspace=visit.find(Workspace, workspace_id),
+                    plain=opened.plain,
+                    envelope=opened.envelope,
+                    **facts,
+                )
+            except Problem as problem:
+                form.refuse(problem)
+            else:
+                _tell(visit, registration)
+                return visit.go("console-key", key_id=registration.key.pk)
+        return visit.show(
+            "keys/new", 422, form=_emptied(form), **_sealing("register-key", workspace_id)
+        )
+
+
+class OneKey(Page):
+    """``/keys/<id>``."""
+
+    @page(TokenScope.KEYS_READ)
+    def get(self, visit: Visit, key_id: UUID) -> HttpResponse:
+        """Show one with its verdict; while a check is under way, the page looks again by itself."""
+        visit.find(MistralKey, key_id)
+        with scope.tenant(visit.organization.pk):
+            key: Any = key_use.keys().get(pk=key_id)
+            users = key_use.users_of(key)
+            seen = list(SeenModel.objects.filter(key=key).order_by("name", "mistral_id")[:200])
+        waiting = getattr(key, "replacement", None)
+        return visit.show(
+            "keys/one",
+            key=key,
+            verdict=verdicts.of(key),
+            waiting=waiting,
+            waiting_words=verdicts.of_waiting(waiting) if waiting else "",
+            users=users,
+            seen=seen,
+            is_waiting=key.status == KeyStatus.PENDING
+            or (waiting is not None and waiting.status == KeyStatus.PENDING),
+            may_write=visit.may(TokenScope.KEYS_WRITE) and key.revoked_at is None,
+            may_make=visit.may(TokenScope.MODELS_WRITE, TokenScope.KEYS_USE),
+        )
+
+
+class Edit(Page):
+    """``/keys/<id>/edit``: name and expiry date."""
+
+    @page(TokenScope.KEYS_WRITE)
+    def get(self, visit: Visit, key_id: UUID) -> HttpResponse:
+        """Show the form."""
+        key = visit.find(MistralKey, key_id)
+        form = EditForm(initial={"name": key.name, "expires_on": key.expires_on})
+        return visit.show("keys/edit", key=key, form=form)
+
+    @page(TokenScope.KEYS_WRITE)
+    def post(self, visit: Visit, key_id: UUID) -> HttpResponse:
+        """Change them."""
+        key = visit.find(MistralKey, key_id)
+        form = EditForm(visit.request.POST)
+        if form.is_valid():
+            try:
+                services.update_key(actor=visit.actor, key=key, changes=visit.screened(form))
+            except Problem as problem:
+                form.refuse(problem)
+            else:
+                visit.tell(_("The key was changed."))
+                return visit.go("console-key", key_id=key_id)
+        return visit.show("keys/edit", 422, key=key, form=form)
+
+
+class Check(Page):
+    """``/keys/<id>/check``."""
+
+    @page(TokenScope.KEYS_WRITE)
+    def post(self, visit: Visit, key_id: UUID) -> HttpResponse:
+        """Have it checked again."""
+        services.request_validation(actor=visit.actor, key=visit.find(MistralKey, key_id))
+        visit.tell(_("The key is being checked again. The result shows here within seconds."))
+        return visit.go("console-key", key_id=key_id)
+
+
+class Replace(Page):
+    """``/keys/<id>/replace``."""
+
+    @page(TokenScope.KEYS_WRITE)
+    def get(self, visit: Visit, key_id: UUID) -> HttpResponse:
+        """Show the form."""
+        return self._shown(visit, visit.find(MistralKey, key_id), ReplaceForm())
+
+    @page(TokenScope.KEYS_WRITE)
+    def post(self, visit: Visit, key_id: UUID) -> HttpResponse:
+        """Put another secret behind the same key; its models follow."""
+        key = visit.find(MistralKey, key_id)
+        form = ReplaceForm(visit.request.POST)
+        if form.is_valid():
+            facts = dict(form.cleaned_data)
+            del facts["sealed_key"]
+            try:
+                opened = form.opened(Purpose.REPLACE, workspace_id=key.workspace_id, key_id=key.pk)
+                registration = services.replace_secret(
+                    actor=visit.actor,
+                    key=key,
+                    plain=opened.plain,
+                    envelope=opened.envelope,
+                    **facts,
+                )
+            except Problem as problem:
+                form.refuse(problem)
+            else:
+                _tell(visit, registration)
+                return visit.go("console-key", key_id=key_id)
+        return self._shown(visit, key, _emptied(form), 422)
+
+    @staticmethod
+    def _shown(visit: Visit, key: MistralKey, form: ReplaceForm, status: int = 200) -> HttpResponse:
+        with scope.tenant(key.organization_id):
+            users = key_use.users_of(key)
+        sealing = _sealing("replace-key-secret", key.workspace_id, key.pk)
+        return visit.show("keys/replace", status, key=key, form=form, users=users, **sealing)
+
+
+class Delete(Page):
+    """``/keys/<id>/delete``: confirmed by naming what stops."""
+
+    @page(TokenScope.KEYS_WRITE)
+    def get(self, visit: Visit, key_id: UUID) -> HttpResponse:
+        """Show what uses it."""
+        key = visit.find(MistralKey, key_id)
+        with scope.tenant(key.organization_id):
+            users = key_use.users_of(key)
+        return visit.show("keys/delete", key=key, users=users)
+
+    @page(TokenScope.KEYS_WRITE)
+    def post(self, visit: Visit, key_id: UUID) -> HttpResponse:
+        """Shred it; with models on it only if that was confirmed."""
+        key = visit.find(MistralKey, key_id)
+        force = visit.request.POST.get("force") == "yes"
+        try:
+            services.delete_key(actor=visit.actor, key=key, force=force)
+        except Conflict as refusal:
+            with scope.tenant(key.organization_id):
+                users = key_use.users_of(key)
+            return visit.show("keys/delete", 409, key=key, users=users, refusal=refusal.code)
+        visit.tell(_("The key was deleted and its secret destroyed."))
+        return visit.go("console-keys", workspace_id=key.workspace_id)
+
+
+def _sealing(purpose: str, *ids: UUID) -> dict[str, Any]:
+    """Tell sealing.js what it seals for."""
+    return {
+        "purpose": purpose,
+        "sealing_ids": " ".join(map(str, ids)),
+        "intake_address": reverse("intake_key"),
+    }
+
+
+def _emptied[F: SealedForm](form: F) -> F:
+    """Take the envelope out of a form that is shown again: it is taken once."""
+    form.data = {**form.data.dict(), "sealed_key": ""}  # type: ignore[attr-defined]  # a QueryDict
+    return form
+
+
+def _tell(visit: Visit, registration: Registration) -> None:
+    if not registration.created:
+        visit.tell(_("This key is here already, so nothing was changed."))
+    for caution in registration.cautions:
+        visit.warn(caution.detail)

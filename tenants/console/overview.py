@@ -1,0 +1,147 @@
+"""The overview: what matters now. Spend against the limit, and what needs somebody's attention."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q
+from django.http import HttpResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from tenants.access.models import TokenScope
+from tenants.common import scope
+from tenants.common.months import Month
+from tenants.console import spending
+from tenants.console.door import Page, Visit, page
+from tenants.keys import verdicts
+from tenants.keys.models import KeyStatus, MistralKey
+from tenants.onboarding.services import progress
+from tenants.organizations.models import Workspace
+from tenants.spend import registered, reports
+
+_SOON = timedelta(days=14)
+_MOST = 6
+_WRONG = [status for status in KeyStatus if status not in {KeyStatus.VALID, KeyStatus.REVOKED}]
+
+
+@dataclass(frozen=True, slots=True)
+class Concern:
+    """Something that needs attention: what, why, and where to do something about it."""
+
+    tone: str
+    what: str
+    why: str
+    address: str
+
+
+class Overview(Page):
+    """``/organizations/<id>``."""
+
+    @page(TokenScope.ORGANIZATIONS_READ)
+    def get(self, visit: Visit, organization_id: UUID) -> HttpResponse:
+        """Show the organization as far as the member's role goes."""
+        facts = _facts(visit, None)
+        if visit.may(TokenScope.BILLING_READ):
+            facts["progress"] = progress(visit.organization)
+        return visit.show("overview", **facts)
+
+
+class WorkspaceOverview(Page):
+    """``/workspaces/<id>``."""
+
+    @page(TokenScope.WORKSPACES_READ)
+    def get(self, visit: Visit, workspace_id: UUID) -> HttpResponse:
+        """Show a workspace as far as the member's role goes."""
+        return visit.show("overview", **_facts(visit, visit.workspace))
+
+
+def _facts(visit: Visit, workspace: Workspace | None) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "workspace": workspace,
+        "concerns": [],
+        "may_edit": visit.may(TokenScope.WORKSPACES_WRITE),
+        "may_limit": visit.may(TokenScope.LIMITS_WRITE),
+    }
+    if visit.may(TokenScope.SPEND_READ):
+        facts |= _money(visit, workspace)
+    with scope.tenant(visit.organization.pk):
+        if visit.may(TokenScope.KEYS_READ):
+            rows = MistralKey.objects.filter(revoked_at=None)
+            keys = rows.filter(workspace=workspace) if workspace else rows
+            facts["keys"] = keys.count() if workspace else None
+            facts["concerns"] += _of_keys(keys)
+        if visit.may(TokenScope.MODELS_READ):
+            models = registered.present()
+            if workspace:
+                models = models.filter(workspace=workspace)
+                facts["models"] = models.count()
+            facts["concerns"] += _of_models(models)
+    return facts
+
+
+def _money(visit: Visit, workspace: Workspace | None) -> dict[str, Any]:
+    organization = visit.organization
+    month = Month.of(timezone.now(), organization.timezone)
+    report = reports.spend_report(
+        organization=organization,
+        workspace=workspace,
+        month=month,
+        group_by=["category", "day"],
+    )
+    series = spending.by_category(report.groups)
+    standing = report.limit
+    taken = None
+    if standing is not None and standing.monthly_spend:
+        whole = standing.monthly_spend
+        taken = {
+            "spent": min(round(float(100 * standing.spent / whole), 1), 100.0),
+            "held": min(round(float(100 * (standing.spent + standing.held) / whole), 1), 100.0),
+            "percent": round(100 * standing.spent / whole),
+        }
+    return {
+        "report": report,
+        "month": month,
+        "taken": taken,
+        "requests": sum(group.quantities["requests"] for group in report.groups),
+        "running": None if report.empty_message else spending.running(organization, report, series),
+    }
+
+
+def _of_keys(keys: Any) -> list[Concern]:
+    today = timezone.now().date()
+    found = keys.filter(
+        Q(status__in=_WRONG) | Q(expires_on__isnull=False, expires_on__lte=today + _SOON)
+    ).order_by("-pk")[:_MOST]
+    concerns = []
+    for key in found:
+        what = _("Key %(name)s") % {"name": f"{key.name} …{key.last4}".strip()}
+        address = reverse("console-key", kwargs={"key_id": key.pk})
+        verdict = verdicts.of(key)
+        if key.status == KeyStatus.PENDING:
+            concerns.append(Concern("wait", what, _("is being checked"), address))
+        elif key.status != KeyStatus.VALID:
+            why = verdict.title if verdict else _("does not work")
+            concerns.append(Concern("bad", what, why, address))
+        elif key.expires_on is not None:
+            left = (key.expires_on - today).days
+            why = ngettext("expires in %(days)d day", "expires in %(days)d days", left)
+            concerns.append(Concern("warn", what, why % {"days": left}, address))
+    return concerns
+
+
+def _of_models(models: Any) -> list[Concern]:
+    shown = registered.with_facts(models.order_by("-pk")[:200])
+    return [
+        Concern(
+            "bad",
+            _("Model %(name)s") % {"name": model.name},
+            model.blocked_detail,
+            reverse("console-model", kwargs={"model_id": model.pk}),
+        )
+        for model in shown
+        if model.blocked_detail
+    ][:_MOST]

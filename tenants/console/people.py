@@ -1,0 +1,277 @@
+"""Members, invitations and requests to join; and who works in a workspace."""
+
+import re
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.http import HttpResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from tenants.access.errors import not_found
+from tenants.access.models import TokenScope
+from tenants.access.pagination import page as page_of
+from tenants.access.permissions import require_sudo
+from tenants.common import scope
+from tenants.common.problems import Problem
+from tenants.console import words
+from tenants.console.door import Page, Visit, page
+from tenants.console.forms import HouseForm, choices
+from tenants.organizations import invitations, joining, members
+from tenants.organizations.invitations import MOST_ADDRESSES, Outcome
+from tenants.organizations.models import (
+    Invitation,
+    InvitationStatus,
+    JoinRequest,
+    JoinRequestStatus,
+    Member,
+    WorkspaceMember,
+)
+from tenants.organizations.roles import Role, WorkspaceRole
+
+ROWS = 50
+_SEPARATORS = re.compile(r"[\s,;]+")
+_TOLD = {
+    Outcome.INVITED: gettext_lazy("invited"),
+    Outcome.ALREADY_MEMBER: gettext_lazy("is a member already"),
+    Outcome.ALREADY_INVITED: gettext_lazy("was invited already"),
+    Outcome.INVALID: gettext_lazy("is not an e-mail address"),
+}
+
+
+class InviteForm(HouseForm):
+    """Whom to invite, and what they become."""
+
+    emails = forms.CharField(
+        widget=forms.Textarea(attrs={"rows": 3}),
+        max_length=320 * MOST_ADDRESSES,
+        label=gettext_lazy("E-mail addresses"),
+        help_text=gettext_lazy("As many as you like, with commas, spaces or lines between them."),
+    )
+    role = forms.ChoiceField(choices=choices(words.ROLES, Role.values), label=gettext_lazy("Role"))
+    workspaces = forms.MultipleChoiceField(
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        label=gettext_lazy("Workspaces"),
+        help_text=gettext_lazy("Admin and Billing see all of them anyway."),
+    )
+
+    def __init__(self, *args: Any, visit: Visit, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        named = [(str(one.pk), f"{one.icon} {one.name}".strip()) for one in visit.here.workspaces]
+        self.fields["workspaces"].choices = named  # type: ignore[attr-defined]
+
+    def clean_emails(self) -> list[str]:
+        """Take them apart; whether each is one is told per address."""
+        found = [one for one in _SEPARATORS.split(self.cleaned_data["emails"]) if one]
+        if len(found) > MOST_ADDRESSES:
+            detail = _("Name at most %(most)d addresses at once.") % {"most": MOST_ADDRESSES}
+            raise forms.ValidationError(detail, "max_length")
+        return found
+
+
+class Members(Page):
+    """``/organizations/<id>/members``."""
+
+    @page(TokenScope.MEMBERS_READ)
+    def get(self, visit: Visit, organization_id: UUID) -> HttpResponse:
+        """List members, open invitations and requests to join."""
+        return _members(visit, InviteForm(visit=visit, initial={"role": Role.MEMBER}))
+
+    @page(TokenScope.MEMBERS_WRITE)
+    def post(self, visit: Visit, organization_id: UUID) -> HttpResponse:
+        """Invite; each address gets a result of its own."""
+        form = InviteForm(visit.request.POST, visit=visit)
+        if not form.is_valid():
+            return _members(visit, form, 422)
+        role = Role(form.cleaned_data["role"])
+        if role == Role.ADMIN:
+            require_sudo(visit.principal)
+        places = {UUID(one): WorkspaceRole.MEMBER for one in form.cleaned_data["workspaces"]}
+        try:
+            results = invitations.invite(
+                actor=visit.actor,
+                organization=visit.organization,
+                addresses=form.cleaned_data["emails"],
+                role=role,
+                workspaces=places,
+            )
+        except Problem as problem:
+            form.refuse(problem)
+            return _members(visit, form, problem.status)
+        told = [(one.email, _TOLD[one.outcome], one.outcome == Outcome.INVITED) for one in results]
+        return _members(visit, InviteForm(visit=visit, initial={"role": role}), results=told)
+
+
+class OneMember(Page):
+    """``/organizations/<id>/members/<id>``: another role, or out."""
+
+    @page(TokenScope.MEMBERS_WRITE, is_dangerous=True)
+    def get(self, visit: Visit, organization_id: UUID, member_id: UUID) -> HttpResponse:
+        """Show what can be done."""
+        return _one(visit, _member(visit, member_id))
+
+    @page(TokenScope.MEMBERS_WRITE, is_dangerous=True)
+    def post(self, visit: Visit, organization_id: UUID, member_id: UUID) -> HttpResponse:
+        """Do it; the last administrator stays one."""
+        member = _member(visit, member_id)
+        try:
+            if visit.request.POST.get("action") == "remove":
+                members.remove_member(actor=visit.actor, member=member)
+                visit.tell(_("%(name)s was removed.") % {"name": member.person.called})
+            else:
+                role = _role(Role, visit.request.POST.get("role", ""))
+                members.change_role(actor=visit.actor, member=member, role=role)
+                visit.tell(_("The role was changed."))
+        except Problem as problem:
+            return _one(visit, member, problem.status, refusal=problem.detail)
+        return visit.go("console-members", organization_id=organization_id)
+
+
+class OneInvitation(Page):
+    """``/organizations/<id>/invitations/<id>``: send again, or take back."""
+
+    @page(TokenScope.MEMBERS_WRITE)
+    def post(self, visit: Visit, organization_id: UUID, invitation_id: UUID) -> HttpResponse:
+        """Do it."""
+        with scope.tenant(visit.organization.pk):
+            invitation = Invitation.objects.filter(pk=invitation_id).first()
+        if invitation is None:
+            raise not_found()
+        if visit.request.POST.get("action") == "revoke":
+            invitations.revoke(actor=visit.actor, invitation=invitation)
+            visit.tell(_("The invitation was taken back; its link stopped."))
+        else:
+            invitations.send_again(actor=visit.actor, invitation=invitation)
+            visit.tell(_("The invitation was sent again, with a new link."))
+        return visit.go("console-members", organization_id=organization_id)
+
+
+class OneRequest(Page):
+    """``/organizations/<id>/join-requests/<id>``: let in, or not."""
+
+    @page(TokenScope.MEMBERS_WRITE)
+    def post(self, visit: Visit, organization_id: UUID, join_request_id: UUID) -> HttpResponse:
+        """Decide."""
+        with scope.tenant(visit.organization.pk):
+            rows = JoinRequest.objects.select_related("person")
+            request = rows.filter(pk=join_request_id).first()
+        if request is None:
+            raise not_found()
+        if visit.request.POST.get("action") == "approve":
+            joining.approve(actor=visit.actor, request=request, role=Role.MEMBER, workspaces={})
+            visit.tell(_("%(name)s is a member now.") % {"name": request.person.called})
+        else:
+            joining.decline(actor=visit.actor, request=request)
+            visit.tell(_("The request was declined."))
+        return visit.go("console-members", organization_id=organization_id)
+
+
+class WorkspaceMembers(Page):
+    """``/workspaces/<id>/members``."""
+
+    @page(TokenScope.MEMBERS_READ)
+    def get(self, visit: Visit, workspace_id: UUID) -> HttpResponse:
+        """List who works here, and who could."""
+        with scope.tenant(visit.organization.pk):
+            rows = WorkspaceMember.objects.select_related("member__person")
+            found = page_of(
+                rows.filter(workspace=workspace_id),
+                limit=ROWS,
+                cursor=visit.request.GET.get("cursor"),
+            )
+            may_write = visit.may(TokenScope.MEMBERS_WRITE)
+            inside = WorkspaceMember.objects.filter(workspace=workspace_id).values("member_id")
+            others = Member.objects.select_related("person").exclude(pk__in=inside)
+            candidates = list(others.order_by("person__name")[:200]) if may_write else []
+        return visit.show(
+            "people/workspace",
+            placed=found.rows,
+            next=found.next,
+            candidates=candidates,
+            roles=choices(words.WORKSPACE_ROLES, WorkspaceRole.values),
+            may_write=may_write,
+        )
+
+    @page(TokenScope.MEMBERS_WRITE)
+    def post(self, visit: Visit, workspace_id: UUID) -> HttpResponse:
+        """Add somebody, give another role, or take somebody out."""
+        said = visit.request.POST
+        member = _member(visit, _uuid(said.get("member_id", "")))
+        with scope.tenant(visit.organization.pk):
+            placed = WorkspaceMember.objects.filter(workspace=workspace_id, member=member).first()
+        action = said.get("action", "")
+        if action == "add":
+            members.add_to_workspace(
+                actor=visit.actor,
+                workspace=visit.workspace,
+                member=member,
+                role=_role(WorkspaceRole, said.get("role", "")),
+            )
+        elif placed is None:
+            raise not_found()
+        elif action == "remove":
+            members.remove_from_workspace(actor=visit.actor, placed=placed)
+        else:
+            role = _role(WorkspaceRole, said.get("role", ""))
+            members.change_workspace_role(actor=visit.actor, placed=placed, role=role)
+        visit.tell(_("The members of the workspace were changed."))
+        return visit.go("console-workspace-members", workspace_id=workspace_id)
+
+
+def _members(
+    visit: Visit, form: InviteForm, status: int = 200, results: list[Any] | None = None
+) -> HttpResponse:
+    with scope.tenant(visit.organization.pk):
+        found = page_of(
+            Member.objects.select_related("person"),
+            limit=ROWS,
+            cursor=visit.request.GET.get("cursor"),
+        )
+        invited = list(invitations.with_status(InvitationStatus.PENDING).order_by("-pk")[:ROWS])
+        rows = JoinRequest.objects.filter(status=JoinRequestStatus.PENDING)
+        asking = list(rows.select_related("person")[:ROWS])
+    return visit.show(
+        "people/members",
+        status,
+        members=found.rows,
+        next=found.next,
+        invitations=invited,
+        requests=asking,
+        form=form,
+        results=results,
+        may_write=visit.may(TokenScope.MEMBERS_WRITE),
+    )
+
+
+def _one(visit: Visit, member: Member, status: int = 200, refusal: str = "") -> HttpResponse:
+    return visit.show(
+        "people/one",
+        status,
+        member=member,
+        roles=choices(words.ROLES, Role.values),
+        refusal=refusal,
+    )
+
+
+def _member(visit: Visit, member_id: UUID) -> Member:
+    with scope.tenant(visit.organization.pk):
+        found = Member.objects.select_related("person").filter(pk=member_id).first()
+    if found is None:
+        raise not_found()
+    return found
+
+
+def _role[R: (Role, WorkspaceRole)](kind: type[R], text: str) -> R:
+    try:
+        return kind(text)
+    except ValueError:
+        raise not_found() from None
+
+
+def _uuid(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise not_found() from None

@@ -1,0 +1,210 @@
+"""Workspaces and the organization's own settings."""
+
+import zoneinfo
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.conf import settings
+from django.http import HttpResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from tenants.access.models import TokenScope
+from tenants.common import scope
+from tenants.common.problems import Problem
+from tenants.common.text import normalise_email
+from tenants.console.door import Page, Visit, page
+from tenants.console.forms import HouseForm, Name
+from tenants.keys.models import MistralKey
+from tenants.organizations import services
+from tenants.organizations.models import Organization, Workspace
+from tenants.registry.models import RegisteredModel
+
+_ICONS = ("💬", "🛒", "🏭", "📚", "🧪", "🎓", "🏥", "⚖️", "🌍", "🔧")
+
+
+class WorkspaceForm(HouseForm):
+    """What a workspace is called."""
+
+    name = Name(max_length=120, label=gettext_lazy("Name"))
+    icon = forms.ChoiceField(
+        required=False,
+        choices=[("", "\N{EN DASH}"), *((one, one) for one in _ICONS)],
+        label=gettext_lazy("Icon"),
+    )
+    description = Name(max_length=500, required=False, label=gettext_lazy("Description"))
+
+    def __init__(self, *args: Any, icon: str = "", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if icon and icon not in _ICONS:
+            self.fields["icon"].choices.append((icon, icon))  # type: ignore[attr-defined]
+
+
+class NewWorkspaceForm(WorkspaceForm):
+    """A new workspace."""
+
+    add_all_members = forms.BooleanField(
+        required=False, label=gettext_lazy("Put all present members of the organization into it")
+    )
+
+
+class OrganizationForm(HouseForm):
+    """What may change of an organization; the currency may not, because past costs are in it."""
+
+    name = Name(max_length=120, label=gettext_lazy("Name of the organization"))
+    owner_email = forms.CharField(
+        max_length=254,
+        widget=forms.EmailInput,
+        label=gettext_lazy("Address for notices"),
+    )
+    aisuru_tenant = forms.CharField(
+        max_length=253,
+        required=False,
+        label=gettext_lazy("Tenant at AIsuru"),
+        help_text=gettext_lazy("The host that your AIsuru answers at, like www.example.com."),
+    )
+    locale = forms.ChoiceField(
+        choices=settings.LANGUAGES, label=gettext_lazy("Language of letters")
+    )
+    timezone = forms.ChoiceField(
+        label=gettext_lazy("Time zone"),
+        help_text=gettext_lazy("Days and months of reports and limits follow it."),
+    )
+
+    def __init__(self, *args: Any, zone: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        names = {name for name in zoneinfo.available_timezones() if "/" in name} | {"UTC", zone}
+        zones = sorted(name for name in names if not name.startswith(("Etc/", "SystemV/")))
+        self.fields["timezone"].choices = [(name, name) for name in zones]  # type: ignore[attr-defined]
+
+    def clean_owner_email(self) -> str:
+        """Bring it into its one spelling."""
+        address = normalise_email(self.cleaned_data["owner_email"])
+        if address is None:
+            raise forms.ValidationError(_("This is not an e-mail address."), "email_invalid")
+        return address
+
+
+class Workspaces(Page):
+    """``/organizations/<id>/workspaces``."""
+
+    @page(TokenScope.WORKSPACES_READ)
+    def get(self, visit: Visit, organization_id: UUID) -> HttpResponse:
+        """List active ones, and archived ones below."""
+        return _listed(visit, NewWorkspaceForm())
+
+    @page(TokenScope.WORKSPACES_WRITE)
+    def post(self, visit: Visit, organization_id: UUID) -> HttpResponse:
+        """Make one."""
+        form = NewWorkspaceForm(visit.request.POST)
+        if form.is_valid():
+            try:
+                made = services.create_workspace(
+                    actor=visit.actor, organization=visit.organization, **visit.screened(form)
+                )
+            except Problem as problem:
+                form.refuse(problem)
+            else:
+                visit.tell(_("The workspace was made."))
+                return visit.go("console-workspace", workspace_id=made.pk)
+        return _listed(visit, form, 422)
+
+
+class EditWorkspace(Page):
+    """``/workspaces/<id>/edit``."""
+
+    @page(TokenScope.WORKSPACES_WRITE)
+    def get(self, visit: Visit, workspace_id: UUID) -> HttpResponse:
+        """Show what it is called."""
+        one = visit.workspace
+        facts = {"name": one.name, "icon": one.icon, "description": one.description}
+        return visit.show("places/edit", form=WorkspaceForm(initial=facts, icon=one.icon))
+
+    @page(TokenScope.WORKSPACES_WRITE)
+    def post(self, visit: Visit, workspace_id: UUID) -> HttpResponse:
+        """Change it."""
+        workspace = visit.find(Workspace, workspace_id)
+        form = WorkspaceForm(visit.request.POST, icon=workspace.icon)
+        if form.is_valid():
+            try:
+                services.update_workspace(
+                    actor=visit.actor, workspace=workspace, changes=visit.screened(form)
+                )
+            except Problem as problem:
+                form.refuse(problem)
+            else:
+                visit.tell(_("The workspace was changed."))
+                return visit.go("console-workspace", workspace_id=workspace_id)
+        return visit.show("places/edit", 422, form=form)
+
+
+class ArchiveWorkspace(Page):
+    """``/workspaces/<id>/archive``: confirmed by naming what stops."""
+
+    @page(TokenScope.WORKSPACES_WRITE)
+    def get(self, visit: Visit, workspace_id: UUID) -> HttpResponse:
+        """Show what stops."""
+        return _archive(visit)
+
+    @page(TokenScope.WORKSPACES_WRITE)
+    def post(self, visit: Visit, workspace_id: UUID) -> HttpResponse:
+        """Archive it."""
+        try:
+            services.archive_workspace(
+                actor=visit.actor, workspace=visit.find(Workspace, workspace_id)
+            )
+        except Problem as problem:
+            return _archive(visit, problem.status, problem.detail)
+        visit.tell(_("The workspace was archived."))
+        return visit.go("console-workspaces", organization_id=visit.organization.pk)
+
+
+class Settings(Page):
+    """``/organizations/<id>/settings``."""
+
+    @page(TokenScope.ORGANIZATIONS_WRITE)
+    def get(self, visit: Visit, organization_id: UUID) -> HttpResponse:
+        """Show them."""
+        one = visit.organization
+        facts = {name: getattr(one, name) for name in OrganizationForm.base_fields}
+        form = OrganizationForm(initial=facts, zone=one.timezone)
+        return visit.show("places/settings", form=form)
+
+    @page(TokenScope.ORGANIZATIONS_WRITE)
+    def post(self, visit: Visit, organization_id: UUID) -> HttpResponse:
+        """Change them."""
+        organization = visit.find(Organization, organization_id)
+        form = OrganizationForm(visit.request.POST, zone=organization.timezone)
+        if form.is_valid():
+            try:
+                services.update_organization(
+                    actor=visit.actor, organization=organization, changes=visit.screened(form)
+                )
+            except Problem as problem:
+                form.refuse(problem)
+            else:
+                visit.tell(_("The settings were changed."))
+                return visit.go("console-settings", organization_id=organization_id)
+        return visit.show("places/settings", 422, form=form)
+
+
+def _listed(visit: Visit, form: NewWorkspaceForm, status: int = 200) -> HttpResponse:
+    with scope.tenant(visit.organization.pk):
+        archived = list(Workspace.objects.exclude(archived_at=None).order_by("name"))
+    return visit.show(
+        "places/workspaces",
+        status,
+        archived=archived,
+        form=form,
+        may_write=visit.may(TokenScope.WORKSPACES_WRITE),
+    )
+
+
+def _archive(visit: Visit, status: int = 200, refusal: str = "") -> HttpResponse:
+    here = visit.workspace
+    with scope.tenant(visit.organization.pk):
+        keys = MistralKey.objects.filter(workspace=here, revoked_at=None).count()
+        rows = RegisteredModel.objects.filter(workspace=here, retired_at=None)
+        models = list(rows.order_by("name").values_list("name", flat=True)[:50])
+    return visit.show("places/archive", status, keys=keys, models=models, refusal=refusal)

@@ -1,0 +1,358 @@
+"""Spend: a month by day, category, model and workspace; its calls; and the same as CSV."""
+
+import csv
+import io
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from functools import partial
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from django.http import HttpResponse
+from django.utils import timezone
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from tenants.access.models import TokenScope
+from tenants.access.pagination import make_cursor, read_cursor
+from tenants.common import scope
+from tenants.common.months import Month
+from tenants.console import charts, words
+from tenants.console.charts import Series
+from tenants.console.door import Page, Visit, page
+from tenants.console.templatetags.console import money
+from tenants.organizations.models import Organization, Workspace
+from tenants.registry.models import RegisteredModel
+from tenants.spend import drilldown, reports
+from tenants.spend.calls import Category
+from tenants.spend.drilldown import Choice
+from tenants.spend.reports import SpendGroup, SpendReport
+
+_ZERO = Decimal(0)
+_DAY = timedelta(days=1)
+_SMALL_ONES = 6
+#: The same colour everywhere for the same category.
+_COLOURS: Mapping[str, int] = {
+    Category.COMPLETION: 1,
+    Category.EMBEDDINGS: 2,
+    Category.OCR: 3,
+    Category.AUDIO: 4,
+    Category.CONNECTORS: 5,
+    Category.FINE_TUNING: 6,
+    Category.MODERATION: 7,
+    Category.PROBE: 8,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A row of a table: what, how much, and what it is made of."""
+
+    name: str
+    amount: Decimal
+    share: int
+    requests: int
+    tokens: int
+    key: Any = None
+    chart: SafeString | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """How a month's sum grew: as a picture, and as a table of day and sum."""
+
+    chart: SafeString
+    rows: list[tuple[date, Decimal]]
+
+
+class Spend(Page):
+    """``/organizations/<id>/spend``: of the whole."""
+
+    @page(TokenScope.SPEND_READ)
+    def get(self, visit: Visit, organization_id: UUID) -> HttpResponse:
+        """Show a month."""
+        return _shown(visit, None)
+
+
+class WorkspaceSpend(Page):
+    """``/workspaces/<id>/spend``."""
+
+    @page(TokenScope.SPEND_READ)
+    def get(self, visit: Visit, workspace_id: UUID) -> HttpResponse:
+        """Show a month."""
+        return _shown(visit, visit.workspace)
+
+
+class SpendTable(Page):
+    """``/organizations/<id>/spend.csv``."""
+
+    @page(TokenScope.SPEND_READ)
+    def get(self, visit: Visit, organization_id: UUID) -> HttpResponse:
+        """Give a month as CSV, by category, day and model: what the API gives, to save."""
+        return _table(visit, None)
+
+
+class WorkspaceSpendTable(Page):
+    """``/workspaces/<id>/spend.csv``."""
+
+    @page(TokenScope.SPEND_READ)
+    def get(self, visit: Visit, workspace_id: UUID) -> HttpResponse:
+        """Give a month as CSV."""
+        return _table(visit, visit.workspace)
+
+
+class Calls(Page):
+    """``/organizations/<id>/calls``: what any figure leads to."""
+
+    @page(TokenScope.SPEND_READ)
+    def get(self, visit: Visit, organization_id: UUID) -> HttpResponse:
+        """List metered calls."""
+        return _calls(visit, None)
+
+
+class WorkspaceCalls(Page):
+    """``/workspaces/<id>/calls``."""
+
+    @page(TokenScope.SPEND_READ)
+    def get(self, visit: Visit, workspace_id: UUID) -> HttpResponse:
+        """List metered calls."""
+        return _calls(visit, visit.workspace)
+
+
+def days_of(month: Month) -> list[date]:
+    """List the days of a month."""
+    last = month.next().first_day
+    return [month.first_day + _DAY * place for place in range((last - month.first_day).days)]
+
+
+def figure_in(currency: str) -> charts.Figure:
+    """Write the amounts of a chart in a currency."""
+    return partial(money, currency=currency)
+
+
+def by_category(groups: Iterable[SpendGroup]) -> list[Series]:
+    """Turn groups by category and day into series, in the order of the bill's categories."""
+    amounts: defaultdict[str, dict[date, Decimal]] = defaultdict(dict)
+    for group in groups:
+        on = group.names["day"]
+        if isinstance(on, date):
+            amounts[str(group.names["category"])][on] = group.amount
+    return [
+        Series(str(words.CATEGORIES[name]), _COLOURS[name], amounts[name])
+        for name in _COLOURS
+        if name in amounts
+    ]
+
+
+def running(organization: Organization, report: SpendReport, series: Iterable[Series]) -> Running:
+    """Draw how the month's sum grew, with limit and forecast."""
+    days = days_of(report.month)
+    today = timezone.now().astimezone(ZoneInfo(organization.timezone)).date()
+    ones = list(series)
+    totals, total = [], _ZERO
+    for day in days:
+        if day > today:
+            break
+        total += sum((one.amounts.get(day, _ZERO) for one in ones), _ZERO)
+        totals.append(total)
+    limit = report.limit.monthly_spend if report.limit else None
+    forecast = report.forecast.amount if report.forecast else None
+    currency = organization.currency
+    facts = {"month": reports.name_of(report.month), "total": money(report.total, currency)}
+    sentence = _("Spend of %(month)s so far: %(total)s.") % facts
+    if forecast is not None:
+        sentence += " " + _("Forecast: %(amount)s.") % {"amount": money(forecast, currency)}
+    limit_word = _("limit %(amount)s") % {"amount": money(limit, currency)} if limit else ""
+    chart = charts.running_total(
+        days,
+        totals,
+        sentence,
+        figure_in(currency),
+        limit=limit,
+        forecast=forecast,
+        limit_word=limit_word,
+    )
+    return Running(chart, list(zip(days, totals, strict=False)))
+
+
+def _shown(visit: Visit, workspace: Workspace | None) -> HttpResponse:
+    organization = visit.organization
+    month = reports.month_of(visit.request.GET.get("month") or None, organization)
+    report = reports.spend_report(
+        organization=organization,
+        workspace=workspace,
+        month=month,
+        group_by=["category", "day", "model", *([] if workspace else ["workspace"])],
+    )
+    series = by_category(_merged(report.groups, ("category", "day")))
+    days = days_of(month)
+    facts = {"month": reports.name_of(month), "total": money(report.total, organization.currency)}
+    picked = reports.months(organization=organization, workspace=workspace)
+    with scope.tenant(organization.pk):
+        models = dict(RegisteredModel.objects.values_list("pk", "name"))
+        workspaces = dict(Workspace.objects.values_list("pk", "name"))
+    return visit.show(
+        "spend/month",
+        month=month,
+        months=picked,
+        report=report,
+        workspace=workspace,
+        days=_days(series, days),
+        series=series,
+        stacked=charts.stacked_days(
+            days,
+            series,
+            _("Spend of %(month)s by day: %(total)s in all.") % facts,
+            figure_in(organization.currency),
+        ),
+        running=running(organization, report, series),
+        categories=_lines(_merged(report.groups, ("category",)), "category", words.CATEGORIES),
+        models=_with_charts(visit, report, days, models),
+        workspaces=_lines(_merged(report.groups, ("workspace_id",)), "workspace_id", workspaces)
+        if workspace is None
+        else [],
+    )
+
+
+def _merged(groups: Iterable[SpendGroup], names: tuple[str, ...]) -> list[SpendGroup]:
+    """Sum groups into coarser ones: all of a page's tables come from one snapshot."""
+    found: dict[tuple[Any, ...], SpendGroup] = {}
+    for group in groups:
+        place = tuple(group.names[name] for name in names)
+        before = found.get(place)
+        if before is None:
+            quantities, amount = dict(group.quantities), group.amount
+            rest = (group.estimated, group.unpriced, group.events)
+        else:
+            quantities = {
+                name: number + before.quantities[name] for name, number in group.quantities.items()
+            }
+            amount = before.amount + group.amount
+            rest = (
+                before.estimated + group.estimated,
+                before.unpriced + group.unpriced,
+                before.events + group.events,
+            )
+        named = dict(zip(names, place, strict=True))
+        found[place] = SpendGroup(named, amount, quantities, *rest)
+    return list(found.values())
+
+
+def _lines(groups: Iterable[SpendGroup], name: str, called: Mapping[Any, Any]) -> list[Line]:
+    ordered = sorted(groups, key=lambda one: one.amount, reverse=True)
+    total = sum((one.amount for one in ordered), _ZERO)
+    return [
+        _line(one, called.get(one.names[name], one.names[name]), total, one.names[name])
+        for one in ordered
+    ]
+
+
+def _line(group: SpendGroup, name: Any, total: Decimal, key: Any, chart: Any = None) -> Line:
+    used = group.quantities
+    return Line(
+        name=str(name),
+        amount=group.amount,
+        share=round(100 * group.amount / total) if total else 0,
+        requests=used["requests"],
+        tokens=used["prompt_tokens"] + used["completion_tokens"],
+        key=key,
+        chart=chart,
+    )
+
+
+def _with_charts(
+    visit: Visit, report: SpendReport, days: list[date], called: Mapping[Any, str]
+) -> list[Line]:
+    """List the models, the dearest with a small chart each, all on one scale."""
+    groups = sorted(
+        _merged(report.groups, ("model_id", "mistral_model")),
+        key=lambda one: one.amount,
+        reverse=True,
+    )
+    total = sum((one.amount for one in groups), _ZERO)
+    amounts: defaultdict[Any, dict[date, Decimal]] = defaultdict(dict)
+    for group in _merged(report.groups, ("model_id", "mistral_model", "day")):
+        on = group.names["day"]
+        if isinstance(on, date):
+            amounts[group.names["model_id"], group.names["mistral_model"]][on] = group.amount
+    most = max((max(one.values()) for one in amounts.values()), default=_ZERO)
+    lines = []
+    for place, group in enumerate(groups):
+        key = (group.names["model_id"], group.names["mistral_model"])
+        title = " · ".join(filter(None, (called.get(key[0]), str(key[1] or "")))) or "\N{EN DASH}"
+        chart = None
+        if place < _SMALL_ONES:
+            cost = money(group.amount, visit.organization.currency)
+            sentence = _("%(model)s by day: %(total)s in all.") % {"model": title, "total": cost}
+            chart = charts.small_days(days, Series(title, 1, amounts[key]), most, sentence)
+        lines.append(_line(group, title, total, key[1], chart))
+    return lines
+
+
+def _days(series: list[Series], days: list[date]) -> list[tuple[date, list[Decimal], Decimal]]:
+    """Write the table under the chart: the days on which something was spent."""
+    rows = []
+    for day in days:
+        amounts = [one.amounts.get(day, _ZERO) for one in series]
+        if any(amounts):
+            rows.append((day, amounts, sum(amounts, _ZERO)))
+    return rows
+
+
+def _table(visit: Visit, workspace: Workspace | None) -> HttpResponse:
+    organization = visit.organization
+    month = reports.month_of(visit.request.GET.get("month") or None, organization)
+    report = reports.spend_report(
+        organization=organization,
+        workspace=workspace,
+        month=month,
+        group_by=["category", "day", "model"],
+    )
+    written = io.StringIO()
+    csv.writer(written).writerows(reports.rows_for_csv(report))
+    name = f"spend-{(workspace or organization).pk}-{month}.csv"
+    return HttpResponse(
+        written.getvalue(),
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+def _calls(visit: Visit, workspace: Workspace | None) -> HttpResponse:
+    asked, organization = visit.request.GET, visit.organization
+    month = reports.month_of(asked.get("month") or None, organization)
+    cursor = asked.get("cursor")
+    category = asked.get("category")
+    found = drilldown.calls(
+        organization=organization,
+        workspace=workspace,
+        choice=Choice(
+            month=month,
+            day=_day(asked.get("day", "")),
+            category=category if category in set(Category) else None,
+            mistral_model=asked.get("mistral_model") or None,
+            message_id=asked.get("message") or None,
+        ),
+        before=read_cursor(cursor, drilldown.read_place) if cursor else None,
+    )
+    with scope.tenant(organization.pk):
+        models: dict[Any, str] = dict(RegisteredModel.objects.values_list("pk", "name"))
+    return visit.show(
+        "spend/calls",
+        calls=[(call, models.get(call.model_id, "")) for call in found.results],
+        next=make_cursor(drilldown.place_bytes(*found.next)) if found.next else None,
+        month=month,
+        workspace=workspace,
+        asked=asked,
+    )
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None

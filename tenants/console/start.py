@@ -1,0 +1,102 @@
+"""Onboarding: a live checklist. What we can see turns green by itself while the page is open."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.http import HttpResponse
+from django.urls import reverse
+
+from tenants.access.models import TokenScope
+from tenants.console import guide
+from tenants.console.door import Page, Visit, page
+from tenants.console.guide import Words
+from tenants.onboarding import services
+from tenants.onboarding.services import Standing, StepStatus
+from tenants.onboarding.steps import CheckedBy
+
+#: Where a step is done in this console, and whether that is a page of a workspace.
+_HERE = {
+    "billing_profile": ("console-billing", False),
+    "payment_method": ("console-billing", False),
+    "plan": ("console-billing", False),
+    "phone": ("console-billing", False),
+    "auto_recharge": ("console-billing", False),
+    "api_key": ("console-register-key", True),
+    "spending_limit": ("console-limits", False),
+    "members": ("console-members", False),
+    "model": ("console-new-model", True),
+    "first_call": ("console-models", True),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A step as the page shows it.
+
+    Attributes:
+        here: the page of the console where something is done for it; empty if nothing is.
+        there: the page at Mistral; empty if it is done here only.
+        is_confirmable: only a person can say that it is done.
+        is_next: the first that is open: the page shows it unfolded.
+    """
+
+    standing: Standing
+    words: Words
+    here: str
+    there: str
+    is_confirmable: bool
+    is_next: bool
+
+
+class Start(Page):
+    """``/organizations/<id>/start``."""
+
+    @page(TokenScope.BILLING_READ)
+    def get(self, visit: Visit, organization_id: UUID) -> HttpResponse:
+        """Show how far the organization is."""
+        progress = services.progress(visit.organization)
+        steps = [_shown(visit, one, progress.next) for one in progress.steps]
+        return visit.show(
+            "start",
+            progress=progress,
+            steps=steps,
+            done=sum(one.standing.status == StepStatus.DONE for one in steps),
+            may_confirm=visit.may(TokenScope.BILLING_WRITE),
+        )
+
+
+class Confirm(Page):
+    """``/organizations/<id>/start/<key>``."""
+
+    @page(TokenScope.BILLING_WRITE)
+    def post(self, visit: Visit, organization_id: UUID, key: str) -> HttpResponse:
+        """Take a person's word that a step is done, or that it is not."""
+        services.confirm(
+            actor=visit.actor,
+            organization=visit.organization,
+            key=key,
+            done=visit.request.POST.get("done") == "yes",
+        )
+        return visit.go("console-start", organization_id=organization_id)
+
+
+def _shown(visit: Visit, standing: Standing, following: str | None) -> Shown:
+    return Shown(
+        standing=standing,
+        words=guide.STEPS[standing.key],
+        here=_here(visit, standing.key),
+        there=standing.link if standing.link.startswith("https://") else "",
+        is_confirmable=standing.checked_by == CheckedBy.USER
+        and standing.status != StepStatus.BLOCKED,
+        is_next=standing.key == following,
+    )
+
+
+def _here(visit: Visit, key: str) -> str:
+    name, is_of_workspace = _HERE.get(key, ("", False))
+    if not name:
+        return ""
+    if not is_of_workspace:
+        return reverse(name, kwargs={"organization_id": visit.organization.pk})
+    chosen = visit.here.chosen
+    return reverse(name, kwargs={"workspace_id": chosen.pk}) if chosen else ""

@@ -1,0 +1,41 @@
+/* Small comforts of every page; each of them also works without this file. */
+
+/* A form that came back with errors: read them first. */
+const refused = document.querySelector("[data-focus]") ?? document.querySelector("[aria-invalid=true]");
+refused?.focus();
+
+/* Menus close on a click elsewhere and on Escape, and only one is open at a time. */
+document.addEventListener("click", (event) => {
+  for (const menu of document.querySelectorAll("details.menu[open]")) {
+    if (!menu.contains(event.target)) menu.open = false;
+  }
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  for (const menu of document.querySelectorAll("details.menu[open]")) {
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  }
+});
+
+/* Copy what a button names; say so where a screen reader hears it. */
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  const source = document.getElementById(button.dataset.copy);
+  try {
+    await navigator.clipboard.writeText(source.textContent);
+    button.textContent = button.dataset.done;
+  } catch {
+    getSelection().selectAllChildren(source);
+  }
+});
+
+/* A select that is a filter: no need to press its button. */
+document.addEventListener("change", (event) => {
+  if (event.target.matches("[data-submit]")) event.target.form.requestSubmit();
+});
+
+/* What only works with scripts is shown with them. */
+for (const one of document.querySelectorAll("[data-script-only]")) one.hidden = false;
+for (const one of document.querySelectorAll("[data-script-missing]")) one.hidden = true;

@@ -1,0 +1,151 @@
+"""How the console writes money, time, states and fields: each in one way, in the reader's words."""
+
+from datetime import UTC, date, datetime
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django import template
+from django.forms import BoundField, CheckboxInput
+from django.http import HttpRequest
+from django.utils import formats
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+
+from tenants.common.months import Month
+from tenants.console import words
+from tenants.spend.reports import name_of
+
+register = template.Library()
+
+_SIGNS = {"EUR": "€", "USD": "$"}
+_CENTS = Decimal("0.01")
+_NOTHING = "\N{EN DASH}"
+#: A state's sign, so that no state is told by its colour alone.
+_MARKS = {"good": "✓", "wait": "…", "warn": "!", "bad": "✕", "off": _NOTHING}
+_KINDS = {
+    "key": words.KEY_STATUS,
+    "model": words.MODEL_STATUS,
+}
+
+
+@register.filter
+def money(amount: Decimal | None, currency: str) -> str:
+    """Write an amount in the reader's way; what is less than a cent keeps two digits that count."""
+    if amount is None:
+        return _NOTHING
+    places = 2
+    if amount and abs(amount) < _CENTS:
+        places = min(9, 1 - amount.adjusted())
+    quantum = Decimal(1).scaleb(-places)
+    figure = formats.number_format(
+        amount.quantize(quantum, rounding=ROUND_HALF_EVEN), places, force_grouping=True
+    )
+    sign = _SIGNS.get(currency, currency)
+    return f"{sign}{figure}" if (get_language() or "").startswith("en") else f"{figure}\u00a0{sign}"
+
+
+@register.filter
+def count(number: int | Decimal | None) -> str:
+    """Write a number with the reader's marks between thousands."""
+    return _NOTHING if number is None else formats.number_format(number, force_grouping=True)
+
+
+@register.simple_tag
+def moment(instant: datetime | None, zone: str = "Europe/Rome") -> str:
+    """Write an instant in a zone, with UTC at hand; ``never`` where there is none."""
+    if instant is None:
+        return _("Never")
+    local = instant.astimezone(ZoneInfo(zone))
+    shown = _small(formats.date_format(local, "j M Y, H:i"))
+    utc = f"{instant.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC · {zone}"
+    return format_html('<time datetime="{}" title="{}">{}</time>', instant.isoformat(), utc, shown)
+
+
+@register.simple_tag
+def day(on: date | None) -> str:
+    """Write a day; ``never`` where there is none."""
+    if on is None:
+        return _("Never")
+    shown = _small(formats.date_format(on, "j M Y"))
+    return format_html('<time datetime="{}">{}</time>', on.isoformat(), shown)
+
+
+def _small(text: str) -> str:
+    """Write a month inside of a date: of our languages only English does it with a capital."""
+    return text if (get_language() or "").startswith("en") else text.lower()
+
+
+@register.filter
+def month_name(month: Month) -> str:
+    """Name a month."""
+    return name_of(month)
+
+
+@register.simple_tag
+def badge(state: str, kind: str) -> SafeString:
+    """Show a state by sign, word and tone."""
+    word, tone = _KINDS[kind][state]
+    return format_html(
+        '<span class="badge badge-{}"><span class="badge-mark" aria-hidden="true">{}</span>'
+        "{}</span>",
+        tone,
+        _MARKS[tone],
+        word,
+    )
+
+
+@register.filter
+def called(value: str, kind: str) -> Any:
+    """Say a value of one of our lists in words; the value itself where there are none."""
+    lists = {
+        "role": words.ROLES,
+        "workspace role": words.WORKSPACE_ROLES,
+        "purpose": words.PURPOSES,
+        "category": words.CATEGORIES,
+        "capability": words.CAPABILITIES,
+        "scope": words.SCOPES,
+    }
+    return lists[kind].get(value, value)
+
+
+@register.inclusion_tag("console/parts/field.html")
+def field(bound: BoundField, label: str = "", hint: str = "", **attributes: str) -> dict[str, Any]:
+    """Show a field: label, help, what is wrong with it, and the control tied to all three."""
+    described = []
+    if hint or bound.help_text:
+        described.append(f"{bound.id_for_label}_help")
+    if bound.errors:
+        described.append(f"{bound.id_for_label}_error")
+    extra: dict[str, Any] = {name.replace("_", "-"): text for name, text in attributes.items()}
+    if described:
+        extra["aria-describedby"] = " ".join(described)
+    if bound.errors:
+        extra["aria-invalid"] = "true"
+    is_checkbox = isinstance(bound.field.widget, CheckboxInput)
+    is_group = bool(getattr(bound.field.widget, "use_fieldset", False))
+    if not is_checkbox and not is_group:
+        extra["class"] = "input"
+    return {
+        "field": bound,
+        "label": label or bound.label,
+        "hint": hint or bound.help_text,
+        "control": bound.as_widget(attrs=extra),
+        "is_checkbox": is_checkbox,
+        "is_group": is_group,
+    }
+
+
+@register.simple_tag(takes_context=True)
+def with_query(context: dict[str, Any], **changes: Any) -> str:
+    """Write this page's query with some members changed; None takes one out."""
+    request: HttpRequest = context["request"]
+    query = request.GET.copy()
+    for name, value in changes.items():
+        if value is None or value == "":
+            query.pop(name, None)
+        else:
+            query[name] = str(value)
+    return f"?{query.urlencode()}" if query else "?"

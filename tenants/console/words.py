@@ -1,0 +1,84 @@
+"""What the console calls things: one term for each, in both languages."""
+
+from collections.abc import Mapping
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from tenants.access.models import TokenScope
+from tenants.keys.models import KeyStatus
+from tenants.organizations.roles import Role, WorkspaceRole
+from tenants.registry.models import Purpose
+from tenants.registry.status import ModelStatus
+from tenants.spend.calls import Category
+
+#: A status, and the tone in which it is shown beside its word and sign.
+KEY_STATUS: Mapping[str, tuple[Promise, str]] = {
+    KeyStatus.PENDING: (_("checking"), "wait"),
+    KeyStatus.VALID: (_("valid"), "good"),
+    KeyStatus.INVALID: (_("not valid"), "bad"),
+    KeyStatus.SUSPENDED: (_("suspended"), "warn"),
+    KeyStatus.EXPIRED: (_("expired"), "bad"),
+    KeyStatus.UNREACHABLE: (_("not reachable"), "warn"),
+    KeyStatus.UNDECRYPTABLE: (_("cannot be opened"), "bad"),
+    KeyStatus.REVOKED: (_("revoked"), "off"),
+}
+MODEL_STATUS: Mapping[str, tuple[Promise, str]] = {
+    ModelStatus.READY: (_("ready"), "good"),
+    ModelStatus.BLOCKED: (_("blocked"), "bad"),
+}
+ROLES: Mapping[str, Promise] = {
+    Role.ADMIN: _("Admin"),
+    Role.BILLING: _("Billing"),
+    Role.MEMBER: _("Member"),
+}
+WORKSPACE_ROLES: Mapping[str, Promise] = {
+    WorkspaceRole.ADMIN: _("Admin"),
+    WorkspaceRole.MEMBER: _("Member"),
+}
+PURPOSES: Mapping[str, Promise] = {
+    Purpose.QUESTION_ANSWERING: _("Answering"),
+    Purpose.IMPORT_EXPORT: _("Import and export"),
+    Purpose.DEEP_THOUGHT: _("Deep thought"),
+}
+CATEGORIES: Mapping[str, Promise] = {
+    Category.COMPLETION: _("Completion"),
+    Category.EMBEDDINGS: _("Embeddings"),
+    Category.MODERATION: _("Moderation"),
+    Category.OCR: _("OCR"),
+    Category.AUDIO: _("Audio"),
+    Category.CONNECTORS: _("Connectors"),
+    Category.FINE_TUNING: _("Fine-tuning"),
+    Category.PROBE: _("Paid trials"),
+}
+CAPABILITIES: Mapping[str, Promise] = {
+    "completion_chat": _("chat"),
+    "function_calling": _("tools"),
+    "vision": _("images"),
+    "reasoning": _("reasoning"),
+    "ocr": _("documents"),
+    "audio": _("audio"),
+    "completion_fim": _("code"),
+}
+SCOPES: Mapping[str, Promise] = {
+    TokenScope.ORGANIZATIONS_READ: _("read the organization"),
+    TokenScope.ORGANIZATIONS_WRITE: _("change the organization"),
+    TokenScope.WORKSPACES_READ: _("read workspaces"),
+    TokenScope.WORKSPACES_WRITE: _("change workspaces"),
+    TokenScope.MEMBERS_READ: _("read members"),
+    TokenScope.MEMBERS_WRITE: _("change members"),
+    TokenScope.BILLING_READ: _("read billing details"),
+    TokenScope.BILLING_WRITE: _("change billing details"),
+    TokenScope.KEYS_READ: _("read API keys"),
+    TokenScope.KEYS_WRITE: _("change API keys"),
+    TokenScope.KEYS_USE: _("use API keys"),
+    TokenScope.MODELS_READ: _("read models"),
+    TokenScope.MODELS_WRITE: _("change models"),
+    TokenScope.SPEND_READ: _("read spend"),
+    TokenScope.SPEND_WRITE: _("correct spend"),
+    TokenScope.USAGE_WRITE: _("report usage"),
+    TokenScope.LIMITS_READ: _("read limits"),
+    TokenScope.LIMITS_WRITE: _("change limits"),
+    TokenScope.TOKENS_READ: _("read tokens"),
+    TokenScope.TOKENS_WRITE: _("change tokens"),
+}

@@ -1,0 +1,45 @@
+"""The letter about the support staff: who came in, why, and by whose leave."""
+
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+
+from tenants.notices.telling import Told, page
+from tenants.people.mail import Button, Letter
+
+
+def session_opened(told: Told) -> Letter:
+    """Say that somebody of the staff looks into the organization, whether they were let in or not.
+
+    It is read from what was announced: a session may be over by the time it is told.
+    """
+    data = told.data
+    words = {"organization": told.organization.name, "who": data.get("granted_by", "")}
+    by_leave = _("%(who)s let the support staff in.") % words
+    if data.get("broken_open"):
+        by_leave = _(
+            "Nobody in %(organization)s let them in: they used the emergency access, which is short"
+            " and always told."
+        )
+        by_leave %= words
+    depth = _("They can look, and change nothing.")
+    if data.get("may_change"):
+        depth = _("They can look, and act for you: check a key, send an invitation again.")
+    return Letter(
+        _("The support staff opened %(organization)s") % words,
+        (
+            by_leave,
+            f"{depth} {_('No secret is ever shown to them.')}",
+            _("Every page that they open is in the audit log, with a name."),
+        ),
+        Button(
+            _("Open the audit log"), page("console-audit", organization_id=told.organization.pk)
+        ),
+        told.facts(
+            (_("Who"), data.get("staff", "")),
+            (_("Reason"), data.get("reason", "")),
+            (_("Ticket"), data.get("ticket", "")),
+            (_("Until"), told.instant("ends_at")),
+        ),
+        told.small(),
+        get_language() or "",
+    )

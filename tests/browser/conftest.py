@@ -1,0 +1,143 @@
+"""One browser and one server for all tests of a session; a page that watches what it is told."""
+
+import os
+import re
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.browser import chromium
+from tests.gateway.server import GatewayServer
+from tests.keys.conftest import made_up, mistral
+
+__all__ = ["made_up", "mistral"]
+
+_AXE = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
+_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+_PATIENCE = 15_000
+#: Where screenshots go, if anybody wants some.
+PICTURES = os.environ.get("AIM_PICTURES")  # noqa: TID251 - for people who look
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep all of them in one process: they share a browser."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.xdist_group("browser"))
+
+
+class Web(GatewayServer):
+    """The whole web process, with a folder that its mail goes to."""
+
+    def __init__(self, mistral_url: str) -> None:
+        super().__init__(mistral_url)
+        self.mail = Path(tempfile.mkdtemp(prefix="aim-mail-"))
+        self._environment |= {
+            "DJANGO_SETTINGS_MODULE": "tests.browser.settings",
+            "AIM_TEST_MAIL": str(self.mail),
+            "PUBLIC_URL": self.url,
+        }
+
+    def code_for(self, address: str) -> str:
+        """Read the code of the newest letter to an address."""
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            for letter in self.mail.iterdir():
+                text = letter.read_text("utf-8", errors="replace")
+                found = re.search(r"^Subject: ([A-Z0-9]{4}-[A-Z0-9]{4}) ", text, re.MULTILINE)
+                if f"To: {address}" in text and found:
+                    return found[1]
+            time.sleep(0.05)
+        raise AssertionError("no letter came")
+
+
+@dataclass
+class Watched:
+    """A tab, and everything in it that should not have been."""
+
+    page: Page
+    root: str
+    complaints: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.set_default_timeout(_PATIENCE)
+        self.page.on("console", self._heard)
+        self.page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
+        self.page.on("request", self._asked)
+
+    def _heard(self, message: Any) -> None:
+        if message.type in {"error", "warning"}:
+            self.complaints.append(f"{message.type}: {message.text}")
+
+    def _asked(self, request: Any) -> None:
+        if not request.url.startswith((self.root, "data:")):
+            self.complaints.append(f"request: {request.url}")
+
+    def go(self, path: str) -> None:
+        self.page.goto(self.root + path)
+
+    def axe(self) -> list[str]:
+        """Have axe look at the page; tell what it found, in words."""
+        self.page.evaluate(_AXE)
+        found = self.page.evaluate(
+            "rules => axe.run(document, {runOnly: rules, resultTypes: ['violations']})", _RULES
+        )
+        return [
+            f"{one['id']}: {node['target']} {node['failureSummary']}"
+            for one in found["violations"]
+            for node in one["nodes"][:3]
+        ]
+
+    def picture(self, name: str) -> None:
+        if PICTURES:
+            Path(PICTURES).mkdir(parents=True, exist_ok=True)
+            self.page.screenshot(path=f"{PICTURES}/{name}.png", full_page=True)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium, started once."""
+    where = chromium.install()
+    if where is None:
+        pytest.skip("no Chromium on this machine, and it may not be installed here")
+    # Playwright keeps an event loop in this thread, which Django takes for an asynchronous view.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"  # noqa: TID251 - for this process only
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=where, args=[*chromium.ARGUMENTS])
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="session")
+def web(mistral, _database) -> Iterator[Web]:
+    """The service, as it is deployed, before a simulated Mistral."""
+    with Web(mistral.url) as server:
+        yield server
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A person's browser, without a past."""
+    made = browser.new_context(locale="it-IT", viewport={"width": 1280, "height": 900})
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def tab(context: BrowserContext, web: Web) -> Watched:
+    """A tab that watches itself."""
+    return Watched(context.new_page(), web.url)
+
+
+@pytest.fixture(autouse=True)
+def _far_side(mistral, settings) -> None:
+    """Check keys at the simulator, with time for a busy machine."""
+    settings.MISTRAL_API_URL = mistral.url
+    settings.KEY_TIMING = {**settings.KEY_TIMING, "read": 10, "answer": 20}

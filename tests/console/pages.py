@@ -1,0 +1,179 @@
+"""Every address of the console, in a table: which capabilities each page and each form needs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.http import HttpResponse
+from django.test import Client
+
+from tenants.access.models import TokenScope as Scope
+from tests.api.world import World
+
+ORGANIZATION = "organizations/<id:organization_id>"
+WORKSPACE = "workspaces/<id:workspace_id>"
+KEY = "keys/<id:key_id>"
+MODEL = "models/<id:model_id>"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method of an address.
+
+    Attributes:
+        scopes: what is needed; empty with ``personal``: about the person.
+        body: what a form sends; what is sent matters only where it must be right.
+        gives: what somebody who may gets.
+    """
+
+    method: str
+    route: str
+    scopes: tuple[Scope, ...] = ()
+    gives: int = 200
+    body: Mapping[str, Any] = field(default_factory=dict)
+    personal: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.method} /{self.route}"
+
+    def address(self, found: World) -> str:
+        path = self.route
+        for name, value in found.ids.items():
+            path = path.replace(f"<id:{name}>", str(value))
+        return "/" + path.replace("<slug:key>", "plan").replace("<str:token>", "aim_inv_none")
+
+    def send(self, client: Client, found: World) -> HttpResponse:
+        headers = {"Accept": "text/html,*/*"}
+        if self.method == "GET":
+            return client.get(self.address(found), headers=headers)  # type: ignore[return-value]
+        return client.post(self.address(found), dict(self.body), headers=headers)  # type: ignore[return-value]
+
+
+def _both(route: str, read: Scope, write: Scope, gives: int = 422, **body: Any) -> tuple[Row, Row]:
+    return Row("GET", route, (read,)), Row("POST", route, (write,), gives, body)
+
+
+_MAKE = (Scope.MODELS_WRITE, Scope.KEYS_USE)
+
+#: Pages of somebody who is signed in, wherever they are members.
+PERSONAL = [
+    Row("GET", "", gives=303, personal=True),
+    Row("GET", "terms", personal=True),
+    Row("POST", "terms", gives=422, personal=True),
+    Row("GET", "welcome", personal=True),
+    Row("POST", "welcome", gives=422, personal=True),
+    Row("GET", "profile", personal=True),
+    Row("POST", "profile", gives=422, personal=True),
+    Row("GET", "organizations", personal=True),
+    Row("POST", "organizations", gives=404, personal=True),
+    Row("POST", f"{ORGANIZATION}/leave", gives=303, personal=True),
+    Row("POST", "join-requests", gives=404, personal=True),
+    Row("POST", "invitations", gives=404, personal=True),
+    Row("GET", "invitations/<str:token>", personal=True),
+    Row("POST", "invitations/<str:token>", gives=404, personal=True),
+    Row("GET", "security", personal=True),
+    Row("GET", "security/addresses", personal=True),
+    *(
+        Row("GET", name, gives=303, personal=True)
+        for name in ("start", "billing", "limits", "members", "spend", "keys", "models")
+    ),
+]
+
+#: Pages of an organization.
+PAGES = [
+    Row("GET", ORGANIZATION, (Scope.ORGANIZATIONS_READ,)),
+    Row("GET", f"{ORGANIZATION}/start", (Scope.BILLING_READ,)),
+    Row("POST", f"{ORGANIZATION}/start/<slug:key>", (Scope.BILLING_WRITE,), 303, {"done": "yes"}),
+    Row("GET", f"{ORGANIZATION}/spend", (Scope.SPEND_READ,)),
+    Row("GET", f"{ORGANIZATION}/spend.csv", (Scope.SPEND_READ,)),
+    Row("GET", f"{ORGANIZATION}/calls", (Scope.SPEND_READ,)),
+    *_both(f"{ORGANIZATION}/limits", Scope.LIMITS_READ, Scope.LIMITS_WRITE),
+    *_both(f"{ORGANIZATION}/members", Scope.MEMBERS_READ, Scope.MEMBERS_WRITE),
+    Row("GET", f"{ORGANIZATION}/members/<id:member_id>", (Scope.MEMBERS_WRITE,)),
+    Row(
+        "POST",
+        f"{ORGANIZATION}/members/<id:member_id>",
+        (Scope.MEMBERS_WRITE,),
+        303,
+        {"role": "billing"},
+    ),
+    Row("POST", f"{ORGANIZATION}/invitations/<id:invitation_id>", (Scope.MEMBERS_WRITE,), 303),
+    Row("POST", f"{ORGANIZATION}/join-requests/<id:join_request_id>", (Scope.MEMBERS_WRITE,), 303),
+    *_both(f"{ORGANIZATION}/workspaces", Scope.WORKSPACES_READ, Scope.WORKSPACES_WRITE),
+    *_both(f"{ORGANIZATION}/billing", Scope.BILLING_READ, Scope.BILLING_WRITE),
+    Row("POST", f"{ORGANIZATION}/billing/plan", (Scope.BILLING_WRITE,), 303),
+    Row("GET", f"{ORGANIZATION}/tokens", (Scope.TOKENS_READ,)),
+    *_both(f"{ORGANIZATION}/tokens/new", Scope.TOKENS_WRITE, Scope.TOKENS_WRITE),
+    *_both(
+        f"{ORGANIZATION}/tokens/<id:token_id>/revoke", Scope.TOKENS_WRITE, Scope.TOKENS_WRITE, 303
+    ),
+    *_both(f"{ORGANIZATION}/settings", Scope.ORGANIZATIONS_WRITE, Scope.ORGANIZATIONS_WRITE),
+    Row("GET", WORKSPACE, (Scope.WORKSPACES_READ,)),
+    *_both(f"{WORKSPACE}/edit", Scope.WORKSPACES_WRITE, Scope.WORKSPACES_WRITE),
+    *_both(f"{WORKSPACE}/archive", Scope.WORKSPACES_WRITE, Scope.WORKSPACES_WRITE, 303),
+    *_both(f"{WORKSPACE}/members", Scope.MEMBERS_READ, Scope.MEMBERS_WRITE, 404),
+    Row("GET", f"{WORKSPACE}/spend", (Scope.SPEND_READ,)),
+    Row("GET", f"{WORKSPACE}/spend.csv", (Scope.SPEND_READ,)),
+    Row("GET", f"{WORKSPACE}/calls", (Scope.SPEND_READ,)),
+    *_both(f"{WORKSPACE}/limits", Scope.LIMITS_READ, Scope.LIMITS_WRITE),
+    Row("GET", f"{WORKSPACE}/keys", (Scope.KEYS_READ,)),
+    *_both(f"{WORKSPACE}/keys/new", Scope.KEYS_WRITE, Scope.KEYS_WRITE),
+    Row("GET", f"{WORKSPACE}/models", (Scope.MODELS_READ,)),
+    Row("GET", f"{WORKSPACE}/models/new", _MAKE),
+    Row("POST", f"{WORKSPACE}/models/new", _MAKE, 422),
+    Row("GET", KEY, (Scope.KEYS_READ,)),
+    *_both(f"{KEY}/edit", Scope.KEYS_WRITE, Scope.KEYS_WRITE, 303, name="Altra"),
+    Row("POST", f"{KEY}/check", (Scope.KEYS_WRITE,), 303),
+    *_both(f"{KEY}/replace", Scope.KEYS_WRITE, Scope.KEYS_WRITE),
+    *_both(f"{KEY}/delete", Scope.KEYS_WRITE, Scope.KEYS_WRITE, 409),
+    Row("GET", MODEL, (Scope.MODELS_READ,)),
+    *_both(f"{MODEL}/edit", Scope.MODELS_WRITE, Scope.MODELS_WRITE),
+    Row("GET", f"{MODEL}/token", _MAKE),
+    Row("POST", f"{MODEL}/token", _MAKE, 200, {"grace_seconds": "0"}),
+    Row("POST", f"{MODEL}/trial", _MAKE, 201),
+    *_both(f"{MODEL}/limits", Scope.LIMITS_READ, Scope.LIMITS_WRITE),
+    *_both(f"{MODEL}/delete", Scope.MODELS_WRITE, Scope.MODELS_WRITE, 303),
+]
+
+#: Pages of allauth's flows and of looks, by method and address: what nobody gets, and what
+#: somebody who is signed in does. Nothing of a tenant is behind them.
+ACCOUNT_PAGES: Mapping[tuple[str, str], tuple[int, int]] = {
+    ("POST", "looks"): (303, 303),
+    ("GET", "sign-in"): (200, 302),
+    ("POST", "sign-in"): (200, 302),
+    ("GET", "sign-in/code"): (302, 302),
+    ("POST", "sign-in/code"): (302, 302),
+    ("GET", "sign-up"): (200, 302),
+    ("POST", "sign-up"): (200, 302),
+    ("GET", "verify-email"): (302, 302),
+    ("POST", "verify-email"): (302, 302),
+    ("GET", "sign-out"): (302, 200),
+    ("POST", "sign-out"): (302, 302),
+    ("GET", "inactive"): (200, 200),
+    ("GET", "reset-password"): (200, 200),
+    ("POST", "reset-password"): (200, 200),
+    ("GET", "reset-password/sent"): (200, 200),
+    ("GET", "reset-password/done"): (200, 200),
+    ("GET", r"^reset-password/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)$"): (200, 200),
+    ("POST", r"^reset-password/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)$"): (200, 200),
+    ("GET", "confirm"): (302, 200),
+    ("POST", "confirm"): (302, 200),
+    ("GET", "confirm/code"): (302, 302),
+    ("POST", "confirm/code"): (302, 302),
+    ("GET", "security/password"): (302, 200),
+    ("POST", "security/password"): (302, 200),
+    ("GET", "security/app"): (302, 200),
+    ("POST", "security/app"): (302, 200),
+    ("GET", "security/app/remove"): (302, 404),
+    ("POST", "security/app/remove"): (302, 404),
+    ("GET", "security/recovery-codes"): (302, 404),
+    ("GET", "security/recovery-codes/new"): (302, 200),
+    ("POST", "security/recovery-codes/new"): (302, 200),
+    ("POST", "security/sessions"): (302, 302),
+}
+
+TABLE = [*PERSONAL, *PAGES]
+#: As the URL configuration names them, for the table of the whole service.
+ADDRESSES = {(row.method, f"/{row.route}") for row in TABLE} | {
+    (method, f"/{route}") for method, route in ACCOUNT_PAGES
+}
