@@ -21,6 +21,7 @@ from tenants.organizations.models import (
     Member,
     Organization,
     OrganizationDomain,
+    OrganizationStatus,
     Workspace,
     WorkspaceMember,
 )
@@ -127,6 +128,30 @@ def update_organization(
                 changed=changed,
             )
     return organization
+
+
+def set_suspended(*, actor: Actor, organization: Organization, suspended: bool) -> bool:
+    """Suspend an organization, or let it work again; its models obey within a second.
+
+    Its people still sign in, and see what they have. One that is erased stays erased. Returns
+    whether anything changed.
+    """
+    before, after = OrganizationStatus.ACTIVE, OrganizationStatus.SUSPENDED
+    if not suspended:
+        before, after = after, before
+    with scope.tenant(organization.id):
+        changed = Organization.objects.filter(pk=organization.pk, status=before).update(
+            status=after
+        )
+        if changed:
+            audit.record(
+                actor=actor,
+                organization_id=organization.id,
+                verb="organization.suspended" if suspended else "organization.reactivated",
+                target=organization,
+                changed=["status"],
+            )
+    return bool(changed)
 
 
 def create_workspace(

@@ -95,7 +95,12 @@ def palette(request: HttpRequest, staff: Staff) -> HttpResponse:
         for session in visiting.open_sessions(staff.person)
     ]
     found = [place for place in places if words in place.title.casefold()]
-    context = {"results": found, "page_obj": {"count": len(found)}, "execution_time": 0}
+    context = {
+        "results": found,
+        "page_obj": {"count": len(found)},
+        "execution_time": 0,
+        "page_counter": 0,
+    }
     answer = TemplateResponse(request, "unfold/helpers/command_results.html", context)
     answer["HX-Trigger"] = "search"
     return answer.render()

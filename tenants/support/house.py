@@ -22,7 +22,7 @@ from tenants.assistance.visiting import Visit, visit
 from tenants.common.models import Row
 from tenants.common.months import Month
 from tenants.keys.models import MistralKey
-from tenants.organizations.models import AuditEvent, Invitation, Member
+from tenants.organizations.models import AuditEvent, Invitation, Member, OrganizationStatus
 from tenants.registry import status
 from tenants.registry.models import RegisteredModel
 from tenants.spend import reports
@@ -154,6 +154,7 @@ def _health(found: Visit) -> Section:
             (_("Keys"), told or NOTHING),
             (_("Models blocked"), f"{sum(map(bool, reasons))} / {len(reasons)}"),
         ],
+        buttons=_status_buttons(found),
     )
 
 
@@ -279,6 +280,16 @@ def _events(found: Visit, rows: list[AuditEvent], more: str = "") -> Section:
         rows=tables.events(rows),
         more=_address(found, more),
     )
+
+
+def _status_buttons(found: Visit) -> list[Button]:
+    if not found.may("organization:suspend"):
+        return []
+    ids = [found.organization.pk]
+    if found.organization.status == OrganizationStatus.ACTIVE:
+        suspend = reverse("admin:suspend", args=ids)
+        return [Button(_("Suspend the organization"), suspend, is_grave=True)]
+    return [Button(_("Let the organization work again"), reverse("admin:reactivate", args=ids))]
 
 
 def _resend_buttons(found: Visit, invitations: list[Invitation]) -> list[Button]:

@@ -29,7 +29,7 @@ NOTHING = "—"
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """A verb: a form with one button, posted to ``url``."""
+    """A verb: a form with one button, posted to ``url``; a grave one has to be meant."""
 
     label: str
     url: str
@@ -85,7 +85,7 @@ def page(
         "title": title,
         "sections": sections,
         "visit": visit,
-        "words": {"more": _("More"), "end": _("End the session")},
+        "words": {"more": _("More"), "end": _("End the session"), "sure": _("I am sure")},
         "banner": _banner(visit) if visit else "",
         **(more or {}),
     }

@@ -48,7 +48,7 @@ def login(request: HttpRequest) -> HttpResponse:
             request.session.cycle_key()
             request.session[_PENDING] = {"id": str(person.pk), "at": time.time()}
             return HttpResponseRedirect(reverse("admin:second_factor"))
-    return _page(request, _("Support staff"), form, "admin:login")
+    return _page(request, _("Sign in"), form, "admin:login")
 
 
 def second_factor(request: HttpRequest) -> HttpResponse:
@@ -129,7 +129,7 @@ def _enrolment(request: HttpRequest, person: Person, form: Any) -> HttpResponse:
 def _page(request: HttpRequest, title: str, form: Any, name: str) -> HttpResponse:
     section = Section(title, form=form, form_url=reverse(name), form_label=_("Go on"))
     status = _UNAUTHORISED if form.errors else 200
-    return pages.page(request, None, title, [section], status=status)
+    return pages.page(request, None, _("Support staff"), [section], status=status)
 
 
 LOGIN = opened(login, "GET", "POST")

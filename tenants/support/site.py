@@ -70,6 +70,7 @@ def _navigation(
             (_("Models"), "smart_toy", "admin:models"),
             (_("Calls"), "swap_calls", "admin:calls"),
             (_("People and tokens"), "group", "admin:people"),
+            (_("Webhooks and AIsuru"), "outbound", "admin:outside"),
             (_("Audit log"), "history", "admin:audit"),
         ]
         groups.append(

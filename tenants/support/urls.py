@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from tenants.support import call, desk, house, platform, signing_in, verbs
+from tenants.support import call, desk, house, outside, platform, signing_in, verbs
 
 app_name = "admin"
 
@@ -27,6 +27,7 @@ urlpatterns = [
     path(f"{_ORGANIZATION}/calls", house.CALLS, name="calls"),
     path(f"{_ORGANIZATION}/calls/<uuid:call_id>", call.CALL, name="call"),
     path(f"{_ORGANIZATION}/people", house.PEOPLE, name="people"),
+    path(f"{_ORGANIZATION}/outside", outside.OUTSIDE, name="outside"),
     path(f"{_ORGANIZATION}/audit", house.AUDIT, name="audit"),
     path(f"{_ORGANIZATION}/keys/<uuid:key_id>/check", verbs.CHECK_KEY, name="key_check"),
     path(
@@ -37,4 +38,16 @@ urlpatterns = [
     path(f"{_ORGANIZATION}/holds/release", verbs.RELEASE_HOLDS, name="holds_release"),
     path(f"{_ORGANIZATION}/tokens/<uuid:token_id>/revoke", verbs.REVOKE_TOKEN, name="token_revoke"),
     path(f"{_ORGANIZATION}/models/<uuid:model_id>/stop", verbs.STOP_MODEL, name="model_stop"),
+    path(
+        f"{_ORGANIZATION}/models/<uuid:model_id>/publish",
+        verbs.PUBLISH_AGAIN,
+        name="model_publish",
+    ),
+    path(
+        f"{_ORGANIZATION}/deliveries/<uuid:delivery_id>/replay",
+        verbs.REPLAY_DELIVERY,
+        name="delivery_replay",
+    ),
+    path(f"{_ORGANIZATION}/suspend", verbs.SUSPEND, name="suspend"),
+    path(f"{_ORGANIZATION}/reactivate", verbs.REACTIVATE, name="reactivate"),
 ]

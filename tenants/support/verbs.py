@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from tenants.access.models import OrganizationToken
 from tenants.access.services import revoke_organization_token
+from tenants.aisuru.completion_config import Flavour
 from tenants.assistance.staff import Staff
 from tenants.assistance.visiting import authorise
 from tenants.common import scope
@@ -20,9 +21,13 @@ from tenants.common.models import TenantRow
 from tenants.common.problems import NotFound
 from tenants.keys.models import MistralKey
 from tenants.keys.services import request_validation
+from tenants.notices.models import Delivery
+from tenants.notices.services import replay
 from tenants.organizations import audit, invitations
 from tenants.organizations.models import Invitation
-from tenants.registry.models import RegisteredModel
+from tenants.organizations.services import set_suspended
+from tenants.registry.models import Publication, RegisteredModel
+from tenants.registry.publications import publish_model
 from tenants.registry.services import rotate_token
 from tenants.spend.recovery import recover_orphans
 from tenants.support.door import closed
@@ -87,6 +92,51 @@ def stop_model(
     return _done(request, "admin:models", organization_id, said)
 
 
+def replay_delivery(
+    request: HttpRequest, staff: Staff, organization_id: UUID, delivery_id: UUID
+) -> HttpResponse:
+    """Deliver to a webhook once more, under the id it had."""
+    authorise(staff=staff, organization_id=organization_id, capability="delivery:replay")
+    delivery = _found(Delivery.objects.all(), organization_id, delivery_id)
+    replay(actor=staff.actor, delivery=delivery)
+    return _done(request, "admin:outside", organization_id, _("It is being delivered again."))
+
+
+def publish_again(
+    request: HttpRequest, staff: Staff, organization_id: UUID, model_id: UUID
+) -> HttpResponse:
+    """Push a model to AIsuru once more, as its owner had it pushed; never for the first time."""
+    authorise(staff=staff, organization_id=organization_id, capability="model:publish")
+    with scope.tenant(organization_id):
+        rows = Publication.objects.filter(model_id=model_id, is_wanted=True)
+        publication = rows.select_related("model").first()
+    if publication is None:
+        raise NotFound("not_found", _("There is nothing here."))
+    publish_model(
+        actor=staff.actor, model=publication.model, flavour=Flavour[publication.flavour.upper()]
+    )
+    return _done(request, "admin:outside", organization_id, _("It is being published again."))
+
+
+def suspend(request: HttpRequest, staff: Staff, organization_id: UUID) -> HttpResponse:
+    """Stop all models of an organization, within a second."""
+    visit = authorise(
+        staff=staff, organization_id=organization_id, capability="organization:suspend"
+    )
+    set_suspended(actor=staff.actor, organization=visit.organization, suspended=True)
+    said = _("The organization is suspended: its models answer no calls.")
+    return _done(request, "admin:organization", organization_id, said)
+
+
+def reactivate(request: HttpRequest, staff: Staff, organization_id: UUID) -> HttpResponse:
+    """Let a suspended organization work again."""
+    visit = authorise(
+        staff=staff, organization_id=organization_id, capability="organization:suspend"
+    )
+    set_suspended(actor=staff.actor, organization=visit.organization, suspended=False)
+    return _done(request, "admin:organization", organization_id, _("The organization works again."))
+
+
 def _found[M: TenantRow](rows: QuerySet[M], organization_id: UUID, row_id: UUID) -> M:
     with scope.tenant(organization_id):
         found = rows.filter(pk=row_id).first()
@@ -105,3 +155,7 @@ RESEND_INVITATION = closed(resend_invitation, "POST")
 RELEASE_HOLDS = closed(release_holds, "POST")
 REVOKE_TOKEN = closed(revoke_token, "POST")
 STOP_MODEL = closed(stop_model, "POST")
+REPLAY_DELIVERY = closed(replay_delivery, "POST")
+PUBLISH_AGAIN = closed(publish_again, "POST")
+SUSPEND = closed(suspend, "POST")
+REACTIVATE = closed(reactivate, "POST")

@@ -25,7 +25,6 @@ from tenants.people.models import Person
 from tests import factories, people
 from tests.api.callers import BASE, Answer, Caller, organization_caller, platform_caller
 from tests.api.world import CLOSED, MODEL, WholeWorld, everything, made_up_key, whole_world
-from tests.api.world import CLOSED, MODEL, World, everything, made_up_key, world
 from tests.console import pages
 from tests.people import session_caller
 

@@ -17,10 +17,12 @@ from tenants.assistance.staff import CAPABILITIES, StaffRole
 from tenants.common import scope
 from tenants.common.problems import Forbidden
 from tenants.keys.models import MistralKey
+from tenants.registry.publications import publish_model
 from tenants.support.urls import urlpatterns
 from tests import people
 from tests.api.callers import platform_caller
 from tests.api.world import WholeWorld, everything, whole_world
+from tests.factories import ACTOR
 from tests.support.conftest import Worker, hire, second_factor, staff_person, verbs_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,6 +49,7 @@ LOOKS = {
     f"{INSIDE}/models": "support.models_viewed",
     f"{INSIDE}/calls": "support.calls_viewed",
     f"{INSIDE}/people": "support.people_viewed",
+    f"{INSIDE}/outside": "support.outside_viewed",
     f"{INSIDE}/audit": "support.audit_viewed",
 }
 #: In a session that may act: the roles that may, and what the audit log says.
@@ -56,6 +59,10 @@ VERBS = {
     f"{INSIDE}/holds/release": ({LEAD}, "support.holds_released"),
     f"{INSIDE}/tokens/<uuid:token_id>/revoke": ({LEAD, SECURITY}, "token.revoked"),
     f"{INSIDE}/models/<uuid:model_id>/stop": ({LEAD, SECURITY}, "model.token_rotated"),
+    f"{INSIDE}/models/<uuid:model_id>/publish": ({AGENT, LEAD}, "model.publish_requested"),
+    f"{INSIDE}/deliveries/<uuid:delivery_id>/replay": ({AGENT, LEAD}, "webhook.delivery_replayed"),
+    f"{INSIDE}/suspend": ({LEAD, SECURITY}, "organization.suspended"),
+    f"{INSIDE}/reactivate": ({LEAD, SECURITY}, "organization.reactivated"),
 }
 #: Told apart elsewhere: one call (test_pages), the end of a session (test_sessions).
 ELSEWHERE = {f"{INSIDE}/calls/<uuid:call_id>", f"{INSIDE}/end"}
@@ -125,6 +132,7 @@ def test_what_a_role_may_see_and_do_with_and_without_a_session(role):
     found = whole_world()
     worker = hire(role)
     organization = found.organization
+    publish_model(actor=ACTOR, model=found.model)
     for route, roles in PLATFORM.items():
         status = worker.get(address(route, found)).status_code
         assert status == (200 if role in roles else 403), route
