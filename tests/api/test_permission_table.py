@@ -48,6 +48,8 @@ OPEN = {
     "/api/v1/schema",
     "/api/v1/docs",
     "/api/v1/problems/<slug:code>",
+    # The link is signed: it mutes one kind of mail for one member.
+    "/api/v1/unsubscribe/<str:token>",
     "/health/live",
     "/health/ready",
     "/metrics",
