@@ -223,6 +223,7 @@ def test_a_letter_says_the_fact_in_both_languages_and_has_one_button(
         assert letter.button is not None
         assert page.links[0] == letter.button.link
         assert letter.button.link in letter.text
+        assert letter.button.link.removeprefix("http://gateway.test/"), "a page of the console"
         assert all(paragraph in letter.text for paragraph in letter.paragraphs)
         assert len(letter.paragraphs) >= 1
 
