@@ -88,6 +88,8 @@ EXPORTED: Mapping[str, Part] = {
     "accounting.Observed": Part("observed_at_mistral"),
     "accounting.Reconciliation": Part("reconciliations", _LEASE),
     "accounting.Statement": Part("statements", text=("json",)),
+    "assistance.SupportGrant": Part("support_grants"),
+    "assistance.SupportSession": Part("support_sessions"),
     "organizations.Announcement": Part("announcements"),
     "notices.WebhookEndpoint": Part("webhooks"),
     "notices.WebhookSecret": Part("webhook_secrets"),

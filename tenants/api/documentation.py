@@ -42,7 +42,7 @@ class Schema(SpectacularAPIView):
 
 
 @method_decorator(
-    csp_override({**settings.SECURE_CSP, "style-src": [CSP.SELF, CSP.UNSAFE_INLINE]}), "dispatch"
+    csp_override(settings.SECURE_CSP | {"style-src": [CSP.SELF, CSP.UNSAFE_INLINE]}), "dispatch"
 )
 class Docs(SpectacularSwaggerSplitView):
     """``/docs``: the schema for people. Swagger UI writes styles into its page, and no scripts."""

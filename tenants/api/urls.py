@@ -34,6 +34,7 @@ from tenants.api import (
     statements,
     support_access,
     tokens,
+    unsubscribing,
     usage,
     webhooks,
     workspaces,
@@ -123,6 +124,7 @@ urlpatterns = [
         notices.MyNotices.as_view(),
         name="my_notices",
     ),
+    path("unsubscribe/<str:token>", unsubscribing.unsubscribe, name="unsubscribe"),
     path("me/join-requests", me.MyJoinRequests.as_view(), name="my_join_requests"),
     path("me/invitations", me.MyInvitations.as_view(), name="my_invitations"),
     path(

@@ -54,6 +54,7 @@ def normalise_domain(text: str) -> str | None:
         host = idna.encode(text.strip(), uts46=True, std3_rules=True).decode().lower()
     except (idna.IDNAError, UnicodeError):
         return None
+    host = host.removesuffix(".")
     labels = host.split(".")
     if len(labels) < _FEWEST_LABELS or not all(_LABEL.fullmatch(label) for label in labels):
         return None

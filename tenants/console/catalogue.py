@@ -99,7 +99,7 @@ def _offer(
         version=version,
         title=published.display_name if published else version,
         is_chat=_CHAT in on or (not on and published is None),
-        context_length=row.context_length,
+        context_length=row.context_length or (published.context_length if published else None),
         hints=tuple(switch for switch in _HINTS if switch in on),
         input_price=price(Meter.INPUT),
         output_price=price(Meter.OUTPUT),

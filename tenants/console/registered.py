@@ -25,7 +25,7 @@ from tenants.registry import services
 from tenants.registry.completion import completion_config
 from tenants.registry.conditions import MAX_TEMPERATURE
 from tenants.registry.models import Purpose, RegisteredModel
-from tenants.spend import registered
+from tenants.spend import batch_jobs, registered
 from tenants.spend.services import set_limit
 
 ROWS = 25
@@ -290,7 +290,12 @@ class DeleteModel(Page):
     def post(self, visit: Visit, model_id: UUID) -> HttpResponse:
         """Delete it; what it cost stays in the reports."""
         model = _read(visit, model_id)
-        services.retire_model(actor=visit.actor, model=model)
+        forced = visit.request.POST.get("force") == "yes"
+        checks = {} if forced else {"under_way": batch_jobs.under_way}
+        try:
+            services.retire_model(actor=visit.actor, model=model, **checks)
+        except Problem as problem:
+            return visit.show("models/delete", problem.status, model=model, refusal=problem.detail)
         visit.tell(_("The model was deleted: it answers no more calls."))
         return visit.go("console-models", workspace_id=model.workspace_id)
 

@@ -4,8 +4,10 @@ The subject says the fact, the text what it means and what to do next, the butto
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from django.utils import translation
+from django.utils.translation import gettext as _
 
 from tenants.notices import (
     letters_of_keys,
@@ -16,7 +18,7 @@ from tenants.notices import (
 )
 from tenants.notices.telling import Told
 from tenants.organizations.models import Announcement, Organization
-from tenants.people.mail import Letter
+from tenants.people.mail import Button, Letter
 
 _WRITERS: Mapping[str, Callable[[Told], Letter]] = {
     "key.validated": letters_of_keys.validated,
@@ -37,14 +39,21 @@ _WRITERS: Mapping[str, Callable[[Told], Letter]] = {
 }
 
 
-def write(announcement: Announcement, organization: Organization, *, language: str) -> Letter:
+def write(
+    announcement: Announcement, organization: Organization, *, language: str, unsubscribe: str = ""
+) -> Letter:
     """Write a letter, inside the organization's scope.
 
     Args:
         announcement: of a kind that has an audience.
         organization: whose it is.
         language: ``it`` or ``en``.
+        unsubscribe: the link that mutes its kind for the reader, where that is possible.
     """
     with translation.override(language):
         told = Told.about(announcement, organization)
-        return _WRITERS[announcement.kind](told)
+        letter = _WRITERS[announcement.kind](told)
+        if not unsubscribe:
+            return letter
+        label = _("Get no more messages of this kind")
+        return replace(letter, unsubscribe=Button(label, unsubscribe))

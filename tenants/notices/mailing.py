@@ -15,7 +15,8 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from tenants.common import scope
-from tenants.notices import letters
+from tenants.notices import letters, muting
+from tenants.notices.kinds import MUTABLE
 from tenants.notices.models import Notice, NoticeStatus
 from tenants.notices.timing import Timing, spread, timing
 from tenants.organizations.models import Organization
@@ -89,9 +90,19 @@ def _written(row: Notice) -> _Ready:
         return _Ready(row, None)
     organization = Organization.objects.get(pk=row.organization_id)
     try:
-        letter = letters.write(row.announcement, organization, language=person.locale)
+        letter = letters.write(
+            row.announcement,
+            organization,
+            language=person.locale,
+            unsubscribe=_unsubscribe(row),
+        )
     except (KeyError, TypeError, ValueError, ArithmeticError):
         # Announced by another version: one letter must not keep the others from going out.
         log.exception("letter_not_written", kind=row.announcement.kind)
         return _Ready(row, None)
     return _Ready(row, letter, person.email)
+
+
+def _unsubscribe(row: Notice) -> str:
+    kind = row.announcement.kind
+    return muting.link_of(row.member, kind) if kind in MUTABLE else ""

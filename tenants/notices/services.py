@@ -30,6 +30,7 @@ from tenants.notices.models import (
     WebhookEndpoint,
     WebhookSecret,
 )
+from tenants.notices.muting import Muting
 from tenants.organizations import audit
 from tenants.organizations.audit import Actor
 from tenants.organizations.models import Announcement, Member, Organization
@@ -233,6 +234,22 @@ def mute(*, actor: Actor, member: Member, kinds: Collection[str]) -> list[str]:
                 changed=sorted(before ^ wanted),
             )
     return sorted(wanted)
+
+
+def mute_by_link(*, muting: Muting) -> None:
+    """Mute the kind that a link in a mail names; doing it twice changes nothing."""
+    member = muting.member
+    with scope.tenant(member.organization_id):
+        made = MutedKind(organization_id=member.organization_id, member=member, kind=muting.kind)
+        MutedKind.objects.bulk_create([made], ignore_conflicts=True)
+        if MutedKind.objects.filter(pk=made.pk).exists():
+            audit.record(
+                actor=Actor(kind="person", id=str(member.person_id), name=member.person.called),
+                organization_id=member.organization_id,
+                verb="member.notices_chosen",
+                target=member,
+                changed=[muting.kind],
+            )
 
 
 def _new_secret(endpoint: WebhookEndpoint, *, version: int) -> Secret[str]:

@@ -5,8 +5,10 @@ it was not taken by the mail server is logged, never told to whoever made us wri
 strangers which addresses exist.
 """
 
+import email.policy
 import smtplib
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 from django.conf import settings
@@ -15,6 +17,9 @@ from django.template.loader import render_to_string
 from django.utils.translation import get_language
 
 log = structlog.get_logger(__name__)
+
+#: RFC 5322, without the line's end.
+_LONGEST_LINE = 998
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,8 @@ class Letter:
         facts: names and values, one a line.
         small: why one gets it, and what else there is to know.
         language: of all of it.
+        unsubscribe: leads to where one asks for no more of these, where that is possible; it takes
+            a POST without a login, as RFC 8058 has it.
     """
 
     subject: str
@@ -44,6 +51,7 @@ class Letter:
     facts: tuple[tuple[str, str], ...] = ()
     small: tuple[str, ...] = ()
     language: str = ""
+    unsubscribe: Button | None = None
 
     @property
     def text(self) -> str:
@@ -55,6 +63,13 @@ class Letter:
         """The body in HTML."""
         facts = {"letter": self, "language": self.language or get_language()}
         return render_to_string("people/letter.html", facts)
+
+
+class _Message(EmailMultiAlternatives):
+    """Keeps long addresses in headers whole: folded, they would be encoded, which nobody reads."""
+
+    def message(self, *, policy: Any = email.policy.default) -> Any:
+        return super().message(policy=policy.clone(max_line_length=_LONGEST_LINE))
 
 
 def send(letter: Letter, *, to: str, purpose: str, message_id: str = "") -> bool:
@@ -70,10 +85,11 @@ def send(letter: Letter, *, to: str, purpose: str, message_id: str = "") -> bool
     if message_id:
         domain = settings.DEFAULT_FROM_EMAIL.rpartition("@")[2].rstrip(">")
         headers["Message-ID"] = f"<{message_id}@{domain}>"
+    if letter.unsubscribe is not None:
+        headers["List-Unsubscribe"] = f"<{letter.unsubscribe.link}>"
+        headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     subject = " ".join(letter.subject.split())
-    message = EmailMultiAlternatives(
-        subject, letter.text, settings.DEFAULT_FROM_EMAIL, [to], headers=headers
-    )
+    message = _Message(subject, letter.text, settings.DEFAULT_FROM_EMAIL, [to], headers=headers)
     message.attach_alternative(letter.html, "text/html")
     try:
         message.send()

@@ -1,5 +1,6 @@
 """A model in AIsuru, as its users see it over HTTP; the login token goes in and never comes out."""
 
+import logging
 from datetime import timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from tenants.registry.models import Publication
 from tenants.spend.batch_jobs import BatchJob
 from tests.api.callers import organization_caller
 from tests.api.world import everything
+from tests.keys.test_secrecy import assert_absent, everything_stored
 
 TOKEN = "canary-login-0123456789abcdef"
 ENGLISH = {"Accept-Language": "en"}
@@ -25,14 +27,16 @@ def failed(hers, **facts):
         Publication.objects.update(**facts)
 
 
-def test_a_login_goes_in_and_only_what_is_known_of_it_comes_out(hers, alice):
+def test_a_login_goes_in_and_only_what_is_known_of_it_comes_out(hers, alice, caplog):
+    caplog.set_level(logging.DEBUG)
     address = f"organizations/{hers.organization.pk}/aisuru-connection"
     body = {"login_token": f" {TOKEN}\n", "tenant": "WWW.Rossi.example"}
     answer = alice.put(address, body)
     assert answer.status == 200
     assert answer.body["is_set"] is answer.body["is_configured"] is True
     assert (answer.body["tenant"], answer.body["status"]) == ("www.rossi.example", "pending")
-    assert TOKEN.encode() not in answer.raw + alice.get(address).raw
+    answers = (answer.raw + alice.get(address).raw).decode()
+    assert_absent(TOKEN, answers, everything_stored(), caplog.text)
     assert alice.delete(address).status == 204
     assert alice.get(address).body["is_set"] is False
 

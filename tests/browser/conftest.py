@@ -98,6 +98,7 @@ class Watched:
     def picture(self, name: str) -> None:
         if PICTURES:
             Path(PICTURES).mkdir(parents=True, exist_ok=True)
+            self.page.evaluate("scrollTo(0, 0)")
             self.page.screenshot(path=f"{PICTURES}/{name}.png", full_page=True)
 
 

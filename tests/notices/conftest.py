@@ -79,18 +79,20 @@ def hook(organization, receiver):
     return Hook(organization, receiver.url)
 
 
+@pytest.fixture(scope="package")
+def owner():
+    with psycopg.connect(owner_url(), autocommit=True) as found:
+        yield found
+
+
 @pytest.fixture(autouse=True)
-def _nothing_of_others():
+def _nothing_of_others(owner):
     """What earlier tests left to be told is not this one's."""
-    with psycopg.connect(owner_url(), autocommit=True) as owner:
+    owner.execute(
+        "UPDATE organizations_announcement SET published_at = now() WHERE published_at IS NULL"
+    )
+    for table in ("notices_delivery", "notices_notice"):
         owner.execute(
-            "UPDATE organizations_announcement SET published_at = now() WHERE published_at IS NULL"
-        )
-        owner.execute(
-            "UPDATE notices_delivery SET status = 'failed', due_at = NULL, held_until = NULL"
-            " WHERE due_at IS NOT NULL"
-        )
-        owner.execute(
-            "UPDATE notices_notice SET status = 'failed', due_at = NULL, held_until = NULL"
+            f"UPDATE {table} SET status = 'failed', due_at = NULL, held_until = NULL"
             " WHERE due_at IS NOT NULL"
         )

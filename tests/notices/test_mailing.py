@@ -11,12 +11,13 @@ from tenants.common import scope
 from tenants.keys.models import KeyStatus, MistralKey
 from tenants.notices import audiences, letters, mailing, publishing, services
 from tenants.notices.kinds import KINDS, is_mailed
-from tenants.notices.models import Notice
+from tenants.notices.models import MutedKind, Notice
 from tenants.organizations import outbox
 from tenants.organizations.models import Announcement, AuditEvent
 from tenants.organizations.roles import Role, WorkspaceRole
 from tenants.people import mail
 from tests import factories, people
+from tests.api.callers import Caller
 from tests.factories import ACTOR
 
 KEY = {
@@ -222,6 +223,7 @@ def test_a_letter_says_the_fact_in_both_languages_and_has_one_button(
         assert letter.button is not None
         assert page.links[0] == letter.button.link
         assert letter.button.link in letter.text
+        assert letter.button.link.removeprefix("http://gateway.test/"), "a page of the console"
         assert all(paragraph in letter.text for paragraph in letter.paragraphs)
         assert len(letter.paragraphs) >= 1
 
@@ -397,3 +399,42 @@ def test_what_is_no_matter_of_safety_can_be_muted(organization, announced, mailo
             ["member.joined", "statement.closed"],
             ["statement.closed"],
         ]
+
+
+def test_a_link_in_the_mail_mutes_its_kind_and_only_when_it_is_asked_to(
+    organization, announced, mailoutbox
+):
+    alice = people.member(organization, Role.ADMIN)
+    announced("member.joined", None, name="Bruno", role="member")
+    announced("webhook.disabled", None, **SAMPLES["webhook.disabled"][0])
+    mailing.mail_due()
+    sent = {one.subject: one for one in mailoutbox}
+    safety, news = (sent[SAMPLES[kind][1]] for kind in ("webhook.disabled", "member.joined"))
+    assert "List-Unsubscribe" not in safety.extra_headers
+    link = news.extra_headers["List-Unsubscribe"].strip("<>")
+    assert news.extra_headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert f"\nList-Unsubscribe: <{link}>\n" in news.message().as_string()
+    assert link in news.body
+    assert link in Links(news.alternatives[0][0]).links
+    path = link.removeprefix("http://gateway.test")
+    nobody = Caller()
+    asked = nobody.get(path)
+    assert (asked.status, b"Non ricevere" in asked.raw, b"<form" in asked.raw) == (200, True, True)
+    assert muted_by(organization) == []
+    for _ in range(2):
+        done = nobody.send("POST", path, b"List-Unsubscribe=One-Click", content_type="text/plain")
+        assert (done.status, b"<form" in done.raw) == (200, False)
+    assert muted_by(organization) == ["member.joined"]
+    assert nobody.call("PUT", path).code == "method_not_allowed"
+    with scope.tenant(organization.pk):
+        (event,) = AuditEvent.objects.filter(verb="member.notices_chosen")
+        assert event.actor_id == str(alice.person_id)
+        type(alice).objects.filter(pk=alice.pk).delete()
+    for broken in (path, f"{path}x", "/api/v1/unsubscribe/x", "/api/v1/unsubscribe/a:b:c"):
+        for method in ("GET", "POST"):
+            assert nobody.call(method, broken).status == 404
+
+
+def muted_by(organization) -> list[str]:
+    with scope.tenant(organization.pk):
+        return list(MutedKind.objects.values_list("kind", flat=True))

@@ -1,5 +1,7 @@
 """Webhooks and preferences over HTTP, as scripts and the console use them."""
 
+import logging
+
 from tenants.common import scope
 from tenants.notices import delivering
 from tenants.notices.models import WebhookSecret
@@ -7,6 +9,7 @@ from tenants.organizations.models import AuditEvent
 from tenants.organizations.roles import Role
 from tests import people
 from tests.api.callers import Caller, organization_caller
+from tests.keys.test_secrecy import assert_absent, everything_stored
 from tests.notices.receiver import Say
 from tests.people import session_caller
 
@@ -34,6 +37,23 @@ def test_a_secret_is_shown_once_and_sealed(organization):
         assert made.body["secret"].encode() not in bytes(row.sealed)
         events = AuditEvent.objects.filter(verb__startswith="webhook.")
         assert [one.verb for one in events] == ["webhook.created"]
+
+
+def test_a_secret_is_nowhere_but_in_the_answer_that_made_it(hook, receiver, caplog):
+    caplog.set_level(logging.DEBUG)
+    alice = organization_caller(hook.organization)
+    place = f"organizations/{hook.organization.pk}/webhooks"
+    made = alice.post(place, {"url": ELSEWHERE}, {"Idempotency-Key": "one"})
+    again = alice.post(place, {"url": ELSEWHERE}, {"Idempotency-Key": "one"})
+    assert again.body == made.body
+    rotated = alice.post(f"{place}/{hook.row.pk}/secret", {"grace_seconds": 60})
+    hook.announce()
+    delivering.deliver_due()
+    assert len(receiver.received) == 1
+    stored = everything_stored()
+    assert str(hook.row.pk) in stored
+    for secret in (made.body["secret"], rotated.body["secret"], hook.secret):
+        assert_absent(secret, stored, caplog.text, str(receiver.received))
 
 
 def test_it_is_changed_rotated_and_deleted_and_each_is_in_the_trail(organization):

@@ -24,6 +24,7 @@ from tenants.registry.models import (
     PublicationStatus,
 )
 from tests import factories
+from tests.api.world import valid_key
 from tests.factories import ACTOR
 from tests.keys.test_secrecy import assert_absent, everything_stored
 from tests.registry.steps import create, tokens_of
@@ -47,6 +48,12 @@ def workspace(organization):
     workspace = factories.default_workspace(organization)
     workspace.organization = organization
     return workspace
+
+
+@pytest.fixture
+def key(workspace):
+    """A valid key; nobody asks Mistral here."""
+    return valid_key(workspace)
 
 
 @pytest.fixture
