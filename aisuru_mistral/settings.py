@@ -152,7 +152,7 @@ SECURE_REFERRER_POLICY = "same-origin"  # with none, browsers hide where forms c
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 # Nothing inline, nothing from elsewhere; pictures may be written into a page (codes to scan).
-SECURE_CSP = {
+SECURE_CSP: dict[str, list[str]] = {
     "default-src": [CSP.NONE],
     "script-src": [CSP.SELF],
     "style-src": [CSP.SELF],

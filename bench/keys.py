@@ -114,9 +114,9 @@ def _list(set_up: Stage, many: int) -> None:
     from django.db import connection  # noqa: PLC0415
 
     from tenants.access.pagination import page  # noqa: PLC0415
-    from tenants.api.keys import _keys  # noqa: PLC0415
     from tenants.common import scope  # noqa: PLC0415
     from tenants.keys.searching import Search  # noqa: PLC0415
+    from tenants.registry import key_use  # noqa: PLC0415
 
     facts = {
         "many": many,
@@ -136,7 +136,7 @@ def _list(set_up: Stage, many: int) -> None:
                 [facts["organization"], facts["workspace"], place, _PAGE + 1],
             ).fetchall()
 
-        rows = _keys().filter(workspace=set_up.workspace_id, revoked_at=None)
+        rows = key_use.keys().filter(workspace=set_up.workspace_id, revoked_at=None)
 
         def listed(place: Any) -> None:
             with scope.tenant(set_up.organization_id):

@@ -6,7 +6,8 @@ from hypothesis import settings
 from tests import factories
 
 # How long an example takes says more about the machine than about the code.
-settings.register_profile("suite", deadline=None)
+settings.register_profile("suite", deadline=None, max_examples=50)
+settings.register_profile("thorough", deadline=None, max_examples=1000)
 settings.load_profile("suite")
 
 

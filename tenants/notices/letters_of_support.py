@@ -32,7 +32,8 @@ def session_opened(told: Told) -> Letter:
             _("Every page that they open is in the audit log, with a name."),
         ),
         Button(
-            _("Open the audit log"), page("console-audit", organization_id=told.organization.pk)
+            _("Open the organization"),
+            page("console-overview", organization_id=told.organization.pk),
         ),
         told.facts(
             (_("Who"), data.get("staff", "")),

@@ -8,16 +8,22 @@ from django.db import connection
 
 from tests.api.callers import Answer, Caller
 from tests.api.test_permission_table import TABLE
-from tests.api.world import World, world
+from tests.api.world import WholeWorld, whole_world
 
 CHANGED = [row for row in TABLE if row.method in {"PUT", "PATCH"} and not row.personal]
 #: They are changed at an address that lists, or have no one that reads.
 UNTAGGED = {"workspaces/<id:workspace_id>/members"}
 
 
+@pytest.fixture
+def hers(organization) -> WholeWorld:
+    """Everything in it can be named by an address."""
+    return whole_world(organization)
+
+
 @pytest.fixture(scope="module")
-def shared() -> World:
-    return world()
+def shared() -> WholeWorld:
+    return whole_world()
 
 
 def change(caller: Caller, path: str, body: Any, tag: str, method: str = "PATCH") -> Answer:

@@ -19,7 +19,7 @@ from tenants.organizations.sealed_columns import BY_DATA_KEY, BY_MASTER_KEY
 from tenants.registry import snapshots
 from tenants.registry.services import rotate_token
 from tests.api.callers import platform_caller
-from tests.api.world import made_up_key, world
+from tests.api.world import WholeWorld, made_up_key, whole_world, world
 from tests.factories import ACTOR
 
 
@@ -40,6 +40,12 @@ def sealed_rows(organization_id: UUID) -> dict[str, int]:
                 rows = model._default_manager.exclude(**{f"{column}__isnull": True})
                 found[name] = rows.count()
     return found
+
+
+@pytest.fixture
+def hers(organization) -> WholeWorld:
+    """Everything that may hold something sealed."""
+    return whole_world(organization)
 
 
 def test_a_certificate_says_what_was_destroyed_and_can_be_checked_by_anybody(hers, alice, platform):

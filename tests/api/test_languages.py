@@ -12,12 +12,12 @@ from tenants.access import wording
 from tenants.api import urls
 from tenants.api.endpoint import In
 from tests.api.test_bad_input import GOOD, WRONG, dumped, filled
-from tests.api.world import World, world
+from tests.api.world import WholeWorld, whole_world
 
 
 @pytest.fixture(scope="module")
-def untouched() -> World:
-    return world()
+def untouched() -> WholeWorld:
+    return whole_world()
 
 
 def kinds(kind: type[In]) -> Iterator[type[In]]:

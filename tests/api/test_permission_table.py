@@ -24,7 +24,7 @@ from tenants.organizations.roles import Role, WorkspaceRole
 from tenants.people.models import Person
 from tests import factories, people
 from tests.api.callers import BASE, Answer, Caller, organization_caller, platform_caller
-from tests.api.world import CLOSED, MODEL, World, everything, made_up_key, world
+from tests.api.world import CLOSED, MODEL, WholeWorld, everything, made_up_key, whole_world
 from tests.console import pages
 from tests.people import session_caller
 
@@ -136,7 +136,7 @@ HOLDERS: dict[str, set[str]] = {
 #: What every live token may read, by address: nothing of a tenant is behind it.
 NO_SCOPE = {"/api/v1/intake-key"}
 
-type Body = Callable[[World], Any]
+type Body = Callable[[WholeWorld], Any]
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ class Row:
     def __str__(self) -> str:
         return f"{self.method} {self.route}"
 
-    def address(self, found: World) -> str:
+    def address(self, found: WholeWorld) -> str:
         path = f"{BASE}/{self.route}{self.query}"
         path = path.replace("<month:month>", CLOSED).replace("<form:format>", "json")
         path = path.replace("<slug:key>", "phone")
@@ -175,18 +175,18 @@ class Row:
             path = path.replace(f"<id:{name}>", str(value)).replace(f"{{{name}}}", str(value))
         return path
 
-    def points_into_workspace(self, found: World) -> bool:
+    def points_into_workspace(self, found: WholeWorld) -> bool:
         """Tell whether a request names the workspace, or something in it."""
         body = self.body(found) if self.body else {}
         named = self.address(found) + str([one for one in body.values() if isinstance(one, str)])
         return any(str(row.pk) in named for row in (found.workspace, found.key, found.model))
 
-    def send(self, caller: Caller, found: World) -> Answer:
+    def send(self, caller: Caller, found: WholeWorld) -> Answer:
         body = self.body(found) if self.body else None
         return caller.call(self.method, self.address(found), body)
 
 
-def new_model(found: World) -> dict[str, Any]:
+def new_model(found: WholeWorld) -> dict[str, Any]:
     return {
         "organization_id": str(found.organization.pk),
         "workspace_id": str(found.workspace.pk),
@@ -198,7 +198,7 @@ def new_model(found: World) -> dict[str, Any]:
     }
 
 
-def reported(found: World) -> dict[str, Any]:
+def reported(found: WholeWorld) -> dict[str, Any]:
     return {
         "events": [
             {
@@ -217,15 +217,15 @@ def said(value: Any) -> Body:
     return lambda _world: value
 
 
-def whose(found: World) -> dict[str, str]:
+def whose(found: WholeWorld) -> dict[str, str]:
     return {"organization_id": str(found.organization.pk)}
 
 
-def the_colleague(found: World) -> dict[str, str]:
+def the_colleague(found: WholeWorld) -> dict[str, str]:
     return {"member_id": str(found.colleague.pk)}
 
 
-def the_link(found: World) -> dict[str, str]:
+def the_link(found: WholeWorld) -> dict[str, str]:
     return {"token": token_of(found.invitation).reveal()}
 
 
@@ -578,9 +578,9 @@ def test_every_endpoint_declares_its_scopes():
 
 
 @pytest.fixture
-def asked(row, request) -> World:
+def asked(row, request) -> WholeWorld:
     """The shared world for what only reads, a fresh one for what changes something."""
-    found: World = request.getfixturevalue("untouched" if row.method == "GET" else "hers")
+    found: WholeWorld = request.getfixturevalue("untouched" if row.method == "GET" else "hers")
     return found
 
 
@@ -597,10 +597,16 @@ def test_a_token_of_the_organization_with_exactly_these_scopes_gets_in(row, aske
     assert answer.code == "platform_only" if row.platform_only else answer.code is None
 
 
+@pytest.fixture
+def hers(organization) -> WholeWorld:
+    """Everything in it can be named by an address."""
+    return whole_world(organization)
+
+
 @pytest.fixture(scope="module")
-def untouched() -> World:
+def untouched() -> WholeWorld:
     """What Alice's organization has, for refusals only: they change nothing."""
-    return world()
+    return whole_world()
 
 
 @pytest.fixture(scope="module")
@@ -659,7 +665,7 @@ def test_without_a_live_token_nobody_gets_in_and_nothing_changes(row, untouched)
     assert everything(untouched.organization.pk) == before
 
 
-def an_admin(found: World) -> Person:
+def an_admin(found: WholeWorld) -> Person:
     return people.member(found.organization, Role.ADMIN).person
 
 
@@ -687,18 +693,18 @@ class Somebody:
     def __str__(self) -> str:
         return f"workspace {self.inside.value}" if self.inside else self.role.value
 
-    def caller(self, found: World) -> Caller:
+    def caller(self, found: WholeWorld) -> Caller:
         places = {found.workspace: self.inside} if self.inside else {}
         return session_caller(
             people.member(found.organization, self.role, workspaces=places).person
         )
 
-    def is_lost(self, row: Row, found: World) -> bool:
+    def is_lost(self, row: Row, found: WholeWorld) -> bool:
         """Tell whether the row points where this member sees nothing."""
         is_confined = self.role == Role.MEMBER and self.inside is None
         return is_confined and row.points_into_workspace(found)
 
-    def may(self, row: Row, found: World) -> bool:
+    def may(self, row: Row, found: WholeWorld) -> bool:
         held = {self.role.value}
         if self.inside and row.points_into_workspace(found):
             held.add(str(self))
@@ -733,7 +739,7 @@ def test_a_member_gets_what_the_roles_allow_and_a_refusal_changes_nothing(
         may = somebody.may(row, untouched) and not row.platform_only
         is_lost = somebody.is_lost(row, untouched)
         if may and not is_lost and row.changes:
-            found = world()
+            found = whole_world()
             caller = somebody.caller(found)
         answer = row.send(caller, found)
         if is_lost:
@@ -801,7 +807,7 @@ _POINTED_AT = (
 )
 
 
-def elsewhere(found: World) -> World:
+def elsewhere(found: WholeWorld) -> WholeWorld:
     """The same world under ids that nobody has."""
     lost = copy(found)
     for name in (*_POINTED_AT,):

@@ -22,7 +22,7 @@ from tests import factories, people
 from tests.api import world
 from tests.api.callers import BASE, Caller, platform_caller
 from tests.api.test_permission_table import TABLE, reported
-from tests.api.world import World
+from tests.api.world import WholeWorld
 from tests.factories import ACTOR
 
 MORE = 2
@@ -41,7 +41,7 @@ NO_LONGER = {
 type Counted = tuple[int, int]
 
 
-def grow(found: World, number: int) -> None:
+def grow(found: WholeWorld, number: int) -> None:
     """Add one more of everything that is listed."""
     organization = found.organization
     month = Month.parse(f"2026-0{number + 5}", organization.timezone)
@@ -91,7 +91,7 @@ def counted(caller: Caller, path: str) -> Counted:
 @pytest.fixture(scope="module")
 def few_and_many() -> dict[str, tuple[Counted, Counted]]:
     """For every address that reads: rows and queries, before and after there is more."""
-    found = world.world()
+    found = world.whole_world()
     caller = platform_caller()
     paths = {str(row): row.address(found).removeprefix(f"{BASE}/") for row in READS}
     caller.post("usage", reported(found))

@@ -26,7 +26,7 @@ from schemathesis.specs.openapi.checks import (
 from tenants.organizations.roles import Role
 from tests import people
 from tests.api.callers import Caller, platform_caller
-from tests.api.world import World, world
+from tests.api.world import WholeWorld, whole_world
 
 SCHEMA = Path(__file__).resolve().parents[2] / "docs" / "openapi.yaml"
 EXAMPLES = 2
@@ -69,7 +69,7 @@ def signed_in(caller: Caller) -> dict[str, dict[str, str]]:
     }
 
 
-def pointed(case: Case[Any], found: World) -> Case[Any]:
+def pointed(case: Case[Any], found: WholeWorld) -> Case[Any]:
     """Let a request name rows that are there, where it names any."""
     ids = {name: str(value) for name, value in found.ids.items()}
     body = case.body if isinstance(case.body, dict) else {}
@@ -113,7 +113,7 @@ def asked(
 
 
 def test_no_500_and_no_answer_that_the_schema_does_not_name(schema):
-    found = world()
+    found = whole_world()
     admin = people.member(found.organization, Role.ADMIN).person
     platform = {"headers": {"Authorization": f"Bearer {platform_caller().token}"}}
     somebody = signed_in(people.session_caller(admin))

@@ -36,7 +36,7 @@ from tests.spend import made
 @pytest.fixture
 def populated(organization):
     """Alice's organization with a row of everything."""
-    hers = world.world(organization)
+    hers = world.whole_world(organization)
     set_limit(
         actor=ACTOR, organization=organization, subject=organization, monthly_spend=Decimal(500)
     )

@@ -11,7 +11,7 @@ from tenants.organizations.roles import Role
 from tenants.spend.reporting import ReportedCall, report_usage
 from tenants.spend.services import set_limit
 from tests import people
-from tests.api.world import World, world
+from tests.api.world import WholeWorld, whole_world
 from tests.browser.conftest import Watched
 from tests.console.pages import MODEL, ORGANIZATION, PAGES, WORKSPACE
 from tests.factories import ACTOR
@@ -30,7 +30,7 @@ NARROW: ViewportSize = {"width": 360, "height": 740}
 WIDE: ViewportSize = {"width": 1280, "height": 900}
 
 
-def reported(found: World, days: int) -> None:
+def reported(found: WholeWorld, days: int) -> None:
     """Have the model used for some weeks: more on weekdays, sometimes for documents."""
     now = timezone.now()
     calls = []
@@ -84,9 +84,9 @@ def reported(found: World, days: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def hers() -> World:
+def hers() -> WholeWorld:
     """A tenant that has been here for two months, with a bit of everything."""
-    made = world()
+    made = whole_world()
     past = timezone.now() - timedelta(days=60)
     as_owner(
         "UPDATE organizations_organization SET created_at = %s WHERE id = %s",

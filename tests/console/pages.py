@@ -8,7 +8,7 @@ from django.http import HttpResponse
 from django.test import Client
 
 from tenants.access.models import TokenScope as Scope
-from tests.api.world import World
+from tests.api.world import WholeWorld
 
 ORGANIZATION = "organizations/<id:organization_id>"
 WORKSPACE = "workspaces/<id:workspace_id>"
@@ -36,13 +36,13 @@ class Row:
     def __str__(self) -> str:
         return f"{self.method} /{self.route}"
 
-    def address(self, found: World) -> str:
+    def address(self, found: WholeWorld) -> str:
         path = self.route
         for name, value in found.ids.items():
             path = path.replace(f"<id:{name}>", str(value))
         return "/" + path.replace("<slug:key>", "plan").replace("<str:token>", "aim_inv_none")
 
-    def send(self, client: Client, found: World) -> HttpResponse:
+    def send(self, client: Client, found: WholeWorld) -> HttpResponse:
         headers = {"Accept": "text/html,*/*"}
         if self.method == "GET":
             return client.get(self.address(found), headers=headers)  # type: ignore[return-value]

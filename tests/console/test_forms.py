@@ -60,8 +60,7 @@ def keys_of(found: World) -> list[MistralKey]:
 
 
 def text(answer: Any) -> str:
-    page: str = answer.content.decode()
-    return page
+    return str(answer.content.decode())
 
 
 def test_a_sealed_key_is_registered_and_shown_as_being_checked(hers, alice, seal):

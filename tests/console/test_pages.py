@@ -6,7 +6,7 @@ from django.test import Client
 from tenants.organizations.roles import Role, WorkspaceRole
 from tests import factories, people
 from tests.api.test_permission_table import CAST, HOLDERS, Somebody
-from tests.api.world import World, everything, world
+from tests.api.world import WholeWorld, everything, whole_world
 from tests.console.pages import ACCOUNT_PAGES, PAGES, PERSONAL, Row
 from tests.people import session_caller
 
@@ -15,9 +15,9 @@ HTML = {"Accept": "text/html"}
 
 
 @pytest.fixture(scope="module")
-def hers() -> World:
+def hers() -> WholeWorld:
     """What Alice's organization has: nothing here changes it."""
-    return world()
+    return whole_world()
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def test_charlie_finds_nothing_and_strangers_are_sent_to_sign_in(row, hers, char
 
 
 def test_the_administrator_may_send_every_form():
-    fresh = world()
+    fresh = whole_world()
     client = session_caller(people.member(fresh.organization, Role.ADMIN).person).client
     destructive = ("delete", "archive", "revoke", "members/<id:member_id>")
     rows = [row for row in PAGES if row.method == "POST"]

@@ -109,7 +109,7 @@ def names(pairs):
     return [name for _, name, *_ in pairs]
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     limit=st.integers(1, 12),
     seconds=st.sampled_from([1.0, 5.0, 60.0]),

@@ -55,7 +55,7 @@ def client():
 
 
 @pytest.mark.parametrize("path", ENDPOINTS)
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_no_body_whatever_is_a_fault_of_the_server(client, path, data):
     name, fixed = ENDPOINTS[path]
@@ -65,7 +65,7 @@ def test_no_body_whatever_is_a_fault_of_the_server(client, path, data):
     assert answer.status_code in {200, 400, 404, 422}, (body, answer.text)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(body=st.binary(max_size=60), boundary=st.text("x-", max_size=3))
 def test_no_form_whatever_is_a_fault_of_the_server(client, body, boundary):
     headers = {"content-type": f"multipart/form-data; boundary={boundary}"}

@@ -17,7 +17,7 @@ from tenants.common.models import new_id
 from tenants.organizations.models import AuditEvent, Organization
 from tenants.people.models import Person
 from tests import factories, people
-from tests.api.world import World, world
+from tests.api.world import WholeWorld, whole_world
 from tests.factories import ACTOR
 
 
@@ -80,9 +80,9 @@ def hire(role: StaffRole) -> Worker:
 
 
 @pytest.fixture(scope="module")
-def hers() -> World:
+def hers() -> WholeWorld:
     """What Alice's organization has; nobody else's is called like it."""
-    return world(factories.organization(name=f"Rossi {new_id()}"))
+    return whole_world(factories.organization(name=f"Rossi {new_id()}"))
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from tenants.registry.publications import publish_model
 from tenants.support.urls import urlpatterns
 from tests import people
 from tests.api.callers import platform_caller
-from tests.api.world import World, everything, world
+from tests.api.world import WholeWorld, everything, whole_world
 from tests.factories import ACTOR
 from tests.support.conftest import Worker, hire, second_factor, staff_person, verbs_of
 
@@ -68,7 +68,7 @@ VERBS = {
 ELSEWHERE = {f"{INSIDE}/calls/<uuid:call_id>", f"{INSIDE}/end"}
 
 
-def address(route: str, found: World) -> str:
+def address(route: str, found: WholeWorld) -> str:
     return re.sub(r"<uuid:(\w+)>", lambda match: str(found.ids[match.group(1)]), route)
 
 
@@ -129,7 +129,7 @@ def test_outsiders_are_led_to_the_sign_in_and_nothing_changes(outsiders, hers):
 
 @pytest.mark.parametrize("role", StaffRole)
 def test_what_a_role_may_see_and_do_with_and_without_a_session(role):
-    found = world()
+    found = whole_world()
     worker = hire(role)
     organization = found.organization
     publish_model(actor=ACTOR, model=found.model)
@@ -163,7 +163,7 @@ def test_what_a_role_may_see_and_do_with_and_without_a_session(role):
         assert (verbs_of(organization.pk, worker.person)[-1] == verb) is (role in roles)
 
 
-def test_verbs_are_posts_and_looks_are_gets(lead: Worker, hers: World):
+def test_verbs_are_posts_and_looks_are_gets(lead: Worker, hers: WholeWorld):
     for route in VERBS:
         assert lead.get(address(route, hers)).status_code == 405, route
     for route in LOOKS:
