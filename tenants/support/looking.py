@@ -9,16 +9,20 @@ from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
-from django.db import connection
+from django.db import OperationalError, connection, transaction
+from django.utils.translation import gettext as _
+from psycopg.errors import QueryCanceled
 
 from tenants.assistance.services import record_platform_event
 from tenants.assistance.staff import Staff
 from tenants.assistance.visiting import role_missing
 from tenants.common import scope, tokens
+from tenants.common.problems import Unavailable
 from tenants.common.text import normalise_email
 from tenants.mistral.masking import mask_key_shaped
 
 MOST = 20
+_PATIENCE = "5s"
 _LONGEST = 254
 _LAST_FOUR = re.compile(r"[A-Za-z0-9]{4}")
 _TRACE = re.compile(r"(?=.*\d)[A-Za-z0-9_-]{16,64}")
@@ -90,18 +94,12 @@ def look_up(*, staff: Staff, term: Term) -> list[Found]:
 
     Raises:
         Forbidden: ``staff_role_missing``.
+        Unavailable: ``lookup_too_wide``.
     """
     if not staff.may("lookup:use"):
         raise role_missing()
     with scope.platform():
-        with connection.cursor() as cursor:
-            # Nobody waits longer, and no table is read to its end for one question.
-            cursor.execute("SET LOCAL statement_timeout = '5s'")
-            cursor.execute(
-                "SELECT * FROM support_look_up(%s, %s, %s, %s, %s)",
-                [term.kind.value, term.text, _pattern(term.text), term.digest, MOST],
-            )
-            found = [Found(*row) for row in cursor.fetchall()]
+        found = _find(term)
         record_platform_event(
             staff=staff,
             verb="lookup.made",
@@ -109,6 +107,27 @@ def look_up(*, staff: Staff, term: Term) -> list[Found]:
             found=len(found),
         )
     return found
+
+
+def _find(term: Term) -> list[Found]:
+    """Ask; one question never keeps the database busy for long.
+
+    Raises:
+        Unavailable: ``lookup_too_wide``.
+    """
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [_PATIENCE])
+            cursor.execute(
+                "SELECT * FROM support_look_up(%s, %s, %s, %s, %s)",
+                [term.kind.value, term.text, _pattern(term.text), term.digest, MOST],
+            )
+            return [Found(*row) for row in cursor.fetchall()]
+    except OperationalError as error:
+        if not isinstance(error.__cause__, QueryCanceled):
+            raise
+        detail = _("This takes too long to find. Look for the organization by another name.")
+        raise Unavailable("lookup_too_wide", detail) from None
 
 
 def _pattern(text: str) -> str:

@@ -186,6 +186,8 @@ def _figure_words() -> Mapping[str, str]:
         "models": _("Models"),
         "calls": _("Calls in the ledger"),
         "keys_due": _("Keys that wait for a check"),
+        "keys_expiring": _("Keys that expire within 14 days"),
+        "limits_over_80": _("Organizations over 80 per cent of their limit"),
         "holds": _("Calls that are going on"),
         "announcements": _("Announcements to be told"),
         "invitations_unmailed": _("Invitations to be mailed"),

@@ -1,5 +1,6 @@
 """What the desk's pages say: whose something is, what happened to a call, and no secret at all."""
 
+import psycopg
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -19,6 +20,7 @@ from tenants.support.looking import Kind, read
 from tests import factories
 from tests.api.world import World, made_up_key, registered_model, valid_key
 from tests.factories import ACTOR
+from tests.postgres import owner_url
 from tests.spend import made
 from tests.support.conftest import hire, verbs_of
 from tests.support.test_table import LOOKS, PLATFORM, address
@@ -213,3 +215,12 @@ def test_no_page_shows_a_secret_whatever_is_asked(hers):
         typed = text.replace(f'value="{canary}"', "")
         for secret in [*secrets, *sealed]:
             assert secret not in typed.replace(f'value="{secret}"', "")
+
+
+def test_a_question_that_takes_too_long_is_refused(agent, monkeypatch):
+    monkeypatch.setattr("tenants.support.looking._PATIENCE", "100ms")
+    with psycopg.connect(owner_url()) as owner:
+        owner.execute("LOCK TABLE keys_keyreplacement IN ACCESS EXCLUSIVE MODE")
+        answer = agent.post("", term="wXyZ")
+    assert (answer.status_code, "lookup_too_wide" in answer.text) == (503, True)
+    assert agent.post("", term="wXyZ").status_code == 200

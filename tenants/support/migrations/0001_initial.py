@@ -85,14 +85,21 @@ class Migration(migrations.Migration):
                         WHERE t.id = named
                         UNION
                         SELECT b.organization_id, 'hold' FROM spend_hold b WHERE b.id = named
-                        UNION
-                        SELECT o.id, 'call' FROM organizations_organization o
-                        WHERE at IS NOT NULL AND EXISTS (
-                            SELECT 1 FROM spend_usageevent e
-                            WHERE e.organization_id = o.id AND e.occurred_at = at AND e.id = named
-                        )
                         LIMIT most
                     ) h;
+                    -- The ledger is asked last: each organization's by the index of its own.
+                    IF hits IS NULL AND at IS NOT NULL THEN
+                        SELECT jsonb_agg(h) INTO hits FROM (
+                            SELECT o.id, 'call' AS what FROM organizations_organization o
+                            WHERE EXISTS (
+                                SELECT 1 FROM spend_usageevent e
+                                WHERE e.organization_id = o.id AND e.occurred_at = at
+                                  AND e.id = named
+                                OFFSET 0
+                            )
+                            LIMIT most
+                        ) h;
+                    END IF;
                 ELSIF kind = 'last_four' THEN
                     SELECT jsonb_agg(h) INTO hits FROM (
                         SELECT k.organization_id AS id, 'key' AS what FROM keys_mistralkey k
@@ -104,13 +111,18 @@ class Migration(migrations.Migration):
                     ) h;
                 END IF;
                 hits := coalesce(hits, '[]');
-                IF kind IN ('id', 'trace') THEN
+                IF kind IN ('id', 'trace') AND hits = '[]' THEN
                     -- Mistral's own id of an answer: no index has it, so three days are looked at.
-                    SELECT hits || coalesce(jsonb_agg(h), '[]') INTO hits FROM (
-                        SELECT e.organization_id AS id, 'call at Mistral' AS what
-                        FROM spend_usageevent e
-                        WHERE e.occurred_at > now() - interval '3 days'
-                          AND (e.correlation_id = term OR e.request_id = term)
+                    SELECT coalesce(jsonb_agg(h), '[]') INTO hits FROM (
+                        SELECT o.id, 'call at Mistral' AS what
+                        FROM organizations_organization o
+                        WHERE EXISTS (
+                            SELECT 1 FROM spend_usageevent e
+                            WHERE e.organization_id = o.id
+                              AND e.occurred_at > now() - interval '3 days'
+                              AND (e.correlation_id = term OR e.request_id = term)
+                            OFFSET 0
+                        )
                         UNION
                         SELECT k.organization_id, 'check of a key' FROM keys_mistralkey k
                         WHERE k.evidence ->> 'correlation_id' = term
@@ -170,6 +182,14 @@ class Migration(migrations.Migration):
                 UNION ALL
                 SELECT 'keys_due', count(*), min(next_check_at), false FROM keys_mistralkey
                 WHERE next_check_at <= now()
+                UNION ALL
+                SELECT 'keys_expiring', count(*), NULL, false FROM keys_mistralkey
+                WHERE expires_on BETWEEN current_date AND current_date + 14 AND revoked_at IS NULL
+                UNION ALL
+                SELECT 'limits_over_80', count(*), NULL, false FROM spend_balance
+                WHERE period = date_trunc('month', now())::date
+                  AND subject_kind = 'organization' AND limit_amount > 0
+                  AND settled + held >= 0.8 * limit_amount
                 UNION ALL
                 SELECT 'holds', count(*), spend_started_at(min(id::text)::uuid), false
                 FROM spend_hold

@@ -1,0 +1,114 @@
+"""docs/runbooks, tried: each ticket played, and every label that a runbook names is on a page."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tenants.access.services import issue_organization_token
+from tenants.common import scope
+from tenants.keys.models import KeyStatus, MistralKey
+from tenants.notices.models import Delivery, DeliveryStatus
+from tests.api.callers import Caller
+from tests.api.world import world
+from tests.factories import ACTOR
+
+ROOT = Path(__file__).resolve().parents[2]
+TICKETS = sorted((ROOT / "docs" / "runbooks").glob("ticket-*.md"))
+
+
+@pytest.fixture(scope="module")
+def desk(lead):
+    """A lead in a session that may act, and the world that it is in."""
+    found = world()
+    lead.enter(found.organization, elevated=True)
+    return lead, found, f"organizations/{found.organization.pk}"
+
+
+def test_runbooks_name_what_pages_show():
+    sources = " ".join(
+        path.read_text(encoding="utf-8") for path in (ROOT / "tenants" / "support").glob("*.py")
+    )
+    assert len(TICKETS) >= 8
+    for ticket in TICKETS:
+        text = ticket.read_text(encoding="utf-8")
+        for label in re.findall(r"\*\*([^*]+)\*\*", text):
+            words = re.split(r"\s*…\w*\s*", label)
+            shown = re.search(".*".join(map(re.escape, words)), sources, re.IGNORECASE)
+            assert shown or label == "breaks open", f"{ticket.name}: {label}"
+
+
+def test_a_model_that_does_not_answer(desk):
+    lead, found, place = desk
+    with scope.tenant(found.organization.pk):
+        MistralKey.objects.filter(pk=found.key.pk).update(
+            status=KeyStatus.INVALID, verdict_code="key_unknown", evidence={"http_status": 401}
+        )
+    shown = lead.get(place).text
+    assert "blocked" in shown
+    assert "Mistral does not accept the API key behind this model" in shown
+    assert "401" in shown
+    assert lead.post(f"{place}/keys/{found.key.pk}/check").status_code == 302
+    with scope.tenant(found.organization.pk):
+        assert MistralKey.objects.get(pk=found.key.pk).asked_at is not None
+
+
+def test_who_changed_that(desk):
+    lead, _found, place = desk
+    shown = lead.get(f"{place}/audit").text
+    assert "model.created" in shown
+    assert ACTOR.name in shown
+    assert "support.audit_viewed" in shown
+
+
+def test_an_invitation_that_did_not_arrive(desk):
+    lead, found, place = desk
+    assert "invitation" in lead.post("", term=found.invitation.email).text
+    lead.post(f"{place}/invitations/{found.invitation.pk}/resend")
+    before = found.invitation.digest
+    with scope.tenant(found.organization.pk):
+        found.invitation.refresh_from_db()
+    assert bytes(found.invitation.digest) != bytes(before)
+
+
+def test_a_token_in_a_public_place(desk):
+    lead, found, place = desk
+    row, token = issue_organization_token(
+        actor=ACTOR,
+        organization=found.organization,
+        name="leaked",
+        scopes=["keys:read"],
+        grantable=["keys:read"],
+    )
+    assert place in lead.post("", term=token.reveal()).text
+    assert lead.post(f"{place}/tokens/{row.pk}/revoke").status_code == 302
+    assert Caller(token.reveal()).get("keys").code == "token_revoked"
+
+
+def test_a_webhook_that_gets_nothing(desk):
+    lead, found, place = desk
+    with scope.tenant(found.organization.pk):
+        Delivery.objects.filter(pk=found.delivery.pk).update(
+            status=DeliveryStatus.FAILED, due_at=None, error="timeout", attempts=9
+        )
+    shown = lead.get(f"{place}/outside").text
+    assert "timeout" in shown
+    assert "example.com" in shown
+    assert "/webhooks" not in shown.replace("/webhooks.", "")  # the rest of its address
+    assert lead.post(f"{place}/deliveries/{found.delivery.pk}/replay").status_code == 302
+    with scope.tenant(found.organization.pk):
+        found.delivery.refresh_from_db()
+    assert found.delivery.status == DeliveryStatus.PENDING
+
+
+def test_an_organization_that_is_suspended_and_works_again(desk):
+    lead, found, place = desk
+    lead.post(f"{place}/suspend")
+    shown = lead.get(place).text
+    assert "The organization is suspended, so its models answer no calls" in shown
+    assert f"/admin/{place}/reactivate" in shown
+    lead.post(f"{place}/reactivate")
+    assert f"/admin/{place}/suspend" in lead.get(place).text
+    with scope.tenant(found.organization.pk):
+        found.organization.refresh_from_db()
+    assert found.organization.status == "active"
