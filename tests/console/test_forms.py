@@ -60,7 +60,7 @@ def keys_of(found: World) -> list[MistralKey]:
 
 
 def text(answer: Any) -> str:
-    return answer.content.decode()
+    return str(answer.content.decode())
 
 
 def test_a_sealed_key_is_registered_and_shown_as_being_checked(hers, alice, seal):
