@@ -136,6 +136,7 @@ class Reply:
         location: address of what was made.
         is_shaped: the content is already what the renderer takes.
         stream: the bytes of the answer instead, as they come; each step works for itself.
+        file_name: what a browser saves a stream as.
     """
 
     content: Any = None
@@ -143,6 +144,7 @@ class Reply:
     location: str = ""
     is_shaped: bool = False
     stream: Iterator[bytes] | None = None
+    file_name: str = ""
 
 
 type Handler = Callable[..., Reply]
@@ -247,7 +249,9 @@ def endpoint(
                     data = tripwire.screen_members(data, whose=whose)
                 reply = handler(view, Call(request, principal, data, asked), **ids)
                 if reply.stream is not None:
-                    whole: Any = streaming.response(request, reply.stream, media_types[0])
+                    whole: Any = streaming.response(
+                        request, reply.stream, media_type=media_types[0], file_name=reply.file_name
+                    )
                     streamed: HttpResponse = whole
                     return streamed
                 shape = gives[reply.status]

@@ -51,4 +51,6 @@ class Export(ApiView):
         """
         organization = tenancy.find(call.principal, Organization, organization_id)
         services.note_export(actor=call.actor, organization=organization)
-        return Reply(stream=exporting.lines(organization.pk))
+        return Reply(
+            stream=exporting.lines(organization.pk), file_name=f"{organization.slug}.ndjson"
+        )

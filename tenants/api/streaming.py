@@ -8,15 +8,25 @@ from django.http import StreamingHttpResponse
 from rest_framework.request import Request
 
 
-def response(request: Request, chunks: Iterator[bytes], media_type: str) -> StreamingHttpResponse:
+def response(
+    request: Request, chunks: Iterator[bytes], *, media_type: str, file_name: str
+) -> StreamingHttpResponse:
     """Stream chunks; under ASGI each is made in the request's own thread when it is sent.
 
     Django would gather a plain iterator whole before it sends the first byte there.
+
+    Args:
+        request: which.
+        chunks: each step works for itself, in no transaction of another's.
+        media_type: of the whole.
+        file_name: what a browser saves it as; plain ASCII.
     """
     is_plain = isinstance(request._request, WSGIRequest)  # noqa: SLF001 - it knows who serves it
-    return StreamingHttpResponse(
+    whole = StreamingHttpResponse(
         chunks if is_plain else _asynchronous(chunks), content_type=media_type
     )
+    whole["Content-Disposition"] = f'attachment; filename="{file_name}"'
+    return whole
 
 
 async def _asynchronous(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:

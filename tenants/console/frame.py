@@ -67,6 +67,8 @@ _WAYS: tuple[tuple[str, Promise, tuple[TokenScope, ...]], ...] = (
     ("console-workspaces", _("Workspaces"), (TokenScope.WORKSPACES_READ,)),
     ("console-billing", _("Billing details"), (TokenScope.BILLING_READ,)),
     ("console-tokens", _("Tokens"), (TokenScope.TOKENS_READ,)),
+    ("console-hooks", _("Webhooks"), (TokenScope.WEBHOOKS_READ,)),
+    ("console-trail", _("Audit log"), (TokenScope.AUDIT_READ,)),
     ("console-settings", _("Settings"), (TokenScope.ORGANIZATIONS_WRITE,)),
 )
 _WORKSPACE_WAYS: tuple[tuple[str, Promise, tuple[TokenScope, ...]], ...] = (
@@ -81,6 +83,7 @@ _WORKSPACE_WAYS: tuple[tuple[str, Promise, tuple[TokenScope, ...]], ...] = (
 _BELONGS: Mapping[str, str] = {
     "console-key": "console-keys",
     "console-model": "console-models",
+    "console-hook": "console-hooks",
     "console-calls": "console-spend",
     "console-workspace-calls": "console-workspace-spend",
     "console-model-limits": "console-models",

@@ -15,7 +15,7 @@ from tenants.access.pagination import page as page_of
 from tenants.common import scope
 from tenants.common.problems import Problem
 from tenants.common.secrets import Secret
-from tenants.console import catalogue, snippets, words
+from tenants.console import catalogue, publishing, snippets, words
 from tenants.console.catalogue import Offer
 from tenants.console.door import Page, Visit, page
 from tenants.console.forms import Amount, HouseForm, Name, choices
@@ -204,6 +204,7 @@ class OneModel(Page):
             may_write=visit.may(TokenScope.MODELS_WRITE),
             may_use=visit.may(TokenScope.MODELS_WRITE, TokenScope.KEYS_USE),
             may_limit=visit.may(TokenScope.LIMITS_WRITE),
+            published=publishing.of(visit.organization.pk, model),
         )
 
 

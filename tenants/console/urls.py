@@ -7,15 +7,18 @@ from tenants.console import (
     billing,
     chrome,
     home,
+    hooks,
     keys,
     limits,
     overview,
     people,
     places,
+    publishing,
     registered,
     spending,
     start,
     tokens,
+    trail,
 )
 
 _ORGANIZATION = "organizations/<id:organization_id>"
@@ -59,6 +62,10 @@ _PAGES = {
     f"{_ORGANIZATION}/tokens": (tokens.Tokens, "console-tokens"),
     f"{_ORGANIZATION}/tokens/new": (tokens.NewToken, "console-new-token"),
     f"{_ORGANIZATION}/tokens/<id:token_id>/revoke": (tokens.RevokeToken, "console-revoke-token"),
+    f"{_ORGANIZATION}/webhooks": (hooks.Hooks, "console-hooks"),
+    f"{_ORGANIZATION}/webhooks/new": (hooks.NewHook, "console-new-hook"),
+    f"{_ORGANIZATION}/webhooks/<id:webhook_id>": (hooks.OneHook, "console-hook"),
+    f"{_ORGANIZATION}/audit": (trail.Trail, "console-trail"),
     f"{_ORGANIZATION}/settings": (places.Settings, "console-settings"),
     # of a workspace
     _WORKSPACE: (overview.WorkspaceOverview, "console-workspace"),
@@ -84,6 +91,7 @@ _PAGES = {
     f"{_MODEL}/edit": (registered.EditModel, "console-edit-model"),
     f"{_MODEL}/token": (registered.NewToken, "console-model-token"),
     f"{_MODEL}/trial": (registered.Trial, "console-trial"),
+    f"{_MODEL}/publish": (publishing.Publish, "console-publish"),
     f"{_MODEL}/limits": (limits.ModelLimits, "console-model-limits"),
     f"{_MODEL}/delete": (registered.DeleteModel, "console-delete-model"),
 }

@@ -81,4 +81,7 @@ SCOPES: Mapping[str, Promise] = {
     TokenScope.LIMITS_WRITE: _("change limits"),
     TokenScope.TOKENS_READ: _("read tokens"),
     TokenScope.TOKENS_WRITE: _("change tokens"),
+    TokenScope.WEBHOOKS_READ: _("read webhooks"),
+    TokenScope.WEBHOOKS_WRITE: _("change webhooks"),
+    TokenScope.AUDIT_READ: _("read the audit log"),
 }

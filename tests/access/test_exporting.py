@@ -118,6 +118,8 @@ def test_no_plaintext_that_came_in_comes_out(organization):
     answer = caller.get(f"{path}/export")
     assert answer.status == 200
     assert answer.headers["Content-Type"] == "application/x-ndjson"
+    saved = f'attachment; filename="{organization.slug}.ndjson"'
+    assert answer.headers["Content-Disposition"] == saved
     for secret in (key, key[::-1], token, caller.token or ""):
         assert secret.encode() not in answer.raw
         assert secret[6:-6].encode() not in answer.raw

@@ -107,6 +107,12 @@ PAGES = [
     *_both(
         f"{ORGANIZATION}/tokens/<id:token_id>/revoke", Scope.TOKENS_WRITE, Scope.TOKENS_WRITE, 303
     ),
+    Row("GET", f"{ORGANIZATION}/webhooks", (Scope.WEBHOOKS_READ,)),
+    *_both(f"{ORGANIZATION}/webhooks/new", Scope.WEBHOOKS_WRITE, Scope.WEBHOOKS_WRITE),
+    *_both(
+        f"{ORGANIZATION}/webhooks/<id:webhook_id>", Scope.WEBHOOKS_READ, Scope.WEBHOOKS_WRITE, 303
+    ),
+    Row("GET", f"{ORGANIZATION}/audit", (Scope.AUDIT_READ,)),
     *_both(f"{ORGANIZATION}/settings", Scope.ORGANIZATIONS_WRITE, Scope.ORGANIZATIONS_WRITE),
     Row("GET", WORKSPACE, (Scope.WORKSPACES_READ,)),
     *_both(f"{WORKSPACE}/edit", Scope.WORKSPACES_WRITE, Scope.WORKSPACES_WRITE),
@@ -131,6 +137,7 @@ PAGES = [
     Row("GET", f"{MODEL}/token", _MAKE),
     Row("POST", f"{MODEL}/token", _MAKE, 200, {"grace_seconds": "0"}),
     Row("POST", f"{MODEL}/trial", _MAKE, 201),
+    Row("POST", f"{MODEL}/publish", _MAKE, 303),
     *_both(f"{MODEL}/limits", Scope.LIMITS_READ, Scope.LIMITS_WRITE),
     *_both(f"{MODEL}/delete", Scope.MODELS_WRITE, Scope.MODELS_WRITE, 303),
 ]
