@@ -166,10 +166,10 @@ SECURE_CSP: dict[str, list[str]] = {
 # How often the management API may be asked: requests at once, and the seconds in which they drain.
 API_RATES = {
     "platform": (60_000, 60),
-    "token": (1_200, 60),
+    "token": (3_000, 60),
     "person": (1_200, 60),
-    "organization": (6_000, 60),
-    "intake": (60, 60),
+    "organization": (9_000, 60),
+    "intake": (120, 60),
     "mail": (30, 60),
     "export": (10, 3_600),
 }

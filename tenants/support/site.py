@@ -7,6 +7,7 @@ of changes, no export and no autocomplete that could show what should not be sho
 from typing import Any
 
 from django.http import HttpRequest
+from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from unfold.sites import UnfoldAdminSite
@@ -28,6 +29,9 @@ class SupportSite(UnfoldAdminSite):  # type: ignore[misc]  # it comes without ty
         return context | {
             "has_permission": staff is not None,
             "available_apps": [],
+            "site_favicons": [
+                {"rel": "icon", "type": "image/svg+xml", "href": static("console/icon.svg")}
+            ],
             "staff": staff,
             "sessions": sessions,
             "account_links": [{"title": staff.role.label, "link": reverse("admin:index")}]
