@@ -1,4 +1,4 @@
-"""One browser and one server for all tests of a session; a page that watches what it is told."""
+"""One browser and one server for each test worker; a page that watches what it is told."""
 
 import os
 import re
@@ -24,13 +24,6 @@ _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice
 _PATIENCE = 15_000
 #: Where screenshots go, if anybody wants some.
 PICTURES = os.environ.get("AIM_PICTURES")  # noqa: TID251 - for people who look
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep all of them in one process: they share a browser."""
-    for item in items:
-        if item.path.parent == Path(__file__).parent:
-            item.add_marker(pytest.mark.xdist_group("browser"))
 
 
 class Web(GatewayServer):
