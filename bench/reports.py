@@ -19,6 +19,7 @@ from bench.stage import stage
 _CHUNK = 500_000
 _TAIL = 500
 _MONTH = "2026-10"
+BARE = "bare roll-up query"
 _SEED = """
 INSERT INTO spend_usageevent (
     id, organization_id, workspace_id, key_id, model_id, occurred_at, period, source, category,
@@ -53,7 +54,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=100)
     arguments = parser.parse_args()
     with stage("http://127.0.0.1:9") as set_up:
-        lines, seconds = _seed(set_up.owner_url, set_up.organization_id, arguments.events)
+        lines, seconds = seed(set_up.owner_url, set_up.organization_id, 0, arguments.events)
         print(
             f"{arguments.events:,} events in {lines:,} roll-up lines, and {_TAIL} not rolled up yet"
         )
@@ -61,11 +62,16 @@ def main() -> None:
         _measure(set_up.owner_url, set_up.organization_id, arguments.rounds)
 
 
-def _seed(url: str, organization_id: UUID, events: int) -> tuple[int, float]:
+def seed(url: str, organization_id: UUID, there: int, events: int) -> tuple[int, float]:
+    """Make events beyond those that are there, and roll them up but for a tail.
+
+    Returns:
+        How many lines the roll-ups have, and how many seconds rolling up took.
+    """
     rolling = 0.0
     with psycopg.connect(url, autocommit=True) as owner:
         owner.execute("SET synchronous_commit = off")
-        for first in range(0, events, _CHUNK):
+        for first in range(there, events, _CHUNK):
             last = min(first + _CHUNK, events) - 1
             owner.execute(_SEED, {"organization": organization_id, "first": first, "last": last})
             began = time.perf_counter()
@@ -83,7 +89,8 @@ def _seed(url: str, organization_id: UUID, events: int) -> tuple[int, float]:
     return lines[0], rolling
 
 
-def _measure(url: str, organization_id: UUID, rounds: int) -> None:
+def cases(owner: psycopg.Connection, organization_id: UUID) -> dict[str, Callable[[], object]]:
+    """Give what is measured, by its name; the bare query first."""
     from tenants.common import scope  # noqa: PLC0415 - Django is set up by the stage
     from tenants.common.months import Month  # noqa: PLC0415
     from tenants.organizations.models import Organization  # noqa: PLC0415
@@ -93,30 +100,34 @@ def _measure(url: str, organization_id: UUID, rounds: int) -> None:
     with scope.tenant(organization_id):
         organization = Organization.objects.get()
     month = Month.parse(_MONTH, organization.timezone)
+    return {
+        BARE: lambda: owner.execute(_BARE, (organization_id,)).fetchall(),
+        "report by category and day": lambda: spend_report(
+            organization=organization, month=month, group_by=["category", "day"]
+        ),
+        "report by everything": lambda: spend_report(
+            organization=organization,
+            month=month,
+            group_by=["category", "day", "model", "workspace", "key", "source"],
+        ),
+        "months": lambda: months(organization=organization),
+        "calls of a day": lambda: calls(
+            organization=organization, choice=Choice(month=month, day=month.first_day)
+        ),
+    }
+
+
+def _measure(url: str, organization_id: UUID, rounds: int) -> None:
     with psycopg.connect(url, autocommit=True) as owner:
-        cases: dict[str, Callable[[], object]] = {
-            "bare roll-up query": lambda: owner.execute(_BARE, (organization_id,)).fetchall(),
-            "report by category and day": lambda: spend_report(
-                organization=organization, month=month, group_by=["category", "day"]
-            ),
-            "report by everything": lambda: spend_report(
-                organization=organization,
-                month=month,
-                group_by=["category", "day", "model", "workspace", "key", "source"],
-            ),
-            "months": lambda: months(organization=organization),
-            "calls of a day": lambda: calls(
-                organization=organization, choice=Choice(month=month, day=month.first_day)
-            ),
-        }
-        taken: dict[str, list[float]] = {name: [] for name in cases}
+        measured = cases(owner, organization_id)
+        taken: dict[str, list[float]] = {name: [] for name in measured}
         for _ in range(rounds):
-            for name, work in cases.items():
+            for name, work in measured.items():
                 began = time.perf_counter()
                 work()
                 taken[name].append((time.perf_counter() - began) * 1000)
     print("| what | median ms | p95 ms | of the bare query |\n| --- | ---: | ---: | ---: |")
-    bare = statistics.median(taken["bare roll-up query"])
+    bare = statistics.median(taken[BARE])
     for name, times in taken.items():
         middle, p95 = statistics.median(times), statistics.quantiles(times, n=20)[-1]
         print(f"| {name} | {middle:.1f} | {p95:.1f} | {middle / bare:.1f} |")

@@ -9,6 +9,7 @@ from tenants.accounting.reconciling import carry
 from tenants.common.secrets import Secret
 from tenants.registry.connections import set_connection
 from tenants.spend.meter import Meter
+from tests.api.world import with_login
 from tests.factories import ACTOR
 from tests.spend import made
 from tests.spend.made import intent, settlement
@@ -104,6 +105,7 @@ def test_aisuru_away_for_a_moment_is_asked_again(hers, alice, aisuru):
 def test_aisuru_is_not_asked_without_a_login_a_tenant_or_an_address(hers, alice, settings):
     path = f"organizations/{hers.organization.pk}"
     body = {"month": "2026-10", "source": "aisuru"}
+    with_login(hers)
     assert alice.post(f"{path}/reconciliations", body).code == "aisuru_tenant_missing"
     assert alice.delete(f"{path}/aisuru-connection").status == 204
     assert alice.post(f"{path}/reconciliations", body).code == "aisuru_connection_missing"

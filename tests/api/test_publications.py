@@ -11,11 +11,17 @@ from tenants.common.models import new_id
 from tenants.registry.models import Publication
 from tenants.spend.batch_jobs import BatchJob
 from tests.api.callers import organization_caller
-from tests.api.world import everything
+from tests.api.world import everything, with_login, world
 from tests.keys.test_secrecy import assert_absent, everything_stored
 
 TOKEN = "canary-login-0123456789abcdef"
 ENGLISH = {"Accept-Language": "en"}
+
+
+@pytest.fixture
+def hers(organization):
+    """What Alice's organization has, a login at AIsuru included."""
+    return with_login(world(organization))
 
 
 def path(hers, rest=""):

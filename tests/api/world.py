@@ -142,12 +142,19 @@ def world(organization: Organization | None = None) -> World:
     return World(organization, workspace, key, registered_model(workspace, key, "Assistente"))
 
 
+def with_login(found: World) -> World:
+    """Give its organization a login at AIsuru."""
+    plain = Secret(made_up_key())
+    set_connection(actor=ACTOR, organization=found.organization, plain=plain)
+    return found
+
+
 def whole_world(organization: Organization | None = None) -> WholeWorld:
     """Make one that has everything; it takes twice as long."""
     small = world(organization)
     organization, workspace = small.organization, small.workspace
     set_admin_key(actor=ACTOR, organization=organization, plain=Secret(made_up_key()))
-    set_connection(actor=ACTOR, organization=organization, plain=Secret(made_up_key()))
+    with_login(small)
     closing.close(organization, Month.parse(CLOSED, organization.timezone))
     token, _plain = issue_organization_token(
         actor=ACTOR, organization=organization, name="old", scopes=[], grantable=[]

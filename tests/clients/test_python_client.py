@@ -11,7 +11,7 @@ import pytest
 from django.core.wsgi import get_wsgi_application
 
 from tests.api.callers import organization_caller, platform_caller
-from tests.api.world import MODEL, WholeWorld, whole_world
+from tests.api.world import MODEL, World, with_login, world
 
 SCHEMA = Path(__file__).resolve().parents[2] / "docs" / "openapi.yaml"
 CONFIG = """\
@@ -53,8 +53,8 @@ def generated(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def hers() -> WholeWorld:
-    return whole_world()
+def hers() -> World:
+    return with_login(world())
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import pytest
 from django.core.wsgi import get_wsgi_application
 
 from tests.api.callers import organization_caller
-from tests.api.world import world
+from tests.api.world import with_login, world
 
 HERE = Path(__file__).parent / "typescript"
 SCHEMA = Path(__file__).resolve().parents[2] / "docs" / "openapi.yaml"
@@ -59,7 +59,7 @@ def run(folder, *command):
 
 @pytest.mark.slow
 def test_the_types_compile_and_say_what_the_service_does(project, address):
-    hers = world()
+    hers = with_login(world())
     token = organization_caller(hers.organization).token
     run(project, "node_modules/.bin/tsc", "--project", ".")
     said = run(project, "node", "check.js", address, token, str(hers.organization.pk))

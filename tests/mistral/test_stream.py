@@ -234,7 +234,7 @@ async def test_a_request_that_was_sent_and_not_answered_may_have_reached_mistral
                 async with chat(pool) as response:
                     await response.read(10)
             with pytest.raises(errors.AnswerLostError) as caught:
-                async with chat(pool, idle=0.3):
+                async with chat(pool, idle=0.15):
                     pass
 
     assert caught.value.failure.reach is Reach.POSSIBLE
