@@ -35,7 +35,7 @@ def index(request: HttpRequest, staff: Staff) -> HttpResponse:
         found = looking.look_up(staff=staff, term=term) if term else []
         sections.append(_results(found))
     for errors in form.errors.values():
-        messages.error(request, " ".join(errors))
+        messages.error(request, " ".join(map(str, errors)))
     # What was typed may be a secret: it is never shown again.
     form = LookUpForm()
     box = Section(
