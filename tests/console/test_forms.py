@@ -229,7 +229,7 @@ def test_several_people_are_invited_at_once_and_each_is_told(hers, alice):
 
 def test_an_invitation_is_accepted_only_when_its_reader_says_so(hers):
     with scope.tenant(hers.organization.pk):
-        invitation = Invitation.objects.get(pk=hers.invitation.pk)
+        invitation = Invitation.objects.get(pk=hers.ids["invitation_id"])
     reader = people.person("Dario", email=invitation.email)
     client = session_caller(reader).client
     path = f"/invitations/{token_of(invitation).reveal()}"
