@@ -27,7 +27,7 @@ test: setup ## the whole test suite (PYTEST="-k name" narrows it)
 
 npm := tests/clients/typescript
 typescript: setup ## types for TypeScript generated from the schema, compiled and exercised; needs Node and npm
-	@command -v npm >/dev/null && npm ci --prefix $(npm) --no-audit --no-fund --ignore-scripts --silent \
+	@command -v npm >/dev/null && npm ci --prefix $(npm) --no-audit --no-fund --ignore-scripts --silent --fetch-timeout=20000 --fetch-retries=1 \
 	    || { echo "There is no npm here, or it cannot install: the TypeScript client was not checked."; exit 0; }; \
 	    test -d $(npm)/node_modules && $(python) -m pytest -n 0 -q -rs tests/clients/test_typescript_client.py
 
