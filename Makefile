@@ -1,6 +1,6 @@
 # Everything a person or CI runs here. `make` alone lists it. Nothing needs root, Docker, Redis or a system PostgreSQL.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test typescript check openapi messages bench prove-limit lock clean
+.PHONY: help setup demo up browser test typescript check openapi messages bench prove-limit lock clean
 
 MAKEFLAGS += --no-print-directory
 python := .venv/bin/python
@@ -21,7 +21,10 @@ demo: setup ## everything on http://127.0.0.1:8000 with a simulated Mistral and 
 up: setup ## the same service against the real Mistral, without sample data
 	@exec $(python) -m aisuru_mistral.launcher up --follow-parent
 
-test: setup ## the whole test suite (PYTEST="-k name" narrows it)
+browser: setup
+	@$(python) -m tests.browser.chromium
+
+test: setup browser ## the whole test suite (PYTEST="-k name" narrows it)
 	@$(python) -m tests.browser.chromium
 	$(python) -m pytest $(PYTEST)
 

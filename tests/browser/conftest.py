@@ -26,13 +26,6 @@ _PATIENCE = 15_000
 PICTURES = os.environ.get("AIM_PICTURES")  # noqa: TID251 - for people who look
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep all of them in one process: they share a browser."""
-    for item in items:
-        if item.path.parent == Path(__file__).parent:
-            item.add_marker(pytest.mark.xdist_group("browser"))
-
-
 class Web(GatewayServer):
     """The whole web process, with a folder that its mail goes to."""
 
@@ -105,9 +98,9 @@ class Watched:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Chromium, started once."""
-    where = chromium.install()
+    where = chromium.find()
     if where is None:
-        pytest.skip("no Chromium on this machine, and it may not be installed here")
+        pytest.skip("no Chromium on this machine: `make test` installs it where it may")
     # Playwright keeps an event loop in this thread, which Django takes for an asynchronous view.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"  # noqa: TID251 - for this process only
     with sync_playwright() as playwright:
