@@ -15,9 +15,11 @@ from allauth.mfa.totp import views as totp
 from allauth.usersessions.models import UserSession
 from allauth.usersessions.views import ListUserSessionsView
 from django.contrib import messages
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.urls import reverse_lazy
 from django.utils.translation import gettext as _
+from django.views import View
 
 from tenants.console.door import Page, Visit, page
 from tenants.organizations.invitations import open_for
@@ -26,14 +28,24 @@ from tenants.people.services import TERMS_VERSION, verified_addresses
 _METHODS = ("get", "head", "post")
 
 
-class SignIn(account.LoginView):  # type: ignore[misc]  # it comes without types
+class Unkept(View):
+    """Keeps a page out of caches: it may show a secret, or how an account stands."""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Answer, and say so."""
+        response = super().dispatch(request, *args, **kwargs)
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+
+class SignIn(Unkept, account.LoginView):  # type: ignore[misc]  # it comes without types
     """``/sign-in``."""
 
     http_method_names = _METHODS
     template_name = "console/account/sign_in.html"
 
 
-class SignUp(account.SignupView):  # type: ignore[misc]
+class SignUp(Unkept, account.SignupView):  # type: ignore[misc]
     """``/sign-up``."""
 
     http_method_names = _METHODS
@@ -45,7 +57,7 @@ class SignUp(account.SignupView):  # type: ignore[misc]
         return facts | {"terms_version": TERMS_VERSION}
 
 
-class VerifyEmail(account.ConfirmEmailVerificationCodeView):  # type: ignore[misc]
+class VerifyEmail(Unkept, account.ConfirmEmailVerificationCodeView):  # type: ignore[misc]
     """``/verify-email``: the code that came by mail, typed, or taken from the mail's link."""
 
     http_method_names = _METHODS
@@ -56,70 +68,70 @@ class VerifyEmail(account.ConfirmEmailVerificationCodeView):  # type: ignore[mis
         return {**super().get_initial(), "code": self.request.GET.get("code", "")[:16]}
 
 
-class SignOut(account.LogoutView):  # type: ignore[misc]
+class SignOut(Unkept, account.LogoutView):  # type: ignore[misc]
     """``/sign-out``."""
 
     http_method_names = _METHODS
     template_name = "console/account/sign_out.html"
 
 
-class ForgotPassword(account.PasswordResetView):  # type: ignore[misc]
+class ForgotPassword(Unkept, account.PasswordResetView):  # type: ignore[misc]
     """``/reset-password``: have a link sent."""
 
     http_method_names = _METHODS
     template_name = "console/account/forgot_password.html"
 
 
-class ForgotPasswordSent(account.PasswordResetDoneView):  # type: ignore[misc]
+class ForgotPasswordSent(Unkept, account.PasswordResetDoneView):  # type: ignore[misc]
     """``/reset-password/sent``: the same words whether the address is known or not."""
 
     http_method_names = ("get", "head")
     template_name = "console/account/forgot_password_sent.html"
 
 
-class NewPassword(account.PasswordResetFromKeyView):  # type: ignore[misc]
+class NewPassword(Unkept, account.PasswordResetFromKeyView):  # type: ignore[misc]
     """``/reset-password/<key>``: the link that came by mail."""
 
     http_method_names = _METHODS
     template_name = "console/account/new_password.html"
 
 
-class NewPasswordSet(account.PasswordResetFromKeyDoneView):  # type: ignore[misc]
+class NewPasswordSet(Unkept, account.PasswordResetFromKeyDoneView):  # type: ignore[misc]
     """``/reset-password/done``."""
 
     http_method_names = ("get", "head")
     template_name = "console/account/new_password_set.html"
 
 
-class Inactive(account.AccountInactiveView):  # type: ignore[misc]
+class Inactive(Unkept, account.AccountInactiveView):  # type: ignore[misc]
     """``/inactive``: the account was deactivated."""
 
     http_method_names = ("get", "head")
     template_name = "console/account/inactive.html"
 
 
-class Confirm(account.ReauthenticateView):  # type: ignore[misc]
+class Confirm(Unkept, account.ReauthenticateView):  # type: ignore[misc]
     """``/confirm``: prove by password that it is really you."""
 
     http_method_names = _METHODS
     template_name = "console/account/confirm.html"
 
 
-class ConfirmByCode(mfa.ReauthenticateView):  # type: ignore[misc]
+class ConfirmByCode(Unkept, mfa.ReauthenticateView):  # type: ignore[misc]
     """``/confirm/code``: prove it by the code of an authenticator app."""
 
     http_method_names = _METHODS
     template_name = "console/account/confirm_code.html"
 
 
-class SecondFactor(mfa.AuthenticateView):  # type: ignore[misc]
+class SecondFactor(Unkept, mfa.AuthenticateView):  # type: ignore[misc]
     """``/sign-in/code``: the second factor."""
 
     http_method_names = _METHODS
     template_name = "console/account/second_factor.html"
 
 
-class ChangePassword(account.PasswordChangeView):  # type: ignore[misc]
+class ChangePassword(Unkept, account.PasswordChangeView):  # type: ignore[misc]
     """``/security/password``."""
 
     http_method_names = _METHODS
@@ -133,35 +145,35 @@ class ChangePassword(account.PasswordChangeView):  # type: ignore[misc]
         return response
 
 
-class AddApp(totp.ActivateTOTPView):  # type: ignore[misc]
+class AddApp(Unkept, totp.ActivateTOTPView):  # type: ignore[misc]
     """``/security/app``: scan, type the code, done."""
 
     http_method_names = _METHODS
     template_name = "console/account/add_app.html"
 
 
-class RemoveApp(totp.DeactivateTOTPView):  # type: ignore[misc]
+class RemoveApp(Unkept, totp.DeactivateTOTPView):  # type: ignore[misc]
     """``/security/app/remove``."""
 
     http_method_names = _METHODS
     template_name = "console/account/remove_app.html"
 
 
-class RecoveryCodes(recovery_codes.ViewRecoveryCodesView):  # type: ignore[misc]
+class RecoveryCodes(Unkept, recovery_codes.ViewRecoveryCodesView):  # type: ignore[misc]
     """``/security/recovery-codes``."""
 
     http_method_names = ("get", "head")
     template_name = "console/account/recovery_codes.html"
 
 
-class NewRecoveryCodes(recovery_codes.GenerateRecoveryCodesView):  # type: ignore[misc]
+class NewRecoveryCodes(Unkept, recovery_codes.GenerateRecoveryCodesView):  # type: ignore[misc]
     """``/security/recovery-codes/new``."""
 
     http_method_names = _METHODS
     template_name = "console/account/new_recovery_codes.html"
 
 
-class Sessions(ListUserSessionsView):  # type: ignore[misc]
+class Sessions(Unkept, ListUserSessionsView):  # type: ignore[misc]
     """``/security/sessions``: end the others; the list itself is on the security page."""
 
     http_method_names = ("post",)

@@ -34,7 +34,10 @@ def index(request: HttpRequest, staff: Staff) -> HttpResponse:
         term = looking.read(form.cleaned_data["term"])
         found = looking.look_up(staff=staff, term=term) if term else []
         sections.append(_results(found))
-        form = LookUpForm()
+    for errors in form.errors.values():
+        messages.error(request, " ".join(map(str, errors)))
+    # What was typed may be a secret: it is never shown again.
+    form = LookUpForm()
     box = Section(
         _("Whose is it?"),
         _("The answer is a name only; what an organization has is seen in a session."),

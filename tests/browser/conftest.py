@@ -1,4 +1,4 @@
-"""One browser and one server for all tests of a session; a page that watches what it is told."""
+"""One browser and one server for each test worker; a page that watches what it is told."""
 
 import os
 import re

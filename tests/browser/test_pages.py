@@ -18,6 +18,8 @@ from tests.factories import ACTOR
 from tests.people import session_caller
 from tests.spend.made import as_owner
 
+pytestmark = pytest.mark.slow
+
 OUTSIDE = ["/sign-in", "/sign-up", "/reset-password", "/reset-password/sent", "/nowhere"]
 OWN = ["/welcome", "/profile", "/organizations", "/security", "/security/app", "/terms"]
 #: What is no page, or a page that is looked at for the whole organization already.

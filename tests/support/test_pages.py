@@ -103,6 +103,12 @@ def test_the_box_tells_whose_anything_is_and_no_more(hers, spent, agent):
     assert link not in agent.post("", term=f"nobody-{new_id()}@people.example").text
 
 
+def test_what_is_typed_into_the_box_is_not_shown_again(agent):
+    shown = agent.post("", term="hunter2" * 50)
+    assert shown.status_code == 200
+    assert "hunter2" not in shown.text
+
+
 def test_wildcards_are_letters(hers, agent):
     assert f"/admin/organizations/{hers.organization.pk}" not in agent.post("", term="%_%").text
 
@@ -212,7 +218,7 @@ def test_no_page_shows_a_secret_whatever_is_asked(hers):
         shown += [event.detail for event in PlatformEvent.objects.all()]
     for text in shown:
         # A form shows again what was typed into it, to whoever typed it, and to nobody else.
-        typed = text.replace(f'value="{canary}"', "")
+        typed = text.replace(f'value="{canary}"', "")  # of the form that gives a role
         for secret in [*secrets, *sealed]:
             assert secret not in typed.replace(f'value="{secret}"', "")
 

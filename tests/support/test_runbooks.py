@@ -10,7 +10,7 @@ from tenants.common import scope
 from tenants.keys.models import KeyStatus, MistralKey
 from tenants.notices.models import Delivery, DeliveryStatus
 from tests.api.callers import Caller
-from tests.api.world import world
+from tests.api.world import whole_world
 from tests.factories import ACTOR
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,7 +20,7 @@ TICKETS = sorted((ROOT / "docs" / "runbooks").glob("ticket-*.md"))
 @pytest.fixture(scope="module")
 def desk(lead):
     """A lead in a session that may act, and the world that it is in."""
-    found = world()
+    found = whole_world()
     lead.enter(found.organization, elevated=True)
     return lead, found, f"organizations/{found.organization.pk}"
 
