@@ -1,6 +1,6 @@
 # Everything a person or CI runs here. `make` alone lists it. Nothing needs root, Docker, Redis or a system PostgreSQL.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test typescript check openapi messages bench prove-limit lock clean
+.PHONY: help setup demo up browser test typescript check openapi messages bench prove-limit lock clean
 
 MAKEFLAGS += --no-print-directory
 python := .venv/bin/python
@@ -21,13 +21,16 @@ demo: setup ## everything on http://127.0.0.1:8000 with a simulated Mistral and 
 up: setup ## the same service against the real Mistral, without sample data
 	@exec $(python) -m aisuru_mistral.launcher up --follow-parent
 
-test: setup ## the whole test suite (PYTEST="-k name" narrows it)
+browser: setup
+	@$(python) -m tests.browser.chromium
+
+test: setup browser ## the whole test suite (PYTEST="-k name" narrows it)
 	@$(python) -m tests.browser.chromium
 	$(python) -m pytest $(PYTEST)
 
 npm := tests/clients/typescript
 typescript: setup ## types for TypeScript generated from the schema, compiled and exercised; needs Node and npm
-	@command -v npm >/dev/null && npm ci --prefix $(npm) --no-audit --no-fund --ignore-scripts --silent \
+	@command -v npm >/dev/null && npm ci --prefix $(npm) --no-audit --no-fund --ignore-scripts --silent --fetch-timeout=20000 --fetch-retries=1 \
 	    || { echo "There is no npm here, or it cannot install: the TypeScript client was not checked."; exit 0; }; \
 	    test -d $(npm)/node_modules && $(python) -m pytest -n 0 -q -rs tests/clients/test_typescript_client.py
 

@@ -5,6 +5,7 @@ ends the story with what came instead. Runs again on the same data under fresh n
 """
 
 import json
+import secrets
 import subprocess
 import sys
 import time
@@ -283,7 +284,9 @@ def play(address: str, token: str, aisuru_url: str) -> None:
         other["default_workspace_id"], WELL_KNOWN["valid_other_organization"]
     )
     other_model = story.create_model(other, other_key, f"Spedizioni {when}")
-    _say_how_to_continue(address, token, other, other_model)
+    story.chapter("People of theirs, and one of the support staff")
+    logins = _logins(story, other, when)
+    _say_how_to_continue(address, token, other, other_model, logins)
 
 
 def _words(identity: Json | None) -> str:
@@ -292,14 +295,33 @@ def _words(identity: Json | None) -> str:
     return " / ".join(str(facts[name]) for name in names if facts.get(name)) or "nobody told"
 
 
-def _say_how_to_continue(address: str, token: str, organization: Json, model: Json) -> None:
+def _logins(story: Story, organization: Json, when: str) -> str:
+    """Make logins for the console and the support desk; return how they are told."""
+    at = when.replace(":", "")
+    person, staff = f"bruno.{at}@borea.example", f"staff.{at}@aisuru.example"
+    passwords = [secrets.token_urlsafe(12) for _ in range(2)]
+    member = ["create_member", "--organization", organization["id"], "--email", person]
+    story.note(_manage(*member, "--name", "Bruno Borea", stdin=passwords[0]))
+    story.note(_manage("create_staff", "--email", staff, STAFF_PASSWORD=passwords[1]))
+    story.note(_manage("staff_role", "--email", staff, "--role", "lead"))
+    return (
+        f"  console          {story.address}/\n"
+        f"    {person}  password {passwords[0]}  (administrator of {organization['name']})\n"
+        f"  support desk     {story.address}/admin/\n"
+        f"    {staff}  password {passwords[1]}  (asks for a second factor first)\n"
+    )
+
+
+def _say_how_to_continue(
+    address: str, token: str, organization: Json, model: Json, logins: str
+) -> None:
     chat = json.dumps({"messages": [{"role": "user", "content": "Ciao!"}]})
     print(
         f"""
 The demo keeps serving on {address}; API docs: {address}/api/v1/docs. Ctrl-C stops it.
   platform token   {token}
   model token      {model["token"]}  ({organization["name"]})
-
+{logins}
   curl {address}/v1/chat/completions -H 'Authorization: Bearer {model["token"]}' \\
     -H 'Content-Type: application/json' -d '{chat}'
   curl '{address}/api/v1/spend?organization_id={organization["id"]}' \\
@@ -310,16 +332,22 @@ The demo keeps serving on {address}; API docs: {address}/api/v1/docs. Ctrl-C sto
 
 
 def _platform_token() -> str:
+    return str(json.loads(_manage("create_token", "--platform", "--name", "demo"))["token"])
+
+
+def _manage(*command: str, stdin: str = "", **variables: str) -> str:
     made = subprocess.run(
-        [sys.executable, "manage.py", "create_token", "--platform", "--name", "demo"],
+        [sys.executable, "manage.py", *command],
         cwd=env.ROOT,
+        env={**env.load().variables, **variables},
+        input=stdin,
         capture_output=True,
         text=True,
         check=False,
     )
     if made.returncode:
-        raise Unexpected(f"manage.py create_token: {made.stderr.strip()[-500:]}")
-    return str(json.loads(made.stdout)["token"])
+        raise Unexpected(f"manage.py {command[0]}: {made.stderr.strip()[-500:]}")
+    return made.stdout.strip()
 
 
 def main() -> int:

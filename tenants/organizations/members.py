@@ -160,6 +160,14 @@ def join(
     return made
 
 
+def enrol(*, actor: Actor, organization_id: UUID, person: Person, role: Role) -> None:
+    """Make a person a member without an invitation, on the word of who operates the service."""
+    with scope.tenant(organization_id):
+        made = join(organization_id=organization_id, person=person, role=role, workspaces={})
+        if made is not None:
+            _record(actor, made, "member.enrolled")
+
+
 def add_everybody(workspace: Workspace) -> None:
     """Put every member of the organization into a new workspace, inside its scope."""
     WorkspaceMember.objects.bulk_create(

@@ -63,12 +63,30 @@ def create_staff(*, email: str, password: str, name: str = "") -> Person:
         Conflict: ``person_exists``: somebody signs in with this address already.
         Invalid: ``email_invalid``.
     """
+    person = _create(email=email, password=password, name=name, is_staff=True)
+    log.info("staff_created", person_id=str(person.pk))
+    return person
+
+
+def create_person(*, email: str, password: str, name: str = "") -> Person:
+    """Make a login whose address is taken to be verified: whoever asks for it vouches for that.
+
+    Raises:
+        Conflict: ``person_exists``: somebody signs in with this address already.
+        Invalid: ``email_invalid``.
+    """
+    person = _create(email=email, password=password, name=name, is_staff=False)
+    log.info("person_created", person_id=str(person.pk))
+    return person
+
+
+def _create(*, email: str, password: str, name: str, is_staff: bool) -> Person:
     if normalise_email(email) is None:
         raise email_invalid()
     try:
         with transaction.atomic():
             person = Person.objects.create_person(
-                email=email, password=password, name=name, is_staff=True
+                email=email, password=password, name=name, is_staff=is_staff
             )
             EmailAddress.objects.create(
                 user=person, email=person.email, verified=True, primary=True
@@ -76,7 +94,6 @@ def create_staff(*, email: str, password: str, name: str = "") -> Person:
     except IntegrityError:
         detail = _("Somebody already signs in with this address.")
         raise Conflict("person_exists", detail) from None
-    log.info("staff_created", person_id=str(person.pk))
     return person
 
 

@@ -98,9 +98,9 @@ class Watched:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Chromium, started once."""
-    where = chromium.install()
+    where = chromium.find()
     if where is None:
-        pytest.skip("no Chromium on this machine, and it may not be installed here")
+        pytest.skip("no Chromium on this machine: `make test` installs it where it may")
     # Playwright keeps an event loop in this thread, which Django takes for an asynchronous view.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"  # noqa: TID251 - for this process only
     with sync_playwright() as playwright:
