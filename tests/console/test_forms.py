@@ -20,7 +20,7 @@ from tenants.people.models import TermsAcceptance
 from tenants.registry.models import ModelToken, RegisteredModel
 from tenants.spend.models import Limit
 from tests import factories, people
-from tests.api.world import MODEL, World, made_up_key, valid_key, world
+from tests.api.world import MODEL, WholeWorld, World, made_up_key, valid_key, whole_world
 from tests.people import session_caller
 
 HTML = {"Accept": "text/html"}
@@ -28,8 +28,8 @@ PAPER = Path(__file__).resolve().parents[2] / "docs" / "intake.md"
 
 
 @pytest.fixture(scope="module")
-def hers() -> World:
-    return world()
+def hers() -> WholeWorld:
+    return whole_world()
 
 
 @pytest.fixture(scope="module")
