@@ -170,7 +170,7 @@ def issued(organization: Organization) -> int:
 
 def at_once(number: int, caller: Caller, path: str) -> list[Answer]:
     """Send the same request from so many threads at the same moment."""
-    start = threading.Barrier(number)
+    start = threading.Barrier(number, timeout=30)
 
     def send() -> Answer:
         start.wait()

@@ -119,7 +119,11 @@ def web(mistral, _database) -> Iterator[Web]:
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     """A person's browser, without a past."""
-    made = browser.new_context(locale="it-IT", viewport={"width": 1280, "height": 900})
+    made = browser.new_context(
+        locale="it-IT",
+        viewport={"width": 1280, "height": 900},
+        reduced_motion="reduce",  # else axe may meet a colour that is on its way
+    )
     yield made
     made.close()
 

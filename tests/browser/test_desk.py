@@ -40,6 +40,7 @@ def test_a_lead_signs_in_breaks_open_looks_and_leaves(tab: Watched):
     tab.picture("desk-overview")
 
     page.keyboard.press("Control+k")
+    expect(page.locator("#search-input-command")).to_be_focused()
     page.keyboard.type("piatt")
     found = page.locator("#command-results-list").get_by_role("link", name="Piattaforma")
     expect(found).to_be_visible()

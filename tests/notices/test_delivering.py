@@ -277,7 +277,7 @@ def test_a_worker_that_lost_its_claim_commits_nothing(hook, receiver):
 def test_of_many_workers_at_once_one_posts(hook, receiver):
     for _ in range(3):
         hook.announce()
-    together = threading.Barrier(4)
+    together = threading.Barrier(4, timeout=30)
 
     def deliver(_number: int) -> int:
         try:

@@ -57,7 +57,7 @@ def test_what_may_happen_once_is_announced_once_in_each_organization(organizatio
 
 
 def test_of_two_at_once_only_one_is_first(organization):
-    together = Barrier(2)
+    together = Barrier(2, timeout=30)
 
     def tell(_number: int) -> bool:
         try:

@@ -5,6 +5,7 @@ import threading
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from aisuru_mistral.simulator.aisuru import WELL_KNOWN_LOGINS, AisuruBackend, Login
@@ -271,10 +272,14 @@ def test_a_creation_of_unknown_outcome_is_taken_away_too(model, aisuru):
 def test_workers_at_once_make_one_configuration(model, aisuru):
     publications.publish_model(actor=ACTOR, model=model)
     row = standing(model)
-    workers = [
-        threading.Thread(target=publishing.carry, args=(row.organization_id, row.pk))
-        for _ in range(3)
-    ]
+
+    def carry() -> None:
+        try:
+            publishing.carry(row.organization_id, row.pk)
+        finally:
+            connection.close()
+
+    workers = [threading.Thread(target=carry) for _ in range(3)]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -394,6 +399,8 @@ def test_verbs_and_workers_at_once_block_nobody_and_end_with_one_token_that_work
                 work()
         except BaseException as error:  # noqa: BLE001 - told by the test
             failures.append(error)
+        finally:
+            connection.close()
 
     acts = [
         lambda: services.rotate_token(actor=ACTOR, model=model),

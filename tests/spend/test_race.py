@@ -107,7 +107,7 @@ def test_one_last_place_is_given_to_exactly_one_of_many(organization, workspace)
     services.set_limit(
         actor=ACTOR, organization=organization, subject=organization, monthly_spend=Decimal(1)
     )
-    start = threading.Barrier(10)
+    start = threading.Barrier(10, timeout=30)
 
     def write(_number):
         meter = Meter()

@@ -85,17 +85,17 @@ def test_an_event_counts_once_for_ever_whatever_comes_under_its_name(organizatio
 
 def test_a_batch_sent_by_many_at_once_counts_once(organization, hers):
     sent = [event(hers) for _ in range(20)]
-    start = threading.Barrier(4)
+    callers = [organization_caller(organization) for _ in range(4)]
+    start = threading.Barrier(4, timeout=20)
 
-    def send(_number):
-        caller = organization_caller(organization)
+    def send(caller):
         start.wait()
         accepted = report(caller, *sent)["accepted"]
         connection.close()
         return accepted
 
     with ThreadPoolExecutor(4) as pool:
-        assert sum(pool.map(send, range(4))) == 20
+        assert sum(pool.map(send, callers)) == 20
     assert len(events(organization)) == 20
     assert ledger(organization) == recount(organization)
 
