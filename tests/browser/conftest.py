@@ -95,9 +95,9 @@ class Watched:
             self.page.screenshot(path=f"{PICTURES}/{name}.png", full_page=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium, started once."""
+    """Chromium, for one file: while Playwright runs, nobody else can have an event loop here."""
     where = chromium.find()
     if where is None:
         pytest.skip("no Chromium on this machine: `make test` installs it where it may")
@@ -107,6 +107,7 @@ def browser() -> Iterator[Browser]:
         started = playwright.chromium.launch(executable_path=where, args=[*chromium.ARGUMENTS])
         yield started
         started.close()
+    del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]  # noqa: TID251 - as before
 
 
 @pytest.fixture(scope="session")
