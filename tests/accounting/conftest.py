@@ -10,8 +10,15 @@ from tenants.common import scope
 from tenants.common.secrets import Secret
 from tenants.keys.models import KeyStatus, MistralKey
 from tenants.keys.services import register_key
-from tests.api.conftest import alice, hers  # noqa: F401 - the same cast
+from tests.api.conftest import alice  # noqa: F401 - the same cast
+from tests.api.world import WholeWorld, whole_world
 from tests.factories import ACTOR
+
+
+@pytest.fixture
+def hers(organization) -> WholeWorld:
+    """What Alice's organization has, a closed month included."""
+    return whole_world(organization)
 
 
 @pytest.fixture

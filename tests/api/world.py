@@ -55,6 +55,16 @@ class World:
     key: MistralKey
     model: RegisteredModel
 
+    @property
+    def ids(self) -> dict[str, UUID]:
+        """By the names that addresses give them."""
+        return {
+            "organization_id": self.organization.pk,
+            "workspace_id": self.workspace.pk,
+            "key_id": self.key.pk,
+            "model_id": self.model.pk,
+        }
+
 
 @dataclass
 class WholeWorld(World):
@@ -74,11 +84,7 @@ class WholeWorld(World):
     @property
     def ids(self) -> dict[str, UUID]:
         """By the names that addresses give them."""
-        return {
-            "organization_id": self.organization.pk,
-            "workspace_id": self.workspace.pk,
-            "key_id": self.key.pk,
-            "model_id": self.model.pk,
+        return super().ids | {
             "token_id": self.token.pk,
             "reconciliation_id": self.reconciliation.pk,
             "member_id": self.member.pk,
