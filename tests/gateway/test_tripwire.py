@@ -15,7 +15,7 @@ from tests.mistral.far_side import answering
 
 def told(organization) -> list[tuple[str, str, bool]]:
     """What an organization was told, and that each has its audit row."""
-    with scope.tenant(organization.id):
+    with scope.tenant(organization.id, snapshot=True):
         rows = list(Announcement.objects.filter(kind__endswith=".leaked").order_by("id"))
         verbs = list(
             AuditEvent.objects.filter(verb__endswith=".leaked").values_list("verb", flat=True)
