@@ -16,10 +16,10 @@ _HEAD = """\
 
 Written from `aisuru_mistral/env.py` by `make configuration`; a test compares them.
 
-Every variable is looked up in the environment, then as `NAME_FILE` (a file that holds the value, as
-Docker and Kubernetes mount secrets), then in `DATA_DIR/run.env` and `DATA_DIR/secrets.env`, which
-`make up` writes. A value that cannot be accepted keeps the service from starting, with one line that
-says which and why; `manage.py doctor` names all of them, and what is unwise.
+Every variable is looked up in the environment, then as `NAME_FILE` (a file that holds the value,
+as Docker and Kubernetes mount secrets), then in `DATA_DIR/run.env` and `DATA_DIR/secrets.env`,
+which `make up` writes. A value that cannot be accepted keeps the service from starting, with one
+line that says which and why; `manage.py doctor` names all of them, and what is unwise.
 
 | variable | what | default |
 | --- | --- | --- |
