@@ -1,5 +1,5 @@
 #!/bin/sh
-# One image, four roles. `migrate` runs before the others, with DATABASE_OWNER_URL.
+# One image, several roles. `migrate` runs before the others, with DATABASE_OWNER_URL.
 set -eu
 cd "$(dirname "$0")/.."
 role="${1:-web}"
@@ -23,8 +23,10 @@ case "$role" in
     ;;
   migrate) exec python -m aisuru_mistral.launcher.prepare "$@" ;;
   manage) exec python manage.py "$@" ;;
+  doctor) exec python manage.py doctor "$@" ;;
+  simulator) exec python manage.py mistral_simulator "$@" ;;
   *)
-    echo "unknown role '$role': web, worker, beat, migrate or manage" >&2
+    echo "unknown role '$role': web, worker, beat, migrate, manage, doctor or simulator" >&2
     exit 64
     ;;
 esac
