@@ -21,6 +21,8 @@ from django.urls import reverse_lazy
 from django.utils.translation import gettext as _
 from django.views import View
 
+from tenants.common.problems import Problem
+from tenants.console import refusals
 from tenants.console.door import Page, Visit, page
 from tenants.organizations.invitations import open_for
 from tenants.people.services import TERMS_VERSION, verified_addresses
@@ -32,8 +34,11 @@ class Unkept(View):
     """Keeps a page out of caches: it may show a secret, or how an account stands."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Answer, and say so."""
-        response = super().dispatch(request, *args, **kwargs)
+        """Answer, and say so; a second factor that cannot be read is a page, too."""
+        try:
+            response = super().dispatch(request, *args, **kwargs)
+        except Problem as problem:
+            response = refusals.problem_page(request, problem)
         response.headers["Cache-Control"] = "no-store"
         return response
 
