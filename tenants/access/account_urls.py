@@ -18,7 +18,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import path
 
-from tenants.access import errors
+from tenants.access import errors, passkeys
 from tenants.common.problems import Problem
 
 _VIEWS = {
@@ -33,15 +33,15 @@ _VIEWS = {
     "auth/password/reset": account.ResetPasswordView,
     "auth/2fa/authenticate": mfa.AuthenticateView,
     "auth/2fa/reauthenticate": mfa.ReauthenticateView,
-    "auth/webauthn/login": mfa.LoginWebAuthnView,
-    "auth/webauthn/authenticate": mfa.AuthenticateWebAuthnView,
-    "auth/webauthn/reauthenticate": mfa.ReauthenticateWebAuthnView,
+    "auth/webauthn/login": passkeys.LoginView,
+    "auth/webauthn/authenticate": passkeys.AuthenticateView,
+    "auth/webauthn/reauthenticate": passkeys.ConfirmView,
     "auth/sessions": usersessions.SessionsView,
     "account/password/change": account.ChangePasswordView,
     "account/email": account.ManageEmailView,
     "account/authenticators": mfa.AuthenticatorsView,
     "account/authenticators/totp": mfa.ManageTOTPView,
-    "account/authenticators/webauthn": mfa.ManageWebAuthnView,
+    "account/authenticators/webauthn": passkeys.ManageView,
     "account/authenticators/recovery-codes": mfa.ManageRecoveryCodesView,
 }
 

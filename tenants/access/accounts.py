@@ -141,6 +141,11 @@ class SecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # it comes 
         "incorrect_code": gettext_lazy("This code is not right, or its time is over."),
     }
 
+    def get_public_key_credential_rp_entity(self) -> dict[str, str]:
+        """Name whom a passkey is for: the host that people know, by our name."""
+        facts: dict[str, str] = super().get_public_key_credential_rp_entity()
+        return facts | {"name": settings.MFA_TOTP_ISSUER}
+
     def encrypt(self, text: str) -> str:
         """Seal a secret before it is stored."""
         return second_factors.seal(text)

@@ -18,6 +18,7 @@ from django.test import Client
 
 from tenants.organizations import rotation
 from tenants.people import second_factors
+from tenants.vault import platform
 from tenants.vault.aead import AeadKey
 from tenants.vault.distant import KeyringUnavailableError
 from tests import people
@@ -135,7 +136,7 @@ def test_while_a_key_service_is_away_signing_in_says_when_to_come_back(tea, monk
     def away(*_args: Any) -> Any:
         raise KeyringUnavailableError("made up")
 
-    monkeypatch.setattr(second_factors.platform, "unseal", away)
+    monkeypatch.setattr(platform, "unseal", away)
     assert second_factors.audit()["unanswered"] >= 1
     assert signs_in(tea, code()) == 503
 
