@@ -38,8 +38,7 @@ class AddForm(_Credential, webauthn.AddWebAuthnForm):  # type: ignore[misc]  # n
     def clean(self) -> dict[str, Any]:
         """Insist on what makes a passkey of it."""
         self.cleaned_data["passwordless"] = True
-        found: dict[str, Any] = super().clean()
-        return found
+        return super().clean() or {}
 
 
 class RenameForm(webauthn.EditWebAuthnForm):  # type: ignore[misc]
