@@ -27,6 +27,7 @@ from tenants.access.models import TokenScope
 from tenants.access.pagination import DEFAULT_LIMIT, MAX_LIMIT
 from tenants.access.permissions import HasScopes
 from tenants.api import conditions, streaming
+from tenants.api.deprecation import Deprecated
 from tenants.api.schema import describe
 from tenants.common import scope
 from tenants.keys import tripwire
@@ -186,6 +187,9 @@ class ApiView(APIView):
         finished["Cache-Control"] = "no-store"
         if self._admission is not None:
             self._admission.tell(finished)
+        called = getattr(self, (request.method or "").lower(), None)
+        if deprecated := getattr(called, "deprecated", None):
+            deprecated.tell(finished)
         return finished
 
     def finished(self, work: Callable[[], HttpResponse]) -> HttpResponse:
@@ -213,6 +217,7 @@ def endpoint(
     is_personal: bool = False,
     is_dangerous: bool = False,
     strictly: str = "",
+    deprecated: Deprecated | None = None,
 ) -> Callable[[Handler], Callable[..., HttpResponse]]:
     """Make a handler ``(view, call, **ids) -> Reply`` a method of an ``ApiView``.
 
@@ -229,6 +234,7 @@ def endpoint(
         is_personal: about the person who is signed in, in whatever organization; no token gets in.
         is_dangerous: a person has to prove again who it is, if that was minutes ago.
         strictly: the name of a stricter rate, for all but platform tokens (``API_RATES``).
+        deprecated: that it has to go, and when.
     """
 
     def decorate(handler: Handler) -> Callable[..., HttpResponse]:
@@ -284,6 +290,7 @@ def endpoint(
             media_types=media_types,
             is_personal=is_personal,
             is_dangerous=is_dangerous,
+            deprecated=deprecated,
         )(view_method)
         decorated.read = _reader(handler, query, gives) if method == "get" else None
         decorated.shape = gives.get(_OK)
@@ -291,6 +298,7 @@ def endpoint(
         decorated.is_personal = is_personal
         decorated.is_dangerous = is_dangerous
         decorated.strictly = strictly
+        decorated.deprecated = deprecated
         made: Callable[..., HttpResponse] = decorated
         return made
 

@@ -9,6 +9,7 @@ from tenants.access.services import issue_organization_token
 from tenants.common import scope
 from tenants.keys.models import KeyStatus, MistralKey
 from tenants.notices.models import Delivery, DeliveryStatus
+from tenants.organizations.models import Announcement
 from tests.api.callers import Caller
 from tests.api.world import whole_world
 from tests.factories import ACTOR
@@ -111,4 +112,7 @@ def test_an_organization_that_is_suspended_and_works_again(desk):
     assert f"/admin/{place}/suspend" in lead.get(place).text
     with scope.tenant(found.organization.pk):
         found.organization.refresh_from_db()
+        kinds = Announcement.objects.filter(data__model_id=str(found.model.pk)).order_by("id")
+        told = list(kinds.values_list("kind", flat=True))
     assert found.organization.status == "active"
+    assert told[-2:] == ["model.blocked", "model.ready"]
