@@ -197,7 +197,7 @@ class Pacer:
         lane.line.ask(ticket, now)
         if ticket.state is State.WAITING:
             await self._wait(ticket, lane, receive)
-        if ticket.state is State.ADMITTED:
+        if ticket.state is State.ADMITTED and self.together.is_shared:
             await self._agree(ticket, lane, receive)
         if ticket.state is not State.ADMITTED:
             raise self._refusal(ticket, lane)

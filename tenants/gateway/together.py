@@ -23,6 +23,11 @@ class Together:
         self._shared = shared
 
     @property
+    def is_shared(self) -> bool:
+        """Tell whether there are other processes to agree with, and a way to."""
+        return self._shared is not None and not self._shared.is_away
+
+    @property
     def share(self) -> int:
         """How many times a unit counts here: more than once only while Redis is away."""
         return self._shared.share if self._shared is not None and self._shared.is_away else 1
