@@ -22,7 +22,10 @@ _BAD_REQUEST = HTTPStatus.BAD_REQUEST
 def problem_page(request: HttpRequest, problem: Problem) -> HttpResponse:
     """Tell a problem to a person: what happened, what it means, what to do next."""
     title = problem.title or _title(problem.status)
-    return _page(request, problem.status, title, problem.detail, problem.code)
+    response = _page(request, problem.status, title, problem.detail, problem.code)
+    if problem.retry_after is not None:
+        response.headers["Retry-After"] = str(problem.retry_after)
+    return response
 
 
 def not_found_page(request: HttpRequest) -> HttpResponse:
