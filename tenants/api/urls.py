@@ -25,6 +25,7 @@ from tenants.api import (
     onboarding,
     organizations,
     policies,
+    prices,
     publications,
     quotes,
     rates,
@@ -239,6 +240,7 @@ urlpatterns = [
         )
         for address, subject, noun in _LIMITED
     ),
+    path(f"{_ORGANIZATION}/prices", prices.OrganizationPrices.as_view(), name="prices"),
     path(f"{_ORGANIZATION}/retention", policies.CallRetention.as_view(), name="retention"),
     path(f"{_ORGANIZATION}/rate-limits", rates.RateLimits.as_view(), name="rate_limits"),
     path(f"{_WORKSPACE}/traffic-policy", rates.OneTrafficPolicy.as_view(), name="traffic_policy"),

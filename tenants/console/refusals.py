@@ -28,6 +28,12 @@ def problem_page(request: HttpRequest, problem: Problem) -> HttpResponse:
     return response
 
 
+def too_many_requests(request: HttpRequest) -> HttpResponse:
+    """Answer who tries signing in and the like too often, where allauth's forms do not say it."""
+    problem = errors.tried_too_often()
+    return problem_page(request, problem) if _is_person(request) else errors.answer(problem)
+
+
 def not_found_page(request: HttpRequest) -> HttpResponse:
     """Tell that there is nothing: the same for what is nowhere and for what is somebody else's."""
     detail = _(

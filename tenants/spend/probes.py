@@ -117,7 +117,7 @@ def _request(actor: Actor, key: MistralKey, mistral_model: str | None) -> KeyPro
 
 
 def _choose(key: MistralKey, currency: str, wished: str | None) -> _Choice:
-    now = timezone.now()
+    now, owner = timezone.now(), key.organization_id
     seen = SeenModel.objects.filter(
         key=key, availability=Availability.AVAILABLE, capabilities__contains={_CHAT: True}
     )
@@ -134,8 +134,10 @@ def _choose(key: MistralKey, currency: str, wished: str | None) -> _Choice:
             raise Invalid.field(
                 "/model", "model_not_available", detail % {"model": wished}, near_matches=near
             )
-        return _Choice(wished, probing.worst_case(wished, currency, now))
-    choices = [_Choice(name, probing.worst_case(name, currency, now)) for name in sorted(names)]
+        return _Choice(wished, probing.worst_case(owner, wished, currency, now))
+    choices = [
+        _Choice(name, probing.worst_case(owner, name, currency, now)) for name in sorted(names)
+    ]
     return min(choices, key=partial(_rank, now.date()))
 
 

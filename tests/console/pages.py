@@ -82,6 +82,7 @@ PERSONAL = [
     Row("POST", "invitations/<str:token>", gives=404, personal=True),
     Row("GET", "security", personal=True),
     Row("GET", "security/addresses", personal=True),
+    Row("GET", "security/passkeys", personal=True),
     *(
         Row("GET", name, gives=303, personal=True)
         for name in (
@@ -178,6 +179,8 @@ ACCOUNT_PAGES: Mapping[tuple[str, str], tuple[int, int]] = {
     ("POST", "sign-in"): (200, 302),
     ("GET", "sign-in/code"): (302, 302),
     ("POST", "sign-in/code"): (302, 302),
+    ("GET", "sign-in/passkey"): (302, 302),
+    ("POST", "sign-in/passkey"): (302, 302),
     ("GET", "sign-up"): (200, 302),
     ("POST", "sign-up"): (200, 302),
     ("GET", "verify-email"): (302, 302),
@@ -195,6 +198,14 @@ ACCOUNT_PAGES: Mapping[tuple[str, str], tuple[int, int]] = {
     ("POST", "confirm"): (302, 200),
     ("GET", "confirm/code"): (302, 302),
     ("POST", "confirm/code"): (302, 302),
+    ("GET", "confirm/passkey"): (302, 302),
+    ("POST", "confirm/passkey"): (302, 302),
+    ("GET", "security/passkeys/new"): (302, 200),
+    ("POST", "security/passkeys/new"): (302, 200),
+    ("GET", "security/passkeys/<int:pk>/rename"): (302, 404),
+    ("POST", "security/passkeys/<int:pk>/rename"): (302, 404),
+    ("GET", "security/passkeys/<int:pk>/remove"): (302, 404),
+    ("POST", "security/passkeys/<int:pk>/remove"): (302, 404),
     ("GET", "security/password"): (302, 200),
     ("POST", "security/password"): (302, 200),
     ("GET", "security/app"): (302, 200),
