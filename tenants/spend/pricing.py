@@ -70,13 +70,15 @@ class UnitPrice:
 class Prices:
     """Every price of one Mistral model in one currency at one instant; empty when unknown.
 
-    ``factors`` are those by which modifiers multiply at that instant.
+    ``factors`` are those by which modifiers multiply at that instant. ``by_base`` names the model
+    whose prices stand in for those that a fine-tuned one has not of its own; empty for any other.
     """
 
     mistral_model: str
     currency: str
     meters: Mapping[Meter, UnitPrice]
     factors: Mapping[Modifier, Decimal] = field(default_factory=dict)
+    by_base: str = ""
 
 
 @dataclass(slots=True)
