@@ -27,6 +27,7 @@ from tenants.access.models import TokenScope
 from tenants.access.pagination import DEFAULT_LIMIT, MAX_LIMIT
 from tenants.access.permissions import HasScopes
 from tenants.api import conditions
+from tenants.api.checking import checked, query_of
 from tenants.api.deprecation import Deprecated
 from tenants.api.schema import describe
 from tenants.common import scope
@@ -249,9 +250,9 @@ def endpoint(
                 return _owner(principal, ids or tenancy.read_ids(request.data))
 
             def work() -> HttpResponse:
-                asked = data = _checked(query or Nothing, _query(request))
+                asked = data = checked(query or Nothing, query_of(request))
                 if reads_body:
-                    data = _checked(takes or Nothing, request.data, partial=method == "patch")
+                    data = checked(takes or Nothing, request.data, partial=method == "patch")
                     data = tripwire.screen_members(data, whose=whose)
                 reply = handler(view, Call(request, principal, data, asked), **ids)
                 if reply.stream is not None:
@@ -355,7 +356,7 @@ def _reader(
         return None
 
     def read(view: ApiView, request: Request, ids: Mapping[str, UUID]) -> Any:
-        asked = _checked(query or Nothing, {})
+        asked = checked(query or Nothing, {})
         reply = handler(view, Call(request, principal_of(request), asked, asked), **ids)
         return _shown(reply, gives[reply.status])
 
@@ -375,26 +376,6 @@ def _is_tagged(view: ApiView, reply: Reply, shape: type[Out] | None) -> bool:
     if get is None or get.read is None or not can_change or reply.status != _OK:
         return False
     return shape is not None and shape is get.shape
-
-
-def _checked(shape: type[In], data: Any, *, partial: bool = False) -> dict[str, Any]:
-    """Check what came in.
-
-    Raises:
-        ValidationError: with one entry per member that is wrong.
-    """
-    serializer = shape(data=data, partial=partial)
-    serializer.is_valid(raise_exception=True)
-    return dict(serializer.validated_data)
-
-
-def _query(request: Request) -> dict[str, str]:
-    """Read the query; what is said twice is refused."""
-    repeated = [name for name, values in request.query_params.lists() if len(values) > 1]
-    if repeated:
-        said = ErrorDetail(_("Say this once."), "repeated")
-        raise ValidationError({name[:_LONGEST_NAME]: [said] for name in repeated[:_MOST_UNKNOWN]})
-    return request.query_params.dict()
 
 
 def _is_object(data: Any) -> bool:
