@@ -174,7 +174,7 @@ def _measure(url: str, organization_id: UUID, rounds: int) -> None:
         figures = (
             figure
             for of in (statistics.median, p95)
-            for figure in (f"{of(ours):.1f}", f"{of(bare):.1f}, {of(ours) / of(bare):.1f} ×")
+            for figure in (f"{of(ours):.1f}", f"{of(bare):.1f}, {of(ours) / of(bare):.1f} x")
         )
         print(f"| {name} | {' | '.join(figures)} |")
 

@@ -1,7 +1,6 @@
 """Every address of the management API, under ``/api/v1/``."""
 
-from django.urls import path, register_converter
-from django.urls.converters import StringConverter
+from django.urls import path
 
 from tenants.access import converters  # noqa: F401 - it makes <id:…> and <month:…> known
 from tenants.api import (
@@ -44,15 +43,6 @@ from tenants.keys.models import MistralKey
 from tenants.organizations.models import Organization, Workspace
 from tenants.registry.models import RegisteredModel
 from tenants.spend.limits import Subject
-
-
-class FormConverter(StringConverter):
-    """A form that a statement has."""
-
-    regex = "json|csv|pdf"
-
-
-register_converter(FormConverter, "form")
 
 _ORGANIZATION = "organizations/<id:organization_id>"
 _WEBHOOK = f"{_ORGANIZATION}/webhooks/<id:webhook_id>"

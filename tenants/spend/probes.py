@@ -66,6 +66,31 @@ def request_probe(*, actor: Actor, key: MistralKey, mistral_model: str | None = 
     return _request(actor, key, mistral_model)
 
 
+@dataclass(frozen=True, slots=True)
+class ProbeQuote:
+    """What a paid trial would try, and the most that it could cost; None when nobody knows."""
+
+    mistral_model: str
+    amount: Decimal | None
+    currency: str
+
+
+def quote_probe(key: MistralKey) -> ProbeQuote | None:
+    """Tell what a trial would cost at most; None while no trial can be made of this key.
+
+    Nothing is asked and nothing is spent.
+    """
+    if key.status in _CLOSED or key.revoked_at is not None:
+        return None
+    with scope.tenant(key.organization_id):
+        currency = Organization.objects.get(pk=key.organization_id).currency
+        try:
+            choice = _choose(key, currency, None)
+        except Conflict:
+            return None
+    return ProbeQuote(choice.mistral_model, choice.cost.cost.amount, currency)
+
+
 def _request(actor: Actor, key: MistralKey, mistral_model: str | None) -> KeyProbe:
     with scope.tenant(key.organization_id):
         current = slots.locked(key)
