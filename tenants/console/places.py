@@ -20,6 +20,7 @@ from tenants.console.forms import HouseForm, Name
 from tenants.keys.models import MistralKey
 from tenants.organizations import services
 from tenants.organizations.models import Organization, Workspace
+from tenants.registry import announcing
 from tenants.registry.models import RegisteredModel
 
 _ICONS = ("💬", "🛒", "🏭", "📚", "🧪", "🎓", "🏥", "⚖️", "🌍", "🔧")
@@ -159,7 +160,9 @@ class ArchiveWorkspace(Page):
         """Archive it."""
         try:
             services.archive_workspace(
-                actor=visit.actor, workspace=visit.find(Workspace, workspace_id)
+                actor=visit.actor,
+                workspace=visit.find(Workspace, workspace_id),
+                tell=announcing.workspace_archived,
             )
         except Problem as problem:
             return _archive(visit, problem.status, problem.detail)

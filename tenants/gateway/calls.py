@@ -208,7 +208,9 @@ def settle_call(call: Call, seen: Observation) -> Cost:
     """Settle a call by what is known, and return what it cost; a second time changes nothing."""
     if call.settlement is None:
         call.settlement = _settlement(call, seen)
-        if not call.is_kept:
+        if call.is_kept:
+            call.writer.keep(call.intent)
+        else:
             call.writer.settle(call.settlement)
         if call.permit is not None:
             counted = call.settlement.quantities

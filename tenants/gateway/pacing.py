@@ -195,7 +195,12 @@ class Pacer:
         share = self.together.share
         needs = [_need(rule, tokens, share) for rule in lane.rules]
         ticket = Ticket(message_id, needs, until, lane.rules)
-        await self._ask(ticket, lane, receive)
+        if self.together.is_alone:
+            lane.line.ask(ticket, now)
+            if ticket.state is State.WAITING:
+                await self._wait(ticket, lane, receive)
+        else:
+            await self._ask(ticket, lane, receive)
         if ticket.state is not State.ADMITTED:
             raise self._refusal(ticket, lane)
         if lane.watched:
