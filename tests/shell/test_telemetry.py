@@ -11,6 +11,7 @@ from pathlib import Path
 import promql_parser
 import pytest
 import yaml
+from django.db import DatabaseError
 from prometheus_client.parser import text_string_to_metric_families
 
 from aisuru_mistral import telemetry
@@ -45,20 +46,30 @@ def expressions():
     ]
 
 
-def settlement(endpoint="/v1/chat/completions", **facts):
+def settlement(endpoint="/v1/chat/completions", http_status=200, estimate=Estimate.EXACT):
     call_id = new_id()
     cost = Cost(PriceState.PRICED, Decimal("0.25"), "EUR")
     intent = CallIntent(
-        call_id,
-        *(new_id() for _ in range(4)),
-        endpoint,
-        "a-model-of-a-tenant",
-        period_of(call_id, "Europe/Rome"),
-        WorstCase(Quantities(), cost),
+        call_id=call_id,
+        organization_id=new_id(),
+        workspace_id=new_id(),
+        key_id=new_id(),
+        model_id=new_id(),
+        endpoint=endpoint,
+        requested_model="a-model-of-a-tenant",
+        period=period_of(call_id, "Europe/Rome"),
+        worst_case=WorstCase(Quantities(), cost),
     )
     used = Quantities(prompt_tokens=10, cached_tokens=4, completion_tokens=3)
-    facts = {"http_status": 200, "duration": timedelta(seconds=0.2)} | facts
-    return Settlement(intent, Outcome.COMPLETED, used, cost, **facts)
+    return Settlement(
+        intent,
+        Outcome.COMPLETED,
+        used,
+        cost,
+        http_status,
+        estimate=estimate,
+        duration=timedelta(seconds=0.2),
+    )
 
 
 def test_settled_calls_are_counted_by_class_and_never_by_tenant():
@@ -97,7 +108,7 @@ def test_the_platform_tells_what_waits():
 
 def test_without_a_database_the_other_figures_are_there(monkeypatch):
     def away(_moment):
-        raise telemetry.DatabaseError
+        raise DatabaseError
 
     monkeypatch.setattr(telemetry, "_read", away)
     names = {name for name, _labels in samples()}
