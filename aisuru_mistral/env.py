@@ -352,6 +352,21 @@ class Environment:
         return self._integer("DATA_KEY_DAYS", 365, 1, 3650)
 
     @cached_property
+    def traced_as(self) -> str | None:
+        """Where spans go by OTLP over HTTP (``OTEL_EXPORTER_OTLP_ENDPOINT``).
+
+        ``OTEL_SERVICE_NAME`` (``aisuru-mistral``), ``OTEL_TRACES_SAMPLER``,
+        ``OTEL_EXPORTER_OTLP_HEADERS``, ``OTEL_SDK_DISABLED`` and the others mean what
+        OpenTelemetry says. Without it, nothing of OpenTelemetry is loaded.
+        """
+        where = self._optional_url(
+            "OTEL_EXPORTER_OTLP_ENDPOINT", ("http", "https"), "http://collector:4318"
+        )
+        if where is None or self._flag("OTEL_SDK_DISABLED", default=False):
+            return None
+        return self.text("OTEL_SERVICE_NAME", "aisuru-mistral")
+
+    @cached_property
     def metrics_token(self) -> str | None:
         """Bearer token that opens ``/metrics`` beyond loopback (``METRICS_TOKEN``)."""
         return self.text("METRICS_TOKEN")
