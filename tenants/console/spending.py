@@ -35,7 +35,7 @@ from tenants.spend.reports import SpendGroup, SpendReport
 _ZERO = Decimal(0)
 _DAY = timedelta(days=1)
 _SMALL_ONES = 6
-#: The same colour everywhere for the same category.
+#: The same colour everywhere for the same category; what is free has no bar.
 _COLOURS: Mapping[str, int] = {
     Category.COMPLETION: 1,
     Category.EMBEDDINGS: 2,

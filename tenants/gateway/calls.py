@@ -28,6 +28,7 @@ from tenants.mistral.errors import UpstreamFailure
 from tenants.spend.calls import (
     CONNECTORS,
     CallIntent,
+    Category,
     Estimate,
     Outcome,
     Refusal,
@@ -160,7 +161,8 @@ async def open_call(
     at = instant_of(call_id)
     currency = snapshot.organization.currency
     prices = _prices(picture, request, currency, at)
-    if request.endpoint.kind in FREE:
+    is_free = request.endpoint.kind in FREE
+    if is_free:
         prices = replace(prices, currency=currency, meters=_NO_CHARGE)
     bound = request.bound
     if bound.max_tokens is None and picture.usual_tokens is not None:
@@ -186,6 +188,7 @@ async def open_call(
         message_id=message_id,
         allows_unpriced=picture.allows_unpriced,
         request_id=request_id,
+        category=Category.FREE if is_free else None,
     )
     verdict = await writer.open(intent)
     if verdict.refusal is not None:

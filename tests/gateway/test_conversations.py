@@ -54,6 +54,8 @@ def test_the_sdk_holds_a_conversation(gateway, tenant):
         "/v1/conversations/{id}",
         "/v1/conversations/{id}/restart",
     ]
+    assert {event.category for event in turns} == {"completion"}
+    assert {event.category for event in events if not event.cost} == {"free"}
     assert {event.estimate for event in events} == {""}
 
 
