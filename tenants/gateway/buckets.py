@@ -31,6 +31,8 @@ _FIRST_OUTPUT = 500.0
 _LEARNING = 0.1
 
 INFERRED = "inferred-req-minute"
+#: The source of rules that Mistral has set.
+MISTRAL = "mistral"
 
 
 @dataclass(slots=True, eq=False)
@@ -89,7 +91,7 @@ class Bucket:
 
     def __post_init__(self) -> None:
         self._gate_rule = Rule(
-            "mistral", "retry-after", REQUESTS, self.gate, self._shared("retry-after")
+            MISTRAL, "retry-after", REQUESTS, self.gate, self._shared("retry-after")
         )
         self.rules = (self._gate_rule,)
 
@@ -155,7 +157,7 @@ class Bucket:
             if seconds <= _MINUTE:
                 counted = self.served if meter == REQUESTS else self.spent
                 counter.add(counted.used(now), now)
-        return Rule("mistral", name, meter, counter, self._shared(name))
+        return Rule(MISTRAL, name, meter, counter, self._shared(name))
 
     def _shared(self, name: str) -> str:
         return f"{self.organization_id.hex}:{self.code}:{self.model}:{name}"

@@ -213,8 +213,12 @@ def settle_call(call: Call, seen: Observation) -> Cost:
         if not call.is_kept:
             call.writer.settle(call.settlement)
         if call.permit is not None:
-            counted = call.settlement.quantities
-            call.permit.finish(counted.prompt_tokens, counted.completion_tokens)
+            # Tokens that are told and free, as those of recordings, count for rates all the same.
+            counted, told = call.settlement.quantities, seen.usage
+            call.permit.finish(
+                max(counted.prompt_tokens, told.prompt_tokens or 0),
+                max(counted.completion_tokens, told.completion_tokens or 0),
+            )
         if seen.usage.connector_calls:
             call.writer.settle(_connectors(call, seen.usage.connector_calls, seen))
     return call.settlement.cost
