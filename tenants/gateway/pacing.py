@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from tenants.common.problems import Problem
 from tenants.gateway.breaker import Breaker
 from tenants.gateway.endpoints import BESIDE_MODELS
-from tenants.gateway.lanes import Lane, Lanes, Subject
+from tenants.gateway.lanes import Lane, Lanes
 from tenants.gateway.line import Line, State, Ticket
 from tenants.gateway.needs import beside_models, expect, needed, outside_plan, rule_of, too_many
 from tenants.gateway.requests import Request
@@ -149,7 +149,7 @@ class Pacer:
         lanes: what limits the calls.
         breaker: of the host that is called.
         together: what other processes count.
-        read_month: counts what the ledger has of a subject's month, once per subject and month.
+        read_months: counts what the ledger has of a lane's months, once for each.
         clock: seconds, monotonic.
     """
 
@@ -158,12 +158,12 @@ class Pacer:
         lanes: Lanes,
         breaker: Breaker,
         together: Together,
-        read_month: Callable[[Subject], Awaitable[None]],
+        read_months: Callable[[Lane], Awaitable[None]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.breaker = breaker
         self.together = together
-        self.read_month = read_month
+        self.read_months = read_months
         self.clock = clock
         self._lanes = lanes
         self._waiters: dict[int, _Waiters] = {}
@@ -195,9 +195,8 @@ class Pacer:
         if not rules:
             self._watch(lane, 0.0, now)
             return Permit(self, lane, now, is_of_model=is_of_model)
-        for subject in (*lane.subjects, *lane.shadows):
-            if subject.is_unread:
-                await self.read_month(subject)
+        if lane.is_unread:
+            await self.read_months(lane)
         tokens = expect(request, bucket)
         share = self.together.share
         needs = [needed(rule, tokens, share) for rule in rules]

@@ -9,6 +9,9 @@ import httpx
 import pytest
 
 from tenants.common import scope
+from tenants.keys.models import MistralKey
+from tenants.keys.quota import quota_code
+from tenants.registry import quotas
 from tenants.registry import services as registry
 from tenants.registry.models import QuotaRecord
 from tenants.registry.quotas import Policy
@@ -47,6 +50,13 @@ def arrivals(mistral, tenant):
         for record in mistral.state.requests
         if record.key_name == key and record.path.endswith("completions")
     ]
+
+
+def code_of(tenant):
+    """The quota that a tenant's key draws on."""
+    with scope.tenant(tenant.organization.id):
+        key = MistralKey.objects.get(pk=tenant.key.pk)
+    return quota_code(key.pk, key.mistral_workspace_id, key.identity)
 
 
 def burst(gateway, tenant, count, **more):
@@ -368,6 +378,40 @@ def test_a_mistral_that_is_down_is_left_alone_and_found_again(scripted, tenant):
         assert len(tenant.settled(3)) == 3
         scripted.script = answering(200, {"usage": {"prompt_tokens": 1, "total_tokens": 1}})
         eventually(lambda: ask(server.url, tenant).is_success)
+
+
+def test_what_was_used_of_mistrals_month_outlives_the_process(gateway, mistral, tenant):
+    assert ask(gateway.url, tenant).is_success
+    (event,) = tenant.settled(1)
+    used = event.prompt_tokens + event.completion_tokens
+
+    def saved():
+        with scope.tenant(tenant.organization.id):
+            return QuotaRecord.objects.exists()
+
+    eventually(saved)  # by the process that served the call; what it says is replaced here
+    quotas.save(
+        tenant.organization.id,
+        [
+            quotas.Observation(
+                quota_code=code_of(tenant),
+                mistral_model="mistral-small-2603",
+                windows=[{"window": "tokens-month", "by_size": False, "limit": used + 1}],
+                used={},
+                calls_of_message=3,
+                closed_until=None,
+                outside_plan_until=None,
+            )
+        ],
+    )
+    before = len(arrivals(mistral, tenant))
+    with GatewayServer(mistral.url) as fresh:
+        refused = ask(fresh.url, tenant)
+    assert refused.status_code == 429
+    error = refused.json()
+    assert (error["limited"], error["rate"]) == ("mistral", "tokens-month")
+    assert (error["limit"], error["used"]) == (used + 1, used)
+    assert len(arrivals(mistral, tenant)) == before
 
 
 def test_what_was_learned_outlives_the_process(gateway, mistral, made_up):
