@@ -215,10 +215,10 @@ class Line:
         most = 1 + self.calls_of_message * (len(self._messages) + 1) if ticket.message else 1
         if not ticket.message and self._messages:
             most += self.calls_of_message * len(self._messages)
-        return all(
-            counter.ready_in(units * most if counter.looks_ahead else units, now) <= 0
-            for counter, units in ticket.needs
-        )
+        for counter, units in ticket.needs:
+            if counter.ready_in(units * most if counter.looks_ahead else units, now) > 0:
+                return False
+        return True
 
     def _predict(self, ticket: Ticket, now: float) -> tuple[float, Counter | None]:
         """Tell when a ticket would get through, and for the first call of a message, all of it."""

@@ -201,7 +201,12 @@ class Pacer:
         share = self.together.share
         needs = [needed(rule, tokens, share) for rule in rules]
         ticket = Ticket(message_id, needs, until, rules)
-        await self._ask(ticket, lane, receive)
+        if self.together.is_alone:
+            lane.line.ask(ticket, now)
+            if ticket.state is State.WAITING:
+                await self._wait(ticket, lane, receive)
+        else:
+            await self._ask(ticket, lane, receive)
         if ticket.state is not State.ADMITTED:
             raise self._refusal(ticket, lane)
         if lane.watched:

@@ -29,6 +29,11 @@ class Together:
         self._shared = shared
 
     @property
+    def is_alone(self) -> bool:
+        """Tell whether this process counts alone."""
+        return self._shared is None
+
+    @property
     def share(self) -> int:
         """How many times a unit counts here: more than once only while Redis is away."""
         return self._shared.share if self._shared is not None and self._shared.is_away else 1
