@@ -1,6 +1,6 @@
 """`python -m bench.soak`: is memory flat, and nothing lost, after minutes of every kind of caller?
 
-One gateway process on loopback, everything switched on, and callers of every kind at once: for JSON,
+One gateway process on loopback, everything switched on, and callers of all kinds at once: for JSON,
 for streams, for long streams that they read slowly, and for streams that they leave after the first
 bytes; a third of the slow ones gives up half-way. It prints the resident memory of the process as
 it goes on, and ends with an error if that passes the ceiling, if it grew from the first third to
