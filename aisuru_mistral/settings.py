@@ -134,7 +134,14 @@ DATABASES: dict[str, dict[str, Any]] = {
 DATABASES["default"]["OPTIONS"] |= {
     "application_name": "aisuru-mistral",
     "connect_timeout": 5,
-    "pool": {"min_size": 1, "max_size": 12, "timeout": 5, "max_lifetime": 3600},
+    # Whoever asks after a vain attempt of so long begins a new one: the pool's own pauses grow.
+    "pool": {
+        "min_size": 1,
+        "max_size": 12,
+        "timeout": 5,
+        "max_lifetime": 3600,
+        "reconnect_timeout": 5,
+    },
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

@@ -3,7 +3,8 @@
 One gateway process, callers for JSON and streams who never stop asking, and a Mistral that counts
 what it answers. It prints what callers saw before, meanwhile and after, and ends with an error if a
 call reached Mistral while there was no ledger, if a refusal was slow or unlike what is documented,
-or if the ledger has not exactly one exact event for each call that Mistral answered.
+if calls do not go on soon afterwards, or if the ledger has not exactly one exact event for each
+call that Mistral answered, and nothing but calls that were not sent beside them.
 """
 
 import argparse
@@ -31,11 +32,14 @@ _BESIDE = 4.0  # seconds of load before and after
 #: What was sent just before is still under way.
 _GRACE = 1.0
 _SLOWEST_REFUSAL = 6.0
+_LONGEST_PAUSE = 8.0
 _PATIENCE = 60.0
 _COUNT = """
-    SELECT (SELECT count(*) FROM spend_usageevent WHERE model_id = %(model)s),
+    SELECT (SELECT count(*) FROM spend_usageevent
+             WHERE model_id = %(model)s AND outcome = 'completed'),
            (SELECT count(*) FROM spend_usageevent
-             WHERE model_id = %(model)s AND (estimate <> '' OR outcome <> 'completed')),
+             WHERE model_id = %(model)s
+               AND (estimate <> '' OR outcome NOT IN ('completed', 'not_sent'))),
            (SELECT count(*) FROM spend_hold WHERE model_id = %(model)s)
 """
 
@@ -125,9 +129,13 @@ def _play(set_up: Stage, load: Load, away: float) -> list[str]:
         if time.monotonic() - back > _PATIENCE:
             return ["calls did not go on"]
         time.sleep(0.05)
-    print(f"the first call got through {time.monotonic() - back:.1f} s after it was back")
+    pause = time.monotonic() - back
+    print(f"the first call got through {pause:.1f} s after it was back")
     time.sleep(_BESIDE)
-    return [f"{leaked} calls reached Mistral without a ledger"] if leaked else []
+    return [
+        *([f"{leaked} calls reached Mistral without a ledger"] if leaked else []),
+        *(["calls went on late"] if pause > _LONGEST_PAUSE else []),
+    ]
 
 
 def _balance(set_up: Stage, load: Load) -> list[str]:
