@@ -26,6 +26,7 @@ from tenants.notices.services import replay
 from tenants.organizations import audit, invitations
 from tenants.organizations.models import Invitation
 from tenants.organizations.services import set_suspended
+from tenants.registry import announcing
 from tenants.registry.models import Publication, RegisteredModel
 from tenants.registry.publications import publish_model
 from tenants.registry.services import rotate_token
@@ -123,7 +124,12 @@ def suspend(request: HttpRequest, staff: Staff, organization_id: UUID) -> HttpRe
     visit = authorise(
         staff=staff, organization_id=organization_id, capability="organization:suspend"
     )
-    set_suspended(actor=staff.actor, organization=visit.organization, suspended=True)
+    set_suspended(
+        actor=staff.actor,
+        organization=visit.organization,
+        suspended=True,
+        tell=announcing.organization_suspended,
+    )
     said = _("The organization is suspended: its models answer no calls.")
     return _done(request, "admin:organization", organization_id, said)
 
@@ -133,7 +139,12 @@ def reactivate(request: HttpRequest, staff: Staff, organization_id: UUID) -> Htt
     visit = authorise(
         staff=staff, organization_id=organization_id, capability="organization:suspend"
     )
-    set_suspended(actor=staff.actor, organization=visit.organization, suspended=False)
+    set_suspended(
+        actor=staff.actor,
+        organization=visit.organization,
+        suspended=False,
+        tell=announcing.organization_reactivated,
+    )
     return _done(request, "admin:organization", organization_id, _("The organization works again."))
 
 
