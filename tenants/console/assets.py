@@ -18,7 +18,7 @@ _LENGTH = 10
 
 
 #: Whose files are served: ours, htmx's, those of the rendered documentation and of the desk.
-_APPS = ("tenants.console", "django_htmx", "drf_spectacular_sidecar", "unfold")
+_APPS = ("tenants.console", "tenants.support", "django_htmx", "drf_spectacular_sidecar", "unfold")
 
 
 class NeededFiles(AppDirectoriesFinder):

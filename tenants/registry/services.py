@@ -21,17 +21,26 @@ from tenants.common.models import new_id
 from tenants.common.problems import Conflict, Invalid
 from tenants.common.secrets import Secret
 from tenants.keys.models import MistralKey
+from tenants.keys.services import request_validation
 from tenants.organizations import audit, outbox
 from tenants.organizations.audit import Actor
 from tenants.organizations.models import Organization, Workspace
 from tenants.organizations.refusals import workspace_archived
-from tenants.registry import choosing, conditions, issuing, publications
+from tenants.registry import choosing, conditions, issuing, publications, status
 from tenants.registry.models import ModelToken, RegisteredModel, TrafficPolicy
 from tenants.registry.quotas import Policy
+from tenants.registry.status import BlockedReason
 
 MAX_GRACE_SECONDS = 30 * 86_400
 #: How long the token of a trial in the console works.
 TRIAL = timedelta(minutes=15)
+_MAY_COME_BACK = frozenset(
+    {
+        BlockedReason.KEY_INVALID,
+        BlockedReason.KEY_SUSPENDED,
+        BlockedReason.KEY_UNDECRYPTABLE,
+    }
+)
 _BOUND = frozenset({"key", "mistral_model"})
 _CHANGEABLE = frozenset(
     {
@@ -219,6 +228,34 @@ def rotate_token(*, actor: Actor, model: RegisteredModel, grace_seconds: int = 0
         _record(actor, model, "model.token_rotated")
         publications.follow(model)
     return token
+
+
+def unblock_model(*, actor: Actor, model: RegisteredModel) -> bool:
+    """Do what can be done for a model that answers no calls; True if it has another key now.
+
+    A key that may work again is checked anew; for one that cannot (deleted, expired) the best other
+    of the workspace takes over.
+
+    Args:
+        actor: who asks.
+        model: with its organization, workspace and key loaded.
+
+    Raises:
+        Conflict: ``model_not_blocked``; ``model_unblocked_elsewhere``: what stops it is not its
+            key, and the detail says what; ``no_usable_key``.
+        Invalid: ``model_not_available``.
+    """
+    reason = status.of(model, timezone.now())
+    if reason is None:
+        detail = _("Nothing stops this model here: it is ready.")
+        raise Conflict("model_not_blocked", detail)
+    if reason in {BlockedReason.KEY_REVOKED, BlockedReason.KEY_EXPIRED}:
+        update_model(actor=actor, model=model, changes={"key": None})
+        return True
+    if reason not in _MAY_COME_BACK:
+        raise Conflict("model_unblocked_elsewhere", status.explain(reason))
+    request_validation(actor=actor, key=model.key)
+    return False
 
 
 def issue_trial_token(*, actor: Actor, model: RegisteredModel) -> tuple[Secret[str], datetime]:

@@ -16,7 +16,13 @@ from django.db.models.functions import Now
 from tenants.common.models import TenantRow
 from tenants.common.money import DECIMAL_PLACES, MAX_DIGITS
 from tenants.organizations.models import Organization
-from tenants.spend.agreements import LearnedOutput, OrganizationPrice, Retention, WorkspacePolicy
+from tenants.spend.agreements import (
+    LearnedOutput,
+    LimitExtension,
+    OrganizationPrice,
+    Retention,
+    WorkspacePolicy,
+)
 from tenants.spend.batch_jobs import BatchJob as BatchJob  # noqa: PLC0414 - a model of this room, found here
 from tenants.spend.calls import LimitMode, SubjectKind, instant_of
 from tenants.spend.lines import Rollup, RollupMark, SpendLine
@@ -27,6 +33,7 @@ __all__ = [
     "Hold",
     "LearnedOutput",
     "Limit",
+    "LimitExtension",
     "OrganizationPrice",
     "PostedEvent",
     "Price",
