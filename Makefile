@@ -1,6 +1,6 @@
 # Everything a person or CI runs here. `make` alone lists it. Nothing needs root, Docker, Redis or a system PostgreSQL.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up browser test typescript check openapi messages bench prove-limit lock clean
+.PHONY: help setup demo up browser test typescript check openapi messages configuration bench prove-limit lock clean
 
 MAKEFLAGS += --no-print-directory
 python := .venv/bin/python
@@ -45,6 +45,9 @@ check: setup ## formatting, lint, types, import contracts, migrations, schema dr
 
 openapi: setup ## writes docs/openapi.yaml from the code
 	$(manage) spectacular --validate --file docs/openapi.yaml
+
+configuration: setup ## writes docs/configuration.md from env.py
+	$(python) -m aisuru_mistral.reference
 
 messages := tenants/locale/it/LC_MESSAGES/django
 messages: setup ## collects the sentences for people and compiles their translations

@@ -145,10 +145,11 @@ class Environment:
 
     @cached_property
     def encryption_keyring(self) -> tuple[tuple[str, bytes | str], ...]:
-        """Master keys, newest first (``ENCRYPTION_KEYRING`` = ``id:key[,id:key…]``).
+        """Master keys, ``id:key[,id:key…]``, newest first (``ENCRYPTION_KEYRING``).
 
-        A key is 32 bytes in base64, or names one in a key service: ``vault:<name>`` in Vault's
-        Transit engine, ``kms:<arn>`` in AWS KMS.
+        The first one seals, all of them open; without them every Mistral key is lost. A key is 32
+        bytes in base64, or names one in a key service: ``vault:<name>`` in Vault's Transit engine,
+        ``kms:<arn>`` in AWS KMS.
         """
         name = "ENCRYPTION_KEYRING"
         text = self._required(name, master_keys.HOW_TO_MAKE)
@@ -159,7 +160,11 @@ class Environment:
 
     @cached_property
     def vault(self) -> master_keys.Vault | None:
-        """HashiCorp Vault (``VAULT_ADDR``, ``VAULT_TOKEN``, …), if the keyring needs it."""
+        """HashiCorp Vault, if the keyring names a key in it (``VAULT_ADDR``, ``VAULT_TOKEN``).
+
+        ``VAULT_TRANSIT_MOUNT`` (``transit``), ``VAULT_NAMESPACE`` and ``VAULT_CACERT`` are as
+        Vault's own tools know them. A token that is denied is read anew from its file.
+        """
         entries = (key for _, key in self.encryption_keyring if isinstance(key, str))
         if not any(entry.startswith(master_keys.VAULT) for entry in entries):
             return None
@@ -222,7 +227,7 @@ class Environment:
 
     @cached_property
     def redis_url(self) -> str | None:
-        """Counters shared by several hosts (``REDIS_URL``)."""
+        """Redis, where web processes count rate limits together (``REDIS_URL``)."""
         return self._optional_url("REDIS_URL", ("redis", "rediss"), "redis://host:6379/0")
 
     @cached_property
@@ -350,6 +355,17 @@ class Environment:
     def metrics_token(self) -> str | None:
         """Bearer token that opens ``/metrics`` beyond loopback (``METRICS_TOKEN``)."""
         return self.text("METRICS_TOKEN")
+
+    def refusals(self) -> list[ConfigurationError]:
+        """Read everything and return all that cannot be accepted, once each."""
+        found: dict[str, ConfigurationError] = {}
+        for name, member in vars(type(self)).items():
+            if isinstance(member, cached_property) and not name.startswith("_"):
+                try:
+                    getattr(self, name)
+                except ConfigurationError as refusal:
+                    found.setdefault(str(refusal), refusal)
+        return list(found.values())
 
 
 def load() -> Environment:

@@ -82,13 +82,15 @@ def _database_answers() -> bool:
     return True
 
 
-def _login_is_walled() -> bool:
+def login_is_walled() -> bool:
+    """Tell that the application's login owns no table and cannot walk around the wall."""
     with connection.cursor() as cursor:
         cursor.execute(_UNSAFE_LOGIN)
         return bool(cursor.fetchone() == (False,))
 
 
-def _is_migrated() -> bool:
+def is_migrated() -> bool:
+    """Tell that every migration of this code is applied."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT app, name FROM django_migrations")
         return _migrations() <= set(cursor.fetchall())
@@ -120,8 +122,8 @@ def _limits_are_shared() -> bool:
 _WISHES = {"keyring": _keyring_is_complete, "shared_rate_limits": _limits_are_shared}
 _CHECKS = {
     "database": _database_answers,
-    "row_level_security": _login_is_walled,
-    "migrations": _is_migrated,
+    "row_level_security": login_is_walled,
+    "migrations": is_migrated,
 }
 
 

@@ -28,6 +28,8 @@ try:
     PUBLIC_URL = ENV.public_url
     ALLOWED_HOSTS = ENV.allowed_hosts
     DEBUG = ENV.debug
+    WEB_CONCURRENCY = ENV.web_concurrency
+    DATA_DIR = ENV.data_dir
     METRICS_TOKEN = ENV.metrics_token
     WEBHOOK_LOOPBACK = ENV.webhook_loopback
     KEY_TIMING = {"recheck": ENV.key_recheck_seconds}

@@ -18,4 +18,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
 handler400 = "tenants.console.refusals.bad_request"
 handler403 = "tenants.console.refusals.permission_denied"
 handler404 = "tenants.console.refusals.page_not_found"
+handler429 = "tenants.console.refusals.too_many_requests"  # allauth asks for it
 handler500 = "tenants.console.refusals.server_error"

@@ -80,7 +80,7 @@ def _keyring(set_up: Stage, count: int) -> None:
     began = time.perf_counter()
     walked = sum(1 for _ in rotation.rotate())
     seconds = time.perf_counter() - began
-    rotation.rotate_intake_keys()
+    rotation.rotate_what_is_nobodys()
     assert rotation.master_keys_in_use().keys() == {"b2"}, "the old key wraps nothing any more"
     again = time.perf_counter()
     assert sum(1 for _ in rotation.rotate()) == walked

@@ -45,6 +45,11 @@ class WithAiohttp:
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
 
+    async def close(self) -> None:
+        """Let go of the connections."""
+        if self._session is not None:
+            await self._session.close()
+
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":

@@ -17,8 +17,10 @@ import psycopg
 from bench.stage import stage
 
 _CHUNK = 500_000
-_TAIL = 500
+TAIL = 500
 _MONTH = "2026-10"
+#: Months that the events lie in, in UTC, where partitions are cut.
+_PARTITIONS = (("2026-09-01", "2026-10-01"), ("2026-10-01", "2026-11-01"))
 BARE = "bare roll-up query"
 _SEED = """
 INSERT INTO spend_usageevent (
@@ -56,7 +58,7 @@ def main() -> None:
     with stage("http://127.0.0.1:9") as set_up:
         lines, seconds = seed(set_up.owner_url, set_up.organization_id, 0, arguments.events)
         print(
-            f"{arguments.events:,} events in {lines:,} roll-up lines, and {_TAIL} not rolled up yet"
+            f"{arguments.events:,} events in {lines:,} roll-up lines, and {TAIL} not rolled up yet"
         )
         print(f"rolled up at {arguments.events / seconds:,.0f} events a second")
         _measure(set_up.owner_url, set_up.organization_id, arguments.rounds)
@@ -71,6 +73,13 @@ def seed(url: str, organization_id: UUID, there: int, events: int) -> tuple[int,
     rolling = 0.0
     with psycopg.connect(url, autocommit=True) as owner:
         owner.execute("SET synchronous_commit = off")
+        for since, until in _PARTITIONS:
+            # As the beat makes them ahead; nobody makes those of months that are over.
+            owner.execute(
+                f"CREATE TABLE IF NOT EXISTS spend_usageevent_{since[:7].replace('-', '_')}"
+                f" PARTITION OF spend_usageevent FOR VALUES FROM ('{since} 00:00Z')"
+                f" TO ('{until} 00:00Z')"
+            )
         for first in range(there, events, _CHUNK):
             last = min(first + _CHUNK, events) - 1
             owner.execute(_SEED, {"organization": organization_id, "first": first, "last": last})
@@ -79,7 +88,7 @@ def seed(url: str, organization_id: UUID, there: int, events: int) -> tuple[int,
             rolling += time.perf_counter() - began
             print(f"\r{last + 1:,}", end="", file=sys.stderr)
         print(file=sys.stderr)
-        tail = {"organization": organization_id, "first": events, "last": events + _TAIL - 1}
+        tail = {"organization": organization_id, "first": events, "last": events + TAIL - 1}
         owner.execute(_SEED, tail)
         owner.execute("VACUUM ANALYZE")
         lines = owner.execute(

@@ -42,7 +42,7 @@ def main() -> None:
         there = 0
         for size in (one for one in _SIZES if one <= arguments.most):
             reports.seed(set_up.owner_url, set_up.organization_id, there, size)
-            there = size
+            there = size + reports.TAIL
             for what, ours, bare, unit in _measured(set_up, arguments.seconds):
                 print(f"| {size:,} | {what} | {ours:,.0f} {unit} | {bare:,.0f} {unit} |", end="")
                 print(f" {ours / bare:.2f} |", flush=True)

@@ -64,7 +64,7 @@ def _event(number: int) -> bytes:
 
 _HEADERS = (
     b"mistral-correlation-id: 01234567-89ab-cdef-0123-456789abcdef\r\n"
-    b"x-ratelimit-limit-req-minute: 6000\r\nx-ratelimit-remaining-req-minute: 5999\r\n"
+    b"x-ratelimit-limit-req-minute: 900000\r\nx-ratelimit-remaining-req-minute: 899999\r\n"
 )
 _BODY = _answer()
 ANSWER = (

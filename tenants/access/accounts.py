@@ -22,7 +22,7 @@ from django.utils.translation import gettext_lazy
 
 from tenants.common.text import normalise_email, normalise_name
 from tenants.organizations import joining
-from tenants.people import letters, mail
+from tenants.people import letters, mail, second_factors
 from tenants.people.models import Person
 from tenants.people.services import TERMS_VERSION, accept_terms
 
@@ -140,3 +140,16 @@ class SecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # it comes 
     error_messages = DefaultMFAAdapter.error_messages | {
         "incorrect_code": gettext_lazy("This code is not right, or its time is over."),
     }
+
+    def get_public_key_credential_rp_entity(self) -> dict[str, str]:
+        """Name whom a passkey is for: the host that people know, by our name."""
+        facts: dict[str, str] = super().get_public_key_credential_rp_entity()
+        return facts | {"name": settings.MFA_TOTP_ISSUER}
+
+    def encrypt(self, text: str) -> str:
+        """Seal a secret before it is stored."""
+        return second_factors.seal(text)
+
+    def decrypt(self, encrypted_text: str) -> str:
+        """Open a stored secret."""
+        return second_factors.unseal(encrypted_text)

@@ -16,5 +16,12 @@ class MonthConverter(StringConverter):
     regex = "(?a:[0-9]{4}-[0-9]{2})"
 
 
+class FormConverter(StringConverter):
+    """A form that a statement has."""
+
+    regex = "json|csv|pdf"
+
+
+register_converter(FormConverter, "form")
 register_converter(IdConverter, "id")
 register_converter(MonthConverter, "month")

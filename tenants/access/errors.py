@@ -28,6 +28,7 @@ from tenants.common.problems import (
     Invalid,
     NotFound,
     Problem,
+    TooMany,
     Unauthenticated,
     Unavailable,
 )
@@ -188,6 +189,15 @@ def _escaped(name: str) -> str:
 def not_found() -> NotFound:
     """Make the one refusal for what is not there and for what is somebody else's."""
     return NotFound("not_found", _("There is nothing here, or it is not yours."))
+
+
+def tried_too_often() -> TooMany:
+    """Make the refusal of who tries too often to sign in, to have mail sent and the like.
+
+    All counts that are answered so are of a minute at most, so by then another try is counted anew.
+    """
+    detail = _("You tried this too often. Wait a minute, then try again.")
+    return TooMany("too_many_attempts", detail, retry_after=60)
 
 
 def read_only(view: _View) -> _View:

@@ -78,6 +78,7 @@ EXPORTED: Mapping[str, Part] = {
     "spend.WorkspacePolicy": Part("spend_policies"),
     "spend.Retention": Part("retention"),
     "spend.OrganizationPrice": Part("own_prices"),
+    "spend.BasePricing": Part("prices_by_base"),
     "spend.LearnedOutput": Part("learned_outputs"),
     "spend.RateCount": Part("rate_counts"),
     "spend.BatchJob": Part("batch_jobs", _LEASE),

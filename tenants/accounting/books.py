@@ -22,7 +22,7 @@ from tenants.organizations.models import Organization
 from tenants.registry import catalog
 from tenants.spend import pricebook
 from tenants.spend.models import SpendLine, UsageEvent
-from tenants.spend.pricing import Meter
+from tenants.spend.pricing import Meter, Prices
 
 _ZERO = Decimal(0)
 _EDGE = timedelta(hours=36)
@@ -61,9 +61,8 @@ def read(organization: Organization, month: Month, starts_at: datetime, ends_at:
         *((-1, row) for row in _outside(organization, month, starts_at, ends_at)),
     ]
     edge = sum((sign * (row["amount"] or _ZERO) for sign, row in edges), _ZERO)
-    return Books(
-        _places([*((1, row) for row in rows), *edges], organization.currency, ends_at), total, edge
-    )
+    signed = [*((1, row) for row in rows), *edges]
+    return Books(_places(signed, organization, ends_at), total, edge)
 
 
 def utc_month(month: Month) -> tuple[datetime, datetime]:
@@ -115,7 +114,7 @@ def _summed(rows: Any, model: str, *, estimated: bool) -> Iterable[Mapping[str, 
 
 
 def _places(
-    rows: Iterable[tuple[int, Mapping[str, Any]]], currency: str, at: datetime
+    rows: Iterable[tuple[int, Mapping[str, Any]]], organization: Organization, at: datetime
 ) -> dict[Place, Ours]:
     sums: dict[Place, dict[str, Any]] = defaultdict(lambda: defaultdict(int))
     for sign, row in rows:
@@ -125,10 +124,14 @@ def _places(
         found["amount"] += sign * (row["amount"] or _ZERO)
         for name in (*_COUNTS, "estimated", "unpriced"):
             found[name] += sign * (row.get(f"sum_{name}") or 0)
-    return {place: _ours(place, found, currency, at) for place, found in sums.items()}
+    book, last = pricebook.of_organization(organization.pk), at - timedelta(microseconds=1)
+    return {
+        place: _ours(found, book.prices_for(place.mistral_model, organization.currency, last))
+        for place, found in sums.items()
+    }
 
 
-def _ours(place: Place, found: Mapping[str, Any], currency: str, at: datetime) -> Ours:
+def _ours(found: Mapping[str, Any], prices: Prices) -> Ours:
     cached = int(found["cached_tokens"])
     meters = {
         Meter.INPUT: int(found["prompt_tokens"]) - cached,
@@ -144,5 +147,5 @@ def _ours(place: Place, found: Mapping[str, Any], currency: str, at: datetime) -
         estimated=Decimal(found["estimated"]),
         unpriced=int(found["unpriced"]),
         meters={meter: count for meter, count in meters.items() if count},
-        prices=pricebook.prices_for(place.mistral_model, currency, at - timedelta(microseconds=1)),
+        prices=prices,
     )

@@ -15,8 +15,9 @@ from django.conf import settings
 from tenants.aisuru.client import AisuruClient
 from tenants.aisuru.consumption import Consumption
 from tenants.common.secrets import Secret
+from tenants.organizations import custody
 from tenants.organizations.models import Organization
-from tenants.registry import catalog, custody
+from tenants.registry import catalog
 from tenants.registry.models import AisuruConnection, RegisteredModel
 
 
@@ -57,7 +58,7 @@ def prepare(organization: Organization) -> Question:
     if not tenant:
         raise UnaskableError("aisuru_tenant_missing")
     try:
-        login = custody.borrow(connection)
+        login = custody.borrow(connection, custody.Slot.AISURU_LOGIN)
     except custody.UndecryptableError:
         raise UnaskableError("aisuru_connection_undecryptable") from None
     return Question(settings.AISURU_API_URL, login, tenant)

@@ -21,7 +21,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from tenants.accounting import books, comparing, consuming, custody, figures
+from tenants.accounting import books, comparing, consuming, figures
 from tenants.accounting.comparing import Line, Reason
 from tenants.accounting.figures import Figures
 from tenants.accounting.models import (
@@ -43,7 +43,7 @@ from tenants.mistral.admin import AdminClient, AdminHeader
 from tenants.mistral.admin_usage import MonthUsage
 from tenants.mistral.asking import ClientTimeouts
 from tenants.mistral.errors import KeyRefusedError, MistralError
-from tenants.organizations import outbox
+from tenants.organizations import custody, outbox
 from tenants.organizations.models import Organization
 
 log = structlog.get_logger(__name__)
@@ -174,7 +174,7 @@ def _carry_mistral(row: Reconciliation, claim: UUID, times: Timing) -> None:
             _fail(row, claim, "admin_key_missing")
             return
         try:
-            plain_key = custody.borrow(key)
+            plain_key = custody.borrow(key, custody.Slot.ADMIN_KEY)
         except custody.UndecryptableError:
             _fail(row, claim, "admin_key_undecryptable")
             return

@@ -3,7 +3,7 @@
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from tenants.accounting import custody, tasks
+from tenants.accounting import tasks
 from tenants.accounting.models import AdminKey, AdminKeyStatus, SyncRun
 from tenants.common import scope
 from tenants.common.models import new_id
@@ -11,7 +11,7 @@ from tenants.common.problems import Conflict, Invalid, NotFound, Unavailable
 from tenants.common.queue import enqueue_on_commit
 from tenants.common.secrets import Secret, last_four
 from tenants.mistral.masking import is_plausible_key
-from tenants.organizations import audit
+from tenants.organizations import audit, custody
 from tenants.organizations.audit import Actor
 from tenants.organizations.models import Organization
 
@@ -38,8 +38,9 @@ def set_admin_key(*, actor: Actor, organization: Organization, plain: Secret[str
         try:
             key.sealed, key.data_key_version = custody.seal(
                 pasted,
+                slot=custody.Slot.ADMIN_KEY,
                 organization_id=organization.pk,
-                key_id=key.pk,
+                row_id=key.pk,
                 version=key.secret_version,
             )
         except custody.UndecryptableError:

@@ -99,6 +99,15 @@ def build(
     }
 
 
+def of_month(month: str) -> Statement | None:
+    """Find the statement of a month ``YYYY-MM``, inside the organization's scope."""
+    try:
+        period = date.fromisoformat(f"{month}-01")
+    except ValueError:
+        return None
+    return Statement.objects.filter(period=period).first()
+
+
 def as_json(document: Document) -> bytes:
     """Write a document as canonical JSON: sorted names, no white space, UTF-8."""
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -18,7 +18,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from tenants.accounting import applying, custody, differences, observing
+from tenants.accounting import applying, differences, observing
 from tenants.accounting.models import AdminKey, AdminKeyStatus, SyncRun, SyncStatus
 from tenants.accounting.timing import Timing, timing
 from tenants.common import scope
@@ -26,6 +26,7 @@ from tenants.common.secrets import Secret
 from tenants.mistral.admin import MOST_PAGES, PAGE, AdminClient, AdminHeader
 from tenants.mistral.asking import ClientTimeouts
 from tenants.mistral.errors import Family, KeyRefusedError, MistralError
+from tenants.organizations import custody
 
 log = structlog.get_logger(__name__)
 
@@ -107,7 +108,7 @@ def _claim(organization_id: UUID, run_id: UUID, times: Timing) -> _Claimed | Non
             _over(run, claim, SyncStatus.FAILED, "admin_key_missing")
             return None
         try:
-            return _Claimed(claim, run, key, custody.borrow(key))
+            return _Claimed(claim, run, key, custody.borrow(key, custody.Slot.ADMIN_KEY))
         except custody.UndecryptableError:
             AdminKey.objects.filter(pk=key.pk).update(status=AdminKeyStatus.UNDECRYPTABLE)
             _over(run, claim, SyncStatus.FAILED, "admin_key_undecryptable")

@@ -9,7 +9,7 @@ from tenants.access.models import TokenScope
 from tenants.api import fields
 from tenants.api.endpoint import ApiView, Call, In, Out, Reply, endpoint
 from tenants.onboarding import services
-from tenants.onboarding.services import StepStatus
+from tenants.onboarding.services import StepStatus, Word
 from tenants.onboarding.steps import CheckedBy
 from tenants.organizations.models import Organization
 
@@ -18,6 +18,9 @@ class OnboardingStepIn(In):
     """A person's word."""
 
     done = fields.Flag(default=True, help_text="`false` takes it back.")
+    skipped = fields.Flag(
+        default=False, help_text="Leave it out for now; a fact that is seen later still counts."
+    )
 
 
 class OnboardingStepOut(Out):
@@ -28,6 +31,9 @@ class OnboardingStepOut(Out):
     checked_by = serializers.ChoiceField(choices=[one.value for one in CheckedBy])
     detail = serializers.CharField()
     link = serializers.CharField(help_text="At Mistral, or a path of our own console.")
+    is_optional = serializers.BooleanField(help_text="It may be left out.")
+    said_by = serializers.CharField(help_text="Whose word it is; empty where facts decide.")
+    said_at = serializers.DateTimeField(allow_null=True)
 
 
 class OnboardingOut(Out):
@@ -48,7 +54,7 @@ class Onboarding(ApiView):
         gives={200: OnboardingOut},
     )
     def get(self, call: Call, organization_id: UUID) -> Reply:
-        """Derived from facts; a step that waits for another is `blocked`."""
+        """Derived from facts; one that waits for another is `blocked`, one left out `skipped`."""
         organization = tenancy.find(call.principal, Organization, organization_id)
         return Reply(services.progress(organization))
 
@@ -59,16 +65,20 @@ class ConfirmStep(ApiView):
     @endpoint(
         "confirm_step",
         TokenScope.BILLING_WRITE,
-        summary="Confirm a step that only a person can",
+        summary="Confirm a step that only a person can, or leave one out",
         takes=OnboardingStepIn,
         gives={200: OnboardingOut},
         refuses=(409,),
         example={"done": True},
     )
     def post(self, call: Call, organization_id: UUID, key: str) -> Reply:
-        """Steps that the system checks cannot be confirmed."""
+        """What the system checks cannot be confirmed, what all rests on not be left out."""
         organization = tenancy.find(call.principal, Organization, organization_id)
-        services.confirm(
-            actor=call.actor, organization=organization, key=key, done=call.data["done"]
+        word = Word.DONE if call.data["done"] else Word.NEITHER
+        services.say(
+            actor=call.actor,
+            organization=organization,
+            key=key,
+            word=Word.SKIPPED if call.data["skipped"] else word,
         )
         return Reply(services.progress(organization))

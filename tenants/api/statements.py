@@ -1,7 +1,6 @@
 """Frozen monthly statements over HTTP: which there are, and each as JSON, CSV or PDF."""
 
 from collections.abc import Mapping
-from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +13,7 @@ from tenants.access import tenancy
 from tenants.access.errors import not_found
 from tenants.access.models import TokenScope
 from tenants.access.pagination import page
+from tenants.accounting import statements
 from tenants.accounting.models import Statement
 from tenants.api import fields
 from tenants.api.endpoint import ApiView, Call, Out, PageQuery, Reply, endpoint, page_of
@@ -139,11 +139,7 @@ class OneStatement(ApiView):
         """
         organization = tenancy.find(call.principal, Organization, organization_id)
         with scope.tenant(organization.pk):
-            try:
-                period = date.fromisoformat(f"{month}-01")
-            except ValueError:
-                raise not_found() from None
-            statement = Statement.objects.filter(period=period).first()
+            statement = statements.of_month(month)
         if statement is None:
             raise not_found()
         self._statement = statement

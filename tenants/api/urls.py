@@ -1,7 +1,6 @@
 """Every address of the management API, under ``/api/v1/``."""
 
-from django.urls import path, register_converter
-from django.urls.converters import StringConverter
+from django.urls import path
 
 from tenants.access import converters  # noqa: F401 - it makes <id:…> and <month:…> known
 from tenants.api import (
@@ -26,6 +25,7 @@ from tenants.api import (
     onboarding,
     organizations,
     policies,
+    prices,
     publications,
     quotes,
     rates,
@@ -43,15 +43,6 @@ from tenants.keys.models import MistralKey
 from tenants.organizations.models import Organization, Workspace
 from tenants.registry.models import RegisteredModel
 from tenants.spend.limits import Subject
-
-
-class FormConverter(StringConverter):
-    """A form that a statement has."""
-
-    regex = "json|csv|pdf"
-
-
-register_converter(FormConverter, "form")
 
 _ORGANIZATION = "organizations/<id:organization_id>"
 _WEBHOOK = f"{_ORGANIZATION}/webhooks/<id:webhook_id>"
@@ -249,6 +240,7 @@ urlpatterns = [
         )
         for address, subject, noun in _LIMITED
     ),
+    path(f"{_ORGANIZATION}/prices", prices.OrganizationPrices.as_view(), name="prices"),
     path(f"{_ORGANIZATION}/retention", policies.CallRetention.as_view(), name="retention"),
     path(f"{_ORGANIZATION}/rate-limits", rates.RateLimits.as_view(), name="rate_limits"),
     path(f"{_WORKSPACE}/traffic-policy", rates.OneTrafficPolicy.as_view(), name="traffic_policy"),

@@ -5,11 +5,12 @@ What this service has no use for is not here, so it is not open (compare access/
 
 from django.urls import path, re_path
 
-from tenants.console import accounts
+from tenants.console import accounts, passkeys
 
 urlpatterns = [
     path("sign-in", accounts.SignIn.as_view(), name="account_login"),
     path("sign-in/code", accounts.SecondFactor.as_view(), name="mfa_authenticate"),
+    path("sign-in/passkey", passkeys.SignInByPasskey.as_view(), name="mfa_login_webauthn"),
     path("sign-up", accounts.SignUp.as_view(), name="account_signup"),
     path("verify-email", accounts.VerifyEmail.as_view(), name="account_email_verification_sent"),
     path("sign-out", accounts.SignOut.as_view(), name="account_logout"),
@@ -32,6 +33,9 @@ urlpatterns = [
     ),
     path("confirm", accounts.Confirm.as_view(), name="account_reauthenticate"),
     path("confirm/code", accounts.ConfirmByCode.as_view(), name="mfa_reauthenticate"),
+    path(
+        "confirm/passkey", passkeys.ConfirmByPasskey.as_view(), name="mfa_reauthenticate_webauthn"
+    ),
     path("security", accounts.Security.as_view(), name="mfa_index"),
     path("security/addresses", accounts.Security.as_view(), name="account_email"),
     path("security/password", accounts.ChangePassword.as_view(), name="account_change_password"),
@@ -46,6 +50,18 @@ urlpatterns = [
         "security/recovery-codes/new",
         accounts.NewRecoveryCodes.as_view(),
         name="mfa_generate_recovery_codes",
+    ),
+    path("security/passkeys", passkeys.Passkeys.as_view(), name="mfa_list_webauthn"),
+    path("security/passkeys/new", passkeys.AddPasskey.as_view(), name="mfa_add_webauthn"),
+    path(
+        "security/passkeys/<int:pk>/rename",
+        passkeys.RenamePasskey.as_view(),
+        name="mfa_edit_webauthn",
+    ),
+    path(
+        "security/passkeys/<int:pk>/remove",
+        passkeys.RemovePasskey.as_view(),
+        name="mfa_remove_webauthn",
     ),
     path("security/sessions", accounts.Sessions.as_view(), name="usersessions_list"),
 ]

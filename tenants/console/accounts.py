@@ -21,19 +21,25 @@ from django.urls import reverse_lazy
 from django.utils.translation import gettext as _
 from django.views import View
 
+from tenants.access.passkeys import AuthenticateByPasskeyForm
+from tenants.common.problems import Problem
+from tenants.console import refusals
 from tenants.console.door import Page, Visit, page
 from tenants.organizations.invitations import open_for
 from tenants.people.services import TERMS_VERSION, verified_addresses
 
-_METHODS = ("get", "head", "post")
+METHODS = ("get", "head", "post")
 
 
 class Unkept(View):
     """Keeps a page out of caches: it may show a secret, or how an account stands."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Answer, and say so."""
-        response = super().dispatch(request, *args, **kwargs)
+        """Answer, and say so; a second factor that cannot be read is a page, too."""
+        try:
+            response = super().dispatch(request, *args, **kwargs)
+        except Problem as problem:
+            response = refusals.problem_page(request, problem)
         response.headers["Cache-Control"] = "no-store"
         return response
 
@@ -41,14 +47,14 @@ class Unkept(View):
 class SignIn(Unkept, account.LoginView):  # type: ignore[misc]  # it comes without types
     """``/sign-in``."""
 
-    http_method_names = _METHODS
+    http_method_names = METHODS
     template_name = "console/account/sign_in.html"
 
 
 class SignUp(Unkept, account.SignupView):  # type: ignore[misc]
     """``/sign-up``."""
 
-    http_method_names = _METHODS
+    http_method_names = METHODS
     template_name = "console/account/sign_up.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -60,7 +66,7 @@ class SignUp(Unkept, account.SignupView):  # type: ignore[misc]
 class VerifyEmail(Unkept, account.ConfirmEmailVerificationCodeView):  # type: ignore[misc]
     """``/verify-email``: the code that came by mail, typed, or taken from the mail's link."""
 
-    http_method_names = _METHODS
+    http_method_names = METHODS
     template_name = "console/account/verify_email.html"
 
     def get_initial(self) -> dict[str, Any]:
@@ -71,14 +77,14 @@ class VerifyEmail(Unkept, account.ConfirmEmailVerificationCodeView):  # type: ig
 class SignOut(Unkept, account.LogoutView):  # type: ignore[misc]
     """``/sign-out``."""
 
-    http_method_names = _METHODS
+    http_method_names = METHODS
     template_name = "console/account/sign_out.html"
 
 
 class ForgotPassword(Unkept, account.PasswordResetView):  # type: ignore[misc]
     """``/reset-password``: have a link sent."""
 
-    http_method_names = _METHODS
+    http_method_names = METHODS
     template_name = "console/account/forgot_password.html"
 
 
@@ -92,7 +98,7 @@ class ForgotPasswordSent(Unkept, account.PasswordResetDoneView):  # type: ignore
 class NewPassword(Unkept, account.PasswordResetFromKeyView):  # type: ignore[misc]
     """``/reset-password/<key>``: the link that came by mail."""
 
-    http_method_names = _METHODS
+    http_method_names = METHODS
     template_name = "console/account/new_password.html"
 
 
@@ -113,28 +119,35 @@ class Inactive(Unkept, account.AccountInactiveView):  # type: ignore[misc]
 class Confirm(Unkept, account.ReauthenticateView):  # type: ignore[misc]
     """``/confirm``: prove by password that it is really you."""
 
-    http_method_names = _METHODS
+    http_method_names = METHODS
     template_name = "console/account/confirm.html"
 
 
 class ConfirmByCode(Unkept, mfa.ReauthenticateView):  # type: ignore[misc]
     """``/confirm/code``: prove it by the code of an authenticator app."""
 
-    http_method_names = _METHODS
+    http_method_names = METHODS
     template_name = "console/account/confirm_code.html"
 
 
 class SecondFactor(Unkept, mfa.AuthenticateView):  # type: ignore[misc]
-    """``/sign-in/code``: the second factor."""
+    """``/sign-in/code``: the second factor, by a code or by a passkey."""
 
-    http_method_names = _METHODS
+    http_method_names = METHODS
     template_name = "console/account/second_factor.html"
+    webauthn_form_class = AuthenticateByPasskeyForm
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """Tell what this person has."""
+        facts: dict[str, Any] = super().get_context_data(**kwargs)
+        rows = Authenticator.objects.filter(user=self.stage.login.user)
+        return facts | {"kinds": set(rows.values_list("type", flat=True))}
 
 
 class ChangePassword(Unkept, account.PasswordChangeView):  # type: ignore[misc]
     """``/security/password``."""
 
-    http_method_names = _METHODS
+    http_method_names = METHODS
     template_name = "console/account/change_password.html"
     success_url = reverse_lazy("mfa_index")
 
@@ -148,14 +161,14 @@ class ChangePassword(Unkept, account.PasswordChangeView):  # type: ignore[misc]
 class AddApp(Unkept, totp.ActivateTOTPView):  # type: ignore[misc]
     """``/security/app``: scan, type the code, done."""
 
-    http_method_names = _METHODS
+    http_method_names = METHODS
     template_name = "console/account/add_app.html"
 
 
 class RemoveApp(Unkept, totp.DeactivateTOTPView):  # type: ignore[misc]
     """``/security/app/remove``."""
 
-    http_method_names = _METHODS
+    http_method_names = METHODS
     template_name = "console/account/remove_app.html"
 
 
@@ -169,7 +182,7 @@ class RecoveryCodes(Unkept, recovery_codes.ViewRecoveryCodesView):  # type: igno
 class NewRecoveryCodes(Unkept, recovery_codes.GenerateRecoveryCodesView):  # type: ignore[misc]
     """``/security/recovery-codes/new``."""
 
-    http_method_names = _METHODS
+    http_method_names = METHODS
     template_name = "console/account/new_recovery_codes.html"
 
 

@@ -17,8 +17,15 @@ from whitenoise.middleware import WhiteNoiseMiddleware
 _LENGTH = 10
 
 
-#: Whose files are served: ours, htmx's, those of the rendered documentation and of the desk.
-_APPS = ("tenants.console", "tenants.support", "django_htmx", "drf_spectacular_sidecar", "unfold")
+#: Whose files are served: those of ours, htmx, passkeys, the rendered documentation, the desk.
+_APPS = (
+    "tenants.console",
+    "tenants.support",
+    "django_htmx",
+    "allauth.mfa",
+    "drf_spectacular_sidecar",
+    "unfold",
+)
 
 
 class NeededFiles(AppDirectoriesFinder):

@@ -20,7 +20,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views import View
 
-from tenants.access import tenancy
+from tenants.access import tenancy, throttling
 from tenants.access.authentication import Principal, Visitor
 from tenants.access.errors import not_found
 from tenants.access.models import TokenScope
@@ -190,6 +190,7 @@ class Page(View):
             is_personal=is_personal,
             is_dangerous=handler.is_dangerous,
         )
+        throttling.count(principal).require()
         around = None if is_personal else frame.build(request, principal, ids)
         answered: HttpResponseBase = handler(Visit(request, principal, around), **ids)
         return answered

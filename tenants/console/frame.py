@@ -62,6 +62,7 @@ _WAYS: tuple[tuple[str, Promise, tuple[TokenScope, ...]], ...] = (
     ("console-overview", _("Overview"), ()),
     ("console-start", _("Get started"), (TokenScope.BILLING_READ,)),
     ("console-spend", _("Spend"), (TokenScope.SPEND_READ,)),
+    ("console-statements", _("Statements"), (TokenScope.SPEND_READ,)),
     ("console-limits", _("Limits"), (TokenScope.LIMITS_READ,)),
     ("console-members", _("Members"), (TokenScope.MEMBERS_READ,)),
     ("console-workspaces", _("Workspaces"), (TokenScope.WORKSPACES_READ,)),
@@ -69,6 +70,8 @@ _WAYS: tuple[tuple[str, Promise, tuple[TokenScope, ...]], ...] = (
     ("console-tokens", _("Tokens"), (TokenScope.TOKENS_READ,)),
     ("console-hooks", _("Webhooks"), (TokenScope.WEBHOOKS_READ,)),
     ("console-trail", _("Audit log"), (TokenScope.AUDIT_READ,)),
+    ("console-support", _("Support access"), (TokenScope.AUDIT_READ,)),
+    ("console-letters", _("Letters"), (TokenScope.ORGANIZATIONS_READ,)),
     ("console-settings", _("Settings"), (TokenScope.ORGANIZATIONS_WRITE,)),
 )
 _WORKSPACE_WAYS: tuple[tuple[str, Promise, tuple[TokenScope, ...]], ...] = (
@@ -84,6 +87,10 @@ _BELONGS: Mapping[str, str] = {
     "console-key": "console-keys",
     "console-model": "console-models",
     "console-hook": "console-hooks",
+    "console-statement": "console-statements",
+    "console-export": "console-settings",
+    "console-erase": "console-settings",
+    "console-model-quote": "console-models",
     "console-calls": "console-spend",
     "console-workspace-calls": "console-workspace-spend",
     "console-model-limits": "console-models",

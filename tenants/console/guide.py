@@ -102,6 +102,18 @@ STEPS: Mapping[str, Words] = {
         ),
         (_("Choose a monthly amount. You are told at 50, 80 and 100 percent."),),
     ),
+    "workspaces": Words(
+        _("Workspaces"),
+        _(
+            "A workspace keeps keys, models, members and spend of a team, a project or a customer"
+            " apart. One is there already: with a single project you need no more."
+        ),
+        (
+            _("Open Workspaces in Mistral's Admin panel and press “New workspace”: icon, name."),
+            _("Make one of the same name here, so that figures can be compared."),
+            _("Keys made in it there are registered in it here."),
+        ),
+    ),
     "members": Words(
         _("Colleagues"),
         _(
@@ -109,6 +121,19 @@ STEPS: Mapping[str, Words] = {
             " workspaces."
         ),
         (_("Paste their addresses; each gets a link that works once, for a week."),),
+    ),
+    "rate_limits": Words(
+        _("Rate limits"),
+        _(
+            "Mistral answers only so many requests a second and tokens a minute. One message in"
+            " AIsuru may be ten requests, so a small limit is felt early."
+        ),
+        (
+            _("Open Limits in Mistral's Admin panel: requests a second, tokens a minute by model."),
+            _("Enter your agents and messages in “what if” here: it says whether they fit."),
+            _("Too little? Ask Mistral's sales by their contact form for more."),
+        ),
+        _("We learn the limits from Mistral's answers too: after the first calls they show here."),
     ),
     "model": Words(
         _("A model"),

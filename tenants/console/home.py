@@ -34,6 +34,7 @@ SHORT = {
     "billing": "console-billing",
     "limits": "console-limits",
     "members": "console-members",
+    "workspaces": "console-workspaces",
     "spend": "console-spend",
     "keys": "console-keys",
     "models": "console-models",

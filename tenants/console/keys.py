@@ -18,13 +18,15 @@ from tenants.console.door import Page, Visit, page
 from tenants.console.forms import Day, HouseForm, Name
 from tenants.keys import intake, services, verdicts
 from tenants.keys.intake import Opened, Purpose
-from tenants.keys.models import KeyStatus, MistralKey, SeenModel
+from tenants.keys.models import KeyProbe, KeyStatus, MistralKey, ProbeStatus, SeenModel
 from tenants.keys.searching import Search
 from tenants.keys.services import Registration
 from tenants.organizations.models import Workspace
 from tenants.registry import key_use
+from tenants.spend.probes import quote_probe, request_probe
 
 ROWS = 25
+_PROBES = 5
 _ACTIVE = tuple(
     status for status in KeyStatus if status not in {KeyStatus.EXPIRED, KeyStatus.REVOKED}
 )
@@ -183,10 +185,15 @@ class OneKey(Page):
         with scope.tenant(visit.organization.pk):
             key: Any = key_use.keys().get(pk=key_id)
             users = key_use.users_of(key)
+            probes = list(KeyProbe.objects.filter(key=key)[:_PROBES])
             seen = list(SeenModel.objects.filter(key=key).order_by("name", "mistral_id")[:200])
         waiting = getattr(key, "replacement", None)
+        may_probe = visit.may(TokenScope.KEYS_WRITE, TokenScope.KEYS_USE)
         return visit.show(
             "keys/one",
+            probes=[(probe, verdicts.of_probe(probe)) for probe in probes],
+            is_trying=any(probe.status == ProbeStatus.PENDING for probe in probes),
+            probe_quote=quote_probe(key) if may_probe else None,
             key=key,
             verdict=verdicts.of(key),
             waiting=waiting,
@@ -234,6 +241,22 @@ class Check(Page):
         """Have it checked again."""
         services.request_validation(actor=visit.actor, key=visit.find(MistralKey, key_id))
         visit.tell(_("The key is being checked again. The result shows here within seconds."))
+        return visit.go("console-key", key_id=key_id)
+
+
+class Probe(Page):
+    """``/keys/<id>/probe``: a paid trial, because somebody asked for it."""
+
+    @page(TokenScope.KEYS_WRITE)
+    def post(self, visit: Visit, key_id: UUID) -> HttpResponse:
+        """Have one token paid for with the key."""
+        visit.require(TokenScope.KEYS_USE)
+        try:
+            request_probe(actor=visit.actor, key=visit.find(MistralKey, key_id))
+        except Conflict as refusal:
+            visit.warn(refusal.detail)
+        else:
+            visit.tell(_("The key is being tried out. The result shows here within seconds."))
         return visit.go("console-key", key_id=key_id)
 
 

@@ -22,7 +22,16 @@ _BAD_REQUEST = HTTPStatus.BAD_REQUEST
 def problem_page(request: HttpRequest, problem: Problem) -> HttpResponse:
     """Tell a problem to a person: what happened, what it means, what to do next."""
     title = problem.title or _title(problem.status)
-    return _page(request, problem.status, title, problem.detail, problem.code)
+    response = _page(request, problem.status, title, problem.detail, problem.code)
+    if problem.retry_after is not None:
+        response.headers["Retry-After"] = str(problem.retry_after)
+    return response
+
+
+def too_many_requests(request: HttpRequest) -> HttpResponse:
+    """Answer who tries signing in and the like too often, where allauth's forms do not say it."""
+    problem = errors.tried_too_often()
+    return problem_page(request, problem) if _is_person(request) else errors.answer(problem)
 
 
 def not_found_page(request: HttpRequest) -> HttpResponse:

@@ -204,6 +204,7 @@ class OneModel(Page):
             may_write=visit.may(TokenScope.MODELS_WRITE),
             may_use=visit.may(TokenScope.MODELS_WRITE, TokenScope.KEYS_USE),
             may_limit=visit.may(TokenScope.LIMITS_WRITE),
+            may_see_spend=visit.may(TokenScope.SPEND_READ),
             published=publishing.of(visit.organization.pk, model),
         )
 

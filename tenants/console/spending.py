@@ -18,7 +18,6 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from tenants.access.models import TokenScope
-from tenants.access.pagination import make_cursor, read_cursor
 from tenants.common import charts, scope
 from tenants.common.charts import Series
 from tenants.common.months import Month
@@ -27,9 +26,8 @@ from tenants.console.door import Page, Visit, page
 from tenants.console.templatetags.console import money
 from tenants.organizations.models import Organization, Workspace
 from tenants.registry.models import RegisteredModel
-from tenants.spend import drilldown, reports
+from tenants.spend import reports
 from tenants.spend.calls import Category
-from tenants.spend.drilldown import Choice
 from tenants.spend.reports import SpendGroup, SpendReport
 
 _ZERO = Decimal(0)
@@ -103,24 +101,6 @@ class WorkspaceSpendTable(Page):
     def get(self, visit: Visit, workspace_id: UUID) -> HttpResponse:
         """Give a month as CSV."""
         return _table(visit, visit.workspace)
-
-
-class Calls(Page):
-    """``/organizations/<id>/calls``: what any figure leads to."""
-
-    @page(TokenScope.SPEND_READ)
-    def get(self, visit: Visit, organization_id: UUID) -> HttpResponse:
-        """List metered calls."""
-        return _calls(visit, None)
-
-
-class WorkspaceCalls(Page):
-    """``/workspaces/<id>/calls``."""
-
-    @page(TokenScope.SPEND_READ)
-    def get(self, visit: Visit, workspace_id: UUID) -> HttpResponse:
-        """List metered calls."""
-        return _calls(visit, visit.workspace)
 
 
 def days_of(month: Month) -> list[date]:
@@ -320,39 +300,3 @@ def _table(visit: Visit, workspace: Workspace | None) -> HttpResponse:
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
-
-
-def _calls(visit: Visit, workspace: Workspace | None) -> HttpResponse:
-    asked, organization = visit.request.GET, visit.organization
-    month = reports.month_of(asked.get("month") or None, organization)
-    cursor = asked.get("cursor")
-    category = asked.get("category")
-    found = drilldown.calls(
-        organization=organization,
-        workspace=workspace,
-        choice=Choice(
-            month=month,
-            day=_day(asked.get("day", "")),
-            category=category if category in set(Category) else None,
-            mistral_model=asked.get("mistral_model") or None,
-            message_id=asked.get("message") or None,
-        ),
-        before=read_cursor(cursor, drilldown.read_place) if cursor else None,
-    )
-    with scope.tenant(organization.pk):
-        models: dict[Any, str] = dict(RegisteredModel.objects.values_list("pk", "name"))
-    return visit.show(
-        "spend/calls",
-        calls=[(call, models.get(call.model_id, "")) for call in found.results],
-        next=make_cursor(drilldown.place_bytes(*found.next)) if found.next else None,
-        month=month,
-        workspace=workspace,
-        asked=asked,
-    )
-
-
-def _day(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        return None

@@ -1,17 +1,22 @@
 """Onboarding: a live checklist. What we can see turns green by itself while the page is open."""
 
+import hashlib
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.http import HttpResponse
 from django.urls import reverse
 
 from tenants.access.models import TokenScope
+from tenants.billing.models import BillingProfile, VatStatus
+from tenants.common import scope
 from tenants.console import guide
+from tenants.console.billing import VAT_WORDS
 from tenants.console.door import Page, Visit, page
 from tenants.console.guide import Words
 from tenants.onboarding import services
-from tenants.onboarding.services import Standing, StepStatus
+from tenants.onboarding.services import Progress, Standing, StepStatus, Word
 from tenants.onboarding.steps import CheckedBy
 
 #: Where a step is done in this console, and whether that is a page of a workspace.
@@ -23,7 +28,9 @@ _HERE = {
     "auto_recharge": ("console-billing", False),
     "api_key": ("console-register-key", True),
     "spending_limit": ("console-limits", False),
+    "workspaces": ("console-workspaces", False),
     "members": ("console-members", False),
+    "rate_limits": ("console-limits", False),
     "model": ("console-new-model", True),
     "first_call": ("console-models", True),
 }
@@ -36,7 +43,8 @@ class Shown:
     Attributes:
         here: the page of the console where something is done for it; empty if nothing is.
         there: the page at Mistral; empty if it is done here only.
-        is_confirmable: only a person can say that it is done.
+        is_confirmable: only a person can say that it is done, and may do so now.
+        is_skippable: it may be left out now.
         is_next: the first that is open: the page shows it unfolded.
     """
 
@@ -45,6 +53,7 @@ class Shown:
     here: str
     there: str
     is_confirmable: bool
+    is_skippable: bool
     is_next: bool
 
 
@@ -55,12 +64,18 @@ class Start(Page):
     def get(self, visit: Visit, organization_id: UUID) -> HttpResponse:
         """Show how far the organization is."""
         progress = services.progress(visit.organization)
+        seen = _digest(progress)
+        if visit.request.GET.get("seen") == seen and "HX-Request" in visit.request.headers:
+            return HttpResponse(status=204)  # nothing has changed: leave the page as it is
         steps = [_shown(visit, one, progress.next) for one in progress.steps]
         return visit.show(
             "start",
             progress=progress,
+            seen=seen,
             steps=steps,
             done=sum(one.standing.status == StepStatus.DONE for one in steps),
+            skipped=sum(one.standing.status == StepStatus.SKIPPED for one in steps),
+            vat=_vat(visit),
             may_confirm=visit.may(TokenScope.BILLING_WRITE),
         )
 
@@ -70,14 +85,28 @@ class Confirm(Page):
 
     @page(TokenScope.BILLING_WRITE)
     def post(self, visit: Visit, organization_id: UUID, key: str) -> HttpResponse:
-        """Take a person's word that a step is done, or that it is not."""
-        services.confirm(
+        """Take a person's word: it is done, it is left out, or neither after all."""
+        said = visit.request.POST.get("word", "")
+        services.say(
             actor=visit.actor,
             organization=visit.organization,
             key=key,
-            done=visit.request.POST.get("done") == "yes",
+            word=Word(said) if said in set(Word) else Word.NEITHER,
         )
         return visit.go("console-start", organization_id=organization_id)
+
+
+def _digest(progress: Progress) -> str:
+    """Tell pages apart by where the steps stand."""
+    text = " ".join(one.status for one in progress.steps)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _vat(visit: Visit) -> Any:
+    """Say how far the VAT number was checked; None without one."""
+    with scope.tenant(visit.organization.pk):
+        profile = BillingProfile.objects.exclude(vat_number="").first()
+    return VAT_WORDS[VatStatus(profile.vat_status)] if profile else None
 
 
 def _shown(visit: Visit, standing: Standing, following: str | None) -> Shown:
@@ -86,8 +115,8 @@ def _shown(visit: Visit, standing: Standing, following: str | None) -> Shown:
         words=guide.STEPS[standing.key],
         here=_here(visit, standing.key),
         there=standing.link if standing.link.startswith("https://") else "",
-        is_confirmable=standing.checked_by == CheckedBy.USER
-        and standing.status != StepStatus.BLOCKED,
+        is_confirmable=standing.checked_by == CheckedBy.USER and standing.status == StepStatus.OPEN,
+        is_skippable=standing.is_optional and standing.status == StepStatus.OPEN,
         is_next=standing.key == following,
     )
 

@@ -11,6 +11,7 @@ from tenants.organizations.roles import Role, WorkspaceRole
 from tenants.registry.models import Purpose
 from tenants.registry.status import ModelStatus
 from tenants.spend.calls import Category
+from tenants.spend.pricing import Meter
 
 #: A status, and the tone in which it is shown beside its word and sign.
 KEY_STATUS: Mapping[str, tuple[Promise, str]] = {
@@ -60,6 +61,15 @@ CAPABILITIES: Mapping[str, Promise] = {
     "audio": _("audio"),
     "completion_fim": _("code"),
 }
+METERS: Mapping[str, Promise] = {
+    Meter.INPUT: _("Input tokens"),
+    Meter.CACHED_INPUT: _("Cached input tokens"),
+    Meter.OUTPUT: _("Output tokens"),
+    Meter.PAGE: _("Pages"),
+    Meter.ANNOTATED_PAGE: _("Annotated pages"),
+    Meter.AUDIO_SECOND: _("Seconds of audio"),
+    Meter.CHARACTER: _("Characters"),
+}
 SCOPES: Mapping[str, Promise] = {
     TokenScope.ORGANIZATIONS_READ: _("read the organization"),
     TokenScope.ORGANIZATIONS_WRITE: _("change the organization"),
@@ -84,4 +94,5 @@ SCOPES: Mapping[str, Promise] = {
     TokenScope.WEBHOOKS_READ: _("read webhooks"),
     TokenScope.WEBHOOKS_WRITE: _("change webhooks"),
     TokenScope.AUDIT_READ: _("read the audit log"),
+    TokenScope.ORGANIZATIONS_EXPORT: _("export the organization"),
 }

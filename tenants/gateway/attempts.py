@@ -86,10 +86,10 @@ class Attempts:
         tried = 0
         while True:
             tried += 1
-            picture = wanted.picture
-            if picture.traffic.policy.failover and _may_move(wanted.request):
-                picture = await self._choose(picture)
-            refused = await self._try(exchange, replace(wanted, picture=picture), tried, until)
+            chosen = wanted
+            if wanted.picture.traffic.policy.failover and _may_move(wanted.request):
+                chosen = replace(wanted, picture=await self._choose(wanted.picture))
+            refused = await self._try(exchange, chosen, tried, until)
             if refused is None:
                 return
             await self._pause(exchange, refused, tried)

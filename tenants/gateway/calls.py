@@ -25,6 +25,7 @@ from tenants.gateway.usage import Observation, used
 from tenants.gateway.writer import Writer
 from tenants.keys import custody
 from tenants.mistral.errors import UpstreamFailure
+from tenants.registry import catalog
 from tenants.spend.calls import (
     CONNECTORS,
     CallIntent,
@@ -207,7 +208,9 @@ def settle_call(call: Call, seen: Observation) -> Cost:
     """Settle a call by what is known, and return what it cost; a second time changes nothing."""
     if call.settlement is None:
         call.settlement = _settlement(call, seen)
-        if not call.is_kept:
+        if call.is_kept:
+            call.writer.keep(call.intent)
+        else:
             call.writer.settle(call.settlement)
         if call.permit is not None:
             counted = call.settlement.quantities
@@ -258,9 +261,13 @@ def _is_failure(http_status: int | None) -> bool:
 
 
 def _cost(call: Call, seen: Observation, quantities: Quantities, estimate: Estimate) -> Cost:
-    """Price by the snapshot that answered; by the one that was asked where that has no price."""
+    """Price by the snapshot that answered; by the one that was asked where that has no price.
+
+    A fine-tuned model is no alias: it is priced by its own name, whatever the answer calls it.
+    """
     prices = call.prices
-    if seen.model is not None and seen.model != prices.mistral_model:
+    is_tuned = catalog.base_of(prices.mistral_model) is not None
+    if seen.model is not None and seen.model != prices.mistral_model and not is_tuned:
         answered = call.picture.book.prices_for(seen.model, prices.currency, call.at)
         prices = answered if answered.meters else prices
     modifiers = call.extra

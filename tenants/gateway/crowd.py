@@ -5,7 +5,6 @@ fill the process with requests that are slow to arrive or to be answered. It ref
 error shape and keeps no credential longer than its requests last.
 """
 
-from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from tenants.common.models import new_id
@@ -29,13 +28,13 @@ class Crowd:
     def __init__(self, inner: Application, limits: Bounds | None = None) -> None:
         self._inner = inner
         self._limits = limits or bounds()
-        self._under_way: Counter[bytes] = Counter()
+        self._under_way: dict[bytes, int] = {}
         self._all = 0
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one request, or refuse it."""
         who = next((value for name, value in scope["headers"] if name == _AUTHORIZATION), b"")
-        of_one = self._under_way[who]
+        of_one = self._under_way.get(who, 0)
         if of_one >= self._limits.calls_of_one or self._all >= self._limits.calls:
             problem = _too_many_of_one() if of_one >= self._limits.calls_of_one else _too_many()
             await Exchange(receive, send, str(new_id())).refuse(problem)

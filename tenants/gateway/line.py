@@ -54,6 +54,7 @@ class Ticket:
         lacking: the counter that stands in its way, once refused.
         retry_in: seconds after which it would get through, once refused.
         is_shared: its units were counted for all processes together.
+        is_claimed: all processes know what it waits for.
     """
 
     message: str
@@ -66,13 +67,18 @@ class Ticket:
     lacking: Counter | None = None
     retry_in: float = 0.0
     is_shared: bool = False
+    is_claimed: bool = False
 
 
 @dataclass(slots=True)
 class _Message:
-    """A chat message that has begun."""
+    """A chat message that has begun, here or in another process.
 
-    number: int
+    Attributes:
+        began: when, and of those that began at once, in which order.
+    """
+
+    began: tuple[float, int]
     needs: Sequence[Need]
     last: float
     served: int = 0
@@ -117,6 +123,24 @@ class Line:
             if message is not None:
                 message.waiting += 1
             self.advance(now)
+
+    def knows(self, message: str, now: float) -> bool:
+        """Tell whether a message has begun, as far as is known here."""
+        known = self._messages.get(message)
+        return known is not None and known.is_open(now)
+
+    def has_begun(self, ticket: Ticket, now: float) -> bool:
+        """Tell whether a ticket's message has begun."""
+        return self._begun(ticket, now) is not None
+
+    def adopt(self, message: str, since: float, served: int, now: float) -> None:
+        """Take note that a message began ``since``, and how many calls all processes served it."""
+        known = self._messages.get(message)
+        if known is None or not known.is_open(now):
+            self._end(message)
+            self._count += 1
+            known = self._messages[message] = _Message((since, self._count), (), now)
+        known.served = max(known.served, served)
 
     def advance(self, now: float) -> list[Ticket]:
         """Admit whoever may go now and refuse whose time is over; return them."""
@@ -191,10 +215,10 @@ class Line:
         most = 1 + self.calls_of_message * (len(self._messages) + 1) if ticket.message else 1
         if not ticket.message and self._messages:
             most += self.calls_of_message * len(self._messages)
-        return all(
-            counter.ready_in(units * most if counter.looks_ahead else units, now) <= 0
-            for counter, units in ticket.needs
-        )
+        for counter, units in ticket.needs:
+            if counter.ready_in(units * most if counter.looks_ahead else units, now) > 0:
+                return False
+        return True
 
     def _predict(self, ticket: Ticket, now: float) -> tuple[float, Counter | None]:
         """Tell when a ticket would get through, and for the first call of a message, all of it."""
@@ -220,7 +244,7 @@ class Line:
             if self._rank(other, self._begun(other, now)) < place:
                 _sum(ahead, other.needs, 1.0)
         for name, message in self._messages.items():
-            if name == ticket.message or (begun is not None and message.number > begun.number):
+            if name == ticket.message or (begun is not None and message.began > begun.began):
                 continue
             # Those of its calls that wait are counted above.
             rest = self.calls_of_message - message.served - message.waiting
@@ -237,10 +261,10 @@ class Line:
         return sorted(self.waiting, key=lambda ticket: self._rank(ticket, self._begun(ticket, now)))
 
     @staticmethod
-    def _rank(ticket: Ticket, begun: _Message | None) -> tuple[int, int, int]:
+    def _rank(ticket: Ticket, begun: _Message | None) -> tuple[int, tuple[float, int], int]:
         if begun is not None:
-            return (0, begun.number, ticket.number)
-        return (1, ticket.number, ticket.number)
+            return (0, begun.began, ticket.number)
+        return (1, (0.0, 0), ticket.number)
 
     def _begun(self, ticket: Ticket, now: float) -> _Message | None:
         if not ticket.message:
@@ -260,7 +284,7 @@ class Line:
         if message is None:
             self._end(ticket.message)
             waiting = sum(other.message == ticket.message for other in self.waiting)
-            message = _Message(ticket.number, ticket.needs, now, waiting=waiting)
+            message = _Message((now, ticket.number), ticket.needs, now, waiting=waiting)
             self._messages[ticket.message] = message
         message.served += 1
         message.going += 1

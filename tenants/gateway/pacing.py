@@ -127,6 +127,7 @@ class Permit:
     def _return(self, ticket: Ticket, now: float) -> None:
         self.lane.bucket.gate.leave()
         self.lane.line.finish(ticket, now)
+        self.pacer.together.finish(ticket, self.lane)
         if self.lane.line.waiting:
             self.pacer.advance(self.lane.line)
 
@@ -194,11 +195,12 @@ class Pacer:
         share = self.together.share
         needs = [_need(rule, tokens, share) for rule in lane.rules]
         ticket = Ticket(message_id, needs, until, lane.rules)
-        lane.line.ask(ticket, now)
-        if ticket.state is State.WAITING:
-            await self._wait(ticket, lane, receive)
-        if ticket.state is State.ADMITTED:
-            await self._agree(ticket, lane, receive)
+        if self.together.is_alone:
+            lane.line.ask(ticket, now)
+            if ticket.state is State.WAITING:
+                await self._wait(ticket, lane, receive)
+        else:
+            await self._ask(ticket, lane, receive)
         if ticket.state is not State.ADMITTED:
             raise self._refusal(ticket, lane)
         if lane.watched:
@@ -240,11 +242,26 @@ class Pacer:
                 waiters.timer.cancel()
         self._waiters.clear()
 
+    async def _ask(self, ticket: Ticket, lane: Lane, receive: Receive) -> None:
+        """Have a ticket admitted or refused, here and by all processes together."""
+        try:
+            await self.together.ask(ticket, lane, self.clock())
+            if ticket.state is State.WAITING:
+                lane.line.ask(ticket, self.clock())
+            if ticket.state is State.WAITING:
+                await self._wait(ticket, lane, receive)
+            if ticket.state is State.ADMITTED:
+                await self._agree(ticket, lane, receive)
+        finally:
+            self.together.give_up(ticket, lane)
+            if ticket.state is not State.ADMITTED:
+                self.together.forget(ticket, lane)
+
     async def _agree(self, ticket: Ticket, lane: Lane, receive: Receive) -> None:
         """Take what a ticket was given from everybody's counters too; else it waits again."""
         try:
             while ticket.state is State.ADMITTED:
-                lacking = await self.together.take(ticket, self.clock())
+                lacking = await self.together.take(ticket, lane, self.clock())
                 if lacking is None:
                     return
                 rule, answer = lacking
@@ -261,6 +278,7 @@ class Pacer:
     async def _wait(self, ticket: Ticket, lane: Lane, receive: Receive) -> None:
         """Wait for a decision, or until the caller goes away."""
         line = lane.line
+        self.together.claim(ticket, lane, self.clock())
         waiters = self._waiters.setdefault(id(line), _Waiters())
         decided = asyncio.get_running_loop().create_future()
         waiters.futures[ticket] = decided

@@ -20,9 +20,9 @@ HIDDEN_NAME = re.compile(rb"\\u00(?:[46][1-9a-f]|[57][0-9a]|5f)", re.IGNORECASE)
 
 def may_have(body: bytes) -> bool:
     """Tell whether it is worth looking: also where a name could be hidden by escapes."""
-    return any(hint in body for hint in _HINTS) or (
-        b"\\u00" in body and HIDDEN_NAME.search(body) is not None
-    )
+    if b"_id" in body and any(hint in body for hint in _HINTS):  # every hint has one
+        return True
+    return b"\\u00" in body and HIDDEN_NAME.search(body) is not None
 
 
 def missing(noun: str, mistral_id: str) -> NotFound:

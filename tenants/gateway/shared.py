@@ -1,8 +1,10 @@
 """Counts rate limits for all processes together, in Redis: one atomic script for a batch of calls.
 
-What arrives while a round trip is under way goes with the next one. Redis is never waited for
-longer than a quarter of a second; while it is away, each process keeps to its share of every limit
-by itself. Money limits do not know Redis. It stores counts under ids, and nothing of a request.
+It also tells processes which chat messages have begun, and what calls of those wait for. What
+arrives while a round trip is under way goes with the next one. Redis is never waited for longer
+than a quarter of a second; while it is away, each process keeps to its share of every limit by
+itself. Money limits do not know Redis. It stores counts under ids and digests, and nothing of a
+request.
 """
 
 import asyncio
@@ -60,17 +62,42 @@ def gate(name: str) -> Part:
 
 
 class Answer(NamedTuple):
-    """What Redis says of one call: the part that has no room, or None if all was taken."""
+    """What Redis says of one call.
+
+    Attributes:
+        lacking: the part that has no room; None if all was taken.
+        wait: seconds until it has.
+        used: what counts of it.
+        begun: for how many seconds its message has been begun; None for a new one.
+        served: how many calls its message was served.
+    """
 
     lacking: int | None
     wait: float
     used: float
+    begun: float | None = None
+    served: int = 0
+
+
+class Caller(NamedTuple):
+    """Whose call it is: a line's name, and a message's digest; empty for none."""
+
+    line: str = ""
+    message: str = ""
+
+
+_NOBODY = Caller()
 
 
 @dataclass(slots=True)
 class _Asked:
-    parts: Sequence[Part]
-    answer: "asyncio.Future[Answer | None] | None"
+    """One call of the script; ``mode`` and ``figure`` as ``shared.lua`` has them."""
+
+    parts: Sequence[Part] = ()
+    answer: "asyncio.Future[Answer | None] | None" = None
+    mode: str = "t"
+    caller: Caller = _NOBODY
+    figure: str = ""
 
 
 class Shared:
@@ -103,24 +130,64 @@ class Shared:
         """Tell whether Redis has not answered, and is not asked at present."""
         return self._clock() < self._away_until
 
-    async def take(self, parts: Sequence[Part]) -> Answer | None:
-        """Take all parts at once, or none; None if Redis is away."""
+    async def take(self, parts: Sequence[Part], caller: Caller = _NOBODY) -> Answer | None:
+        """Take all parts at once, or none; None if Redis is away.
+
+        What older messages that have begun wait for is left to them, whichever process they are in.
+        """
+        return await self._ask_for(_Asked(parts, mode="t", caller=caller))
+
+    async def look(
+        self, parts: Sequence[Part], caller: Caller, *, calls: float, patience: float
+    ) -> Answer | None:
+        """Look whether a message has begun in any process; None if Redis is away.
+
+        Of a new one it tells what has no room for all its calls (so many) and those of messages
+        ahead of it, within so many seconds. If all have, it counts as being ahead of later ones
+        until it is taken or dropped, or its time is over.
+        """
+        figure = f"{calls:.3f}/{max(patience, 0) * 1000:.0f}"
+        return await self._ask_for(_Asked(parts, mode="l", caller=caller, figure=figure))
+
+    def drop(self, caller: Caller) -> None:
+        """Forget a message that has looked and does not begin."""
+        self._tell(_Asked(mode="d", caller=caller))
+
+    def finish(self, caller: Caller) -> None:
+        """Take note that a call of a message is over."""
+        self._tell(_Asked(mode="f", caller=caller))
+
+    def claim(self, name: str, parts: Sequence[Part], caller: Caller, seconds: float) -> None:
+        """Claim what a call of a message that has begun waits for, for a bounded time."""
+        figure = f"{self._process}-{name}/{max(seconds, 0) * 1000:.0f}"
+        self._tell(_Asked(parts, mode="w", caller=caller, figure=figure))
+
+    def give_up(self, name: str, caller: Caller) -> None:
+        """Give up a claim."""
+        self._tell(_Asked(mode="x", caller=caller, figure=f"{self._process}-{name}"))
+
+    async def _ask_for(self, asked: _Asked) -> Answer | None:
         if self.is_away:
             return None
-        answer: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
-        self._put(_Asked(parts, answer))
-        return await answer
+        asked.answer = asyncio.get_running_loop().create_future()
+        self._put(asked)
+        return await asked.answer
+
+    def _tell(self, asked: _Asked) -> None:
+        """Say something that nobody waits for."""
+        if not self.is_away:
+            self._put(asked)
 
     def correct(self, name: str, kind: str, seconds: float, age: float, difference: float) -> None:
         """Count a difference to what was taken ``age`` seconds ago; nobody waits for it."""
         if not self.is_away and (units := round(difference)):
             limit = "m" if kind == "m" else f"{max(age, 0) * 1000:.0f}"
-            self._put(_Asked([Part(name, "a", limit, seconds, units)], None))
+            self._put(_Asked([Part(name, "a", limit, seconds, units)]))
 
     def close_gate(self, name: str, seconds: float) -> None:
         """Close a gate for everybody; it is never opened earlier."""
         if not self.is_away and seconds > 0:
-            self._put(_Asked([Part(name, "c", "0", seconds, 0)], None))
+            self._put(_Asked([Part(name, "c", "0", seconds, 0)]))
 
     async def stop(self) -> None:
         """Let go of the connection."""
@@ -148,7 +215,7 @@ class Shared:
     async def _ask(self, batch: Sequence[_Asked]) -> Sequence[Answer | None]:
         if self.is_away:
             return [None] * len(batch)
-        keys, arguments = _encode(self._process, [asked.parts for asked in batch])
+        keys, arguments = _encode(self._process, batch)
         self.round_trips += 1
         try:
             async with asyncio.timeout(PATIENCE):
@@ -162,25 +229,33 @@ class Shared:
             self._pause = _FIRST_PAUSE
             log.warning("redis_back")
         self._processes = int(raw[0])
-        return [_answer(*raw[at : at + 3]) for at in range(1, len(raw), 3)]
+        return [_answer(*told) for told in raw[1:]]
 
 
-def _encode(
-    process: str, calls: Sequence[Sequence[Part]]
-) -> tuple[list[str], list[str | int | float]]:
+def _encode(process: str, calls: Sequence[_Asked]) -> tuple[list[str], list[str | int | float]]:
     """Write a batch as keys and arguments of the script."""
     keys: dict[str, int] = {_PROCESSES: 1}
     arguments: list[str | int | float] = [process, len(calls)]
-    for parts in calls:
-        arguments.append(len(parts))
-        for name, kind, limit, seconds, units in parts:
+    for asked in calls:
+        line = 0
+        if name := asked.caller.line:
+            line = keys.setdefault(f"{_PREFIX}messages:{name}", len(keys) + 1)
+            keys.setdefault(f"{_PREFIX}claims:{name}", len(keys) + 1)  # the one after it
+        arguments += (asked.mode, line, asked.caller.message, asked.figure, len(asked.parts))
+        for name, kind, limit, seconds, units in asked.parts:
             number = keys.setdefault(f"{_PREFIX}{name}", len(keys) + 1)
             arguments += (number, kind, limit, round(seconds, 3), units)
     return list(keys), arguments
 
 
-def _answer(lacking: Any, wait: Any, used: Any) -> Answer:
-    return Answer(int(lacking) - 1 if lacking else None, int(wait) / 1000, float(used))
+def _answer(lacking: Any, wait: Any, used: Any, begun: Any, served: Any) -> Answer:
+    return Answer(
+        int(lacking) - 1 if lacking else None,
+        int(wait) / 1000,
+        float(used),
+        int(begun) / 1000 if int(begun) >= 0 else None,
+        int(served),
+    )
 
 
 def connect(url: str) -> Shared:

@@ -55,8 +55,8 @@ class Writer:
         self._patience = Patience(bounds.open_wait)
         self._gathered: list[Settlement] = []
         self._handover: asyncio.TimerHandle | None = None
-        #: What this process holds for calls under way, by who pays.
-        self._held: dict[UUID, Decimal] = {}
+        #: Calls under way: what this process holds.
+        self._holds: dict[UUID, CallIntent] = {}
 
     def start(self) -> None:
         """Start both lines in the running event loop."""
@@ -93,7 +93,7 @@ class Writer:
         except TimeoutError:
             raise _unavailable() from None
         if verdict.is_accepted:
-            self._note_held(intent, 1)
+            self._holds[intent.call_id] = intent
         return verdict
 
     async def _ask(self, intent: CallIntent) -> OpenVerdict:
@@ -106,8 +106,12 @@ class Writer:
 
         They are gathered for a moment, so that few round trips carry many.
         """
-        self._note_held(settlement.intent, -1)
+        self._holds.pop(settlement.intent.call_id, None)
         self._release(settlement)
+
+    def keep(self, intent: CallIntent) -> None:
+        """Let a call's hold stand when the call is over: what it made is settled later."""
+        self._holds.pop(intent.call_id, None)
 
     def _release(self, settlement: Settlement) -> None:
         self._gathered.append(settlement)
@@ -130,22 +134,20 @@ class Writer:
         amount = intent.worst_case.cost.amount
         if refusal.limit is None or refusal.spent is None or amount is None:
             return False
-        own = self._held.get(refusal.subject_id or intent.organization_id, Decimal(0))
+        own = self._held_for(refusal.subject_id or intent.organization_id)
         others = (refusal.held or Decimal(0)) - own
         return others > 0 and refusal.spent + own + amount <= refusal.limit
 
-    def _note_held(self, intent: CallIntent, sign: int) -> None:
-        amount = intent.worst_case.cost.amount
-        if not amount:
-            return
-        for subject in (intent.organization_id, intent.workspace_id, intent.model_id):
-            if subject is None:  # a call that no model makes
-                continue
-            left = self._held.get(subject, Decimal(0)) + sign * amount
-            if left > 0:
-                self._held[subject] = left
-            else:
-                self._held.pop(subject, None)
+    def _held_for(self, payer: UUID) -> Decimal:
+        """Sum up what this process holds for an organization, a workspace, a model or a key."""
+        return sum(
+            (
+                hold.worst_case.cost.amount or Decimal(0)
+                for hold in self._holds.values()
+                if payer in (hold.organization_id, hold.workspace_id, hold.model_id, hold.key_id)
+            ),
+            Decimal(0),
+        )
 
     @property
     def backlog(self) -> int:

@@ -18,11 +18,13 @@ from tenants.keys.models import KeyReplacement, KeyStatus, MistralKey
 from tenants.organizations import boxes, data_keys, rotation, walking
 from tenants.organizations.data_keys import OpeningError, WrappedKey
 from tenants.organizations.sealed_columns import BY_DATA_KEY
+from tenants.people import second_factors
 
 log = structlog.get_logger(__name__)
 
 _KEYS = "keys.MistralKey.sealed"
 _WAITING = "keys.KeyReplacement.sealed"
+#: As ``second_factors.audit`` counts, too.
 _OPENED, _LOST, _UNANSWERED = "opened", "lost", "unanswered"
 
 
@@ -33,6 +35,7 @@ def find_unopened() -> list[tuple[UUID, UUID]]:
     for organization_id in walking.organization_ids():
         found = _audit(organization_id, seen)
         changed += [(organization_id, key_id) for key_id in found]
+    seen += second_factors.audit()
     missing = rotation.missing_master_keys()
     is_well = not (seen[_LOST] or seen[_UNANSWERED] or missing)
     tell = log.info if is_well else log.error

@@ -1,6 +1,7 @@
 """Addresses of Mistral's API, built from a configured root; refuses paths that could leave it."""
 
 import re
+from functools import lru_cache
 from urllib.parse import unquote, urlsplit
 
 _VERSION = "/v1"
@@ -25,6 +26,7 @@ def service_root(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix(_VERSION)}"
 
 
+@lru_cache(maxsize=1024)
 def join(root: str, path: str) -> str:
     """Append a path (with its query, both already encoded) to a root.
 

@@ -67,11 +67,12 @@ def forwarded(headers: Iterable[tuple[bytes, bytes]]) -> ForwardedHeaders:
 
 def returned(headers: Mapping[str, str]) -> AsgiHeaders:
     """Choose, from Mistral's answer, the headers that go back to an ASGI caller."""
-    return [
-        (name.encode("latin-1"), value.encode("latin-1", "replace"))
-        for name, value in ((name.lower(), value) for name, value in headers.items())
-        if name in _FROM_MISTRAL or name.startswith(_RATE_LIMIT_PREFIXES)
-    ]
+    found: AsgiHeaders = []
+    for name, value in headers.items():
+        lowered = name.lower()
+        if lowered in _FROM_MISTRAL or lowered.startswith(_RATE_LIMIT_PREFIXES):
+            found.append((lowered.encode("latin-1"), value.encode("latin-1", "replace")))
+    return found
 
 
 def read_rate_limits(headers: Mapping[str, str]) -> tuple[RateLimitReading, ...]:

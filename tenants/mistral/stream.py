@@ -12,7 +12,7 @@ The caller must not hold a database transaction; on the event loop there is none
 import asyncio
 import io
 from collections.abc import AsyncIterable, Awaitable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 import aiohttp
@@ -139,7 +139,7 @@ class UpstreamPool:
         Raises:
             ValueError: a path that is none of the API's.
         """
-        timeouts = self._timeouts if idle is None else replace(self._timeouts, idle=idle)
+        idle = self._timeouts.idle if idle is None else idle
         address = join(self._root, path)
         hygienic = {**headers, "Accept-Encoding": accept_encoding, "User-Agent": USER_AGENT}
         if length is not None:
@@ -152,8 +152,8 @@ class UpstreamPool:
                 headers=hygienic,
                 body=body,
                 key=key,
-                connect=timeouts.connect,
-                idle=timeouts.idle,
+                connect=self._timeouts.connect,
+                idle=idle,
             )
         return Sending(
             self._open(),
@@ -162,7 +162,8 @@ class UpstreamPool:
             headers=hygienic,
             body=body,
             key=key,
-            timeouts=timeouts,
+            connect=self._timeouts.connect,
+            idle=idle,
         )
 
     async def close(self) -> None:
@@ -208,7 +209,17 @@ class UpstreamPool:
 class Sending:
     """A request, sent on entering; see `UpstreamPool.send`."""
 
-    __slots__ = ("_body", "_headers", "_key", "_method", "_raw", "_session", "_timeouts", "_url")
+    __slots__ = (
+        "_body",
+        "_connect",
+        "_headers",
+        "_idle",
+        "_key",
+        "_method",
+        "_raw",
+        "_session",
+        "_url",
+    )
 
     def __init__(
         self,
@@ -219,7 +230,8 @@ class Sending:
         headers: Mapping[str, str],
         body: bytes | AsyncIterable[bytes],
         key: Secret[str],
-        timeouts: PoolTimeouts,
+        connect: float,
+        idle: float,
     ) -> None:
         self._session = session
         self._method = method
@@ -227,7 +239,8 @@ class Sending:
         self._headers = headers
         self._body = body
         self._key = key
-        self._timeouts = timeouts
+        self._connect = connect
+        self._idle = idle
         self._raw: aiohttp.ClientResponse | None = None
 
     async def __aenter__(self) -> UpstreamResponse:
@@ -244,7 +257,7 @@ class Sending:
         failure: MistralError
         try:
             # aiohttp watches the silence after a request, but not a server that stops reading one.
-            async with asyncio.timeout(self._timeouts.connect + self._timeouts.idle):
+            async with asyncio.timeout(self._connect + self._idle):
                 self._raw = await self._request()
         except _NOT_CONNECTED:
             failure = never_reached()
@@ -269,7 +282,5 @@ class Sending:
             allow_redirects=False,
             data=body or None,
             headers={**self._headers, "Authorization": f"Bearer {self._key.reveal()}"},
-            timeout=aiohttp.ClientTimeout(
-                total=None, connect=self._timeouts.connect, sock_read=self._timeouts.idle
-            ),
+            timeout=aiohttp.ClientTimeout(total=None, connect=self._connect, sock_read=self._idle),
         )

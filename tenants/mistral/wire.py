@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum, unique
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -40,8 +40,7 @@ class ModelType(StrEnum):
     FINE_TUNED = "fine-tuned"
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """The `usage` of an answer; None where Mistral did not tell.
 
     `prompt_tokens` contain the cached ones, but none that connectors brought in;

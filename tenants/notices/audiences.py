@@ -1,6 +1,6 @@
 """Finds the members whom an announcement is mailed to, inside the organization's scope."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from uuid import UUID
 
 from tenants.notices.kinds import KINDS, Audience
@@ -34,6 +34,15 @@ def of(kind: str, workspace_id: UUID | None) -> list[UUID]:
         muted = MutedKind.objects.filter(kind=kind, member_id__in=wanted)
         wanted -= set(muted.values_list("member_id", flat=True))
     return sorted(wanted)
+
+
+def reaches(kind: str, role: str, inside: Collection[str]) -> bool:
+    """Tell whether a kind can be mailed to somebody with a role, and roles in workspaces."""
+    known = KINDS.get(kind)
+    if known is None or known.audience is None:
+        return False
+    placed = set(_workspace_roles(known.audience)) if known.audience.in_workspace else set()
+    return role in _roles(known.audience) or not placed.isdisjoint(inside)
 
 
 def _roles(audience: Audience) -> Iterable[str]:

@@ -1,6 +1,8 @@
 """How far an organization is, derived from facts; and the word of a person where none is seen."""
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from django.utils.translation import gettext as _
@@ -13,9 +15,9 @@ from tenants.onboarding.models import Confirmation
 from tenants.onboarding.steps import BY_KEY, STEPS, CheckedBy, Step
 from tenants.organizations import audit
 from tenants.organizations.audit import Actor
-from tenants.organizations.models import Member, Organization
-from tenants.registry.models import RegisteredModel
-from tenants.spend.models import Limit, UsageEvent
+from tenants.organizations.models import Member, Organization, Workspace
+from tenants.registry.models import QuotaRecord, RegisteredModel
+from tenants.spend.models import Limit, SpendLine
 
 _ALONE = 1
 
@@ -25,23 +27,42 @@ class StepStatus(StrEnum):
 
     OPEN = "todo"
     DONE = "done"
+    SKIPPED = "skipped"
     BLOCKED = "blocked"
+
+
+class Word(StrEnum):
+    """What a person says of a step."""
+
+    DONE = "done"
+    SKIPPED = "skipped"
+    NEITHER = "neither"
+
+
+_VERBS = {
+    Word.DONE: "onboarding.confirmed",
+    Word.SKIPPED: "onboarding.skipped",
+    Word.NEITHER: "onboarding.taken_back",
+}
 
 
 @dataclass(frozen=True)
 class Standing:
-    """One step and where it stands."""
+    """One step and where it stands; ``said_by`` and ``said_at`` where a person's word decides."""
 
     key: str
     status: StepStatus
     checked_by: CheckedBy
     detail: str
     link: str
+    is_optional: bool
+    said_by: str = ""
+    said_at: datetime | None = None
 
 
 @dataclass(frozen=True)
 class Progress:
-    """All steps, how much of them is done, and which is next; None when nothing is left."""
+    """All steps, how much of them is settled, and which is next; None when nothing is left."""
 
     steps: list[Standing]
     percent: int
@@ -49,40 +70,56 @@ class Progress:
 
 
 def progress(organization: Organization) -> Progress:
-    """Tell how far an organization is, by what is true now."""
+    """Tell how far an organization is, by what is true now; what was left out counts as settled."""
     with scope.tenant(organization.pk):
-        done = _facts() | set(Confirmation.objects.values_list("step", flat=True))
-    standings = [_standing(step, done) for step in STEPS]
+        facts = _facts()
+        said = {row.step: row for row in Confirmation.objects.all()}
+    settled = facts | said.keys()
+    standings = [_standing(step, facts, said.get(step.key), settled) for step in STEPS]
     todo = [one.key for one in standings if one.status == StepStatus.OPEN]
-    finished = sum(one.status == StepStatus.DONE for one in standings)
+    finished = sum(one.status in {StepStatus.DONE, StepStatus.SKIPPED} for one in standings)
     return Progress(standings, 100 * finished // len(standings), next(iter(todo), None))
 
 
-def confirm(*, actor: Actor, organization: Organization, key: str, done: bool) -> None:
-    """Keep a person's word that a step is done, or take it back; saying it twice changes nothing.
+def say(*, actor: Actor, organization: Organization, key: str, word: Word) -> None:
+    """Keep a person's word on a step, or take it back; saying it twice changes nothing.
+
+    A fact is stronger than a word: a step that was left out turns to done when it is seen.
 
     Raises:
         NotFound: no such step.
-        Conflict: ``step_not_confirmable``: facts decide it.
+        Conflict: ``step_not_confirmable``: facts decide it; ``step_not_skippable``: nothing works
+            without it.
     """
     step = BY_KEY.get(key)
     if step is None:
         raise NotFound("not_found", _("There is nothing here, or it is not yours."))
-    if step.checked_by != CheckedBy.USER:
+    if word is Word.DONE and step.checked_by != CheckedBy.USER:
         detail = _("This step is checked by the system. Do what it says; nothing is to confirm.")
         raise Conflict("step_not_confirmable", detail)
+    if word is Word.SKIPPED and not step.is_optional:
+        detail = _("Nothing works without this step, so it cannot be left out.")
+        raise Conflict("step_not_skippable", detail)
     with scope.tenant(organization.pk):
-        if done:
-            made = Confirmation(organization=organization, step=key, confirmed_by=actor.name)
+        rows = Confirmation.objects.filter(step=key)
+        if word is Word.NEITHER:
+            changed = bool(rows.delete()[0])
+        else:
+            is_skipped = word is Word.SKIPPED
+            rows.exclude(is_skipped=is_skipped).delete()
+            made = Confirmation(
+                organization=organization,
+                step=key,
+                confirmed_by=actor.name,
+                is_skipped=is_skipped,
+            )
             Confirmation.objects.bulk_create([made], ignore_conflicts=True)
             changed = Confirmation.objects.filter(pk=made.pk).exists()
-        else:
-            changed = bool(Confirmation.objects.filter(step=key).delete()[0])
         if changed:
             audit.record(
                 actor=actor,
                 organization_id=organization.pk,
-                verb="onboarding.confirmed" if done else "onboarding.taken_back",
+                verb=_VERBS[word],
                 target=organization,
                 changed=[key],
             )
@@ -91,30 +128,50 @@ def confirm(*, actor: Actor, organization: Organization, key: str, done: bool) -
 def _facts() -> set[str]:
     """Tell which steps facts show to be done, inside the organization's scope."""
     plan = Plan.objects.first() or Plan()
-    keys = MistralKey.objects.filter(status=KeyStatus.VALID)
     limits = Limit.objects.filter(subject_kind="organization", monthly_spend__isnull=False)
-    has_key = keys.exists()
+    has_key = MistralKey.objects.filter(status=KeyStatus.VALID).exists()
+    has_called = SpendLine.objects.exists()
     facts = {
         "mistral_account": has_key,
         "billing_profile": BillingProfile.objects.exists(),
         "payment_method": plan.payment_method_on_file,
-        "plan": bool(plan.plan),
-        "phone": plan.phone_verified,
         "auto_recharge": bool(plan.recharges),
-        "api_key": has_key,
+        # Whoever is answered has a plan, whichever it is.
+        "plan": bool(plan.plan) or has_called,
+        "phone": plan.phone_verified,
         "spending_limit": limits.exists(),
-        "members": Member.objects.count() > _ALONE,
+        "workspaces": Workspace.objects.filter(archived_at=None)[: _ALONE + 1].count() > _ALONE,
+        "api_key": has_key,
+        "members": Member.objects.all()[: _ALONE + 1].count() > _ALONE,
+        # Answers have taught the limits, or somebody has set their own.
+        "rate_limits": QuotaRecord.objects.exists()
+        or Limit.objects.filter(requests_per_second__isnull=False).exists(),
         "model": RegisteredModel.objects.filter(retired_at=None).exists(),
-        "first_call": UsageEvent.objects.exists(),
+        "first_call": has_called,
     }
     return {key for key, is_done in facts.items() if is_done}
 
 
-def _standing(step: Step, done: set[str]) -> Standing:
-    if step.key in done:
+def _standing(
+    step: Step, facts: AbstractSet[str], word: Confirmation | None, settled: AbstractSet[str]
+) -> Standing:
+    by, at = "", None
+    if step.key in facts:
         status = StepStatus.DONE
-    elif step.after and step.after not in done:
+    elif word is not None:
+        status = StepStatus.SKIPPED if word.is_skipped else StepStatus.DONE
+        by, at = word.confirmed_by, word.created_at
+    elif step.after and step.after not in settled:
         status = StepStatus.BLOCKED
     else:
         status = StepStatus.OPEN
-    return Standing(step.key, status, step.checked_by, str(step.detail), step.where.value)
+    return Standing(
+        key=step.key,
+        status=status,
+        checked_by=step.checked_by,
+        detail=str(step.detail),
+        link=step.where.value,
+        is_optional=step.is_optional,
+        said_by=by,
+        said_at=at,
+    )

@@ -28,6 +28,7 @@ class Where(StrEnum):
     API_KEYS = "https://console.mistral.ai/api-keys"
     OUR_BILLING = "/billing"
     OUR_LIMITS = "/limits"
+    OUR_WORKSPACES = "/workspaces"
     OUR_MEMBERS = "/members"
     OUR_KEYS = "/keys"
     OUR_MODELS = "/models"
@@ -43,6 +44,7 @@ class Step:
         where: the page on which it is done.
         detail: what to do there.
         after: the step that must be done before.
+        is_optional: a person may leave it out.
     """
 
     key: str
@@ -50,6 +52,7 @@ class Step:
     where: Where
     detail: Promise
     after: str | None = None
+    is_optional: bool = True
 
 
 _S, _U = CheckedBy.SYSTEM, CheckedBy.USER
@@ -59,6 +62,7 @@ STEPS = (
         _U,
         Where.SIGN_UP,
         _("Sign up at Mistral with a company address, confirm it, and name your organization."),
+        is_optional=False,
     ),
     Step(
         "billing_profile",
@@ -81,6 +85,13 @@ STEPS = (
         after="mistral_account",
     ),
     Step(
+        "auto_recharge",
+        _U,
+        Where.BILLING,
+        _("Let Mistral top up the balance by itself, so that calls do not stop when it is spent."),
+        after="payment_method",
+    ),
+    Step(
         "plan",
         _U,
         Where.LIMITS,
@@ -95,11 +106,16 @@ STEPS = (
         after="plan",
     ),
     Step(
-        "auto_recharge",
+        "spending_limit",
+        _S,
+        Where.OUR_LIMITS,
+        _("Set a monthly spending limit for the organization."),
+    ),
+    Step(
+        "workspaces",
         _U,
-        Where.BILLING,
-        _("Let Mistral top up the balance by itself, so that calls do not stop when it is spent."),
-        after="payment_method",
+        Where.OUR_WORKSPACES,
+        _("Make a workspace for each team, project or customer that needs figures of its own."),
     ),
     Step(
         "api_key",
@@ -107,12 +123,7 @@ STEPS = (
         Where.API_KEYS,
         _("Create an API key at Mistral, copy it once, and register it here until it is valid."),
         after="mistral_account",
-    ),
-    Step(
-        "spending_limit",
-        _S,
-        Where.OUR_LIMITS,
-        _("Set a monthly spending limit for the organization."),
+        is_optional=False,
     ),
     Step(
         "members",
@@ -121,11 +132,18 @@ STEPS = (
         _("Invite the colleagues who work here, each with the role that fits."),
     ),
     Step(
+        "rate_limits",
+        _U,
+        Where.LIMITS,
+        _("Compare Mistral's rate limits with what your agents will ask."),
+    ),
+    Step(
         "model",
         _S,
         Where.OUR_MODELS,
         _("Create a model for AIsuru on one of your keys."),
         after="api_key",
+        is_optional=False,
     ),
     Step(
         "first_call",
@@ -133,6 +151,7 @@ STEPS = (
         Where.OUR_MODELS,
         _("Ask the model something in AIsuru; the first metered call ends the set-up."),
         after="model",
+        is_optional=False,
     ),
 )
 BY_KEY = {step.key: step for step in STEPS}

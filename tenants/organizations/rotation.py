@@ -13,6 +13,7 @@ from django.db import connection
 from tenants.common import scope
 from tenants.organizations import data_keys, intake_keys, walking
 from tenants.organizations.models import Organization
+from tenants.people import second_factors
 
 
 def organization_count() -> int:
@@ -31,9 +32,13 @@ def rotate() -> Generator[Counter[str]]:
         yield data_keys.rewrap_all(organization_id)
 
 
-def rotate_intake_keys() -> Counter[str]:
-    """Re-wrap the intake keys, which belong to no organization; count what wraps them now."""
-    return intake_keys.rewrap_all()
+def rotate_what_is_nobodys() -> Counter[str]:
+    """Re-wrap what belongs to no organization, intake keys and people's second factors.
+
+    Returns:
+        How many each master key wraps now.
+    """
+    return intake_keys.rewrap_all() + second_factors.rewrap_all()
 
 
 def master_keys_in_use() -> Counter[str]:

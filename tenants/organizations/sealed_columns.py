@@ -1,4 +1,4 @@
-"""The register of columns that hold bytes: which are sealed, with what, and which are not, and why.
+"""The register of columns that hold bytes or secrets: which are sealed, with what, or why not.
 
 Whoever adds a column of bytes enters it here, or a test fails. What is sealed with the data key
 says how it is bound, so that data-key rotation can seal it anew and the nightly audit can open it;
@@ -49,6 +49,8 @@ BY_DATA_KEY: Mapping[str, Sealed] = {
 BY_MASTER_KEY: Mapping[str, str] = {
     "organizations.DataKey.wrapped": "rotate_keyring re-wraps it",
     "organizations.IntakeKey.wrapped": "rotate_keyring re-wraps it; dies in a day",
+    # JSON of django-allauth's: the secret of an authenticator app, the seed of recovery codes.
+    "mfa.Authenticator.data": "rotate_keyring re-wraps it; people.second_factors seals it",
 }
 
 #: Not sealed: why that is no loss.

@@ -11,10 +11,10 @@ from tenants.common.models import new_id
 from tenants.common.problems import Conflict, Invalid, Unavailable
 from tenants.common.queue import enqueue_on_commit
 from tenants.common.secrets import Secret
-from tenants.organizations import audit
+from tenants.organizations import audit, custody
 from tenants.organizations.audit import Actor
 from tenants.organizations.models import Organization
-from tenants.registry import custody, tasks
+from tenants.registry import tasks
 from tenants.registry.failures import OF_THE_LOGIN, Failure
 from tenants.registry.models import (
     AisuruConnection,
@@ -59,8 +59,9 @@ def set_connection(
         try:
             connection.sealed, connection.data_key_version = custody.seal(
                 pasted,
+                slot=custody.Slot.AISURU_LOGIN,
                 organization_id=organization.pk,
-                connection_id=connection.pk,
+                row_id=connection.pk,
                 version=connection.secret_version,
             )
         except custody.UndecryptableError:

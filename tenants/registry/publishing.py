@@ -22,9 +22,9 @@ from tenants.aisuru.errors import AisuruAwayError, AisuruError
 from tenants.common import scope
 from tenants.common.secrets import Secret
 from tenants.mistral.masking import mask_key_shaped
-from tenants.organizations import audit, outbox
+from tenants.organizations import audit, custody, outbox
 from tenants.organizations.audit import Actor
-from tenants.registry import custody, failures, issuing
+from tenants.registry import failures, issuing
 from tenants.registry.failures import Failure
 from tenants.registry.models import (
     AisuruConnection,
@@ -86,7 +86,7 @@ def _claim(organization_id: UUID, publication_id: UUID, times: Timing) -> Claime
             _stop(row, claim, Failure.CONNECTION_MISSING, times)
             return None
         try:
-            login = custody.borrow(connection)
+            login = custody.borrow(connection, custody.Slot.AISURU_LOGIN)
         except custody.UndecryptableError:
             _stop(row, claim, Failure.CONNECTION_UNDECRYPTABLE, times)
             connection.status = ConnectionStatus.UNDECRYPTABLE

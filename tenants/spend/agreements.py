@@ -60,6 +60,31 @@ class OrganizationPrice(models.Model):
         return self.amount == 0
 
 
+class BasePricing(TenantRow):
+    """That a fine-tuned model costs what its base does, from an instant on; never edited.
+
+    ``base`` is a snapshot of Mistral's; empty from when the model has no price by its base again.
+    """
+
+    mistral_model = models.CharField(max_length=200)
+    base = models.CharField(max_length=200, blank=True)
+    effective_from: "models.DateTimeField[datetime, datetime]" = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "mistral_model", "effective_from"], name="base_pricing_uniq"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(mistral_model__startswith="ft:"),
+                name="base_pricing_of_fine_tuned",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.mistral_model} by base {self.base or '(none)'}"
+
+
 class WorkspacePolicy(TenantRow):
     """What a workspace does about calls whose price is not known, or whose answer has no cap."""
 

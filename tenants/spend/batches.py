@@ -277,7 +277,7 @@ def _settled(
 
 
 def _cost(job: BatchJob, model: str, tier: str, quantities: Quantities) -> Cost:
-    book, at = pricebook.current(), instant_of(job.call_id)
+    book, at = pricebook.of_organization(job.organization_id), instant_of(job.call_id)
     prices = book.prices_for(model, job.currency, at)
     if not prices.meters:
         prices = book.prices_for(job.requested_model, job.currency, at)

@@ -1,6 +1,7 @@
 """What the gateway tells the meter about a call, before and after it, and what the meter answers.
 
-Plain frozen facts: no database, no clock, no prompt and no answer. A call goes
+Plain facts that nobody changes (not frozen: see `pricing`): no database, no clock, no prompt and no
+answer. A call goes
 
     CallIntent ── Meter.open_calls ──▶ OpenVerdict ── the call itself ──▶ Settlement
                                                                              │
@@ -11,7 +12,7 @@ when nothing was sent (``Outcome.NOT_SENT``); to the meter, repeating either ste
 """
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -161,7 +162,7 @@ def period_of(call_id: UUID, zone: str) -> date:
     return Month.of(instant_of(call_id), zone).first_day
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CallIntent:
     """A call about to be made: the durable record that it was going to happen.
 
@@ -212,7 +213,7 @@ class Refusal:
     currency: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class OpenVerdict:
     """Whether a call may go out; if it may, its hold is in the database."""
 
@@ -225,7 +226,7 @@ class OpenVerdict:
         return self.refusal is None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Settlement:
     """How a call ended and what it used.
 
@@ -248,7 +249,7 @@ class Settlement:
     http_status: int | None = None
     answered_model: str = ""
     estimate: Estimate = Estimate.EXACT
-    duration: timedelta = field(default_factory=timedelta)
+    duration: timedelta = timedelta()
     correlation_id: str = ""
 
     @classmethod

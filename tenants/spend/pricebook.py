@@ -1,8 +1,9 @@
 """Answers which prices held at an instant, from memory.
 
 A book is an immutable picture of the price table. Each process keeps one and takes a new one when
-it is a minute old; prices are dated, so a stale minute changes no past cost. It refuses to inherit:
-a fine-tuned model has the prices that are listed for it, and otherwise none.
+it is a minute old; prices are dated, so a stale minute changes no past cost. It refuses to guess: a
+fine-tuned model has the prices that are reported for it, those of its base where the organization
+says so, and otherwise none.
 """
 
 import threading
@@ -18,6 +19,7 @@ from uuid import UUID
 from tenants.common import scope
 from tenants.registry import catalog
 from tenants.spend import factors
+from tenants.spend.agreements import BasePricing
 from tenants.spend.models import OrganizationPrice, Price
 from tenants.spend.pricing import Meter, Prices, UnitPrice
 
@@ -72,22 +74,49 @@ class PriceBook:
                     meters[meter] = price
         return Prices("", currency, meters, factors.PUBLISHED.at(at))
 
-    def under(self, own: "PriceBook") -> "PriceBook":
+    def under(self, own: "OwnBook") -> "PriceBook":
         """Put an organization's own prices over these: meter by meter, theirs go before."""
         return _OverlaidBook(self, own)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnBook:
+    """What one organization has of its own: prices, and models that cost what their base does.
+
+    ``bases`` has, by fine-tuned model, from when on which base it is; empty for none.
+    """
+
+    prices: PriceBook
+    bases: Mapping[str, tuple[tuple[datetime, str], ...]]
+
+    def base_of(self, mistral_model: str, at: datetime) -> str:
+        """Name the model by which a fine-tuned one is priced at an instant; empty for none."""
+        found = ""
+        for since, base in self.bases.get(mistral_model, ()):
+            if since <= at:
+                found = base
+        return found
 
 
 class _OverlaidBook(PriceBook):
     """Two books, of which the second goes before; immutable as they are."""
 
-    def __init__(self, published: PriceBook, own: PriceBook) -> None:
+    def __init__(self, published: PriceBook, own: OwnBook) -> None:
         super().__init__(())
         self._published, self._own = published, own
 
     def prices_for(self, mistral_model: str, currency: str, at: datetime) -> Prices:
-        """Find each meter in the organization's book, else in the published one."""
+        """Find each meter in the organization's book, else in the published one, else by base."""
+        found = self._merged(mistral_model, currency, at)
+        base = self._own.base_of(mistral_model, at)
+        by_base = self._merged(base, currency, at).meters if base else {}
+        if not set(by_base) - set(found.meters):
+            return found
+        return replace(found, meters={**by_base, **found.meters}, by_base=base)
+
+    def _merged(self, mistral_model: str, currency: str, at: datetime) -> Prices:
         published = self._published.prices_for(mistral_model, currency, at)
-        own = self._own.prices_for(mistral_model, currency, at)
+        own = self._own.prices.prices_for(mistral_model, currency, at)
         if not own.meters:
             return published
         return replace(published, meters={**published.meters, **own.meters})
@@ -96,7 +125,7 @@ class _OverlaidBook(PriceBook):
         """Give the dearest of both books."""
         published = self._published.dearest(currency, at)
         meters = dict(published.meters)
-        for meter, price in self._own.dearest(currency, at).meters.items():
+        for meter, price in self._own.prices.dearest(currency, at).meters.items():
             known = meters.get(meter)
             if known is None or price.amount * known.per > known.amount * price.per:
                 meters[meter] = price
@@ -104,7 +133,7 @@ class _OverlaidBook(PriceBook):
 
 
 _lock = threading.Lock()
-_own: dict[UUID, tuple[PriceBook | None, int]] = {}
+_own: dict[UUID, tuple[OwnBook | None, int]] = {}
 _MOST_OWN = 10_000
 _current: tuple[PriceBook, int] | None = None
 
@@ -149,14 +178,19 @@ def of_organization(organization_id: UUID) -> PriceBook:
     return book.under(kept[0]) if kept[0] is not None else book
 
 
-def _read_own(organization_id: UUID) -> PriceBook | None:
+def _read_own(organization_id: UUID) -> OwnBook | None:
     with nullcontext() if scope.current() == organization_id else scope.tenant(organization_id):
         rows = list(OrganizationPrice.objects.order_by("effective_from", "id"))
-    return PriceBook(rows) if rows else None
+        told = list(BasePricing.objects.order_by("effective_from", "id"))
+    bases: dict[str, tuple[tuple[datetime, str], ...]] = {}
+    for one in told:
+        before = bases.get(one.mistral_model, ())
+        bases[one.mistral_model] = (*before, (one.effective_from, one.base))
+    return OwnBook(PriceBook(rows), bases) if rows or told else None
 
 
 def prices_for(mistral_model: str, currency: str, at: datetime) -> Prices:
-    """Find the prices of a model at an instant in this process's book; may query once a minute."""
+    """Find the published prices of a model at an instant; may query once a minute."""
     return current().prices_for(mistral_model, currency, at)
 
 

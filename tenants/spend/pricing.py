@@ -3,6 +3,9 @@
 It knows no database and no clock, and it refuses to guess: what has no price is *unpriced*, which
 is neither free nor zero. Sources: docs.mistral.ai/inference/pricing (cached input, priority,
 regional and batch factors), docs.mistral.ai/studio/conversations/advanced/prompt-caching.
+
+What is made for every call is never changed, and all the same not frozen: that would take three
+times as long to make.
 """
 
 from collections.abc import Iterable, Mapping
@@ -67,16 +70,18 @@ class UnitPrice:
 class Prices:
     """Every price of one Mistral model in one currency at one instant; empty when unknown.
 
-    ``factors`` are those by which modifiers multiply at that instant.
+    ``factors`` are those by which modifiers multiply at that instant. ``by_base`` names the model
+    whose prices stand in for those that a fine-tuned one has not of its own; empty for any other.
     """
 
     mistral_model: str
     currency: str
     meters: Mapping[Meter, UnitPrice]
     factors: Mapping[Modifier, Decimal] = field(default_factory=dict)
+    by_base: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Quantities:
     """What a call used. ``prompt_tokens`` includes ``cached_tokens``, as in Mistral's usage object.
 
@@ -119,7 +124,7 @@ class Quantities:
             raise ValueError("more tokens are cached than were sent")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Cost:
     """A cost and what it came from.
 
@@ -140,7 +145,7 @@ class Cost:
     missing: tuple[Meter | Modifier, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Bound:
     """What is known of a request before it is sent, each a true upper bound.
 
@@ -173,7 +178,7 @@ class Bound:
     characters: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class WorstCase:
     """The most a request can use, and what that costs."""
 

@@ -66,6 +66,31 @@ def request_probe(*, actor: Actor, key: MistralKey, mistral_model: str | None = 
     return _request(actor, key, mistral_model)
 
 
+@dataclass(frozen=True, slots=True)
+class ProbeQuote:
+    """What a paid trial would try, and the most that it could cost; None when nobody knows."""
+
+    mistral_model: str
+    amount: Decimal | None
+    currency: str
+
+
+def quote_probe(key: MistralKey) -> ProbeQuote | None:
+    """Tell what a trial would cost at most; None while no trial can be made of this key.
+
+    Nothing is asked and nothing is spent.
+    """
+    if key.status in _CLOSED or key.revoked_at is not None:
+        return None
+    with scope.tenant(key.organization_id):
+        currency = Organization.objects.get(pk=key.organization_id).currency
+        try:
+            choice = _choose(key, currency, None)
+        except Conflict:
+            return None
+    return ProbeQuote(choice.mistral_model, choice.cost.cost.amount, currency)
+
+
 def _request(actor: Actor, key: MistralKey, mistral_model: str | None) -> KeyProbe:
     with scope.tenant(key.organization_id):
         current = slots.locked(key)
@@ -92,7 +117,7 @@ def _request(actor: Actor, key: MistralKey, mistral_model: str | None) -> KeyPro
 
 
 def _choose(key: MistralKey, currency: str, wished: str | None) -> _Choice:
-    now = timezone.now()
+    now, owner = timezone.now(), key.organization_id
     seen = SeenModel.objects.filter(
         key=key, availability=Availability.AVAILABLE, capabilities__contains={_CHAT: True}
     )
@@ -109,8 +134,10 @@ def _choose(key: MistralKey, currency: str, wished: str | None) -> _Choice:
             raise Invalid.field(
                 "/model", "model_not_available", detail % {"model": wished}, near_matches=near
             )
-        return _Choice(wished, probing.worst_case(wished, currency, now))
-    choices = [_Choice(name, probing.worst_case(name, currency, now)) for name in sorted(names)]
+        return _Choice(wished, probing.worst_case(owner, wished, currency, now))
+    choices = [
+        _Choice(name, probing.worst_case(owner, name, currency, now)) for name in sorted(names)
+    ]
     return min(choices, key=partial(_rank, now.date()))
 
 

@@ -37,9 +37,9 @@ log = structlog.get_logger(__name__)
 _SERVER_FAULT = 500
 
 
-def worst_case(mistral_model: str, currency: str, at: datetime) -> WorstCase:
-    """Price the most that one trial of a model can cost."""
-    prices = pricebook.prices_for(mistral_model, currency, at)
+def worst_case(organization_id: UUID, mistral_model: str, currency: str, at: datetime) -> WorstCase:
+    """Price the most that one trial of a model can cost an organization."""
+    prices = pricebook.of_organization(organization_id).prices_for(mistral_model, currency, at)
     bound = Bound(request_bytes=len(trial_of(mistral_model)), max_tokens=1)
     return pricing.worst_case(bound, prices)
 
@@ -106,7 +106,12 @@ def _intent(claimed: KeyProbe) -> CallIntent:
         endpoint=TRIAL_PATH,
         requested_model=claimed.mistral_model,
         period=period_of(claimed.pk, claimed.organization.timezone),
-        worst_case=worst_case(claimed.mistral_model, claimed.currency, instant_of(claimed.pk)),
+        worst_case=worst_case(
+            claimed.organization_id,
+            claimed.mistral_model,
+            claimed.currency,
+            instant_of(claimed.pk),
+        ),
         category=Category.PROBE,
     )
 
@@ -140,7 +145,7 @@ def _settlement(intent: CallIntent, trial: Trial, currency: str) -> Settlement:
             completion_tokens=usage.completion_tokens or 0,
             cached_tokens=usage.cached_tokens or 0,
         )
-    prices = pricebook.prices_for(
+    prices = pricebook.of_organization(intent.organization_id).prices_for(
         answered or intent.requested_model, currency, instant_of(intent.call_id)
     )
     return Settlement(

@@ -102,18 +102,19 @@ def quote(
     with scope.tenant(organization.pk, snapshot=True):
         rows = list(_lines(organization, model, since, until))
     todays, then = Priced(), Priced()
-    current = pricebook.prices_for(snapshot, organization.currency, now)
+    book = pricebook.of_organization(organization.pk)
+    current = book.prices_for(snapshot, organization.currency, now)
     used: dict[Meter, int] = {}
     actual, requests = _ZERO, 0
     for row in rows:
         if row["is_unpriced"]:
             continue
         noon = datetime.combine(row["day"], time(12), ZoneInfo(organization.timezone))
-        own = pricebook.prices_for(row["mistral_model"], organization.currency, noon)
+        own = book.prices_for(row["mistral_model"], organization.currency, noon)
         counts = _counts(row)
         factor = _factor(counts, own, row)
         _add(todays, counts, current, factor)
-        _add(then, counts, pricebook.prices_for(snapshot, organization.currency, noon), factor)
+        _add(then, counts, book.prices_for(snapshot, organization.currency, noon), factor)
         actual += row["amount"] or _ZERO
         requests += int(row["sum_requests"] or 0)
         for meter, count in counts.items():

@@ -18,6 +18,12 @@ LONGEST_CALL = timedelta(hours=2)
 MONTHS_AHEAD = 3
 _SECOND = timedelta(seconds=1)
 _BATCH = 500
+_AHEAD = """
+    SELECT count(*) FROM generate_series(1, %s) month,
+        to_char(date_trunc('month', now() AT TIME ZONE 'UTC') + make_interval(months => month),
+            'YYYY_MM') suffix
+    WHERE to_regclass('spend_usageevent_' || suffix) IS NOT NULL
+"""
 _MOST_BATCHES = 200
 
 
@@ -62,3 +68,11 @@ def prepare_partitions() -> int:
         cursor.execute("SELECT spend_make_partitions(%s)", [MONTHS_AHEAD])
         made: int = cursor.fetchone()[0]
     return made
+
+
+def partitions_ahead() -> int:
+    """Count the coming months, of those that are prepared, that have a partition already."""
+    with connection.cursor() as cursor:
+        cursor.execute(_AHEAD, [MONTHS_AHEAD])
+        ahead: int = cursor.fetchone()[0]
+    return ahead

@@ -18,14 +18,12 @@ from tenants.organizations import audit
 from tenants.organizations.audit import Actor
 from tenants.organizations.models import Organization, Workspace
 from tenants.organizations.refusals import workspace_archived
-from tenants.registry import catalog
 from tenants.spend import alerts, limits, policies, pricebook
 from tenants.spend.calls import LimitMode, SubjectKind
 from tenants.spend.limits import Subject
-from tenants.spend.models import Limit, OrganizationPrice, Price, Retention, WorkspacePolicy
+from tenants.spend.models import Limit, Price, Retention, WorkspacePolicy
 from tenants.spend.policies import Policy
 from tenants.spend.pricelist import ListedPrice, PriceList
-from tenants.spend.pricing import Meter
 from tenants.spend.rates import Rates, of
 
 _HIGHEST_THRESHOLD = 100
@@ -137,69 +135,6 @@ def set_retention(*, actor: Actor, organization: Organization, months: int | Non
             target=organization,
             changed=["months"],
         )
-
-
-@dataclass(frozen=True, slots=True)
-class OwnPrice:
-    """What Mistral asks one organization: ``amount`` of ``currency`` buys ``per`` units."""
-
-    mistral_model: str
-    meter: Meter
-    currency: str
-    amount: Decimal
-    per: int
-
-
-def report_prices(
-    *,
-    actor: Actor,
-    organization: Organization,
-    prices: Sequence[OwnPrice],
-    at: datetime,
-    source: str,
-    checksum: str,
-) -> int:
-    """Keep the prices that Mistral reports for an organization; they go before the published ones.
-
-    Only what differs from what held until now is added, and holds from ``at``: what a call has cost
-    is never rewritten. An alias is kept under its snapshot. Returns how many prices are new.
-    """
-    rows = []
-    with scope.tenant(organization.pk):
-        # One report at a time, so that two at once do not both find a price new.
-        Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
-        latest = {
-            (row.mistral_model, row.meter, row.currency): row
-            for row in OrganizationPrice.objects.order_by("effective_from", "id")
-        }
-        for price in prices:
-            model = catalog.canonical(price.mistral_model)
-            before = latest.get((model, price.meter, price.currency))
-            if before is not None and price.amount * before.per == before.amount * price.per:
-                continue
-            rows.append(
-                OrganizationPrice(
-                    organization=organization,
-                    mistral_model=model,
-                    meter=price.meter,
-                    currency=price.currency,
-                    amount=price.amount,
-                    per=price.per,
-                    effective_from=at,
-                    source=source,
-                    checksum=checksum,
-                )
-            )
-        OrganizationPrice.objects.bulk_create(rows)
-        if rows:
-            audit.record(
-                actor=actor,
-                organization_id=organization.pk,
-                verb="prices.reported",
-                target=organization,
-            )
-    pricebook.forget()
-    return len(rows)
 
 
 @dataclass(frozen=True, slots=True)

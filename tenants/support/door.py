@@ -87,7 +87,10 @@ def opened(view: View, *methods: str) -> View:
 
     @wraps(view)
     def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        response = view(request, *args, **kwargs)
+        try:
+            response = view(request, *args, **kwargs)
+        except Problem as problem:  # a second factor that cannot be read, or not now
+            response = pages.refusal(request, None, problem)
         response["Content-Security-Policy"] = _HEADER
         return response
 

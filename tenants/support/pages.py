@@ -111,7 +111,7 @@ def page(
     return TemplateResponse(request, template, context, status=status).render()
 
 
-def refusal(request: HttpRequest, staff: Staff, problem: Problem) -> HttpResponse:
+def refusal(request: HttpRequest, staff: Staff | None, problem: Problem) -> HttpResponse:
     """Say on a page why something was refused."""
     section = Section(
         _("Not done"), problem.detail, facts=[(_("Code"), problem.code)] if problem.code else ()

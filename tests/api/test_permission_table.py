@@ -517,6 +517,13 @@ TABLE = [
     Row(
         "PUT", f"{WORKSPACE}/spend-policy", (Scope.LIMITS_WRITE,), body=said({"unpriced": "allow"})
     ),
+    Row("GET", f"{ORGANIZATION}/prices", (Scope.SPEND_READ,)),
+    Row(
+        "PUT",
+        f"{ORGANIZATION}/prices",
+        (Scope.SPEND_WRITE,),
+        body=said({"model": "ft:mistral-small-2603:acme:20260101:abcd", "by_base": True}),
+    ),
     Row("GET", f"{ORGANIZATION}/retention", (Scope.ORGANIZATIONS_READ,)),
     Row(
         "PUT", f"{ORGANIZATION}/retention", (Scope.ORGANIZATIONS_WRITE,), body=said({"months": 24})

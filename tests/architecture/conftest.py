@@ -25,9 +25,10 @@ from tenants.spend.calls import Category, UnpricedPolicy
 from tenants.spend.corrections import Difference
 from tenants.spend.meter import Meter
 from tenants.spend.models import LearnedOutput, Limit, LimitExtension, RateCount, ThresholdAlert
+from tenants.spend.own_prices import OwnPrice, price_by_base, report_prices
 from tenants.spend.policies import Policy
 from tenants.spend.pricing import Meter as Metered
-from tenants.spend.services import OwnPrice, report_prices, set_limit, set_policy, set_retention
+from tenants.spend.services import set_limit, set_policy, set_retention
 from tests.api import world
 from tests.factories import ACTOR
 from tests.spend import made
@@ -71,6 +72,9 @@ def populated(organization):
         at=timezone.now(),
         source="a test",
         checksum="none",
+    )
+    price_by_base(
+        actor=ACTOR, organization=organization, mistral_model="ft:mistral-small-2603:x:20260101:a"
     )
     corrections.post_correction(
         actor=ACTOR,

@@ -21,7 +21,16 @@ from tests.spend.made import as_owner
 pytestmark = pytest.mark.slow
 
 OUTSIDE = ["/sign-in", "/sign-up", "/reset-password", "/reset-password/sent", "/nowhere"]
-OWN = ["/welcome", "/profile", "/organizations", "/security", "/security/app", "/terms"]
+OWN = [
+    "/welcome",
+    "/profile",
+    "/organizations",
+    "/security",
+    "/security/app",
+    "/security/passkeys",
+    "/security/passkeys/new",
+    "/terms",
+]
 #: What is no page, or a page that is looked at for the whole organization already.
 SAME = {
     *(f"{whose}/spend.csv" for whose in (ORGANIZATION, WORKSPACE)),

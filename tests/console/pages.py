@@ -8,8 +8,15 @@ from django.http import HttpResponse
 from django.test import Client
 
 from tenants.access.models import TokenScope as Scope
-from tests.api.world import WholeWorld
+from tests.api.world import CLOSED, WholeWorld
 
+#: What addresses name that is no row.
+_SPELLED = {
+    "<slug:key>": "plan",
+    "<str:token>": "aim_inv_none",
+    "<month:month>": CLOSED,
+    "<form:form>": "csv",
+}
 ORGANIZATION = "organizations/<id:organization_id>"
 WORKSPACE = "workspaces/<id:workspace_id>"
 KEY = "keys/<id:key_id>"
@@ -40,7 +47,9 @@ class Row:
         path = self.route
         for name, value in found.ids.items():
             path = path.replace(f"<id:{name}>", str(value))
-        return "/" + path.replace("<slug:key>", "plan").replace("<str:token>", "aim_inv_none")
+        for name, spelled in _SPELLED.items():
+            path = path.replace(name, spelled)
+        return "/" + path
 
     def send(self, client: Client, found: WholeWorld) -> HttpResponse:
         headers = {"Accept": "text/html,*/*"}
@@ -73,9 +82,12 @@ PERSONAL = [
     Row("POST", "invitations/<str:token>", gives=404, personal=True),
     Row("GET", "security", personal=True),
     Row("GET", "security/addresses", personal=True),
+    Row("GET", "security/passkeys", personal=True),
     *(
         Row("GET", name, gives=303, personal=True)
-        for name in ("start", "billing", "limits", "members", "spend", "keys", "models")
+        for name in (
+            *("start", "billing", "limits", "members", "workspaces", "spend", "keys", "models"),
+        )
     ),
 ]
 
@@ -83,10 +95,14 @@ PERSONAL = [
 PAGES = [
     Row("GET", ORGANIZATION, (Scope.ORGANIZATIONS_READ,)),
     Row("GET", f"{ORGANIZATION}/start", (Scope.BILLING_READ,)),
-    Row("POST", f"{ORGANIZATION}/start/<slug:key>", (Scope.BILLING_WRITE,), 303, {"done": "yes"}),
+    Row("POST", f"{ORGANIZATION}/start/<slug:key>", (Scope.BILLING_WRITE,), 303, {"word": "done"}),
     Row("GET", f"{ORGANIZATION}/spend", (Scope.SPEND_READ,)),
     Row("GET", f"{ORGANIZATION}/spend.csv", (Scope.SPEND_READ,)),
     Row("GET", f"{ORGANIZATION}/calls", (Scope.SPEND_READ,)),
+    Row("GET", f"{ORGANIZATION}/calls.csv", (Scope.SPEND_READ,)),
+    Row("GET", f"{ORGANIZATION}/statements", (Scope.SPEND_READ,)),
+    Row("GET", f"{ORGANIZATION}/statements/<month:month>", (Scope.SPEND_READ,)),
+    Row("GET", f"{ORGANIZATION}/statements/<month:month>.<form:form>", (Scope.SPEND_READ,)),
     *_both(f"{ORGANIZATION}/limits", Scope.LIMITS_READ, Scope.LIMITS_WRITE),
     *_both(f"{ORGANIZATION}/members", Scope.MEMBERS_READ, Scope.MEMBERS_WRITE),
     Row("GET", f"{ORGANIZATION}/members/<id:member_id>", (Scope.MEMBERS_WRITE,)),
@@ -113,6 +129,16 @@ PAGES = [
         f"{ORGANIZATION}/webhooks/<id:webhook_id>", Scope.WEBHOOKS_READ, Scope.WEBHOOKS_WRITE, 303
     ),
     Row("GET", f"{ORGANIZATION}/audit", (Scope.AUDIT_READ,)),
+    *_both(f"{ORGANIZATION}/support", Scope.AUDIT_READ, Scope.ORGANIZATIONS_WRITE),
+    Row(
+        "POST",
+        f"{ORGANIZATION}/support/<id:grant_id>/withdraw",
+        (Scope.ORGANIZATIONS_WRITE,),
+        303,
+    ),
+    *_both(f"{ORGANIZATION}/letters", Scope.ORGANIZATIONS_READ, Scope.ORGANIZATIONS_READ, 303),
+    *_both(f"{ORGANIZATION}/export", Scope.ORGANIZATIONS_EXPORT, Scope.ORGANIZATIONS_EXPORT, 200),
+    *_both(f"{ORGANIZATION}/erase", Scope.ORGANIZATIONS_WRITE, Scope.ORGANIZATIONS_WRITE),
     *_both(f"{ORGANIZATION}/settings", Scope.ORGANIZATIONS_WRITE, Scope.ORGANIZATIONS_WRITE),
     Row("GET", WORKSPACE, (Scope.WORKSPACES_READ,)),
     *_both(f"{WORKSPACE}/edit", Scope.WORKSPACES_WRITE, Scope.WORKSPACES_WRITE),
@@ -121,6 +147,7 @@ PAGES = [
     Row("GET", f"{WORKSPACE}/spend", (Scope.SPEND_READ,)),
     Row("GET", f"{WORKSPACE}/spend.csv", (Scope.SPEND_READ,)),
     Row("GET", f"{WORKSPACE}/calls", (Scope.SPEND_READ,)),
+    Row("GET", f"{WORKSPACE}/calls.csv", (Scope.SPEND_READ,)),
     *_both(f"{WORKSPACE}/limits", Scope.LIMITS_READ, Scope.LIMITS_WRITE),
     Row("GET", f"{WORKSPACE}/keys", (Scope.KEYS_READ,)),
     *_both(f"{WORKSPACE}/keys/new", Scope.KEYS_WRITE, Scope.KEYS_WRITE),
@@ -130,6 +157,7 @@ PAGES = [
     Row("GET", KEY, (Scope.KEYS_READ,)),
     *_both(f"{KEY}/edit", Scope.KEYS_WRITE, Scope.KEYS_WRITE, 303, name="Altra"),
     Row("POST", f"{KEY}/check", (Scope.KEYS_WRITE,), 303),
+    Row("POST", f"{KEY}/probe", (Scope.KEYS_WRITE, Scope.KEYS_USE), 303),
     *_both(f"{KEY}/replace", Scope.KEYS_WRITE, Scope.KEYS_WRITE),
     *_both(f"{KEY}/delete", Scope.KEYS_WRITE, Scope.KEYS_WRITE, 409),
     Row("GET", MODEL, (Scope.MODELS_READ,)),
@@ -137,6 +165,7 @@ PAGES = [
     Row("GET", f"{MODEL}/token", _MAKE),
     Row("POST", f"{MODEL}/token", _MAKE, 200, {"grace_seconds": "0"}),
     Row("POST", f"{MODEL}/trial", _MAKE, 201),
+    Row("GET", f"{MODEL}/quote", (Scope.MODELS_READ, Scope.SPEND_READ)),
     Row("POST", f"{MODEL}/publish", _MAKE, 303),
     *_both(f"{MODEL}/limits", Scope.LIMITS_READ, Scope.LIMITS_WRITE),
     *_both(f"{MODEL}/delete", Scope.MODELS_WRITE, Scope.MODELS_WRITE, 303),
@@ -150,6 +179,8 @@ ACCOUNT_PAGES: Mapping[tuple[str, str], tuple[int, int]] = {
     ("POST", "sign-in"): (200, 302),
     ("GET", "sign-in/code"): (302, 302),
     ("POST", "sign-in/code"): (302, 302),
+    ("GET", "sign-in/passkey"): (302, 302),
+    ("POST", "sign-in/passkey"): (302, 302),
     ("GET", "sign-up"): (200, 302),
     ("POST", "sign-up"): (200, 302),
     ("GET", "verify-email"): (302, 302),
@@ -167,6 +198,14 @@ ACCOUNT_PAGES: Mapping[tuple[str, str], tuple[int, int]] = {
     ("POST", "confirm"): (302, 200),
     ("GET", "confirm/code"): (302, 302),
     ("POST", "confirm/code"): (302, 302),
+    ("GET", "confirm/passkey"): (302, 302),
+    ("POST", "confirm/passkey"): (302, 302),
+    ("GET", "security/passkeys/new"): (302, 200),
+    ("POST", "security/passkeys/new"): (302, 200),
+    ("GET", "security/passkeys/<int:pk>/rename"): (302, 404),
+    ("POST", "security/passkeys/<int:pk>/rename"): (302, 404),
+    ("GET", "security/passkeys/<int:pk>/remove"): (302, 404),
+    ("POST", "security/passkeys/<int:pk>/remove"): (302, 404),
     ("GET", "security/password"): (302, 200),
     ("POST", "security/password"): (302, 200),
     ("GET", "security/app"): (302, 200),

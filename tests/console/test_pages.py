@@ -51,7 +51,7 @@ def test_the_administrator_sees_every_page_in_both_languages(row, language, hers
     admin.cookies["aim_language"] = language
     answer = row.send(admin, hers)
     assert answer.status_code == 200
-    if "csv" not in row.route:
+    if "html" in answer["Content-Type"]:
         page = answer.content.decode()
         assert f'<html lang="{language}"' in page
         assert "<h1>" in page
@@ -115,6 +115,7 @@ def test_pages_about_a_person_need_one(row, hers):
 def test_pages_of_signing_in_show_nobody_more_than_they_should(method, route, nora):
     nobody, somebody = ACCOUNT_PAGES[method, route]
     address = "/reset-password/1-none" if route.startswith("^") else f"/{route}"
+    address = address.replace("<int:pk>", "1")
     for client, status in ((Client(), nobody), (session_caller(nora).client, somebody)):
         send = client.get if method == "GET" else client.post
         assert send(address, headers=HTML).status_code == status

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from itertools import chain
 
 import httpx
 import pytest
@@ -10,8 +11,9 @@ import redis
 from tenants.spend import services
 from tenants.spend.rates import Rates
 from tests.factories import ACTOR
+from tests.gateway import tenancy
 from tests.gateway.server import GatewayServer
-from tests.gateway.tenancy import ask
+from tests.gateway.tenancy import ask, question
 
 
 def rate(tenant, **rates):
@@ -85,17 +87,53 @@ def test_without_redis_calls_go_on_at_a_share_and_money_limits_hold(mistral, ten
         assert ask(server.url, tenant).status_code in {402, 429}
 
 
+def test_a_message_whose_calls_reach_both_is_finished_or_refused_at_its_first_call(
+    gateways, made_up
+):
+    tenant = tenancy.make(made_up, mistral={"directives": {"answer_tokens": 300}})
+    tenant.is_impatient()
+    rate(tenant, tokens_per_minute=2300)  # seven calls: two messages of three
+
+    def message(number):
+        statuses = []
+        for call in range(3):
+            server = gateways[(number + call) % 2]
+            headers = {**tenant.headers, "x-message-id": f"a-message-{number}"}
+            answer = httpx.post(
+                f"{server.url}/v1/chat/completions",
+                json=question(max_tokens=300),
+                headers=headers,
+                trust_env=False,
+                timeout=30,
+            )
+            statuses.append(answer.status_code)
+            if answer.status_code != 200:
+                break
+        return statuses
+
+    with ThreadPoolExecutor(6) as pool:
+        told = list(pool.map(message, range(6)))
+    assert sorted(told) == [[200] * 3] * 2 + [[429]] * 4
+
+
 def test_nothing_of_a_call_is_in_redis_but_counts_under_ids(gateways, redis_server, tenant):
     rate(tenant, requests_per_second=Decimal(100), tokens_per_minute=10**6)
-    assert ask(gateways[0].url, tenant, text="a secret question").is_success
+    named = {**tenant.headers, "x-message-id": "a-telling-name"}
+    answer = httpx.post(
+        f"{gateways[0].url}/v1/chat/completions",
+        json=question("a secret question"),
+        headers=named,
+        trust_env=False,
+    )
+    assert answer.is_success
     with redis.Redis(port=redis_server) as client:
         everything = b" ".join(
-            key + b" " + b" ".join(client.hgetall(key))
+            b" ".join((key, *chain.from_iterable(client.hgetall(key).items())))
             for key in client.keys("aim:*")
             if client.type(key) == b"hash"
         )
         unbounded = [key for key in client.keys("*") if client.ttl(key) < 0]
     assert tenant.organization.id.hex.encode() in everything
-    for word in (tenant.plain, tenant.token, "secret question"):
+    for word in (tenant.plain, tenant.token, "secret question", "telling-name"):
         assert word.encode() not in everything
     assert unbounded == []

@@ -14,7 +14,6 @@ from django.utils import timezone
 
 from tenants.access.idempotency import _Tenant
 from tenants.access.models import TenantRequest
-from tenants.accounting import custody as accounting
 from tenants.accounting.models import AdminKey
 from tenants.common import scope
 from tenants.common.models import new_id
@@ -25,10 +24,10 @@ from tenants.notices import custody as webhooks
 from tenants.notices.models import WebhookSecret
 from tenants.notices.services import create_webhook
 from tenants.organizations import boxes, data_key_rotation, data_keys, erasure, tasks
+from tenants.organizations import custody as logins
 from tenants.organizations.data_key_rotation import Rotated, rotate
 from tenants.organizations.models import AuditEvent, DataKey
 from tenants.organizations.sealed_columns import BY_DATA_KEY
-from tenants.registry import custody as aisuru
 from tenants.registry.connections import set_connection
 from tenants.registry.models import AisuruConnection
 from tenants.vault.keyring import keyring as own_keyring
@@ -85,8 +84,12 @@ def kept_answer(organization) -> TenantRequest:
 def kept_admin_key(organization) -> AdminKey:
     row_id = new_id()
     with scope.tenant(organization.id):
-        sealed, version = accounting.seal(
-            Secret("an admin key"), organization_id=organization.id, key_id=row_id, version=1
+        sealed, version = logins.seal(
+            Secret("an admin key"),
+            slot=logins.Slot.ADMIN_KEY,
+            organization_id=organization.id,
+            row_id=row_id,
+            version=1,
         )
         return AdminKey.objects.create(
             id=row_id,
@@ -127,12 +130,12 @@ def filled(organization, workspace):
             MistralKey.objects.get(pk=key.pk)
         ).reveal(),
         "keys.KeyReplacement.sealed": waiting,
-        "accounting.AdminKey.sealed": lambda: accounting.borrow(
-            AdminKey.objects.get(pk=admin_key.pk)
+        "accounting.AdminKey.sealed": lambda: logins.borrow(
+            AdminKey.objects.get(pk=admin_key.pk), logins.Slot.ADMIN_KEY
         ).reveal(),
         "notices.WebhookSecret.sealed": signing,
-        "registry.AisuruConnection.sealed": lambda: aisuru.borrow(
-            AisuruConnection.objects.get(pk=login.pk)
+        "registry.AisuruConnection.sealed": lambda: logins.borrow(
+            AisuruConnection.objects.get(pk=login.pk), logins.Slot.AISURU_LOGIN
         ).reveal(),
         "access.TenantRequest.body": answered,
     }

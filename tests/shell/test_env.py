@@ -8,6 +8,7 @@ import pytest
 from pgmq.base import PGMQConfig
 from psycopg.conninfo import conninfo_to_dict
 
+from aisuru_mistral import reference
 from aisuru_mistral.broker import celery_settings
 from aisuru_mistral.env import (
     ConfigurationError,
@@ -181,3 +182,7 @@ def test_the_service_does_not_start_without_its_secrets(tmp_path):
 def test_pgmq_reaches_the_same_database_as_everyone_else(url, expected):
     options = celery_settings(url)["broker_transport_options"]
     assert expected.items() <= conninfo_to_dict(PGMQConfig(options["conn_string"]).dsn).items()
+
+
+def test_the_reference_says_what_the_code_says():
+    assert reference.PAGE.read_text(encoding="utf-8") == reference.page()

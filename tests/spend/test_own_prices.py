@@ -10,12 +10,14 @@ from django.db import ProgrammingError, connection
 from django.utils import timezone
 
 from tenants.common import scope
-from tenants.spend import learning, policies, pricebook, services
+from tenants.common.problems import Invalid
+from tenants.organizations.models import AuditEvent
+from tenants.spend import learning, own_prices, policies, pricebook, services
 from tenants.spend.calls import RefusalReason, UnpricedPolicy
 from tenants.spend.models import OrganizationPrice, Price
+from tenants.spend.own_prices import OwnPrice
 from tenants.spend.policies import Policy
 from tenants.spend.pricing import Bound, Meter, Quantities, cost, worst_case
-from tenants.spend.services import OwnPrice
 from tests.factories import ACTOR
 from tests.spend import made
 from tests.spend.made import events, intent, ledger, settlement
@@ -25,7 +27,7 @@ SMALL = "mistral-small-2603"
 
 
 def report(organization, amount, at, *, model="mistral-small-latest", meter=Meter.INPUT):
-    return services.report_prices(
+    return own_prices.report_prices(
         actor=ACTOR,
         organization=organization,
         prices=[OwnPrice(model, meter, "EUR", Decimal(amount), 1_000_000)],
@@ -78,6 +80,92 @@ def test_a_model_that_nobody_else_knows_can_have_a_price_of_its_own(organization
     report(organization, "0.30", now, model=tuned)
     assert input_price(organization, now, tuned) == Decimal("0.30")
     assert pricebook.prices_for(tuned, "EUR", now).meters == {}
+
+
+TUNED = "ft:mistral-small-2603:acme:20260101:abcd"
+
+
+def by_base(organization, *, model=TUNED, **how):
+    own_prices.price_by_base(actor=ACTOR, organization=organization, mistral_model=model, **how)
+
+
+def listed(organization):
+    with scope.tenant(organization.id):
+        return {one.model: one for one in own_prices.listed(organization)}
+
+
+def test_a_fine_tuned_model_costs_what_its_base_does_only_if_somebody_says_so_and_from_then_on(
+    organization, stranger
+):
+    def price(at):
+        book = pricebook.of_organization(organization.id)
+        return book.prices_for(TUNED, "EUR", at)
+
+    before = timezone.now()
+    assert price(before).meters == {}
+    by_base(organization)
+    by_base(organization)  # nothing new
+    begun = timezone.now()
+    small = pricebook.prices_for(SMALL, "EUR", begun)
+    assert (price(begun).meters, price(begun).by_base) == (small.meters, SMALL)
+    assert price(before).meters == {}
+    used = Quantities(1000, 200, 640)
+    assert cost(used, price(begun)).price_ids == cost(used, small).price_ids
+    assert pricebook.of_organization(stranger.id).prices_for(TUNED, "EUR", begun).meters == {}
+    (shown,) = listed(organization).values()
+    assert (shown.model, shown.base) == (TUNED, SMALL)
+    assert {(one.origin.value, one.source[:26]) for one in shown.prices} == {
+        ("by_base", f"by base {SMALL}")
+    }
+    by_base(organization, is_on=False)
+    assert price(begun).by_base == SMALL
+    assert price(timezone.now()).meters == {}
+    assert listed(organization)[TUNED].prices == ()
+    with scope.tenant(organization.id):
+        verbs = list(AuditEvent.objects.order_by("id").values_list("verb", flat=True))
+    assert [verb for verb in verbs if verb.startswith("prices")] == [
+        "prices.by_base_set",
+        "prices.by_base_ended",
+    ]
+
+
+def test_a_price_reported_for_a_fine_tuned_model_goes_before_its_bases_meter_by_meter(organization):
+    by_base(organization)
+    report(organization, "0.30", timezone.now(), model=TUNED)
+    report(organization, "0.11", timezone.now(), model=SMALL)  # of the base: it does not count
+    prices = pricebook.of_organization(organization.id).prices_for(TUNED, "EUR", timezone.now())
+    assert prices.meters[Meter.INPUT].amount == Decimal("0.30")
+    assert prices.meters[Meter.OUTPUT].amount == Decimal("0.5")
+    origins = {one.meter: one.origin.value for one in listed(organization)[TUNED].prices}
+    assert origins == {
+        Meter.INPUT: "reported",
+        Meter.CACHED_INPUT: "by_base",
+        Meter.OUTPUT: "by_base",
+    }
+
+
+def test_a_base_follows_the_prices_that_this_organization_pays_for_it(organization):
+    by_base(organization)
+    report(organization, "0.11", timezone.now(), model=SMALL)
+    assert input_price(organization, timezone.now(), TUNED) == Decimal("0.11")
+
+
+@pytest.mark.parametrize(
+    ("model", "base", "code"),
+    [
+        ("mistral-small-2603", "", "model_not_fine_tuned"),
+        ("ft:no-such-model:acme:20260101:abcd", "", "base_unpriced"),
+        (TUNED, "no-such-model", "base_unpriced"),
+        ("ft:", "", "model_not_fine_tuned"),
+    ],
+)
+def test_only_a_fine_tuned_model_whose_base_has_a_price_is_priced_by_it(
+    organization, model, base, code
+):
+    with pytest.raises(Invalid) as caught:
+        by_base(organization, model=model, base=base)
+    assert [error.code for error in caught.value.errors] == [code]
+    assert listed(organization) == {}
 
 
 def test_a_reported_price_can_be_neither_changed_nor_removed(organization):

@@ -48,6 +48,18 @@ def money(amount: Decimal | None, currency: str) -> str:
 
 
 @register.filter
+def amount(text: str, currency: str) -> str:
+    """Write an amount that is kept as decimal text."""
+    return money(Decimal(text), currency)
+
+
+@register.filter
+def unsigned(amount: Decimal) -> Decimal:
+    """Take the sign off an amount that is said with a word."""
+    return abs(amount)
+
+
+@register.filter
 def count(number: int | Decimal | None) -> str:
     """Write a number with the reader's marks between thousands."""
     return _NOTHING if number is None else formats.number_format(number, force_grouping=True)

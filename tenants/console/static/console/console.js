@@ -31,11 +31,33 @@ document.addEventListener("click", async (event) => {
   }
 });
 
+/* Print, or save as a PDF: what is on paper is what the style sheet leaves. */
+document.addEventListener("click", (event) => {
+  if (event.target.closest("[data-print]")) print();
+});
+
 /* A select that is a filter: no need to press its button. */
 document.addEventListener("change", (event) => {
   if (event.target.matches("[data-submit]")) event.target.form.requestSubmit();
 });
 
+/* A part that is renewed keeps open what was open, and closed what was closed. */
+const unfolded = new Map();
+document.addEventListener("htmx:beforeSwap", (event) => {
+  for (const one of event.target.querySelectorAll("details[id]")) unfolded.set(one.id, one.open);
+});
+document.addEventListener("htmx:afterSettle", () => {
+  for (const [id, open] of unfolded) {
+    const one = document.getElementById(id);
+    if (one) one.open = open || one.open;
+  }
+  unfolded.clear();
+  showScripted();
+});
+
 /* What only works with scripts is shown with them. */
-for (const one of document.querySelectorAll("[data-script-only]")) one.hidden = false;
-for (const one of document.querySelectorAll("[data-script-missing]")) one.hidden = true;
+function showScripted() {
+  for (const one of document.querySelectorAll("[data-script-only]")) one.hidden = false;
+  for (const one of document.querySelectorAll("[data-script-missing]")) one.hidden = true;
+}
+showScripted();

@@ -44,7 +44,7 @@ class Command(BaseCommand):
 
     def _walk(self) -> Counter[str]:
         progress = Progress(rotation.organization_count(), partial(self.stderr.write, ending=""))
-        wrapped_by = rotation.rotate_intake_keys()
+        wrapped_by = rotation.rotate_what_is_nobodys()
         for found in rotation.rotate():
             wrapped_by += found
             progress.step()

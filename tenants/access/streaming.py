@@ -4,12 +4,11 @@ from collections.abc import AsyncIterator, Iterator
 
 from asgiref.sync import sync_to_async
 from django.core.handlers.wsgi import WSGIRequest
-from django.http import StreamingHttpResponse
-from rest_framework.request import Request
+from django.http import HttpRequest, StreamingHttpResponse
 
 
 def response(
-    request: Request, chunks: Iterator[bytes], *, media_type: str, file_name: str
+    request: HttpRequest, chunks: Iterator[bytes], *, media_type: str, file_name: str
 ) -> StreamingHttpResponse:
     """Stream chunks; under ASGI each is made in the request's own thread when it is sent.
 
@@ -21,7 +20,7 @@ def response(
         media_type: of the whole.
         file_name: what a browser saves it as; plain ASCII.
     """
-    is_plain = isinstance(request._request, WSGIRequest)  # noqa: SLF001 - it knows who serves it
+    is_plain = isinstance(request, WSGIRequest)
     whole = StreamingHttpResponse(
         chunks if is_plain else _asynchronous(chunks), content_type=media_type
     )

@@ -1,0 +1,165 @@
+"""Looks at PostgreSQL: who we are in it, what it has, whether it has room and the right time."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.conf import settings
+from django.db import OperationalError, connection
+from django.utils import timezone
+
+from aisuru_mistral import health
+from aisuru_mistral.doctor.findings import Finding, Look, fail, ok, warn
+from tenants.organizations import rotation
+from tenants.spend import recovery
+
+_OLDEST = 15
+_SECONDS_APART = 2.0
+_FULL = 0.8
+#: Connections of one web process: the pool, the ledger's writer and its listener.
+_OF_A_WEB_PROCESS = 15
+_UNVALIDATED = """
+    SELECT count(*) FROM pg_index WHERE NOT indisvalid
+"""
+_LONGEST = """
+    SELECT coalesce(extract(epoch FROM max(now() - xact_start)), 0)
+    FROM pg_stat_activity WHERE datname = current_database() AND state <> 'idle'
+"""
+_LONG = 600
+
+
+def looks() -> dict[str, Look]:
+    """The looks, by name; the first one tells whether the others can be taken."""
+    try:
+        connection.ensure_connection()
+    except OperationalError:
+        return {"database": _unreachable}
+    return {
+        "database": _version,
+        "login": _login,
+        "migrations": _migrations,
+        "keyring": _keyring,
+        "clock": _clock,
+        "connections": _connections,
+        "partitions": _partitions,
+        "transactions": _transactions,
+        "indexes": _indexes,
+    }
+
+
+def _unreachable() -> Iterator[Finding]:
+    host = settings.DATABASES["default"]["HOST"] or "its socket"
+    yield fail(
+        "database",
+        f"PostgreSQL does not answer at {host}, or refuses this login",
+        "check DATABASE_URL, the network, and that PostgreSQL runs",
+    )
+
+
+def _version() -> Iterator[Finding]:
+    major = connection.pg_version // 10_000  # type: ignore[attr-defined]
+    if major < _OLDEST:
+        said = f"PostgreSQL {major} is too old"
+        yield fail("database", said, f"upgrade it to {_OLDEST} or newer")
+    else:
+        yield ok("database", f"PostgreSQL {major} answers")
+
+
+def _login() -> Iterator[Finding]:
+    if health.login_is_walled():
+        yield ok("login", "this login owns no table and cannot pass row-level security")
+    else:
+        yield fail(
+            "login",
+            "this login owns tables, or may pass row-level security: nothing keeps tenants apart",
+            "use the login that `docker/entrypoint.sh migrate` makes, in DATABASE_URL",
+        )
+
+
+def _migrations() -> Iterator[Finding]:
+    if health.is_migrated():
+        yield ok("migrations", "every migration of this code is applied")
+    else:
+        yield fail(
+            "migrations",
+            "the database is older than this code",
+            "run `docker/entrypoint.sh migrate` with DATABASE_OWNER_URL",
+        )
+
+
+def _keyring() -> Iterator[Finding]:
+    if missing := rotation.missing_master_keys():
+        yield fail(
+            "keyring",
+            f"ENCRYPTION_KEYRING lacks {', '.join(missing)}, which keys here are sealed under",
+            "put it back behind the newest one; without it these keys are lost",
+        )
+    else:
+        yield ok("keyring", "every master key in use is in the keyring")
+
+
+def _clock() -> Iterator[Finding]:
+    here, there = timezone.now(), _one("SELECT clock_timestamp()")
+    apart = abs((there - here).total_seconds())
+    if apart > _SECONDS_APART:
+        yield warn(
+            "clock",
+            f"this machine and PostgreSQL are {apart:.0f} s apart",
+            "have both keep time by NTP: deadlines, months and tokens depend on it",
+        )
+    else:
+        yield ok("clock", "this machine and PostgreSQL agree on the time")
+
+
+def _connections() -> Iterator[Finding]:
+    most = int(_one("SHOW max_connections"))
+    used = int(_one("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"))
+    wanted = settings.WEB_CONCURRENCY * _OF_A_WEB_PROCESS
+    if used > most * _FULL:
+        remedy = "raise max_connections, or put pgbouncer in front"
+        yield fail("connections", f"{used} of {most} connections are taken", remedy)
+    elif wanted > most * _FULL:
+        yield warn(
+            "connections",
+            f"{settings.WEB_CONCURRENCY} web processes may want {wanted} of {most} connections",
+            "raise max_connections, put pgbouncer in front, or lower WEB_CONCURRENCY",
+        )
+    else:
+        yield ok("connections", f"{used} of {most} connections are taken")
+
+
+def _partitions() -> Iterator[Finding]:
+    ahead = recovery.partitions_ahead()
+    if ahead == 0:
+        yield warn(
+            "partitions",
+            "the ledger has no partition for next month: its events will go into the default one",
+            "see that beat and a worker run: the task spend.prepare_partitions makes them",
+        )
+    else:
+        yield ok("partitions", f"the ledger has partitions for {ahead} coming months")
+
+
+def _transactions() -> Iterator[Finding]:
+    seconds = float(_one(_LONGEST))
+    if seconds > _LONG:
+        yield warn(
+            "transactions",
+            f"a transaction has been open for {seconds / 60:.0f} minutes",
+            "find it in pg_stat_activity: it keeps vacuum from cleaning up",
+        )
+
+
+def _indexes() -> Iterator[Finding]:
+    if broken := int(_one(_UNVALIDATED)):
+        yield warn(
+            "indexes",
+            f"{broken} indexes are not valid: a migration that built them was cut off",
+            "REINDEX INDEX CONCURRENTLY each (\\d shows INVALID)",
+        )
+
+
+def _one(query: str) -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        row = cursor.fetchone()
+    return None if row is None else row[0]

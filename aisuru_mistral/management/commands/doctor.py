@@ -1,0 +1,43 @@
+"""`manage.py doctor [--json]`: what is wrong with this deployment, and how to mend it."""
+
+import argparse
+import json
+from dataclasses import asdict
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from aisuru_mistral import env
+from aisuru_mistral.doctor import configuration, database, neighbours, work
+from aisuru_mistral.doctor.findings import State, examine
+
+_MARKS = {State.OK: "✓", State.WARN: "!", State.FAIL: "✗"}
+
+
+class Command(BaseCommand):
+    """Look everything over, change nothing; the exit code is 1 if something fails."""
+
+    help = "Looks a deployment over and says what is wrong and how to mend it; changes nothing."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Take the wish for a form that machines read."""
+        parser.add_argument("--json", action="store_true", help="one JSON object a line")
+
+    def handle(self, **options: Any) -> None:
+        """Print finding after finding, as they come."""
+        reached = database.looks()
+        looks = configuration.looks(env.load()) | reached
+        if len(reached) > 1:  # without a database there is no work to look at
+            looks |= work.looks()
+        failed = False
+        for finding in examine(looks | neighbours.looks()):
+            failed |= finding.state is State.FAIL
+            if options["json"]:
+                self.stdout.write(json.dumps(asdict(finding)))
+                continue
+            self.stdout.write(f"{_MARKS[finding.state]} {finding.code}: {finding.said}")
+            if finding.remedy:
+                self.stdout.write(f"    → {finding.remedy}")
+        if failed:
+            raise SystemExit(1)

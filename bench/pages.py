@@ -1,0 +1,163 @@
+"""`python -m bench.pages`: how long the server takes for each page of the console, in a crowd.
+
+Every page that an administrator of the largest organization can look at is asked for in turn,
+through the whole of Django: session, wall, queries, template. What is printed is the time between
+request and answer inside the process, without network and browser. A page whose p95 is over the
+promise is named, and the run fails.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import psycopg
+
+from bench import crowd
+from bench.stage import Stage, stage
+
+PROMISED_MS = 50.0
+_WARM_UP = 3
+_BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
+
+
+def main() -> None:
+    """Measure, print, and fail if a page is too slow."""
+    parser = argparse.ArgumentParser(prog="bench.pages", description=__doc__)
+    parser.add_argument("--keys", type=int, default=100_000)
+    parser.add_argument("--events", type=int, default=10_000_000)
+    parser.add_argument("--organizations", type=int, default=500)
+    parser.add_argument("--rounds", type=int, default=60)
+    arguments = parser.parse_args()
+    with stage("http://127.0.0.1:9") as set_up:
+        made = crowd.seed(
+            set_up.owner_url,
+            set_up.organization_id,
+            keys=arguments.keys,
+            events=arguments.events,
+            organizations=arguments.organizations,
+        )
+        print(made)
+        slow = _measure(set_up, arguments.rounds)
+    if slow:
+        sys.exit(f"over {PROMISED_MS:.0f} ms: {', '.join(slow)}")
+
+
+def _measure(set_up: Stage, rounds: int) -> list[str]:
+    """Print the table.
+
+    Returns:
+        The pages that were slower than promised.
+    """
+    from django.conf import settings  # noqa: PLC0415 - Django is set up by the stage
+    from django.db import connection  # noqa: PLC0415
+    from django.test import Client  # noqa: PLC0415
+    from django.test.utils import CaptureQueriesContext  # noqa: PLC0415
+
+    host = urlsplit(settings.PUBLIC_URL).hostname
+    client = Client(headers={"Accept": "text/html"}, SERVER_NAME=host)
+    client.force_login(_administrator(set_up), backend=_BACKEND)
+    _prove(client)
+    pages = dict(_pages(_ids(set_up)))
+    taken: dict[str, list[float]] = {name: [] for name in pages}
+    sizes: dict[str, tuple[int, int]] = {}
+    for number in range(_WARM_UP + rounds):
+        for name, address in pages.items():
+            began = time.perf_counter()
+            answer = client.get(address)
+            seconds = time.perf_counter() - began
+            if answer.status_code != 200:
+                raise RuntimeError(f"{name}: {answer.status_code}")
+            if number >= _WARM_UP:
+                taken[name].append(seconds * 1000)
+    for name, address in pages.items():
+        with CaptureQueriesContext(connection) as queries:
+            sizes[name] = (len(client.get(address).content), len(queries))
+    connection.close()
+    print(f"| page | median ms | p95 ms | under {PROMISED_MS:.0f} | queries | KiB |")
+    print("| --- | ---: | ---: | :-: | ---: | ---: |")
+    slow = []
+    for name, times in taken.items():
+        middle, p95 = statistics.median(times), statistics.quantiles(times, n=20)[-1]
+        size, many = sizes[name]
+        is_slow = p95 >= PROMISED_MS
+        slow += [name] * is_slow
+        told = "**no**" if is_slow else "yes"
+        print(f"| {name} | {middle:.1f} | {p95:.1f} | {told} | {many} | {size / 1024:.0f} |")
+    return slow
+
+
+def _administrator(set_up: Stage) -> Any:
+    """Make one, around the sign-up."""
+    from allauth.account.models import EmailAddress  # noqa: PLC0415
+
+    from tenants.common import scope  # noqa: PLC0415
+    from tenants.organizations.models import Member  # noqa: PLC0415
+    from tenants.organizations.roles import Role  # noqa: PLC0415
+    from tenants.people.models import Person  # noqa: PLC0415
+    from tenants.people.services import TERMS_VERSION, accept_terms  # noqa: PLC0415
+
+    person = Person.objects.create_person(email="alice@bench.example", name="Alice Rossi")
+    EmailAddress.objects.create(user=person, email=person.email, verified=True, primary=True)
+    accept_terms(person=person, version=TERMS_VERSION)
+    with scope.tenant(set_up.organization_id):
+        Member.objects.create(
+            organization_id=set_up.organization_id, person=person, role=Role.ADMIN
+        )
+    return person
+
+
+def _prove(client: Any) -> None:
+    """Have the session look as if the password had just been asked for."""
+    session = client.session
+    proof = {"method": "password", "at": time.time() + 3600, "reauthenticated": True}
+    session["account_authentication_methods"] = [proof]
+    session["account_authentication_methods_user"] = session["_auth_user_id"]
+    session.save()
+
+
+def _ids(set_up: Stage) -> dict[str, UUID]:
+    """Choose what addresses point at: a key and a model that are much used, and one of the rest."""
+    one = "SELECT id FROM {} WHERE organization_id = %(ours)s ORDER BY id LIMIT 1"
+    questions = {
+        "model_id": "SELECT subject_id FROM spend_balance WHERE subject_kind = 'model'"
+        " AND organization_id = %(ours)s ORDER BY settled DESC LIMIT 1",
+        "key_id": "SELECT key_id FROM registry_registeredmodel WHERE id = %(model_id)s",
+        "workspace_id": "SELECT workspace_id FROM registry_registeredmodel WHERE id = %(model_id)s",
+        "member_id": one.format("organizations_member"),
+        "webhook_id": one.format("notices_webhookendpoint"),
+    }
+    found: dict[str, Any] = {"ours": set_up.organization_id}
+    with psycopg.connect(set_up.owner_url) as owner:
+        for name, question in questions.items():
+            row = owner.execute(question, found).fetchone()
+            if row is None:
+                raise LookupError(name)
+            found[name] = row[0]
+    return found | {"organization_id": found.pop("ours")}
+
+
+def _pages(ids: dict[str, UUID]) -> Iterator[tuple[str, str]]:
+    """Give every page that can be looked at: what it is called, and where it is."""
+    from django.urls import NoReverseMatch, reverse  # noqa: PLC0415
+
+    from tenants.console.urls import urlpatterns  # noqa: PLC0415
+
+    for pattern in urlpatterns:
+        name = pattern.name or ""
+        view = getattr(pattern.callback, "view_class", None)
+        named = {one: ids[one] for one in pattern.pattern.converters if one in ids}
+        if not hasattr(view, "get") or name == "home" or name.startswith("console-short-"):
+            continue
+        try:
+            yield name.removeprefix("console-"), reverse(name, kwargs=named)
+        except NoReverseMatch:  # it points at something that only a letter names
+            continue
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+"""The doctor: names what is wrong with a deployment, with a next step and without a secret."""
+
+import json
+import subprocess
+import sys
+from datetime import timedelta
+from io import StringIO
+
+import psycopg
+import pytest
+from django.core.management import call_command
+from django.utils import timezone
+
+from aisuru_mistral.doctor import configuration, database, neighbours, work
+from aisuru_mistral.doctor.findings import State, examine
+from aisuru_mistral.env import Environment
+from aisuru_mistral.simulator.server import SimulatorServer
+from tests.postgres import owner_url, service_environment
+from tests.shell.test_env import GOOD_KEY, GOOD_SECRET
+
+GOOD = {
+    "SECRET_KEY": GOOD_SECRET,
+    "ENCRYPTION_KEYRING": f"k1:{GOOD_KEY}",
+    "DATABASE_URL": "postgresql://app:secret-of-the-database@db/aisuru",
+    "PUBLIC_URL": "https://models.example.com",
+    "TRUSTED_PROXY_COUNT": "1",
+    "EMAIL_URL": "smtp://mail:25",
+}
+NOWHERE = "http://127.0.0.1:9"
+
+
+def states(looks):
+    found = list(examine(looks))
+    assert all(finding.remedy for finding in found if finding.state is not State.OK)
+    return {finding.code: finding.state.value for finding in found}
+
+
+@pytest.fixture
+def configured(tmp_path):
+    def make(**changes):
+        facts = GOOD | {"DATA_DIR": str(tmp_path)} | changes
+        return states(configuration.looks(Environment(facts)))
+
+    return make
+
+
+def test_a_good_environment_is_called_good(configured):
+    assert configured() == {"configuration": "ok", "secrets": "ok"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "state"),
+    [
+        ({"DEBUG": "yes"}, "debug", "fail"),
+        ({"PUBLIC_URL": "http://127.0.0.1:8000"}, "public_url", "warn"),
+        ({"PUBLIC_URL": "http://models.example.com"}, "public_url", "fail"),
+        ({"TRUSTED_PROXY_COUNT": "0"}, "proxies", "warn"),
+        ({"EMAIL_URL": "consolemail://"}, "mail", "warn"),
+        ({"WEB_CONCURRENCY": "4"}, "redis", "warn"),
+    ],
+)
+def test_what_is_unwise_is_named(configured, changes, code, state):
+    assert configured(**changes)[code] == state
+
+
+def test_four_processes_that_share_redis_are_fine(configured):
+    assert "redis" not in configured(WEB_CONCURRENCY="4", REDIS_URL="redis://redis:6379/0")
+
+
+def test_a_file_of_secrets_that_everybody_may_read_is_named(configured, tmp_path):
+    file = tmp_path / "metrics-token"
+    file.write_text("a token")
+    file.chmod(0o644)
+    assert configured(METRICS_TOKEN_FILE=str(file))["secrets"] == "warn"
+    file.chmod(0o640)
+    assert configured(METRICS_TOKEN_FILE=str(file))["secrets"] == "ok"
+
+
+def test_all_that_keeps_the_service_from_starting_is_named_at_once():
+    here = service_environment(SECRET_KEY="short", PORT="99999", DEBUG="perhaps")
+    result = subprocess.run(
+        [sys.executable, "manage.py", "doctor"],
+        env=here,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    named = {line.split(": ")[1] for line in result.stderr.splitlines()}
+    assert named == {"SECRET_KEY", "PORT", "DEBUG"}
+
+
+def test_the_database_of_the_suite_is_well():
+    assert set(states(database.looks()).values()) == {"ok"}
+
+
+def test_a_login_that_owns_the_tables_is_a_failure(monkeypatch):
+    monkeypatch.setattr("aisuru_mistral.health.login_is_walled", lambda: False)
+    assert states(database.looks())["login"] == "fail"
+
+
+def test_a_keyring_that_lacks_a_key_in_use_is_a_failure(monkeypatch):
+    missing = "tenants.organizations.rotation.missing_master_keys"
+    monkeypatch.setattr(missing, lambda: ["k0"])
+    [finding] = database.looks()["keyring"]()
+    assert (finding.state, "k0" in finding.said) == (State.FAIL, True)
+
+
+def test_clocks_that_differ_are_told(monkeypatch):
+    later = timezone.now() + timedelta(seconds=5)
+    monkeypatch.setattr("aisuru_mistral.doctor.database.timezone.now", lambda: later)
+    assert states(database.looks())["clock"] == "warn"
+
+
+def test_an_index_that_was_not_finished_is_told():
+    with psycopg.connect(owner_url(), autocommit=True) as owner:
+        owner.execute("CREATE TABLE doctor_patient AS SELECT 1 AS n UNION ALL SELECT 1")
+        try:
+            with pytest.raises(psycopg.errors.UniqueViolation):
+                owner.execute("CREATE UNIQUE INDEX CONCURRENTLY doctor_ill ON doctor_patient (n)")
+            assert states(database.looks())["indexes"] == "warn"
+        finally:
+            owner.execute("DROP TABLE doctor_patient")
+
+
+def test_what_breaks_off_is_a_finding_that_quotes_nothing():
+    def broken():
+        raise RuntimeError("postgresql://app:secret-of-the-database@db/aisuru")
+
+    [finding] = examine({"broken": broken})
+    assert (finding.state, finding.code) == (State.FAIL, "broken")
+    assert "secret-of-the-database" not in finding.said + finding.remedy
+
+
+def test_neighbours_that_are_away_are_told_one_by_one(settings):
+    settings.MISTRAL_API_URL = settings.AISURU_API_URL = settings.PUBLIC_URL = NOWHERE
+    settings.EMAIL_URL = "smtp://127.0.0.1:9"
+    settings.MAILERS = {
+        "default": {
+            "BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+            "OPTIONS": {"host": "127.0.0.1", "port": 9},
+        }
+    }
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    assert states(neighbours.looks()) == {
+        "key_service": "ok",
+        "broker": "ok",
+        "redis": "warn",
+        "mail": "fail",
+        "mistral": "fail",
+        "aisuru": "fail",
+        "gateway": "warn",
+    }
+
+
+def test_mistral_is_known_by_how_it_refuses_strangers(settings):
+    with SimulatorServer() as simulator:
+        settings.MISTRAL_API_URL = simulator.url
+        assert states({"mistral": neighbours.looks()["mistral"]}) == {"mistral": "ok"}
+        settings.MISTRAL_API_URL = f"{simulator.url}/somewhere-else"
+        assert states({"mistral": neighbours.looks()["mistral"]}) == {"mistral": "warn"}
+
+
+def test_a_full_disk_is_seen_coming(monkeypatch):
+    usage = type("Usage", (), {"free": 5 * 1024**2})
+    monkeypatch.setattr("aisuru_mistral.doctor.work.shutil.disk_usage", lambda _folder: usage)
+    assert states({"disk": work.looks()["disk"]}) == {"disk": "warn"}
+
+
+def test_the_command_speaks_to_machines_too_and_fails_when_something_does(settings):
+    settings.MISTRAL_API_URL = NOWHERE
+    settings.PUBLIC_URL = NOWHERE
+    printed = StringIO()
+    with pytest.raises(SystemExit):
+        call_command("doctor", "--json", stdout=printed)
+    found = [json.loads(line) for line in printed.getvalue().splitlines()]
+    assert {"database", "broker", "disk"} <= {finding["code"] for finding in found}
+    assert [f["state"] for f in found if f["code"] == "mistral"] == ["fail"]
