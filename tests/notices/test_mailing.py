@@ -136,8 +136,10 @@ SAMPLES: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "spend.limit_extended": (
         LIMIT,
-        "Il limite di spesa di Rossi Srl è 600,00\xa0€"
-        " fino al 30 novembre 2026, 00:00 (Europe/Rome)",
+        (
+            "Il limite di spesa di Rossi Srl è 600,00\xa0€"
+            " fino al 30 novembre 2026, 00:00 (Europe/Rome)"
+        ),
         "The spending limit of Rossi Srl is €600.00 until 30 November 2026, 00:00 (Europe/Rome)",
     ),
     "spend.limit_restored": (
