@@ -79,7 +79,7 @@ def _tables() -> list[_Table]:
             "expiring-keys",
             _("Keys that expire within %(days)d days") % {"days": _DAYS},
             [_("Organization"), _("Keys"), _("First on")],
-            [[_organization(row), row[2], row[3]] for row in expiring],
+            [[_organization(row), row[2], row[3].isoformat()] for row in expiring],
         ),
         _Table(
             "waiting-corrections",

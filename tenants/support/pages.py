@@ -11,6 +11,7 @@ from typing import Any
 
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse
+from django.middleware.csrf import get_token
 from django.template.response import TemplateResponse
 from django.utils.formats import date_format
 from django.utils.html import format_html
@@ -97,6 +98,9 @@ def page(
         "title": title,
         "sections": sections,
         "visit": visit,
+        "token": format_html(
+            '<input type="hidden" name="csrfmiddlewaretoken" value="{}">', get_token(request)
+        ),
         "words": {
             "more": _("More"),
             "save": _("As CSV"),

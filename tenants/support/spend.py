@@ -84,7 +84,12 @@ def curve(organization: Organization, month: Month) -> Section:
         limit_word=_("limit %(amount)s") % {"amount": amount(limit, currency)} if limit else "",
     )
     rows = [
-        [day, amount(by_day[day].amount, currency), amount(sum_, currency), by_day[day].events]
+        [
+            day.isoformat(),
+            amount(by_day[day].amount, currency),
+            amount(sum_, currency),
+            by_day[day].events,
+        ]
         for day, sum_ in zip(days, totals, strict=False)
         if day in by_day
     ]
