@@ -74,6 +74,7 @@ KINDS: Mapping[str, Kind] = {
     "model.created": Kind(_("A model was registered.")),
     # The key's own mail says how many models stopped.
     "model.blocked": Kind(_("A model answers no calls any more.")),
+    "model.ready": Kind(_("A model that was blocked answers calls again.")),
     "model.retiring": Kind(
         _("The Mistral model behind a model ends, or has ended."),
         Audience("models:write", "models:write"),

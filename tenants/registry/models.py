@@ -45,7 +45,12 @@ class RegisteredModel(TenantRow):
                 Lower("name"),
                 condition=models.Q(retired_at=None),
                 name="model_name_uniq",
-            )
+            ),
+            models.UniqueConstraint(
+                fields=["organization"],
+                condition=models.Q(use_as_default=True, retired_at=None),
+                name="model_default_uniq",
+            ),
         ]
         indexes = [
             models.Index(fields=["organization", "workspace", "-id"], name="model_list_idx"),

@@ -21,26 +21,25 @@ from tenants.common.models import new_id
 from tenants.common.problems import Conflict, Invalid
 from tenants.common.secrets import Secret
 from tenants.keys.models import MistralKey
-from tenants.keys.services import request_validation
 from tenants.organizations import audit, outbox
 from tenants.organizations.audit import Actor
 from tenants.organizations.models import Organization, Workspace
 from tenants.organizations.refusals import workspace_archived
-from tenants.registry import choosing, conditions, issuing, publications, status
+from tenants.registry import (
+    announcing,
+    choosing,
+    conditions,
+    default_model,
+    issuing,
+    publications,
+    status,
+)
 from tenants.registry.models import ModelToken, RegisteredModel, TrafficPolicy
 from tenants.registry.quotas import Policy
-from tenants.registry.status import BlockedReason
 
 MAX_GRACE_SECONDS = 30 * 86_400
 #: How long the token of a trial in the console works.
 TRIAL = timedelta(minutes=15)
-_MAY_COME_BACK = frozenset(
-    {
-        BlockedReason.KEY_INVALID,
-        BlockedReason.KEY_SUSPENDED,
-        BlockedReason.KEY_UNDECRYPTABLE,
-    }
-)
 _BOUND = frozenset({"key", "mistral_model"})
 _CHANGEABLE = frozenset(
     {
@@ -95,12 +94,12 @@ def create_model(
         defaults: ``temperature``, ``max_tokens``, ``safe_prompt``; any of them.
         external_id: the caller's own.
         visible_to_tenant: as AIsuru has it.
-        use_as_default: as AIsuru has it; needs ``visible_to_tenant``.
+        use_as_default: as AIsuru has it; needs ``visible_to_tenant``, and ends that of another.
 
     Raises:
         Invalid: ``model_not_available`` (with ``near_matches``), ``not_found`` for a key or
             workspace that is not there, or what ``conditions.check`` refuses.
-        Conflict: ``name_taken``, ``workspace_archived``, ``no_usable_key``.
+        Conflict: ``name_taken``, ``default_taken``, ``workspace_archived``, ``no_usable_key``.
     """
     model = RegisteredModel(
         id=new_id(),
@@ -118,11 +117,15 @@ def create_model(
         created_by=actor.name,
     )
     conditions.check(model)
-    with _unique_name(), scope.tenant(organization.id):
+    with _unique(), scope.tenant(organization.id):
+        if use_as_default:
+            default_model.take_turn(organization)
         model.workspace = _active(organization, workspace)
         choice = choosing.choose(model.workspace, mistral_model, key)
         model.key, model.snapshot = choice.key, choice.snapshot
         model.context_size = context_size or choice.context_length
+        if use_as_default:
+            default_model.take_over(actor=actor, model=model)
         model.save(force_insert=True)
         _row, token = issuing.issue(model)
         _record(actor, model, "model.created")
@@ -152,7 +155,7 @@ def update_model(
 
     Raises:
         Invalid: as ``create_model``.
-        Conflict: ``model_retired``, ``name_taken``, ``no_usable_key``.
+        Conflict: ``model_retired``, ``name_taken``, ``default_taken``, ``no_usable_key``.
     """
     changed = sorted(
         name
@@ -162,16 +165,24 @@ def update_model(
     )
     if not changed:
         return model
-    with _unique_name(), scope.tenant(model.organization_id):
+    becomes_default = "use_as_default" in changed and changes["use_as_default"]
+    with _unique(), scope.tenant(model.organization_id):
+        if becomes_default:
+            default_model.take_turn(model.organization)
         model = _locked(model.pk)
+        before = status.of(model, timezone.now())
         for name in set(changed) - _BOUND:
             setattr(model, name, changes[name])
         conditions.check(model)
         if _BOUND & set(changed):
             _rebind(model, changes)
+        if becomes_default:
+            default_model.take_over(actor=actor, model=model)
         model.save(update_fields={*changed, "context_size", "snapshot"})
         _record(actor, model, "model.updated", changed)
         publications.follow(model)
+        if before and not status.of(model, timezone.now()):
+            announcing.ready(model)
     return model
 
 
@@ -228,34 +239,6 @@ def rotate_token(*, actor: Actor, model: RegisteredModel, grace_seconds: int = 0
         _record(actor, model, "model.token_rotated")
         publications.follow(model)
     return token
-
-
-def unblock_model(*, actor: Actor, model: RegisteredModel) -> bool:
-    """Do what can be done for a model that answers no calls; True if it has another key now.
-
-    A key that may work again is checked anew; for one that cannot (deleted, expired) the best other
-    of the workspace takes over.
-
-    Args:
-        actor: who asks.
-        model: with its organization, workspace and key loaded.
-
-    Raises:
-        Conflict: ``model_not_blocked``; ``model_unblocked_elsewhere``: what stops it is not its
-            key, and the detail says what; ``no_usable_key``.
-        Invalid: ``model_not_available``.
-    """
-    reason = status.of(model, timezone.now())
-    if reason is None:
-        detail = _("Nothing stops this model here: it is ready.")
-        raise Conflict("model_not_blocked", detail)
-    if reason in {BlockedReason.KEY_REVOKED, BlockedReason.KEY_EXPIRED}:
-        update_model(actor=actor, model=model, changes={"key": None})
-        return True
-    if reason not in _MAY_COME_BACK:
-        raise Conflict("model_unblocked_elsewhere", status.explain(reason))
-    request_validation(actor=actor, key=model.key)
-    return False
 
 
 def issue_trial_token(*, actor: Actor, model: RegisteredModel) -> tuple[Secret[str], datetime]:
@@ -333,11 +316,13 @@ def _record(actor: Actor, model: RegisteredModel, verb: str, changed: Collection
 
 
 @contextmanager
-def _unique_name() -> Iterator[None]:
-    """Turn the database's word on a taken name into a refusal."""
+def _unique() -> Iterator[None]:
+    """Turn the database's word on a taken name, or a default out of sight, into a refusal."""
     try:
         yield
     except IntegrityError as error:
+        if "model_default_uniq" in str(error):
+            raise default_model.taken() from None
         if "model_name_uniq" not in str(error):
             raise
         detail = _("Another model of this organization has this name. Choose a different one.")

@@ -27,9 +27,11 @@ from tenants.notices.services import replay
 from tenants.organizations import audit, invitations
 from tenants.organizations.models import Invitation
 from tenants.organizations.services import set_suspended
+from tenants.registry import announcing
 from tenants.registry.models import Publication, RegisteredModel
 from tenants.registry.publications import publish_model
-from tenants.registry.services import rotate_token, unblock_model
+from tenants.registry.services import rotate_token
+from tenants.registry.unblocking import unblock_model
 from tenants.spend.recovery import recover_orphans_of
 from tenants.support import house
 from tenants.support.door import closed
@@ -178,7 +180,12 @@ def suspend(request: HttpRequest, staff: Staff, organization_id: UUID) -> HttpRe
     visit = authorise(
         staff=staff, organization_id=organization_id, capability="organization:suspend"
     )
-    set_suspended(actor=staff.actor, organization=visit.organization, suspended=True)
+    set_suspended(
+        actor=staff.actor,
+        organization=visit.organization,
+        suspended=True,
+        tell=announcing.organization_suspended,
+    )
     _tell(visit, "organization.suspended", visit.organization)
     said = _("The organization is suspended: its models answer no calls.")
     return done(request, "admin:organization", organization_id, said)
@@ -189,7 +196,12 @@ def reactivate(request: HttpRequest, staff: Staff, organization_id: UUID) -> Htt
     visit = authorise(
         staff=staff, organization_id=organization_id, capability="organization:suspend"
     )
-    set_suspended(actor=staff.actor, organization=visit.organization, suspended=False)
+    set_suspended(
+        actor=staff.actor,
+        organization=visit.organization,
+        suspended=False,
+        tell=announcing.organization_reactivated,
+    )
     _tell(visit, "organization.reactivated", visit.organization)
     return done(request, "admin:organization", organization_id, _("The organization works again."))
 

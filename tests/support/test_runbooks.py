@@ -12,10 +12,11 @@ from tenants.access.services import issue_organization_token
 from tenants.common import scope
 from tenants.keys.models import KeyStatus, KeyVerdict, MistralKey
 from tenants.notices.models import Delivery, DeliveryStatus
+from tenants.organizations.models import Announcement
 from tenants.spend.meter import Meter
 from tenants.spend.services import set_limit
 from tests.api.callers import Caller
-from tests.api.world import valid_key, whole_world, world
+from tests.api.world import registered_model, valid_key, whole_world, world
 from tests.factories import ACTOR
 from tests.spend import made
 
@@ -109,6 +110,8 @@ def test_a_webhook_that_gets_nothing(desk):
 
 def test_an_organization_that_is_suspended_and_works_again(desk):
     lead, found, place = desk
+    key = valid_key(found.workspace, "Works")
+    model = registered_model(found.workspace, key, "Works")
     lead.post(f"{place}/suspend")
     shown = lead.get(place).text
     assert "The organization is suspended, so its models answer no calls" in shown
@@ -117,7 +120,10 @@ def test_an_organization_that_is_suspended_and_works_again(desk):
     assert f"/admin/{place}/suspend" in lead.get(place).text
     with scope.tenant(found.organization.pk):
         found.organization.refresh_from_db()
+        kinds = Announcement.objects.filter(data__model_id=str(model.pk)).order_by("id")
+        told = list(kinds.values_list("kind", flat=True))
     assert found.organization.status == "active"
+    assert told[-2:] == ["model.blocked", "model.ready"]
 
 
 def test_a_limit_that_stops_calls_though_there_is_money(desk):

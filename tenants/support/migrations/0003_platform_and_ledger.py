@@ -94,7 +94,7 @@ class Migration(migrations.Migration):
         ('access', '0001_initial'),
         ('assistance', '0002_corrections_and_filters'),
         ('keys', '0008_verdict_history'),
-        ('spend', '0013_limit_extensions'),
+        ('spend', '0014_limit_extensions'),
         ('support', '0002_indexes_of_the_look_up'),
     ]
 

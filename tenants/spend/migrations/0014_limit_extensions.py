@@ -27,7 +27,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('organizations', '0008_mail_leases'),
-        ('spend', '0012_prices_by_base'),
+        ('spend', '0013_short_tails'),
     ]
 
     operations = [
