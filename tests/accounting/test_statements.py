@@ -19,9 +19,9 @@ from tenants.common import scope
 from tenants.common.months import Month
 from tenants.organizations.models import Announcement, Organization
 from tenants.spend import recovery, reports, rollups
+from tenants.spend.groups import GROUPINGS
 from tenants.spend.meter import Meter
 from tenants.spend.models import UsageEvent
-from tenants.spend.reports import GROUPINGS
 from tests import factories
 from tests.spend import made
 from tests.spend.made import intent, settlement
