@@ -43,7 +43,12 @@ _WRITERS: Mapping[str, Callable[[Told], Letter]] = {
 
 
 def write(
-    announcement: Announcement, organization: Organization, *, language: str, unsubscribe: str = ""
+    announcement: Announcement,
+    organization: Organization,
+    *,
+    language: str,
+    unsubscribe: str = "",
+    is_owner: bool = False,
 ) -> Letter:
     """Write a letter, inside the organization's scope.
 
@@ -52,9 +57,10 @@ def write(
         organization: whose it is.
         language: ``it`` or ``en``.
         unsubscribe: the link that mutes its kind for the reader, where that is possible.
+        is_owner: it goes to the organization's own address, as nobody is a member yet.
     """
     with translation.override(language):
-        told = Told.about(announcement, organization)
+        told = replace(Told.about(announcement, organization), is_owner=is_owner)
         letter = _WRITERS[announcement.kind](told)
         if not unsubscribe:
             return letter
