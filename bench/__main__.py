@@ -1,6 +1,7 @@
 """`python -m bench`: the gateway against bare pass-throughs, in one run and on one stub.
 
-`python -m bench custody`, `… keys`, `… leaks`, `… path` and `… webhooks` are parts of their own.
+`python -m bench custody`, `… keys`, `… leaks`, `… path` and `… webhooks` are parts of their own;
+so is `python -m bench.spend`, the ledger as it grows.
 
 It prints tables; `--write` also puts them into docs/benchmarks.md. It takes a few minutes
 and touches nothing but loopback and a folder that it removes.

@@ -1,6 +1,7 @@
 """Workspaces and the organization's own settings."""
 
 import zoneinfo
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +24,13 @@ from tenants.registry import announcing
 from tenants.registry.models import RegisteredModel
 
 _ICONS = ("💬", "🛒", "🏭", "📚", "🧪", "🎓", "🏥", "⚖️", "🌍", "🔧")
+
+
+@cache
+def _zones() -> frozenset[str]:
+    """List the time zones that places have; the folder of zones is read once."""
+    names = {name for name in zoneinfo.available_timezones() if "/" in name} | {"UTC"}
+    return frozenset(name for name in names if not name.startswith(("Etc/", "SystemV/")))
 
 
 class WorkspaceForm(HouseForm):
@@ -75,8 +83,7 @@ class OrganizationForm(HouseForm):
 
     def __init__(self, *args: Any, zone: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        names = {name for name in zoneinfo.available_timezones() if "/" in name} | {"UTC", zone}
-        zones = sorted(name for name in names if not name.startswith(("Etc/", "SystemV/")))
+        zones = sorted({*_zones(), zone})
         self.fields["timezone"].choices = [(name, name) for name in zones]  # type: ignore[attr-defined]
 
     def clean_owner_email(self) -> str:

@@ -47,6 +47,10 @@ _BY_KEY_STATUS = {
 }
 
 
+#: States of a key that stop its models.
+STOPPING = tuple(_BY_KEY_STATUS)
+
+
 @dataclass(frozen=True, slots=True)
 class Circumstances:
     """Everything a model's status depends on but the clock."""

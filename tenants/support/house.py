@@ -27,6 +27,7 @@ from tenants.registry import status
 from tenants.registry.models import RegisteredModel
 from tenants.spend import reports
 from tenants.spend.calls import Outcome
+from tenants.spend.groups import grouped
 from tenants.spend.models import Balance, Hold, Limit, UsageEvent
 from tenants.support import pages, tables
 from tenants.support.door import closed
@@ -229,7 +230,7 @@ def _spend(found: Visit) -> Section:
     organization = found.organization
     month = Month.of(timezone.now(), organization.timezone)
     lines = reports.lines_of(organization).filter(period=month.first_day)
-    days = reports.grouped(lines, ["day"])
+    days = grouped(lines, ["day"])
     total = sum((day.amount for day in days), start=Decimal(0))
     return Section(
         _("Spend of the month"),

@@ -23,9 +23,9 @@ from tenants.common.months import Month
 from tenants.organizations.models import Announcement, Organization
 from tenants.spend import corrections, recovery, reports, rollups
 from tenants.spend.calls import Category
+from tenants.spend.groups import GROUPINGS
 from tenants.spend.meter import Meter
 from tenants.spend.models import Balance, SpendLine, UsageEvent
-from tenants.spend.reports import GROUPINGS
 from tests import factories
 from tests.factories import ACTOR
 from tests.spend import made
