@@ -58,6 +58,7 @@ messages: setup ## collects the sentences for people and compiles their translat
 
 bench: setup ## the benchmarks, against a bare pass-through measured in the same run
 	$(python) -m bench
+	$(python) -m bench api
 	$(python) -m bench custody
 	$(python) -m bench leaks
 	$(python) -m bench webhooks
