@@ -220,7 +220,7 @@ def correct(organization, workspace, month, amount):
     """Add an amount, or take half of what a workspace spent in a month away."""
     with scope.tenant(organization.pk):
         events = UsageEvent.objects.filter(workspace_id=workspace.pk, period=month.first_day)
-        spent = sum((event.cost or 0 for event in events), Decimal(0))
+        spent = sum((event.cost or Decimal(0) for event in events), Decimal(0))
     corrections.post_correction(
         actor=ACTOR,
         organization=organization,
