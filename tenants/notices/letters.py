@@ -31,10 +31,13 @@ _WRITERS: Mapping[str, Callable[[Told], Letter]] = {
     "alias.moved": letters_of_models.moved,
     "spend.threshold_reached": letters_of_spend.threshold_reached,
     "spend.limit_reached": letters_of_spend.limit_reached,
+    "spend.limit_extended": letters_of_spend.limit_extended,
+    "spend.limit_restored": letters_of_spend.limit_restored,
     "statement.closed": letters_of_spend.statement_closed,
     "member.joined": letters_of_people.joined,
     "member.requested": letters_of_people.requested,
     "support.session_opened": letters_of_support.session_opened,
+    "support.acted": letters_of_support.acted,
     "webhook.disabled": letters_of_people.webhook_disabled,
 }
 

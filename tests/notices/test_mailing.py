@@ -43,6 +43,15 @@ SPEND = {
     "mode": "enforce",
     "resets_at": "2026-11-30T23:00:00Z",
 }
+LIMIT = {
+    "subject_kind": "organization",
+    "subject_id": SPEND["subject_id"],
+    "limit": "600.00",
+    "usual_limit": "500.00",
+    "currency": "EUR",
+    "until": "2026-11-29T23:00:00Z",
+    "extended_by": "Lea (support)",
+}
 PRICES = [
     {
         "meter": "input",
@@ -124,6 +133,24 @@ SAMPLES: dict[str, tuple[dict[str, Any], str, str]] = {
         {"name": "Dora"},
         "Dora chiede di entrare in Rossi Srl",
         "Dora asks to join Rossi Srl",
+    ),
+    "spend.limit_extended": (
+        LIMIT,
+        (
+            "Il limite di spesa di Rossi Srl è 600,00\xa0€"
+            " fino al 30 novembre 2026, 00:00 (Europe/Rome)"
+        ),
+        "The spending limit of Rossi Srl is €600.00 until 30 November 2026, 00:00 (Europe/Rome)",
+    ),
+    "spend.limit_restored": (
+        LIMIT | {"limit": "500.00"},
+        "Il limite di spesa di Rossi Srl è di nuovo 500,00\xa0€",
+        "The spending limit of Rossi Srl is €500.00 again",
+    ),
+    "support.acted": (
+        {"staff": "Lea (support)", "verb": "token.revoked", "reason": "ticket 7", "ticket": ""},
+        "L'assistenza è intervenuta in Rossi Srl: un token è stato revocato",
+        "The support staff acted in Rossi Srl: a token was revoked",
     ),
     "support.session_opened": (
         {
