@@ -1,24 +1,26 @@
-"""A wire to PostgreSQL that a test can cut or hold: only the gateway under test is behind it."""
+"""A wire to a server that a test can cut or hold: only what is under test is behind it."""
 
 import contextlib
 import os
 import select
 import socket
 import threading
+from collections.abc import Callable
 from typing import Self
 from urllib.parse import parse_qs, urlsplit
 
 
-class DatabaseProxy:
-    """Carries bytes between a loopback port and the suite's PostgreSQL."""
+class Wire:
+    """Carries bytes between a loopback port and a server.
 
-    def __init__(self) -> None:
-        parts = urlsplit(os.environ["DATABASE_URL"])  # noqa: TID251 - this worker's database
-        self._target = f"{parse_qs(parts.query)['host'][0]}/.s.PGSQL.5432"
+    Args:
+        connect: makes a connection to the server.
+    """
+
+    def __init__(self, connect: Callable[[], socket.socket]) -> None:
+        self._connect = connect
         self._listener = socket.create_server(("127.0.0.1", 0))
-        port = self._listener.getsockname()[1]
-        login = parts.netloc.rpartition("@")[0]
-        self.url = f"postgresql://{login}@127.0.0.1:{port}{parts.path}"
+        self.port: int = self._listener.getsockname()[1]
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._is_cut = False
         self._flowing = threading.Event()
@@ -59,8 +61,7 @@ class DatabaseProxy:
             if self._is_cut:
                 _close(near)
                 continue
-            far = socket.socket(socket.AF_UNIX)
-            far.connect(self._target)
+            far = self._connect()
             self._pairs.append((near, far))
             threading.Thread(target=self._carry, args=(near, far), daemon=True).start()
 
@@ -79,6 +80,27 @@ class DatabaseProxy:
         finally:
             _close(near)
             _close(far)
+
+
+class DatabaseProxy(Wire):
+    """Carries bytes between a loopback port and the suite's PostgreSQL.
+
+    Args:
+        address: of the database, through a socket; this worker's own by default.
+    """
+
+    def __init__(self, address: str | None = None) -> None:
+        parts = urlsplit(address or os.environ["DATABASE_URL"])  # noqa: TID251 - this worker's
+        target = f"{parse_qs(parts.query)['host'][0]}/.s.PGSQL.5432"
+
+        def connect() -> socket.socket:
+            far = socket.socket(socket.AF_UNIX)
+            far.connect(target)
+            return far
+
+        super().__init__(connect)
+        login = parts.netloc.rpartition("@")[0]
+        self.url = f"postgresql://{login}@127.0.0.1:{self.port}{parts.path}"
 
 
 def _close(end: socket.socket) -> None:
