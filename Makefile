@@ -62,6 +62,7 @@ messages: setup ## collects the sentences for people and compiles their translat
 
 bench: setup ## the benchmarks, against a bare pass-through measured in the same run
 	$(python) -m bench
+	$(python) -m bench api
 	$(python) -m bench custody
 	$(python) -m bench leaks
 	$(python) -m bench webhooks
@@ -75,7 +76,8 @@ lock: setup ## newest versions of everything into the hashed locks
 	@eval "$$($(python) -P aisuru_mistral/launcher/pip_settings.py)"; unset UV_INDEX UV_FIND_LINKS; set -e; \
 	$(compile) requirements/base.in -o requirements/base.txt; \
 	$(compile) requirements/kms.in -c requirements/base.txt -o requirements/kms.txt; \
-	$(compile) requirements/dev.in -c requirements/base.txt -c requirements/kms.txt -o requirements/dev.txt; \
+	$(compile) requirements/sbom.in -c requirements/base.txt -o requirements/sbom.txt; \
+	$(compile) requirements/dev.in -c requirements/base.txt -c requirements/kms.txt -c requirements/sbom.txt -o requirements/dev.txt; \
 	echo uv | $(compile) --no-annotate - -c requirements/dev.txt -o requirements/uv.txt
 
 clean: ## removes .venv and caches; never the data in DATA_DIR

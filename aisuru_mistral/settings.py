@@ -3,6 +3,7 @@
 from typing import Any
 from urllib.parse import urlsplit
 
+from django.templatetags.static import static
 from django.utils.csp import CSP
 
 from aisuru_mistral import broker, env, logging, mailing
@@ -136,7 +137,14 @@ DATABASES: dict[str, dict[str, Any]] = {
 DATABASES["default"]["OPTIONS"] |= {
     "application_name": "aisuru-mistral",
     "connect_timeout": 5,
-    "pool": {"min_size": 1, "max_size": 12, "timeout": 5, "max_lifetime": 3600},
+    # Whoever asks after a vain attempt of so long begins a new one: the pool's own pauses grow.
+    "pool": {
+        "min_size": 1,
+        "max_size": 12,
+        "timeout": 5,
+        "max_lifetime": 3600,
+        "reconnect_timeout": 5,
+    },
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -311,6 +319,7 @@ UNFOLD = {
     "SITE_HEADER": "AIsuru · Mistral",
     "SITE_SYMBOL": "support_agent",
     "SITE_URL": "",
+    "STYLES": [lambda _request: static("support/desk.css")],
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
 }
@@ -328,6 +337,7 @@ CELERY_BEAT_SCHEDULE = {
         "spend.recover_orphans": 15,
         "spend.roll_up": 10,
         "spend.tell_of_limits": 15,
+        "spend.end_extensions": 30,
         "spend.sweep_batches": 10,
         "spend.learn_outputs": 86_400,
         "spend.prepare_partitions": 86_400,

@@ -23,7 +23,14 @@ _LENGTH = 10
 _TEXT = ("text/", "application/json", "image/svg+xml")
 
 #: Whose files are served: those of ours, htmx, passkeys, the rendered documentation, the desk.
-_APPS = ("tenants.console", "django_htmx", "allauth.mfa", "drf_spectacular_sidecar", "unfold")
+_APPS = (
+    "tenants.console",
+    "tenants.support",
+    "django_htmx",
+    "allauth.mfa",
+    "drf_spectacular_sidecar",
+    "unfold",
+)
 
 
 class NeededFiles(AppDirectoriesFinder):

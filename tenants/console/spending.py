@@ -18,10 +18,10 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from tenants.access.models import TokenScope
-from tenants.common import scope
+from tenants.common import charts, scope
+from tenants.common.charts import Series
 from tenants.common.months import Month
-from tenants.console import charts, words
-from tenants.console.charts import Series
+from tenants.console import words
 from tenants.console.door import Page, Visit, page
 from tenants.console.templatetags.console import money
 from tenants.organizations.models import Organization, Workspace
@@ -35,7 +35,7 @@ _ZERO = Decimal(0)
 _DAY = timedelta(days=1)
 _SMALL_ONES = 6
 _MOST_MODELS = 50
-#: The same colour everywhere for the same category.
+#: The same colour everywhere for the same category; what is free has no bar.
 _COLOURS: Mapping[str, int] = {
     Category.COMPLETION: 1,
     Category.EMBEDDINGS: 2,

@@ -29,6 +29,7 @@ from tenants.registry import catalog
 from tenants.spend.calls import (
     CONNECTORS,
     CallIntent,
+    Category,
     Estimate,
     Outcome,
     Refusal,
@@ -161,7 +162,8 @@ async def open_call(
     at = instant_of(call_id)
     currency = snapshot.organization.currency
     prices = _prices(picture, request, currency, at)
-    if request.endpoint.kind in FREE:
+    is_free = request.endpoint.kind in FREE
+    if is_free:
         prices = replace(prices, currency=currency, meters=_NO_CHARGE)
     bound = request.bound
     if bound.max_tokens is None and picture.usual_tokens is not None:
@@ -187,6 +189,7 @@ async def open_call(
         message_id=message_id,
         allows_unpriced=picture.allows_unpriced,
         request_id=request_id,
+        category=Category.FREE if is_free else None,
     )
     verdict = await writer.open(intent)
     if verdict.refusal is not None:
@@ -213,8 +216,12 @@ def settle_call(call: Call, seen: Observation) -> Cost:
         else:
             call.writer.settle(call.settlement)
         if call.permit is not None:
-            counted = call.settlement.quantities
-            call.permit.finish(counted.prompt_tokens, counted.completion_tokens)
+            # Tokens that are told and free, as those of recordings, count for rates all the same.
+            counted, told = call.settlement.quantities, seen.usage
+            call.permit.finish(
+                max(counted.prompt_tokens, told.prompt_tokens or 0),
+                max(counted.completion_tokens, told.completion_tokens or 0),
+            )
         if seen.usage.connector_calls:
             call.writer.settle(_connectors(call, seen.usage.connector_calls, seen))
     return call.settlement.cost

@@ -26,6 +26,8 @@ class Kind(StrEnum):
 
 #: What Mistral does for nothing, whatever the model.
 FREE = frozenset({Kind.COUNT, Kind.PLACE, Kind.DOWNLOAD})
+#: What Mistral's limits on a model do not count: the same, and batches.
+BESIDE_MODELS = FREE | {Kind.BATCH}
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 
 from tenants.common.problems import Problem
-from tenants.gateway import refusals
+from tenants.gateway import refusals, telemetry
 from tenants.gateway.bounds import Bounds
 from tenants.gateway.calls import Call, settle_call
 from tenants.gateway.doubts import Doubts
@@ -81,6 +81,7 @@ class Exchange:
         """Answer with a refusal of ours, if the answer has not begun: else it stays broken off."""
         if self.is_started:
             return
+        telemetry.note_refused(problem.code)
         await self.answer(*refusals.ours(problem, self.request_id))
 
 

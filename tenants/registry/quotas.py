@@ -24,11 +24,12 @@ _NO_WINDOWS: tuple[Mapping[str, Any], ...] = ()
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What is known of one quota."""
+    """What is known of one quota, and when its windows were as they are here."""
 
     windows: tuple[Mapping[str, Any], ...] = _NO_WINDOWS
     closed_until: datetime | None = None
     outside_plan_until: datetime | None = None
+    observed_at: datetime | None = None
 
 
 NOTHING_LEARNED = Learned()
@@ -68,7 +69,9 @@ def learned(organization_id: UUID, quota_code: str, mistral_model: str) -> Learn
     ).first()
     if found is None:
         return NOTHING_LEARNED
-    return Learned(tuple(found.windows), found.closed_until, found.outside_plan_until)
+    return Learned(
+        tuple(found.windows), found.closed_until, found.outside_plan_until, found.observed_at
+    )
 
 
 def policy(organization_id: UUID, workspace_id: UUID) -> Policy:

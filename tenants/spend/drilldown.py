@@ -16,6 +16,7 @@ from tenants.common import scope
 from tenants.common.months import Month
 from tenants.organizations.models import FormerTimeZone, Organization, Workspace
 from tenants.registry.models import RegisteredModel
+from tenants.spend.calls import instant_of
 from tenants.spend.models import SpendLine, UsageEvent
 
 MOST = 200
@@ -24,6 +25,19 @@ _INSTANT_BYTES = 8
 _EVER = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC))
 #: Zones differ by at most 26 hours: room around a month or day for zones that were changed.
 _ROOM = timedelta(days=2)
+#: An id is of the millisecond, an event of the microsecond.
+_SKEW = timedelta(seconds=1)
+_SAYS_WHEN = 7
+
+
+def find_call(organization_id: UUID, call_id: UUID) -> UsageEvent | None:
+    """Find the event of one call, inside the organization's scope; corrections are others."""
+    rows = UsageEvent.objects.filter(organization=organization_id)
+    if call_id.version == _SAYS_WHEN:
+        # The id says when it was made: a day of the ledger is read, not all of it.
+        at = instant_of(call_id)
+        rows = rows.filter(occurred_at__range=(at - _SKEW, at + _SKEW))
+    return rows.filter(id=call_id).first()
 
 
 @dataclass(frozen=True, slots=True)
