@@ -1,6 +1,6 @@
 # Everything a person or CI runs here. `make` alone lists it. Nothing needs root, Docker, Redis or a system PostgreSQL.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up browser test typescript check openapi messages configuration bench prove-limit lock clean
+.PHONY: help setup demo up browser test letters typescript check openapi messages configuration bench prove-limit lock clean
 
 MAKEFLAGS += --no-print-directory
 python := .venv/bin/python
@@ -27,6 +27,10 @@ browser: setup
 test: setup browser ## the whole test suite (PYTEST="-k name" narrows it)
 	@$(python) -m tests.browser.chromium
 	$(python) -m pytest $(PYTEST)
+
+letters: setup ## every letter that is mailed, as HTML and text in both languages, in var/letters
+	AIM_LETTERS=var/letters $(python) -m pytest -n 0 -q tests/notices/test_letters.py tests/notices/test_mailing.py -k letter
+	@ls var/letters | wc -l
 
 npm := tests/clients/typescript
 typescript: setup ## types for TypeScript generated from the schema, compiled and exercised; needs Node and npm
@@ -58,9 +62,11 @@ messages: setup ## collects the sentences for people and compiles their translat
 
 bench: setup ## the benchmarks, against a bare pass-through measured in the same run
 	$(python) -m bench
+	$(python) -m bench api
 	$(python) -m bench custody
 	$(python) -m bench leaks
 	$(python) -m bench webhooks
+	$(python) -m bench.spend --most 10000000
 
 prove-limit: setup ## 200 clients in several processes race for the last of a budget, half a minute
 	$(python) -m bench.prove_limit
@@ -71,7 +77,8 @@ lock: setup ## newest versions of everything into the hashed locks
 	@eval "$$($(python) -P aisuru_mistral/launcher/pip_settings.py)"; unset UV_INDEX UV_FIND_LINKS; set -e; \
 	$(compile) requirements/base.in -o requirements/base.txt; \
 	$(compile) requirements/kms.in -c requirements/base.txt -o requirements/kms.txt; \
-	$(compile) requirements/dev.in -c requirements/base.txt -c requirements/kms.txt -o requirements/dev.txt; \
+	$(compile) requirements/sbom.in -c requirements/base.txt -o requirements/sbom.txt; \
+	$(compile) requirements/dev.in -c requirements/base.txt -c requirements/kms.txt -c requirements/sbom.txt -o requirements/dev.txt; \
 	echo uv | $(compile) --no-annotate - -c requirements/dev.txt -o requirements/uv.txt
 
 clean: ## removes .venv and caches; never the data in DATA_DIR

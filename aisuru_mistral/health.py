@@ -16,8 +16,9 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.loader import MigrationLoader
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 
+from aisuru_mistral import telemetry
 from tenants.access.errors import answer, not_found, read_only
 from tenants.gateway import shared
 from tenants.organizations import rotation
@@ -61,10 +62,10 @@ def ready(_request: HttpRequest) -> HttpResponse:
 
 @read_only
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Give this process's figures to Prometheus; to strangers there is nothing here."""
+    """Give Prometheus its figures; to strangers there is nothing here."""
     if not (_is_local(request) or _has_metrics_token(request)):
         return answer(not_found())
-    return HttpResponse(generate_latest(), content_type=CONTENT_TYPE_LATEST)
+    return HttpResponse(telemetry.page(), content_type=CONTENT_TYPE_LATEST)
 
 
 def _passes(name: str, check: Callable[[], bool]) -> bool:

@@ -1,6 +1,7 @@
 """`python -m bench`: the gateway against bare pass-throughs, in one run and on one stub.
 
-`python -m bench custody`, `… keys`, `… leaks`, `… path` and `… webhooks` are parts of their own.
+`python -m bench api`, `… custody`, `… keys`, `… leaks`, `… path` and `… webhooks` are parts of
+their own.
 
 It prints tables; `--write` also puts them into docs/benchmarks.md. It takes a few minutes
 and touches nothing but loopback and a folder that it removes.
@@ -28,7 +29,7 @@ from bench.wire import MODEL
 
 _LOADS = ((PLAIN, 1), (PLAIN, 16), (PLAIN, 64), (STREAM, 1), (STREAM, 16))
 _ROUNDS = 2
-_PARTS = ("custody", "keys", "leaks", "path", "webhooks")
+_PARTS = ("api", "custody", "keys", "leaks", "path", "webhooks")
 _VERSIONS = (
     *("granian", "uvicorn", "uvloop", "httptools", "aiohttp", "pyreqwest", "httpx"),
     *("orjson", "psycopg", "Django"),

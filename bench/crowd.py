@@ -53,8 +53,12 @@ def seed(
     keys: int = 100_000,
     events: int = 10_000_000,
     organizations: int = 500,
+    audited: int = _AUDITED["others"],
 ) -> Crowd:
-    """Fill the database; ``url`` is its owner's, ``ours`` the organization of the stage."""
+    """Fill the database; ``url`` is its owner's, ``ours`` the organization of the stage.
+
+    ``audited`` is how many audit events each of the others gets.
+    """
     facts: dict[str, Any] = {
         "ours": ours,
         "organizations": organizations,
@@ -82,7 +86,7 @@ def seed(
             owner.execute(statement, facts)
         for _ in range(0, _AUDITED["ours"], _AUDITED_AT_ONCE):
             owner.execute(crowd_sql.AUDIT, {"many": _AUDITED_AT_ONCE, "first": 0, "last": 0})
-        others = {"many": _AUDITED["others"], "first": 1, "last": organizations}
+        others = {"many": audited, "first": 1, "last": organizations}
         owner.execute(crowd_sql.AUDIT, others)
         _tell("organizations, people, keys and models are there")
         models, seconds = _calls(owner, facts)

@@ -161,12 +161,13 @@ SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7000a
        date_trunc('month', at AT TIME ZONE 'Europe/Rome')::date, 'gateway',
        CASE WHEN n %% 14 = 3 THEN 'ocr' ELSE 'completion' END,
        CASE WHEN n %% 14 = 3 THEN '/v1/ocr' ELSE '/v1/chat/completions' END,
-       'mistral-small-latest', m.mistral_model, 1000, 100, 64, 0, 0, 0, 0, 1, 900, 200, 'EUR',
-       0.000123, 0, 1, '{1,2}', '', 'completed',
-       CASE WHEN n %% 10 = 0 THEN '' ELSE 'message-' || n / 3 END, '', ''
+       'mistral-small-latest', m.mistral_model, 1000, 100, 64, 0, 0, 0, 0, 1, 900,
+       CASE WHEN n %% 101 = 5 THEN 503 ELSE 200 END, 'EUR',
+       0.000123, 0, 1, '{1,2}', '', CASE WHEN n %% 101 = 5 THEN 'failed' ELSE 'completed' END,
+       CASE WHEN n %% 10 = 0 THEN '' ELSE 'message-' || n / 3 END, '', md5(n::text)
 FROM (
     SELECT n, %(until)s::timestamptz
-              - %(span)s::interval * ((n * 7919) %% %(events)s / %(events)s::float8) AS at
+              - %(span)s::interval * (1 - n / %(events)s::float8) AS at
     FROM generate_series(%(first)s::bigint, %(last)s::bigint) n
 ) made
 JOIN crowd_model m

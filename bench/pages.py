@@ -2,8 +2,9 @@
 
 Every page that an administrator of the largest organization can look at is asked for in turn,
 through the whole of Django: session, wall, queries, template. What is printed is the time between
-request and answer inside the process, without network and browser. A page whose p95 is over the
-promise is named, and the run fails.
+request and answer inside the process, without network and browser; of what is streamed, until its
+first piece. CPU is that of this process alone: beside it stands PostgreSQL's, and waiting for it.
+A page whose p95 is over the promise is named, and the run fails.
 """
 
 import argparse
@@ -11,6 +12,8 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator
+from datetime import timedelta
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -22,6 +25,17 @@ from bench.stage import Stage, stage
 
 PROMISED_MS = 50.0
 _WARM_UP = 3
+#: What is saved, not looked at: it is as long as what is asked for.
+_FILES = ("-table", "-file")
+#: What pages are asked beside being shown.
+_ASKED = {
+    "keys": ("?search=perche", "?search=0a1b", "?show=expired"),
+    "calls": ("?message=message-3", "?category=ocr"),
+    "workspace-calls": ("?category=ocr",),
+    "trail": ("?action=limit.set",),
+    "limits": ("?agents=5&messages=2&requests=10",),
+    "model-quote": ("?model=mistral-large-latest",),
+}
 _BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 
 
@@ -58,37 +72,56 @@ def _measure(set_up: Stage, rounds: int) -> list[str]:
     from django.test import Client  # noqa: PLC0415
     from django.test.utils import CaptureQueriesContext  # noqa: PLC0415
 
-    host = urlsplit(settings.PUBLIC_URL).hostname
-    client = Client(headers={"Accept": "text/html"}, SERVER_NAME=host)
+    settings.API_RATES = dict.fromkeys(settings.API_RATES, (10**9, 60))
+    client = Client(
+        headers={"Accept": "text/html"}, SERVER_NAME=urlsplit(settings.PUBLIC_URL).hostname
+    )
     client.force_login(_administrator(set_up), backend=_BACKEND)
     _prove(client)
     pages = dict(_pages(_ids(set_up)))
     taken: dict[str, list[float]] = {name: [] for name in pages}
+    burnt: dict[str, list[float]] = {name: [] for name in pages}
     sizes: dict[str, tuple[int, int]] = {}
     for number in range(_WARM_UP + rounds):
         for name, address in pages.items():
-            began = time.perf_counter()
-            answer = client.get(address)
-            seconds = time.perf_counter() - began
-            if answer.status_code != 200:
-                raise RuntimeError(f"{name}: {answer.status_code}")
+            began, burning = time.perf_counter(), time.process_time()
+            _whole(client, name, address)
             if number >= _WARM_UP:
-                taken[name].append(seconds * 1000)
+                burnt[name].append((time.process_time() - burning) * 1000)
+                taken[name].append((time.perf_counter() - began) * 1000)
     for name, address in pages.items():
         with CaptureQueriesContext(connection) as queries:
-            sizes[name] = (len(client.get(address).content), len(queries))
+            sizes[name] = (len(_whole(client, name, address)), len(queries))
     connection.close()
-    print(f"| page | median ms | p95 ms | under {PROMISED_MS:.0f} | queries | KiB |")
-    print("| --- | ---: | ---: | :-: | ---: | ---: |")
+    print(f"| page | median ms | p95 ms | under {PROMISED_MS:.0f} | CPU ms | queries | KiB |")
+    print("| --- | ---: | ---: | :-: | ---: | ---: | ---: |")
     slow = []
     for name, times in taken.items():
         middle, p95 = statistics.median(times), statistics.quantiles(times, n=20)[-1]
         size, many = sizes[name]
-        is_slow = p95 >= PROMISED_MS
+        is_file = name.endswith(_FILES)
+        is_slow = p95 >= PROMISED_MS and not is_file
         slow += [name] * is_slow
-        told = "**no**" if is_slow else "yes"
-        print(f"| {name} | {middle:.1f} | {p95:.1f} | {told} | {many} | {size / 1024:.0f} |")
+        told = "file" if is_file else "**no**" if is_slow else "yes"
+        cpu = statistics.median(burnt[name])
+        times_and_cpu = f"{middle:.1f} | {p95:.1f} | {told} | {cpu:.1f}"
+        print(f"| {name} | {times_and_cpu} | {many} | {size / 1024:.0f} |")
     return slow
+
+
+def _whole(client: Any, name: str, address: str) -> bytes:
+    """Ask for a page: all of it, or the first piece of what is streamed."""
+    answer = client.get(address)
+    if answer.status_code != HTTPStatus.OK:
+        raise RuntimeError(f"{name}: {answer.status_code}")
+    if not answer.streaming:
+        whole: bytes = answer.content
+        return whole
+    pieces = iter(answer.streaming_content)
+    next(pieces)
+    found: bytes = next(pieces, b"")
+    answer.close()
+    return found
 
 
 def _administrator(set_up: Stage) -> Any:
@@ -120,7 +153,7 @@ def _prove(client: Any) -> None:
     session.save()
 
 
-def _ids(set_up: Stage) -> dict[str, UUID]:
+def _ids(set_up: Stage) -> dict[str, Any]:
     """Choose what addresses point at: a key and a model that are much used, and one of the rest."""
     one = "SELECT id FROM {} WHERE organization_id = %(ours)s ORDER BY id LIMIT 1"
     questions = {
@@ -138,10 +171,33 @@ def _ids(set_up: Stage) -> dict[str, UUID]:
             if row is None:
                 raise LookupError(name)
             found[name] = row[0]
-    return found | {"organization_id": found.pop("ours")}
+    month = _close_last_month(set_up.organization_id)
+    return found | {"organization_id": found.pop("ours"), "month": month, "form": "pdf"}
 
 
-def _pages(ids: dict[str, UUID]) -> Iterator[tuple[str, str]]:
+def _close_last_month(organization_id: UUID) -> str:
+    """Have a statement to look at."""
+    from django.utils import timezone  # noqa: PLC0415
+
+    from tenants.accounting import closing  # noqa: PLC0415
+    from tenants.accounting.models import Statement  # noqa: PLC0415
+    from tenants.common import scope  # noqa: PLC0415
+    from tenants.common.months import Month  # noqa: PLC0415
+    from tenants.organizations.models import Organization  # noqa: PLC0415
+
+    with scope.tenant(organization_id):
+        organization = Organization.objects.get()
+        statement = Statement.objects.first()
+    if statement is None:
+        this = Month.of(timezone.now(), organization.timezone)
+        day = this.first_day - timedelta(days=1)
+        statement = closing.close(organization, Month(day.year, day.month, organization.timezone))
+    if statement is None:
+        raise LookupError("no statement")
+    return f"{statement.period:%Y-%m}"
+
+
+def _pages(ids: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Give every page that can be looked at: what it is called, and where it is."""
     from django.urls import NoReverseMatch, reverse  # noqa: PLC0415
 
@@ -154,9 +210,13 @@ def _pages(ids: dict[str, UUID]) -> Iterator[tuple[str, str]]:
         if not hasattr(view, "get") or name == "home" or name.startswith("console-short-"):
             continue
         try:
-            yield name.removeprefix("console-"), reverse(name, kwargs=named)
+            address = reverse(name, kwargs=named)
         except NoReverseMatch:  # it points at something that only a letter names
             continue
+        short = name.removeprefix("console-")
+        yield short, address
+        for query in _ASKED.get(short, ()):
+            yield f"{short} {query}", address + query
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 #!/bin/sh
-# One image, four roles. `migrate` runs before the others, with DATABASE_OWNER_URL.
+# One image, several roles. `migrate` runs before the others, with DATABASE_OWNER_URL.
 set -eu
 cd "$(dirname "$0")/.."
 role="${1:-web}"
@@ -7,6 +7,9 @@ role="${1:-web}"
 
 case "$role" in
   web)
+    # Several processes count in files that each of them can read out for all.
+    export PROMETHEUS_MULTIPROC_DIR="${DATA_DIR:-/tmp}/metrics-${PORT:-8000}"
+    rm -rf "$PROMETHEUS_MULTIPROC_DIR" && mkdir -p "$PROMETHEUS_MULTIPROC_DIR"
     exec python -m granian --interface asgi --no-ws \
       --http1-header-read-timeout 10000 --backlog 2048 --backpressure 2048 \
       --host "${HOST:-0.0.0.0}" --port "${PORT:-8000}" --workers "${WEB_CONCURRENCY:-1}" \
@@ -23,8 +26,10 @@ case "$role" in
     ;;
   migrate) exec python -m aisuru_mistral.launcher.prepare "$@" ;;
   manage) exec python manage.py "$@" ;;
+  doctor) exec python manage.py doctor "$@" ;;
+  simulator) exec python manage.py mistral_simulator "$@" ;;
   *)
-    echo "unknown role '$role': web, worker, beat, migrate or manage" >&2
+    echo "unknown role '$role': web, worker, beat, migrate, manage, doctor or simulator" >&2
     exit 64
     ;;
 esac

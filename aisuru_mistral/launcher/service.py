@@ -5,6 +5,7 @@ DATABASE_URL is given; one that is given is the owner's, and the parts get the a
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -245,6 +246,11 @@ class Service:
 
     def _web(self) -> Part:
         settings = self.environment
+        if settings.web_concurrency > 1:  # any of them answers for all, to Prometheus
+            folder = self._data_dir / "metrics"
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            self._variables["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
         return self._part(
             "web",
             *("-m", "granian", "--interface", "asgi", "--no-ws"),

@@ -6,6 +6,7 @@ from django.utils.translation import gettext as _
 from tenants.access.errors import not_found
 from tenants.access.models import OrganizationToken, TenantRequest
 from tenants.accounting import erasure as books
+from tenants.assistance import erasure as assistance
 from tenants.billing import erasure as billing
 from tenants.common import scope
 from tenants.common.problems import Invalid
@@ -47,6 +48,7 @@ def erase_organization(
         revoked = models.retire_all() + _revoke_all()
         billing.forget()
         onboarding.forget()
+        assistance.forget()
         TenantRequest.objects.all().delete()
         certificate = erasure.certify(
             organization,

@@ -166,6 +166,18 @@ def rotate_platform_token(
     return fresh
 
 
+def set_platform_scopes(*, actor: Actor, token: PlatformToken, scopes: Collection[str]) -> None:
+    """Have a platform token do these things from now on, and nothing else.
+
+    Raises:
+        Conflict: ``token_over``.
+    """
+    wanted = sorted(set(scopes))
+    if not PlatformToken.objects.filter(pk=token.pk, revoked_at=None).update(scopes=wanted):
+        raise _over()
+    log.info("platform_token_scoped", token_id=str(token.pk), scopes=wanted, actor=actor.name)
+
+
 def _replace(row: QuerySet[Any], fresh: Secret[str], grace_seconds: int) -> None:
     live = row.filter(Q(expires_at=None) | Q(expires_at__gt=Now()), revoked_at=None)
     won = live.update(
@@ -175,8 +187,11 @@ def _replace(row: QuerySet[Any], fresh: Secret[str], grace_seconds: int) -> None
         former_ends_at=Now() + timedelta(seconds=grace_seconds),
     )
     if not won:
-        detail = _("This token was revoked or has expired. Issue a new one.")
-        raise Conflict("token_over", detail)
+        raise _over()
+
+
+def _over() -> Conflict:
+    return Conflict("token_over", _("This token was revoked or has expired. Issue a new one."))
 
 
 def _require_grantable(scopes: Collection[str], grantable: Collection[str]) -> None:

@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from tenants.accounting import people
+from tenants.accounting.difference import Difference, DifferenceCode
 from tenants.accounting.models import Observed, ObservedKind
 from tenants.keys.models import KeyStatus, MistralKey
 from tenants.organizations.models import Organization, Workspace
@@ -21,46 +22,6 @@ from tenants.spend.models import Limit
 
 #: More are not kept; whoever has that many has another problem than seeing all of them.
 MOST = 500
-
-
-class DifferenceCode(StrEnum):
-    """What differs."""
-
-    WORKSPACE_ONLY_AT_MISTRAL = "workspace_only_at_mistral"
-    WORKSPACE_ONLY_HERE = "workspace_only_here"
-    WORKSPACE_NAME_DIFFERS = "workspace_name_differs"
-    KEY_ONLY_AT_MISTRAL = "key_only_at_mistral"
-    KEY_ONLY_HERE = "key_only_here"
-    KEY_AMBIGUOUS = "key_ambiguous"
-    KEY_WORKSPACE_DIFFERS = "key_workspace_differs"
-    KEY_EXPIRY_DIFFERS = "key_expiry_differs"
-    LIMIT_DIFFERS = "limit_differs"
-    PAYMENT_FAILED = "payment_failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One difference: which row of ours, which id at Mistral, and what each side says."""
-
-    code: DifferenceCode
-    kind: str
-    name: str
-    ours_id: UUID | None = None
-    mistral_id: str = ""
-    ours: str | None = None
-    theirs: str | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """Write it as it is kept."""
-        return {
-            "code": self.code.value,
-            "kind": self.kind,
-            "name": self.name,
-            "ours_id": str(self.ours_id) if self.ours_id else None,
-            "mistral_id": self.mistral_id or None,
-            "ours": self.ours,
-            "theirs": self.theirs,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +65,7 @@ def find(organization_id: UUID) -> Found:
         *_of_workspaces(sides, workspaces),
         *_of_keys(sides, keys, ambiguous, workspaces),
         *_of_limits(organization, workspaces, sides),
+        *people.compare(),
     ]
     return Found(tuple(rows[:MOST]), Matches(workspaces, keys))
 
@@ -143,13 +105,14 @@ def _match_keys(sides: _Sides) -> tuple[dict[str, MistralKey], list[MistralKey]]
 
 
 def _match_workspaces(sides: _Sides, keys: Mapping[str, MistralKey]) -> dict[str, Workspace]:
-    """Match by what was tied before, then by whose keys are in it, then by name."""
+    """Match by what was declared, then tied before, then by whose keys are in it, then by name."""
     ours = {workspace.pk: workspace for workspace in sides.workspaces}
-    matched = {
-        theirs.external_id: ours[theirs.ours]
-        for theirs in sides.their_workspaces.values()
-        if theirs.ours in ours
-    }
+    matched: dict[str, Workspace] = {}
+    for workspace in sides.workspaces:
+        _tie(matched, workspace.mistral_workspace_id, workspace, sides)
+    for theirs in sides.their_workspaces.values():
+        if theirs.ours in ours:
+            _tie(matched, theirs.external_id, ours[theirs.ours], sides)
     votes: dict[UUID, set[str]] = defaultdict(set)
     for external_id, key in keys.items():
         votes[key.workspace_id].add(str(sides.their_keys[external_id].data.get("workspace_id")))

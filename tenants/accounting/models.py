@@ -58,6 +58,8 @@ class SyncRun(TenantRow):
     ``due_at`` is null once it is over. ``held_until`` keeps others away: with a ``claim`` a worker
     has it, without one it waits in the queue. ``step`` and ``page`` are what is asked next.
     ``counts`` says, by step, how many rows were seen, and how many had an unknown shape.
+    ``proposals`` are for a person to confirm; ``taken`` has the ids of those that somebody did,
+    ``left`` what stood in the way of others.
     """
 
     is_dry = models.BooleanField()
@@ -69,6 +71,11 @@ class SyncRun(TenantRow):
     omitted = models.JSONField(default=dict)
     differences = models.JSONField(default=list)
     applied = models.JSONField(default=dict)
+    proposals = models.JSONField(default=list, db_default=[])
+    taken = models.JSONField(default=list, db_default=[])
+    left = models.JSONField(default=dict, db_default={})
+    confirmed_by = models.CharField(max_length=254, blank=True, default="", db_default="")
+    confirmed_at = models.DateTimeField(null=True)
     failure = models.CharField(max_length=40, blank=True)
     attempts = models.PositiveIntegerField(default=0)
     due_at = models.DateTimeField(null=True, default=timezone.now)

@@ -20,6 +20,8 @@ from tenants.mistral.admin_usage import MonthUsage
 from tenants.mistral.lenient import Listed
 
 _USAGE = "usage"
+#: How the id of a usage ends that is of the whole organization.
+WHOLE_ORGANIZATION = ":"
 _ONLY = "organization"
 _SIMPLE = (
     ObservedKind.ROLE,

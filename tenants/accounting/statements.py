@@ -21,7 +21,7 @@ from tenants.common.money import plain
 from tenants.common.months import Month
 from tenants.organizations.models import Organization, Workspace
 from tenants.spend import reports
-from tenants.spend.reports import QUANTITIES, SpendGroup
+from tenants.spend.groups import QUANTITIES, SpendGroup, grouped
 
 VERSION = 1
 _ZERO = Decimal(0)
@@ -68,7 +68,7 @@ def build(
     names = dict(Workspace.objects.values_list("pk", "name"))
     lines = reports.lines_of(organization)
     own = lines.filter(period=month.first_day)
-    groups = reports.grouped(own, _LINE)
+    groups = grouped(own, _LINE)
     adjustments = _adjustments(organization, month, earlier)
     total = sum((group.amount for group in groups), _ZERO)
     adjusted = sum((Decimal(line["amount"]) for line in adjustments), _ZERO)
@@ -92,7 +92,7 @@ def build(
         ],
         "days": [
             {"day": str(group.names["day"]), "amount": plain(group.amount)}
-            for group in reports.grouped(own, ("day",))
+            for group in grouped(own, ("day",))
         ],
         "adjustments": [_named(line, names) for line in adjustments],
         "previous": {"month": f"{last.period:%Y-%m}", "sha256": last.json_sha256} if last else None,
@@ -154,7 +154,7 @@ def _adjustments(
     found: list[dict[str, Any]] = []
     past = reports.lines_of(organization).filter(period__lt=month.first_day)
     current: dict[str, dict[_Key, _Sum]] = defaultdict(dict)
-    for group in reports.grouped(past, ("period", *_LINE)):
+    for group in grouped(past, ("period", *_LINE)):
         period = group.names["period"]
         assert isinstance(period, date)  # noqa: S101 - what the column is
         current[f"{period:%Y-%m}"][_key(group.names)] = _of(group)

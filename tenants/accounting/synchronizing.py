@@ -18,7 +18,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from tenants.accounting import applying, differences, observing
+from tenants.accounting import applying, differences, observing, proposing
 from tenants.accounting.models import AdminKey, AdminKeyStatus, SyncRun, SyncStatus
 from tenants.accounting.timing import Timing, timing
 from tenants.common import scope
@@ -27,6 +27,7 @@ from tenants.mistral.admin import MOST_PAGES, PAGE, AdminClient, AdminHeader
 from tenants.mistral.asking import ClientTimeouts
 from tenants.mistral.errors import Family, KeyRefusedError, MistralError
 from tenants.organizations import custody
+from tenants.organizations.models import Organization
 
 log = structlog.get_logger(__name__)
 
@@ -221,7 +222,7 @@ def _give_way(claimed: _Claimed) -> bool:
 
 
 def _finish(claimed: _Claimed) -> None:
-    """Compare what was seen with what is here; apply what may be applied, unless the run is dry."""
+    """Compare what was seen with what is here, and propose; apply what may be, unless it is dry."""
     run = claimed.run
     with scope.tenant(run.organization_id):
         if not SyncRun.objects.filter(pk=run.pk, claim=claimed.claim).exists():
@@ -230,6 +231,8 @@ def _finish(claimed: _Claimed) -> None:
         applied = {} if run.is_dry else applying.apply(run, found)
         run.applied = applied
         run.differences = [difference.as_json() for difference in found.rows]
+        proposed = proposing.find(Organization.objects.get(pk=run.organization_id), found)
+        run.proposals = [proposal.as_json() for proposal in proposed]
         _over(run, claimed.claim, SyncStatus.DONE, "")
     log.info(
         "synced", run_id=str(run.pk), is_dry=run.is_dry, differences=len(run.differences), **applied
@@ -246,4 +249,5 @@ def _over(run: SyncRun, claim: UUID, status: SyncStatus, failure: str) -> None:
         finished_at=Now(),
         differences=run.differences,
         applied=run.applied,
+        proposals=run.proposals,
     )

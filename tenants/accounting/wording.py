@@ -6,7 +6,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from tenants.accounting.comparing import Reason
-from tenants.accounting.differences import DifferenceCode
+from tenants.accounting.difference import DifferenceCode
 
 
 def of_difference(row: Mapping[str, Any]) -> str:
@@ -41,6 +41,15 @@ def of_difference(row: Mapping[str, Any]) -> str:
         DifferenceCode.LIMIT_DIFFERS: _(
             "The spending limit at Mistral is another one. The lower of the two stops calls first."
         ),
+        DifferenceCode.MEMBER_ONLY_AT_MISTRAL: _(
+            "This person is in the organization at Mistral and not here. Invite them here if they"
+            " work with its keys or its bill; else ask whether they still belong there."
+        ),
+        DifferenceCode.MEMBER_ONLY_HERE: _(
+            "This person is a member here and not at Mistral. Nothing to do, unless they should"
+            " see Mistral's own console."
+        ),
+        DifferenceCode.MEMBER_ROLE_DIFFERS: _("This person has another role at Mistral."),
         DifferenceCode.PAYMENT_FAILED: _(
             "The last payment to Mistral failed. Keys stop when it is not settled."
         ),

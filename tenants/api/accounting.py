@@ -9,9 +9,10 @@ from rest_framework import serializers
 
 from tenants.access import tenancy
 from tenants.access.models import TokenScope
-from tenants.accounting import services, wording
-from tenants.accounting.differences import DifferenceCode
+from tenants.accounting import confirming, services, wording
+from tenants.accounting.difference import DifferenceCode
 from tenants.accounting.models import AdminKey, AdminKeyStatus, SyncRun, SyncStatus
+from tenants.accounting.proposing import ProposalKind
 from tenants.api import fields
 from tenants.api.endpoint import ApiView, Call, In, Out, Reply, endpoint
 from tenants.common import scope
@@ -56,6 +57,18 @@ class SyncIn(In):
     )
 
 
+class ConfirmSyncIn(In):
+    """What to take over."""
+
+    sync_id = fields.Id(help_text="The run that was seen; it must be the newest, and over.")
+    only = fields.Several(
+        child=fields.Text(max_length=300),
+        required=False,
+        allow_null=True,
+        help_text="Ids of proposals; without it, all of them.",
+    )
+
+
 class DifferenceOut(Out):
     """Where Mistral and this service differ."""
 
@@ -71,6 +84,31 @@ class DifferenceOut(Out):
     def get_detail(self, row: Any) -> str:
         """Say it in the reader's language."""
         return wording.of_difference(row)
+
+
+class ProposalOut(Out):
+    """What a person may take over from Mistral."""
+
+    id = serializers.CharField()
+    kind = serializers.ChoiceField(choices=[kind.value for kind in ProposalKind])
+    name = serializers.CharField()
+    before = serializers.CharField(
+        allow_null=True, help_text="What holds here now; null: nothing does."
+    )
+    after = serializers.CharField(
+        help_text="Of a price: amount / units, in the organization's currency."
+    )
+
+
+class ConfirmationOut(Out):
+    """What somebody took over."""
+
+    by = serializers.CharField()
+    at = serializers.DateTimeField()
+    taken = serializers.ListField(child=serializers.CharField())
+    left = serializers.DictField(
+        child=serializers.CharField(), help_text="By proposal: the code of what refused it."
+    )
 
 
 class StepOut(Out):
@@ -108,6 +146,22 @@ class SyncOut(Out):
     failure = serializers.SerializerMethodField()
     differences = DifferenceOut(many=True)
     applied = serializers.DictField(child=serializers.IntegerField())
+    proposals = ProposalOut(
+        many=True, help_text="For somebody to confirm: a run takes over none of them by itself."
+    )
+    confirmation = serializers.SerializerMethodField()
+
+    @extend_schema_field(ConfirmationOut(allow_null=True))
+    def get_confirmation(self, run: SyncRun) -> dict[str, Any] | None:
+        """Say who took over what."""
+        if run.confirmed_at is None:
+            return None
+        return {
+            "by": run.confirmed_by,
+            "at": run.confirmed_at,
+            "taken": run.taken,
+            "left": run.left,
+        }
 
     @extend_schema_field(StepOut(many=True))
     def get_steps(self, run: SyncRun) -> list[dict[str, Any]]:
@@ -215,6 +269,32 @@ class OrganizationSync(ApiView):
         )
         address = reverse("sync", kwargs={"organization_id": organization.pk})
         return Reply(run, 202, address)
+
+
+class ConfirmSync(ApiView):
+    """``/organizations/{organization_id}/sync/confirm``."""
+
+    @endpoint(
+        "confirm_sync",
+        TokenScope.ORGANIZATIONS_WRITE,
+        TokenScope.SPEND_WRITE,
+        TokenScope.WORKSPACES_WRITE,
+        summary="Take over what a sync proposed",
+        takes=ConfirmSyncIn,
+        gives={200: SyncOut},
+        refuses=(409,),
+        example={"sync_id": "0199d0a2-7c1e-7b1a-8a55-3a1f0e6d2b11"},
+    )
+    def post(self, call: Call, organization_id: UUID) -> Reply:
+        """Prices hold from now on; workspaces have their keys checked by what is declared."""
+        organization = tenancy.find(call.principal, Organization, organization_id)
+        run = confirming.confirm_sync(
+            actor=call.actor,
+            organization=organization,
+            sync_id=call.data["sync_id"],
+            only=call.data.get("only"),
+        )
+        return Reply(run)
 
 
 def _key(key: AdminKey | None) -> dict[str, Any]:

@@ -27,6 +27,8 @@ from tenants.access.models import TokenScope
 from tenants.access.pagination import DEFAULT_LIMIT, MAX_LIMIT
 from tenants.access.permissions import HasScopes
 from tenants.api import conditions
+from tenants.api.checking import checked, query_of
+from tenants.api.deprecation import Deprecated
 from tenants.api.schema import describe
 from tenants.common import scope
 from tenants.keys import tripwire
@@ -186,6 +188,9 @@ class ApiView(APIView):
         finished["Cache-Control"] = "no-store"
         if self._admission is not None:
             self._admission.tell(finished)
+        called = getattr(self, (request.method or "").lower(), None)
+        if deprecated := getattr(called, "deprecated", None):
+            deprecated.tell(finished)
         return finished
 
     def finished(self, work: Callable[[], HttpResponse]) -> HttpResponse:
@@ -213,6 +218,7 @@ def endpoint(
     is_personal: bool = False,
     is_dangerous: bool = False,
     strictly: str = "",
+    deprecated: Deprecated | None = None,
 ) -> Callable[[Handler], Callable[..., HttpResponse]]:
     """Make a handler ``(view, call, **ids) -> Reply`` a method of an ``ApiView``.
 
@@ -229,6 +235,7 @@ def endpoint(
         is_personal: about the person who is signed in, in whatever organization; no token gets in.
         is_dangerous: a person has to prove again who it is, if that was minutes ago.
         strictly: the name of a stricter rate, for all but platform tokens (``API_RATES``).
+        deprecated: that it has to go, and when.
     """
 
     def decorate(handler: Handler) -> Callable[..., HttpResponse]:
@@ -243,9 +250,9 @@ def endpoint(
                 return _owner(principal, ids or tenancy.read_ids(request.data))
 
             def work() -> HttpResponse:
-                asked = data = _checked(query or Nothing, _query(request))
+                asked = data = checked(query or Nothing, query_of(request))
                 if reads_body:
-                    data = _checked(takes or Nothing, request.data, partial=method == "patch")
+                    data = checked(takes or Nothing, request.data, partial=method == "patch")
                     data = tripwire.screen_members(data, whose=whose)
                 reply = handler(view, Call(request, principal, data, asked), **ids)
                 if reply.stream is not None:
@@ -287,6 +294,7 @@ def endpoint(
             media_types=media_types,
             is_personal=is_personal,
             is_dangerous=is_dangerous,
+            deprecated=deprecated,
         )(view_method)
         decorated.read = _reader(handler, query, gives) if method == "get" else None
         decorated.shape = gives.get(_OK)
@@ -294,6 +302,7 @@ def endpoint(
         decorated.is_personal = is_personal
         decorated.is_dangerous = is_dangerous
         decorated.strictly = strictly
+        decorated.deprecated = deprecated
         made: Callable[..., HttpResponse] = decorated
         return made
 
@@ -347,7 +356,7 @@ def _reader(
         return None
 
     def read(view: ApiView, request: Request, ids: Mapping[str, UUID]) -> Any:
-        asked = _checked(query or Nothing, {})
+        asked = checked(query or Nothing, {})
         reply = handler(view, Call(request, principal_of(request), asked, asked), **ids)
         return _shown(reply, gives[reply.status])
 
@@ -367,26 +376,6 @@ def _is_tagged(view: ApiView, reply: Reply, shape: type[Out] | None) -> bool:
     if get is None or get.read is None or not can_change or reply.status != _OK:
         return False
     return shape is not None and shape is get.shape
-
-
-def _checked(shape: type[In], data: Any, *, partial: bool = False) -> dict[str, Any]:
-    """Check what came in.
-
-    Raises:
-        ValidationError: with one entry per member that is wrong.
-    """
-    serializer = shape(data=data, partial=partial)
-    serializer.is_valid(raise_exception=True)
-    return dict(serializer.validated_data)
-
-
-def _query(request: Request) -> dict[str, str]:
-    """Read the query; what is said twice is refused."""
-    repeated = [name for name, values in request.query_params.lists() if len(values) > 1]
-    if repeated:
-        said = ErrorDetail(_("Say this once."), "repeated")
-        raise ValidationError({name[:_LONGEST_NAME]: [said] for name in repeated[:_MOST_UNKNOWN]})
-    return request.query_params.dict()
 
 
 def _is_object(data: Any) -> bool:

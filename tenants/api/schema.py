@@ -14,6 +14,7 @@ from tenants.access.errors import PROBLEM_JSON
 from tenants.access.idempotency import HEADER, REPLAYED
 from tenants.access.sessions import SessionAuthentication
 from tenants.api.conditions import HEADER as IF_MATCH
+from tenants.api.deprecation import Deprecated
 
 _MEANINGS = {
     400: "The body is not JSON.",
@@ -133,6 +134,7 @@ def describe(
     media_types: Collection[str],
     is_personal: bool = False,
     is_dangerous: bool = False,
+    deprecated: Deprecated | None = None,
 ) -> Callable[[Any], Any]:
     """Make the decorator that puts a handler's declaration into the schema."""
     named = ", ".join(f"`{scope}`" for scope in sorted(scopes))
@@ -141,6 +143,7 @@ def describe(
         needs = "A person's session."
     if is_dangerous:
         needs += " A person has to have confirmed within minutes that it is really them."
+    said = [deprecated.describe()] if deprecated else []
     parameters: list[Any] = [query] if query else []
     if method == "post":
         parameters.append(_idempotency_key())
@@ -157,7 +160,8 @@ def describe(
     return extend_schema(
         operation_id=operation_id,
         summary=summary,
-        description=f"{detail}\n\n{needs}".strip(),
+        description="\n\n".join([*said, *([detail] if detail else ()), needs]),
+        deprecated=bool(deprecated),
         tags=[tag],
         parameters=parameters,
         request=takes,

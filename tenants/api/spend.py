@@ -16,7 +16,8 @@ from tenants.api.subjects import SubjectQuery
 from tenants.common.problems import Invalid
 from tenants.spend import reports
 from tenants.spend.calls import Category, LimitMode, Source
-from tenants.spend.reports import GROUPINGS, SpendReport
+from tenants.spend.groups import GROUPINGS
+from tenants.spend.reports import SpendReport
 
 _CSV = "text/csv"
 SOURCES = [one.value for one in Source]

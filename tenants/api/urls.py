@@ -74,6 +74,7 @@ urlpatterns = [
         aisuru.OrganizationAisuruConnection.as_view(),
         name="aisuru_connection",
     ),
+    path(f"{_ORGANIZATION}/sync/confirm", accounting.ConfirmSync.as_view(), name="confirm_sync"),
     path(
         f"{_ORGANIZATION}/reconciliations",
         reconciliations.Reconciliations.as_view(),

@@ -21,6 +21,7 @@ from tenants.keys import declaring
 from tenants.keys.models import KeyStatus, MistralKey
 from tenants.organizations import services
 from tenants.organizations.models import Organization, Workspace
+from tenants.registry import announcing
 
 
 class MistralWorkspaceIn(In):
@@ -180,7 +181,9 @@ class ArchiveWorkspace(ApiView):
     def post(self, call: Call, workspace_id: UUID) -> Reply:
         """Its keys and models stop at once, its history stays; archiving twice changes nothing."""
         workspace = tenancy.find(call.principal, Workspace, workspace_id)
-        services.archive_workspace(actor=call.actor, workspace=workspace)
+        services.archive_workspace(
+            actor=call.actor, workspace=workspace, tell=announcing.workspace_archived
+        )
         return Reply(_shown(workspace))
 
 

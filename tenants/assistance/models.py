@@ -6,6 +6,8 @@ from django.contrib.auth.models import Group
 from django.db import models
 
 from tenants.common.models import Row, TenantRow
+from tenants.common.money import DECIMAL_PLACES, MAX_DIGITS
+from tenants.organizations.models import Workspace
 from tenants.people.models import Person
 
 
@@ -80,6 +82,87 @@ class SupportSession(TenantRow):
     def is_broken_open(self) -> bool:
         """Tell whether nobody of the organization let them in."""
         return not self.granted_by
+
+
+class CorrectionStatus(models.TextChoices):
+    """What became of a correction that somebody of the staff asked for."""
+
+    WAITING = "waiting"
+    POSTED = "posted"
+    REFUSED = "refused"
+
+
+class CorrectionRequest(TenantRow):
+    """A correction of the ledger that somebody of the staff asked for.
+
+    Above an amount it waits until another person confirms it, and expires by itself. What was asked
+    for cannot be changed afterwards, by privilege; nobody confirms their own, by constraint.
+    """
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="+")
+    period = models.DateField()
+    category = models.CharField(max_length=16)
+    mistral_model = models.CharField(max_length=200, blank=True)
+    amount = models.DecimalField(max_digits=MAX_DIGITS, decimal_places=DECIMAL_PLACES)
+    currency = models.CharField(max_length=3)
+    corrects = models.UUIDField(null=True)
+    reason = models.CharField(max_length=500)
+    asked_by = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
+    asked_by_name = models.CharField(max_length=254)
+    needs_second = models.BooleanField()
+    expires_at = models.DateTimeField()
+    status = models.CharField(
+        max_length=8, choices=CorrectionStatus, default=CorrectionStatus.WAITING
+    )
+    decided_by = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="+")
+    decided_by_name = models.CharField(max_length=254, blank=True)
+    decided_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=~models.Q(status=CorrectionStatus.POSTED)
+                | models.Q(needs_second=False)
+                | (models.Q(decided_by__isnull=False) & ~models.Q(decided_by=models.F("asked_by"))),
+                name="correction_four_eyes",
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["expires_at"],
+                condition=models.Q(status=CorrectionStatus.WAITING),
+                name="correction_waiting_idx",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.amount} {self.currency} {self.status}"
+
+    def is_waiting(self, at: datetime) -> bool:
+        """Tell whether it can still be confirmed at an instant."""
+        return self.status == CorrectionStatus.WAITING and at < self.expires_at
+
+
+class SavedFilter(Row):
+    """A choice of filters that somebody of the staff gave a name; of no tenant.
+
+    ``choice`` holds words of the list's own menus only, never what somebody typed.
+    """
+
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="+")
+    page = models.CharField(max_length=32)
+    name = models.CharField(max_length=60)
+    choice = models.JSONField()
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(fields=["person", "page", "name"], name="saved_filter_uniq")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class PlatformEvent(Row):

@@ -4,7 +4,7 @@ Grants are the customer's, through the API. Sessions are the staff's: in an orga
 let them in, or broken open by those who may, with a word to the organization either way.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from uuid import UUID
@@ -12,12 +12,18 @@ from uuid import UUID
 import structlog
 from django.contrib.auth.models import Group
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import F, Model
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from tenants.assistance import visiting
-from tenants.assistance.models import PlatformEvent, StaffMember, SupportGrant, SupportSession
+from tenants.assistance.models import (
+    PlatformEvent,
+    SavedFilter,
+    StaffMember,
+    SupportGrant,
+    SupportSession,
+)
 from tenants.assistance.staff import Staff, StaffRole
 from tenants.common import scope
 from tenants.common.problems import Conflict, Forbidden, Invalid, NotFound
@@ -31,6 +37,7 @@ LONGEST_SESSION = timedelta(hours=8)
 #: Nobody said yes, so it is short.
 LONGEST_BREAK = timedelta(hours=2)
 _LONGEST_REASON = 500
+_MOST_FILTERS = 50
 _HOUR = timedelta(hours=1)
 
 log = structlog.get_logger(__name__)
@@ -159,6 +166,43 @@ def close_session(*, staff: Staff, organization_id: UUID) -> None:
             session.ended_at = timezone.now()
             session.save(update_fields=["ended_at"])
             _tell(staff, session, "support.session_closed")
+
+
+def tell_act(staff: Staff, session: SupportSession, verb: str, target: Model) -> None:
+    """Announce what somebody of the staff did, inside the organization's scope."""
+    outbox.announce(
+        organization_id=session.organization_id,
+        kind="support.acted",
+        data={
+            "session_id": str(session.pk),
+            "staff": staff.name,
+            "verb": verb,
+            "target_kind": target._meta.model_name,
+            "target_id": str(target.pk),
+            "reason": session.reason,
+            "ticket": session.ticket,
+        },
+    )
+
+
+def save_filter(*, staff: Staff, page: str, name: str, choice: Mapping[str, str]) -> None:
+    """Keep a choice of filters under a name; the same name again is another choice.
+
+    Raises:
+        Conflict: ``filters_full``.
+    """
+    mine = SavedFilter.objects.filter(person=staff.person)
+    if mine.count() >= _MOST_FILTERS:
+        detail = _("You have %(most)d saved filters. Forget one first.")
+        raise Conflict("filters_full", detail % {"most": _MOST_FILTERS})
+    SavedFilter.objects.update_or_create(
+        person=staff.person, page=page, name=name, defaults={"choice": dict(choice)}
+    )
+
+
+def forget_filter(*, staff: Staff, filter_id: UUID) -> None:
+    """Forget one of one's own saved filters; twice changes nothing."""
+    SavedFilter.objects.filter(pk=filter_id, person=staff.person).delete()
 
 
 def give_role(*, person: Person, role: StaffRole) -> StaffMember:

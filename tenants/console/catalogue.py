@@ -49,18 +49,28 @@ class Offer:
     ends_at: datetime | None
 
 
-def valid_keys(organization: Organization, workspace: Workspace) -> list[MistralKey]:
-    """List the keys that a model can be made on, inside the scope."""
+#: How many keys a model can be chosen from; another is chosen on its own page.
+MOST_KEYS = 100
+
+
+def valid_keys(
+    organization: Organization, workspace: Workspace, chosen: UUID | str | None = None
+) -> list[MistralKey]:
+    """List the keys that a model can be made on, inside the scope: the newest, and the chosen."""
     today = expiry.today(organization.timezone, timezone.now())
     rows = MistralKey.objects.filter(
         Q(expires_on=None) | Q(expires_on__gte=today), workspace=workspace, status=KeyStatus.VALID
     )
-    return list(rows.order_by("name", "pk"))
+    keys = list(rows.order_by("-pk")[:MOST_KEYS])
+    if chosen and str(chosen) not in {str(key.pk) for key in keys}:
+        keys += rows.filter(pk=chosen)
+    return sorted(keys, key=lambda key: (key.name, key.pk))
 
 
 def offers(organization: Organization, keys: Sequence[MistralKey]) -> list[Offer]:
     """List what any of these keys may call, one entry a version, inside the scope."""
     rows = SeenModel.objects.filter(key__in=keys, availability=Availability.AVAILABLE)
+    rows = rows.order_by("mistral_id", "-pk").distinct("mistral_id")
     seen: dict[str, dict[str, SeenModel]] = {}
     for row in rows:
         seen.setdefault(catalog.canonical(row.name), {})[row.mistral_id] = row

@@ -17,10 +17,12 @@ from tenants.common import scope
 from tenants.common.months import Month
 from tenants.console import spending
 from tenants.console.door import Page, Visit, page
-from tenants.keys import verdicts
+from tenants.keys import expiry, verdicts
 from tenants.keys.models import KeyStatus, MistralKey
 from tenants.onboarding.services import progress
-from tenants.organizations.models import Workspace
+from tenants.organizations.models import OrganizationStatus, Workspace
+from tenants.registry import status
+from tenants.registry.status import BlockedReason
 from tenants.spend import registered, reports
 
 _SOON = timedelta(days=14)
@@ -66,6 +68,11 @@ def _facts(visit: Visit, workspace: Workspace | None) -> dict[str, Any]:
         "may_edit": visit.may(TokenScope.WORKSPACES_WRITE),
         "may_limit": visit.may(TokenScope.LIMITS_WRITE),
     }
+    if visit.organization.status != OrganizationStatus.ACTIVE:
+        why = status.explain(BlockedReason.ORGANIZATION_SUSPENDED)
+        here = {"organization_id": visit.organization.pk}
+        address = reverse("console-overview", kwargs=here)
+        facts["concerns"].append(Concern("bad", visit.organization.name, why, address))
     if visit.may(TokenScope.SPEND_READ):
         facts |= _money(visit, workspace)
     with scope.tenant(visit.organization.pk):
@@ -75,10 +82,11 @@ def _facts(visit: Visit, workspace: Workspace | None) -> dict[str, Any]:
             facts["keys"] = keys.count() if workspace else None
             facts["concerns"] += _of_keys(keys)
         if visit.may(TokenScope.MODELS_READ):
-            models = registered.present()
+            today = expiry.today(visit.organization.timezone, timezone.now())
+            models = registered.stopped(today)
             if workspace:
                 models = models.filter(workspace=workspace)
-                facts["models"] = models.count()
+                facts["models"] = registered.present().filter(workspace=workspace).count()
             facts["concerns"] += _of_models(models)
     return facts
 
@@ -134,7 +142,7 @@ def _of_keys(keys: Any) -> list[Concern]:
 
 
 def _of_models(models: Any) -> list[Concern]:
-    shown = registered.with_facts(models.order_by("-pk")[:200])
+    shown = registered.with_facts(models.order_by("-pk")[:_MOST])
     return [
         Concern(
             "bad",
@@ -144,4 +152,4 @@ def _of_models(models: Any) -> list[Concern]:
         )
         for model in shown
         if model.blocked_detail
-    ][:_MOST]
+    ]

@@ -1,6 +1,7 @@
 """Workspaces and the organization's own settings."""
 
 import zoneinfo
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -19,9 +20,17 @@ from tenants.console.forms import HouseForm, Name
 from tenants.keys.models import MistralKey
 from tenants.organizations import services
 from tenants.organizations.models import Organization, Workspace
+from tenants.registry import announcing
 from tenants.registry.models import RegisteredModel
 
 _ICONS = ("💬", "🛒", "🏭", "📚", "🧪", "🎓", "🏥", "⚖️", "🌍", "🔧")
+
+
+@cache
+def _zones() -> frozenset[str]:
+    """List the time zones that places have; the folder of zones is read once."""
+    names = {name for name in zoneinfo.available_timezones() if "/" in name} | {"UTC"}
+    return frozenset(name for name in names if not name.startswith(("Etc/", "SystemV/")))
 
 
 class WorkspaceForm(HouseForm):
@@ -74,8 +83,7 @@ class OrganizationForm(HouseForm):
 
     def __init__(self, *args: Any, zone: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        names = {name for name in zoneinfo.available_timezones() if "/" in name} | {"UTC", zone}
-        zones = sorted(name for name in names if not name.startswith(("Etc/", "SystemV/")))
+        zones = sorted({*_zones(), zone})
         self.fields["timezone"].choices = [(name, name) for name in zones]  # type: ignore[attr-defined]
 
     def clean_owner_email(self) -> str:
@@ -152,7 +160,9 @@ class ArchiveWorkspace(Page):
         """Archive it."""
         try:
             services.archive_workspace(
-                actor=visit.actor, workspace=visit.find(Workspace, workspace_id)
+                actor=visit.actor,
+                workspace=visit.find(Workspace, workspace_id),
+                tell=announcing.workspace_archived,
             )
         except Problem as problem:
             return _archive(visit, problem.status, problem.detail)

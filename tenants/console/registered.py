@@ -1,5 +1,6 @@
 """Models: list, create, try out, change, give another token, delete. A token is shown once."""
 
+import contextlib
 from typing import Any
 from uuid import UUID
 
@@ -216,7 +217,7 @@ class EditModel(Page):
     def get(self, visit: Visit, model_id: UUID) -> HttpResponse:
         """Show what it is made of."""
         model = _read(visit, model_id)
-        keys, offers = _choice(visit)
+        keys, offers = _choice(visit, model.key_id)
         form = ModelForm(
             keys=keys,
             initial={
@@ -236,7 +237,7 @@ class EditModel(Page):
     def post(self, visit: Visit, model_id: UUID) -> HttpResponse:
         """Change it; another key or Mistral model is checked as on creation."""
         model = _read(visit, model_id)
-        keys, offers = _choice(visit)
+        keys, offers = _choice(visit, model.key_id)
         form = ModelForm(visit.request.POST, keys=keys)
         if form.is_valid():
             said = visit.screened(form)
@@ -313,9 +314,12 @@ class Trial(Page):
         return JsonResponse({"token": token.reveal(), "expires_at": ends_at}, status=201)
 
 
-def _choice(visit: Visit) -> tuple[list[MistralKey], list[Offer]]:
+def _choice(visit: Visit, chosen: UUID | None = None) -> tuple[list[MistralKey], list[Offer]]:
+    asked = visit.request.POST.get("key_id") or visit.request.GET.get("key") or ""
+    with contextlib.suppress(ValueError):
+        chosen = UUID(asked)
     with scope.tenant(visit.organization.pk):
-        keys = catalogue.valid_keys(visit.organization, visit.workspace)
+        keys = catalogue.valid_keys(visit.organization, visit.workspace, chosen)
         return keys, catalogue.offers(visit.organization, keys)
 
 

@@ -18,22 +18,24 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from tenants.access.models import TokenScope
-from tenants.common import scope
+from tenants.common import charts, scope
+from tenants.common.charts import Series
 from tenants.common.months import Month
-from tenants.console import charts, words
-from tenants.console.charts import Series
+from tenants.console import words
 from tenants.console.door import Page, Visit, page
 from tenants.console.templatetags.console import money
 from tenants.organizations.models import Organization, Workspace
 from tenants.registry.models import RegisteredModel
 from tenants.spend import reports
 from tenants.spend.calls import Category
-from tenants.spend.reports import SpendGroup, SpendReport
+from tenants.spend.groups import SpendGroup
+from tenants.spend.reports import SpendReport
 
 _ZERO = Decimal(0)
 _DAY = timedelta(days=1)
 _SMALL_ONES = 6
-#: The same colour everywhere for the same category.
+_MOST_MODELS = 50
+#: The same colour everywhere for the same category; what is free has no bar.
 _COLOURS: Mapping[str, int] = {
     Category.COMPLETION: 1,
     Category.EMBEDDINGS: 2,
@@ -166,19 +168,24 @@ def _shown(visit: Visit, workspace: Workspace | None) -> HttpResponse:
         organization=organization,
         workspace=workspace,
         month=month,
-        group_by=["category", "day", "model", *([] if workspace else ["workspace"])],
+        group_by=["category", "day"],
+        cuts=[["category"], ["workspace"], ["model"]],
+        dearest=_SMALL_ONES,
     )
-    series = by_category(_merged(report.groups, ("category", "day")))
+    categories, workspaces, models = report.cuts
+    series = by_category(report.groups)
     days = days_of(month)
     facts = {"month": reports.name_of(month), "total": money(report.total, organization.currency)}
-    picked = reports.months(organization=organization, workspace=workspace)
+    ranked = sorted(models, key=lambda one: one.amount, reverse=True)
+    shown = ranked[:_MOST_MODELS]
     with scope.tenant(organization.pk):
-        models = dict(RegisteredModel.objects.values_list("pk", "name"))
-        workspaces = dict(Workspace.objects.values_list("pk", "name"))
+        ids = [str(one.names["model_id"]) for one in shown if one.names["model_id"]]
+        called = dict(RegisteredModel.objects.filter(pk__in=ids).values_list("pk", "name"))
+        places = dict(Workspace.objects.values_list("pk", "name"))
     return visit.show(
         "spend/month",
         month=month,
-        months=picked,
+        months=reports.month_totals(organization=organization, workspace=workspace),
         report=report,
         workspace=workspace,
         days=_days(series, days),
@@ -190,36 +197,11 @@ def _shown(visit: Visit, workspace: Workspace | None) -> HttpResponse:
             figure_in(organization.currency),
         ),
         running=running(organization, report, series),
-        categories=_lines(_merged(report.groups, ("category",)), "category", words.CATEGORIES),
-        models=_with_charts(visit, report, days, models),
-        workspaces=_lines(_merged(report.groups, ("workspace_id",)), "workspace_id", workspaces)
-        if workspace is None
-        else [],
+        categories=_lines(categories, "category", words.CATEGORIES),
+        models=_with_charts(visit, report, shown, days, called),
+        more_models=len(ranked) - len(shown),
+        workspaces=_lines(workspaces, "workspace_id", places) if workspace is None else [],
     )
-
-
-def _merged(groups: Iterable[SpendGroup], names: tuple[str, ...]) -> list[SpendGroup]:
-    """Sum groups into coarser ones: all of a page's tables come from one snapshot."""
-    found: dict[tuple[Any, ...], SpendGroup] = {}
-    for group in groups:
-        place = tuple(group.names[name] for name in names)
-        before = found.get(place)
-        if before is None:
-            quantities, amount = dict(group.quantities), group.amount
-            rest = (group.estimated, group.unpriced, group.events)
-        else:
-            quantities = {
-                name: number + before.quantities[name] for name, number in group.quantities.items()
-            }
-            amount = before.amount + group.amount
-            rest = (
-                before.estimated + group.estimated,
-                before.unpriced + group.unpriced,
-                before.events + group.events,
-            )
-        named = dict(zip(names, place, strict=True))
-        found[place] = SpendGroup(named, amount, quantities, *rest)
-    return list(found.values())
 
 
 def _lines(groups: Iterable[SpendGroup], name: str, called: Mapping[Any, Any]) -> list[Line]:
@@ -245,17 +227,15 @@ def _line(group: SpendGroup, name: Any, total: Decimal, key: Any, chart: Any = N
 
 
 def _with_charts(
-    visit: Visit, report: SpendReport, days: list[date], called: Mapping[Any, str]
+    visit: Visit,
+    report: SpendReport,
+    groups: Iterable[SpendGroup],
+    days: list[date],
+    called: Mapping[Any, str],
 ) -> list[Line]:
     """List the models, the dearest with a small chart each, all on one scale."""
-    groups = sorted(
-        _merged(report.groups, ("model_id", "mistral_model")),
-        key=lambda one: one.amount,
-        reverse=True,
-    )
-    total = sum((one.amount for one in groups), _ZERO)
     amounts: defaultdict[Any, dict[date, Decimal]] = defaultdict(dict)
-    for group in _merged(report.groups, ("model_id", "mistral_model", "day")):
+    for group in report.dearest:
         on = group.names["day"]
         if isinstance(on, date):
             amounts[group.names["model_id"], group.names["mistral_model"]][on] = group.amount
@@ -269,7 +249,7 @@ def _with_charts(
             cost = money(group.amount, visit.organization.currency)
             sentence = _("%(model)s by day: %(total)s in all.") % {"model": title, "total": cost}
             chart = charts.small_days(days, Series(title, 1, amounts[key]), most, sentence)
-        lines.append(_line(group, title, total, key[1], chart))
+        lines.append(_line(group, title, report.total, key[1], chart))
     return lines
 
 

@@ -11,6 +11,7 @@ from tenants.common.models import new_id
 from tenants.common.problems import Problem
 from tenants.gateway.bounds import Bounds, bounds
 from tenants.gateway.relay import Exchange, Message, Receive, Send
+from tenants.gateway.telemetry import UNDER_WAY
 
 type Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
@@ -41,10 +42,12 @@ class Crowd:
             return
         self._under_way[who] = of_one + 1
         self._all += 1
+        UNDER_WAY.set(self._all)
         try:
             await self._inner(scope, receive, send)
         finally:
             self._all -= 1
+            UNDER_WAY.set(self._all)
             left = self._under_way[who] - 1
             if left:
                 self._under_way[who] = left

@@ -14,8 +14,9 @@ from typing import Any
 
 import structlog
 
+from tenants.common import tracing
 from tenants.common.problems import Problem
-from tenants.gateway import refusals
+from tenants.gateway import refusals, telemetry
 from tenants.gateway.bounds import Bounds
 from tenants.gateway.calls import Call, settle_call
 from tenants.gateway.doubts import Doubts
@@ -81,6 +82,7 @@ class Exchange:
         """Answer with a refusal of ours, if the answer has not begun: else it stays broken off."""
         if self.is_started:
             return
+        telemetry.note_refused(problem.code)
         await self.answer(*refusals.ours(problem, self.request_id))
 
 
@@ -106,7 +108,9 @@ class Relay:
         upload = call.request.body
         problem = refused = None
         try:
-            refused = await self._carry(exchange, call, headers, seen, idle)
+            with tracing.span("mistral") as here:
+                refused = await self._carry(exchange, call, headers, seen, idle)
+                here.set_attribute("http.response.status_code", seen.http_status or 0)
         except TimeoutError:
             problem = refusals.timed_out()
         except MistralError as error:

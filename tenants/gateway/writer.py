@@ -19,6 +19,7 @@ from django.db import connection
 
 from tenants.common.models import new_id
 from tenants.common.problems import Unavailable
+from tenants.gateway import telemetry
 from tenants.gateway.bounds import Bounds
 from tenants.gateway.patience import Patience
 from tenants.spend import recovery
@@ -186,6 +187,7 @@ class Writer:
 
     async def _settle(self, batch: Sequence[Settlement]) -> None:
         await self._settler.settle_calls(batch)
+        telemetry.note_settled(batch)
 
 
 class _Line[Item]:

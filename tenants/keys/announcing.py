@@ -8,6 +8,7 @@ from typing import Any
 from tenants.keys.judgement import Finding
 from tenants.keys.models import KeyStatus, MistralKey
 from tenants.organizations import outbox
+from tenants.organizations.models import OrganizationStatus, Workspace
 
 #: Statuses in which a key's models answer no calls; the reason they give is ``key_<status>``.
 BLOCKING = frozenset(
@@ -38,6 +39,20 @@ def changed(key: MistralKey, status: str, finding: Finding) -> None:
         _announce(key, "key.invalid", facts | {"in_use_by": len(models)})
     if status in BLOCKING and key.status not in BLOCKING:
         _blocked(key, status, models)
+    freed(key, status)
+
+
+def freed(key: MistralKey, status: str) -> None:
+    """Announce which models answer calls again because their key gets another status.
+
+    Args:
+        key: as it was before.
+        status: what it is from now on.
+    """
+    if key.status in BLOCKING and status not in BLOCKING and not _stops_anyway(key):
+        for model in _models(key):
+            data = {"model_id": model["id"], "name": model["name"], "key_id": str(key.pk)}
+            _announce(key, "model.ready", data)
 
 
 def revoked(key: MistralKey) -> None:
@@ -64,6 +79,8 @@ def expiring(key: MistralKey, days_left: int, notice: int) -> bool:
 
 
 def _blocked(key: MistralKey, status: str, models: list[dict[str, str]]) -> None:
+    if _stops_anyway(key):
+        return
     for model in models:
         data = {
             "model_id": model["id"],
@@ -72,6 +89,14 @@ def _blocked(key: MistralKey, status: str, models: list[dict[str, str]]) -> None
             "reason": f"key_{status}",
         }
         _announce(key, "model.blocked", data)
+
+
+def _stops_anyway(key: MistralKey) -> bool:
+    """Tell whether something wider stops its models: they do not begin or end to answer now."""
+    active = Workspace.objects.filter(
+        pk=key.workspace_id, archived_at=None, organization__status=OrganizationStatus.ACTIVE
+    )
+    return not active.exists()
 
 
 def _models(key: MistralKey) -> list[dict[str, str]]:

@@ -122,6 +122,25 @@ class MistralKey(TenantRow):
         return f"…{self.last4}"
 
 
+class KeyVerdict(TenantRow):
+    """That a check found something else than the one before: what, and what Mistral answered.
+
+    Checks that find the same again leave no row: ``MistralKey.checked_at`` says when the last was.
+    """
+
+    key = models.ForeignKey(MistralKey, on_delete=models.CASCADE, related_name="verdicts")
+    status = models.CharField(max_length=16, choices=KeyStatus)
+    verdict_code = models.CharField(max_length=32, choices=VerdictCode)
+    evidence = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["organization", "key", "-id"], name="key_verdict_idx")]
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.verdict_code}"
+
+
 class KeyReplacement(TenantRow):
     """A secret that waits behind a key's id until Mistral accepts it, or its grace ends."""
 

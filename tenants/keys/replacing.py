@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db.models.functions import Now
 
 from tenants.common.secrets import Secret
-from tenants.keys import placing, slots
+from tenants.keys import announcing, placing, slots
 from tenants.keys.judgement import Finding, Judgement
 from tenants.keys.models import KeyReplacement, KeyStatus, MistralKey
 from tenants.organizations.audit import Actor
@@ -110,6 +110,7 @@ def take_over(actor: Actor, key: MistralKey, waiting: KeyReplacement, claim: UUI
         **placing.NOBODY,
     )
     if won:
+        announcing.freed(key, waiting.status)
         withdraw(key)
         slots.done(actor, key, "key.secret_replaced", ["secret"])
     return bool(won)

@@ -11,6 +11,7 @@ from tenants.keys.models import (
     KeyProbe,
     KeyReplacement,
     KeyStatus,
+    KeyVerdict,
     MistralKey,
     SeenModel,
     SpentEnvelope,
@@ -32,6 +33,7 @@ def shred_all() -> int:
         fingerprint=b"", last4="", name="", created_by="", evidence={}, **placing.NOBODY
     )
     SeenModel.objects.all().delete()
+    KeyVerdict.objects.all().delete()
     KeyProbe.objects.update(requested_by="")
     SpentEnvelope.objects.all().delete()
     return shredded + waiting

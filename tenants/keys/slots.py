@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from tenants.common.problems import Conflict, Unavailable
 from tenants.common.secrets import Secret, last_four
-from tenants.keys import custody
+from tenants.keys import announcing, custody
 from tenants.keys.models import MistralKey
 from tenants.keys.timing import timing
 from tenants.organizations import audit
@@ -92,7 +92,9 @@ def locked(key: MistralKey) -> MistralKey:
 
 
 def change(key: MistralKey, values: Mapping[str, Any]) -> None:
-    """Update a key that is not revoked, and read it anew."""
+    """Update a key that is not revoked, and read it anew; models that this frees are told of."""
+    if "status" in values:
+        announcing.freed(key, values["status"])
     if not MistralKey.objects.filter(pk=key.pk, revoked_at=None).update(**values):
         raise revoked()
     key.refresh_from_db()

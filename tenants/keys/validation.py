@@ -21,7 +21,7 @@ from tenants.common import scope
 from tenants.common.secrets import Secret
 from tenants.keys import announcing, custody, expiry, judgement, pacing, placing, replacing, seeing
 from tenants.keys.judgement import Circumstances, Finding
-from tenants.keys.models import KeyReplacement, MistralKey, VerdictCode
+from tenants.keys.models import KeyReplacement, KeyVerdict, MistralKey, VerdictCode
 from tenants.keys.timing import Timing, spread, timing
 from tenants.mistral.client import ClientTimeouts, MistralClient
 from tenants.mistral.errors import Confidence, MistralError
@@ -246,6 +246,14 @@ def _commit(claimed: _Claimed, finding: Finding, times: Timing) -> None:
         if finding.models is not None:
             many = seeing.store(key, seeing.read(key, finding.models), now)
             MistralKey.objects.filter(pk=key.pk).update(models_seen=many)
+        if (judged.status, finding.code) != (key.status, key.verdict_code):
+            KeyVerdict.objects.create(
+                organization_id=key.organization_id,
+                key=key,
+                status=judged.status,
+                verdict_code=finding.code,
+                evidence=finding.evidence,
+            )
         if judged.status != key.status:
             announcing.changed(key, judged.status, finding)
             audit.record(

@@ -17,11 +17,16 @@ from tenants.organizations.roles import (
 _EVERYTHING = frozenset(CAPABILITIES)
 
 
-def of(kind: str, workspace_id: UUID | None) -> list[UUID]:
-    """Name the members whom this kind of announcement is for, and who have not muted it."""
+def of(kind: str, workspace_id: UUID | None) -> list[UUID | None]:
+    """Name the members whom this kind of announcement is for, and who have not muted it.
+
+    None stands for the organization's owner, as long as nobody is a member.
+    """
     known = KINDS.get(kind)
     if known is None or known.audience is None:
         return []
+    if not Member.objects.exists():
+        return [None]
     audience = known.audience
     standing = Member.objects.filter(person__is_active=True)
     wanted = set(standing.filter(role__in=_roles(audience)).values_list("pk", flat=True))
@@ -33,7 +38,7 @@ def of(kind: str, workspace_id: UUID | None) -> list[UUID]:
     if known.is_mutable:
         muted = MutedKind.objects.filter(kind=kind, member_id__in=wanted)
         wanted -= set(muted.values_list("member_id", flat=True))
-    return sorted(wanted)
+    return [*sorted(wanted)]
 
 
 def reaches(kind: str, role: str, inside: Collection[str]) -> bool:

@@ -74,6 +74,7 @@ KINDS: Mapping[str, Kind] = {
     "model.created": Kind(_("A model was registered.")),
     # The key's own mail says how many models stopped.
     "model.blocked": Kind(_("A model answers no calls any more.")),
+    "model.ready": Kind(_("A model that was blocked answers calls again.")),
     "model.retiring": Kind(
         _("The Mistral model behind a model ends, or has ended."),
         Audience("models:write", "models:write"),
@@ -86,6 +87,10 @@ KINDS: Mapping[str, Kind] = {
     "model.publication_failed": Kind(_("A model could not be published in AIsuru.")),
     "spend.threshold_reached": Kind(_("Spend passed a threshold of a limit."), MONEY),
     "spend.limit_reached": Kind(_("Spend reached a limit."), MONEY, is_mutable=False),
+    "spend.limit_extended": Kind(
+        _("A limit allows more until a day, and goes back by itself."), MONEY, is_mutable=False
+    ),
+    "spend.limit_restored": Kind(_("A limit went back to what it usually is."), MONEY),
     "member.joined": Kind(_("Somebody became a member."), PEOPLE),
     "member.requested": Kind(_("Somebody asks to become a member."), PEOPLE),
     "statement.closed": Kind(_("A month was closed; its statement is ready."), BOOKS),
@@ -93,6 +98,9 @@ KINDS: Mapping[str, Kind] = {
         _("The support staff looks into the organization."), PEOPLE, is_mutable=False
     ),
     "support.session_closed": Kind(_("The support staff has left the organization.")),
+    "support.acted": Kind(
+        _("The support staff did something in the organization."), PEOPLE, is_mutable=False
+    ),
     "webhook.disabled": Kind(
         _("A webhook was switched off because its endpoint takes nothing."),
         HOOKS,

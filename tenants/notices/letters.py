@@ -31,16 +31,24 @@ _WRITERS: Mapping[str, Callable[[Told], Letter]] = {
     "alias.moved": letters_of_models.moved,
     "spend.threshold_reached": letters_of_spend.threshold_reached,
     "spend.limit_reached": letters_of_spend.limit_reached,
+    "spend.limit_extended": letters_of_spend.limit_extended,
+    "spend.limit_restored": letters_of_spend.limit_restored,
     "statement.closed": letters_of_spend.statement_closed,
     "member.joined": letters_of_people.joined,
     "member.requested": letters_of_people.requested,
     "support.session_opened": letters_of_support.session_opened,
+    "support.acted": letters_of_support.acted,
     "webhook.disabled": letters_of_people.webhook_disabled,
 }
 
 
 def write(
-    announcement: Announcement, organization: Organization, *, language: str, unsubscribe: str = ""
+    announcement: Announcement,
+    organization: Organization,
+    *,
+    language: str,
+    unsubscribe: str = "",
+    is_owner: bool = False,
 ) -> Letter:
     """Write a letter, inside the organization's scope.
 
@@ -49,9 +57,10 @@ def write(
         organization: whose it is.
         language: ``it`` or ``en``.
         unsubscribe: the link that mutes its kind for the reader, where that is possible.
+        is_owner: it goes to the organization's own address, as nobody is a member yet.
     """
     with translation.override(language):
-        told = Told.about(announcement, organization)
+        told = replace(Told.about(announcement, organization), is_owner=is_owner)
         letter = _WRITERS[announcement.kind](told)
         if not unsubscribe:
             return letter

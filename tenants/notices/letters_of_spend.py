@@ -41,6 +41,27 @@ def limit_reached(told: Told) -> Letter:
     )
 
 
+def limit_extended(told: Told) -> Letter:
+    """Say that a limit allows more for a while, and who let it."""
+    words = _changed(told)
+    return _about_limit(
+        told,
+        _("The spending limit of %(whose)s is %(limit)s until %(until)s") % words,
+        _("%(who)s extended it. Usually it is %(usual)s, and it goes back to that by itself.")
+        % words,
+    )
+
+
+def limit_restored(told: Told) -> Letter:
+    """Say that an extension is over."""
+    words = _changed(told)
+    return _about_limit(
+        told,
+        _("The spending limit of %(whose)s is %(limit)s again") % words,
+        _("Its extension was until %(until)s.") % words,
+    )
+
+
 def statement_closed(told: Told) -> Letter:
     """Say that a month's statement is ready."""
     words = {
@@ -83,6 +104,27 @@ def _letter(told: Told, subject: str, *paragraphs: str) -> Letter:
         told.small(),
         get_language() or "",
     )
+
+
+def _about_limit(told: Told, subject: str, paragraph: str) -> Letter:
+    return Letter(
+        subject,
+        (paragraph,),
+        Button(_("Open the spend"), page("console-spend", organization_id=told.organization.pk)),
+        told.facts((_("Limit"), told.money("limit"))),
+        told.small(),
+        get_language() or "",
+    )
+
+
+def _changed(told: Told) -> dict[str, object]:
+    return {
+        "whose": _whose(told),
+        "limit": told.money("limit"),
+        "usual": told.money("usual_limit"),
+        "until": told.instant("until"),
+        "who": told.data.get("extended_by", ""),
+    }
 
 
 def _words(told: Told) -> dict[str, object]:

@@ -44,3 +44,37 @@ def session_opened(told: Told) -> Letter:
         told.small(),
         get_language() or "",
     )
+
+
+def acted(told: Told) -> Letter:
+    """Say what somebody of the staff did; the audit log has the rest."""
+    words = {"organization": told.organization.name, "what": _what(told.data.get("verb", ""))}
+    return Letter(
+        _("The support staff acted in %(organization)s: %(what)s") % words,
+        (_("Whoever did it had a session that may act; the audit log shows all of it."),),
+        Button(
+            _("Open the organization"),
+            page("console-overview", organization_id=told.organization.pk),
+        ),
+        told.facts(
+            (_("Who"), told.data.get("staff", "")),
+            (_("What"), words["what"]),
+            (_("Reason"), told.data.get("reason", "")),
+            (_("Ticket"), told.data.get("ticket", "")),
+        ),
+        told.small(),
+        get_language() or "",
+    )
+
+
+def _what(verb: str) -> str:
+    return {
+        "correction.posted": _("a correction of the spend was posted"),
+        "token.revoked": _("a token was revoked"),
+        "token.rotated": _("a token was replaced"),
+        "model.stopped": _("the tokens of a model were stopped"),
+        "model.rotated": _("the token of a model was replaced"),
+        "model.unblocked": _("a model was unblocked"),
+        "organization.suspended": _("the organization was suspended"),
+        "organization.reactivated": _("the organization works again"),
+    }.get(verb, verb)

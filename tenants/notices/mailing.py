@@ -85,24 +85,29 @@ def _after(row: Notice, times: Timing, *, is_sent: bool, is_over: bool) -> dict[
 
 
 def _written(row: Notice) -> _Ready:
-    person = row.member.person
-    if not person.is_active:
-        return _Ready(row, None)
     organization = Organization.objects.get(pk=row.organization_id)
+    if row.member is None:
+        to, language = organization.owner_email, organization.locale
+    else:
+        person = row.member.person
+        to, language = (person.email if person.is_active else ""), person.locale
+    if not to:
+        return _Ready(row, None)
     try:
         letter = letters.write(
             row.announcement,
             organization,
-            language=person.locale,
+            language=language,
             unsubscribe=_unsubscribe(row),
+            is_owner=row.member is None,
         )
     except (KeyError, TypeError, ValueError, ArithmeticError):
         # Announced by another version: one letter must not keep the others from going out.
         log.exception("letter_not_written", kind=row.announcement.kind)
         return _Ready(row, None)
-    return _Ready(row, letter, person.email)
+    return _Ready(row, letter, to)
 
 
 def _unsubscribe(row: Notice) -> str:
     kind = row.announcement.kind
-    return muting.link_of(row.member, kind) if kind in MUTABLE else ""
+    return muting.link_of(row.member, kind) if row.member and kind in MUTABLE else ""

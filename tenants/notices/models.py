@@ -144,10 +144,13 @@ class NoticeStatus(models.TextChoices):
 
 
 class Notice(TenantRow):
-    """One announcement as a mail to one member; there is never a second row of the two."""
+    """One announcement as a mail to one member; there is never a second row of the two.
+
+    Without a member it is for the organization's ``owner_email``, where nobody is a member yet.
+    """
 
     announcement = models.ForeignKey(Announcement, on_delete=models.CASCADE, related_name="+")
-    member = models.ForeignKey(Member, on_delete=models.CASCADE, related_name="+")
+    member = models.ForeignKey(Member, on_delete=models.CASCADE, related_name="+", null=True)
     status = models.CharField(max_length=8, choices=NoticeStatus, default=NoticeStatus.PENDING)
     attempts = models.PositiveSmallIntegerField(default=0)
     due_at = models.DateTimeField(null=True, default=timezone.now)
@@ -159,7 +162,9 @@ class Notice(TenantRow):
         ordering = ["-id"]
         constraints = [
             models.UniqueConstraint(
-                fields=["organization", "announcement", "member"], name="notice_uniq"
+                fields=["organization", "announcement", "member"],
+                name="notice_uniq",
+                nulls_distinct=False,
             ),
             models.CheckConstraint(
                 condition=models.Q(status=NoticeStatus.PENDING, due_at__isnull=False)

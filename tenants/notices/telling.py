@@ -28,11 +28,13 @@ class Told:
         announcement: what happened.
         organization: where.
         workspace: the name of the workspace concerned; empty for the whole organization.
+        is_owner: the reader is whom the organization was made for; nobody is a member yet.
     """
 
     announcement: Announcement
     organization: Organization
     workspace: str
+    is_owner: bool = False
 
     @classmethod
     def about(cls, announcement: Announcement, organization: Organization) -> "Told":
@@ -88,6 +90,12 @@ class Told:
     def small(self) -> tuple[str, ...]:
         """Say why one gets it."""
         facts = {"organization": self.organization.name}
+        if self.is_owner:
+            detail = _(
+                "You get this message because %(organization)s was set up with your address and"
+                " has no members yet. Accept the invitation to choose who is told."
+            )
+            return (detail % facts,)
         return (_("You get this message because of your role in %(organization)s.") % facts,)
 
 

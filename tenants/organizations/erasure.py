@@ -38,7 +38,7 @@ _PERSONAL: tuple[type[Model], ...] = (
     Announcement,  # some have names in them
 )
 #: What stays, by name: docs/erasure.md explains each.
-RETAINED = ("audit_events", "identifiers", "limits", "usage_ledger")
+RETAINED = ("audit_events", "identifiers", "limits", "support_sessions", "usage_ledger")
 ERASED_NAME = "erased"
 
 

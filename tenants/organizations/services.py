@@ -130,11 +130,26 @@ def update_organization(
     return organization
 
 
-def set_suspended(*, actor: Actor, organization: Organization, suspended: bool) -> bool:
+def set_suspended(
+    *,
+    actor: Actor,
+    organization: Organization,
+    suspended: bool,
+    tell: Callable[[Organization], None] | None = None,
+) -> bool:
     """Suspend an organization, or let it work again; its models obey within a second.
 
-    Its people still sign in, and see what they have. One that is erased stays erased. Returns
-    whether anything changed.
+    Its people still sign in, and see what they have. One that is erased stays erased.
+
+    Args:
+        actor: who does it.
+        organization: which.
+        suspended: or let it work again.
+        tell: announces what this means for the room that has the models; it runs in the
+            transaction, inside the organization's scope.
+
+    Returns:
+        Whether anything changed.
     """
     before, after = OrganizationStatus.ACTIVE, OrganizationStatus.SUSPENDED
     if not suspended:
@@ -151,6 +166,9 @@ def set_suspended(*, actor: Actor, organization: Organization, suspended: bool) 
                 target=organization,
                 changed=["status"],
             )
+            organization.status = after
+            if tell is not None:
+                tell(organization)
     return bool(changed)
 
 
@@ -226,10 +244,20 @@ def update_workspace(
     return workspace
 
 
-def archive_workspace(*, actor: Actor, workspace: Workspace) -> Workspace:
+def archive_workspace(
+    *,
+    actor: Actor,
+    workspace: Workspace,
+    tell: Callable[[Workspace], None] | None = None,
+) -> Workspace:
     """Archive a workspace: its keys and models stop at once, its history stays.
 
     Archiving twice changes nothing the second time.
+
+    Args:
+        actor: who does it.
+        workspace: which.
+        tell: announces which models stop, as in ``set_suspended``.
 
     Raises:
         Conflict: ``default_workspace``: an organization keeps its default workspace.
@@ -241,6 +269,8 @@ def archive_workspace(*, actor: Actor, workspace: Workspace) -> Workspace:
         active = Workspace.objects.filter(pk=workspace.pk, archived_at=None)
         if active.update(archived_at=timezone.now()):
             _record_workspace(actor, workspace, "workspace.archived")
+            if tell is not None:
+                tell(workspace)
         workspace.refresh_from_db()
     return workspace
 

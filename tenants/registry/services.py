@@ -25,7 +25,15 @@ from tenants.organizations import audit, outbox
 from tenants.organizations.audit import Actor
 from tenants.organizations.models import Organization, Workspace
 from tenants.organizations.refusals import workspace_archived
-from tenants.registry import choosing, conditions, issuing, publications
+from tenants.registry import (
+    announcing,
+    choosing,
+    conditions,
+    default_model,
+    issuing,
+    publications,
+    status,
+)
 from tenants.registry.models import ModelToken, RegisteredModel, TrafficPolicy
 from tenants.registry.quotas import Policy
 
@@ -86,12 +94,12 @@ def create_model(
         defaults: ``temperature``, ``max_tokens``, ``safe_prompt``; any of them.
         external_id: the caller's own.
         visible_to_tenant: as AIsuru has it.
-        use_as_default: as AIsuru has it; needs ``visible_to_tenant``.
+        use_as_default: as AIsuru has it; needs ``visible_to_tenant``, and ends that of another.
 
     Raises:
         Invalid: ``model_not_available`` (with ``near_matches``), ``not_found`` for a key or
             workspace that is not there, or what ``conditions.check`` refuses.
-        Conflict: ``name_taken``, ``workspace_archived``, ``no_usable_key``.
+        Conflict: ``name_taken``, ``default_taken``, ``workspace_archived``, ``no_usable_key``.
     """
     model = RegisteredModel(
         id=new_id(),
@@ -109,11 +117,15 @@ def create_model(
         created_by=actor.name,
     )
     conditions.check(model)
-    with _unique_name(), scope.tenant(organization.id):
+    with _unique(), scope.tenant(organization.id):
+        if use_as_default:
+            default_model.take_turn(organization)
         model.workspace = _active(organization, workspace)
         choice = choosing.choose(model.workspace, mistral_model, key)
         model.key, model.snapshot = choice.key, choice.snapshot
         model.context_size = context_size or choice.context_length
+        if use_as_default:
+            default_model.take_over(actor=actor, model=model)
         model.save(force_insert=True)
         _row, token = issuing.issue(model)
         _record(actor, model, "model.created")
@@ -143,7 +155,7 @@ def update_model(
 
     Raises:
         Invalid: as ``create_model``.
-        Conflict: ``model_retired``, ``name_taken``, ``no_usable_key``.
+        Conflict: ``model_retired``, ``name_taken``, ``default_taken``, ``no_usable_key``.
     """
     changed = sorted(
         name
@@ -153,16 +165,24 @@ def update_model(
     )
     if not changed:
         return model
-    with _unique_name(), scope.tenant(model.organization_id):
+    becomes_default = "use_as_default" in changed and changes["use_as_default"]
+    with _unique(), scope.tenant(model.organization_id):
+        if becomes_default:
+            default_model.take_turn(model.organization)
         model = _locked(model.pk)
+        before = status.of(model, timezone.now())
         for name in set(changed) - _BOUND:
             setattr(model, name, changes[name])
         conditions.check(model)
         if _BOUND & set(changed):
             _rebind(model, changes)
+        if becomes_default:
+            default_model.take_over(actor=actor, model=model)
         model.save(update_fields={*changed, "context_size", "snapshot"})
         _record(actor, model, "model.updated", changed)
         publications.follow(model)
+        if before and not status.of(model, timezone.now()):
+            announcing.ready(model)
     return model
 
 
@@ -296,11 +316,13 @@ def _record(actor: Actor, model: RegisteredModel, verb: str, changed: Collection
 
 
 @contextmanager
-def _unique_name() -> Iterator[None]:
-    """Turn the database's word on a taken name into a refusal."""
+def _unique() -> Iterator[None]:
+    """Turn the database's word on a taken name, or a default out of sight, into a refusal."""
     try:
         yield
     except IntegrityError as error:
+        if "model_default_uniq" in str(error):
+            raise default_model.taken() from None
         if "model_name_uniq" not in str(error):
             raise
         detail = _("Another model of this organization has this name. Choose a different one.")

@@ -47,6 +47,10 @@ _BY_KEY_STATUS = {
 }
 
 
+#: States of a key that stop its models.
+STOPPING = tuple(_BY_KEY_STATUS)
+
+
 @dataclass(frozen=True, slots=True)
 class Circumstances:
     """Everything a model's status depends on but the clock."""
@@ -74,6 +78,11 @@ class Circumstances:
 
 def of(model: RegisteredModel, now: datetime) -> BlockedReason | None:
     """Find what stops a model; its organization, workspace and key must be loaded already."""
+    return circumstances(model).blocked(now)
+
+
+def circumstances(model: RegisteredModel) -> Circumstances:
+    """Gather what a model's status depends on; all of it must be loaded already."""
     organization, key = model.organization, model.key
     return Circumstances(
         organization_status=organization.status,
@@ -82,7 +91,7 @@ def of(model: RegisteredModel, now: datetime) -> BlockedReason | None:
         model_retired=model.retired_at is not None,
         key_status=key.status,
         key_expires_on=key.expires_on,
-    ).blocked(now)
+    )
 
 
 _WORDS = {

@@ -9,6 +9,7 @@ from decimal import Decimal
 from django.db import models
 
 from tenants.common.models import TenantRow
+from tenants.common.money import DECIMAL_PLACES, MAX_DIGITS
 from tenants.organizations.models import Organization, Workspace
 from tenants.spend.calls import UnpricedPolicy
 
@@ -147,3 +148,41 @@ class LearnedOutput(TenantRow):
 
     def __str__(self) -> str:
         return f"{self.mistral_model}: {self.tokens}"
+
+
+class LimitExtension(TenantRow):
+    """That a limit allows more until an instant, and goes back by itself then.
+
+    ``former`` is what it goes back to, unless somebody set another limit meanwhile. ``ended_at`` is
+    null as long as it holds.
+    """
+
+    limit = models.ForeignKey("spend.Limit", on_delete=models.PROTECT, related_name="+")
+    former = models.DecimalField(max_digits=MAX_DIGITS, decimal_places=DECIMAL_PLACES)
+    amount = models.DecimalField(max_digits=MAX_DIGITS, decimal_places=DECIMAL_PLACES)
+    ends_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    extended_by = models.CharField(max_length=254)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "limit"],
+                condition=models.Q(ended_at=None),
+                name="limit_extension_one_uniq",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(amount__gt=models.F("former")), name="limit_extension_extends"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["ends_at"],
+                condition=models.Q(ended_at=None),
+                name="limit_extension_due_idx",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.amount} until {self.ends_at:%Y-%m-%d %H:%M}"

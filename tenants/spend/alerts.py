@@ -107,7 +107,7 @@ def _announce(
         organization_id=organization.pk,
         kind=kind,
         data=data,
-        workspace_id=_workspace_of(limit),
+        workspace_id=workspace_of(limit),
         # A limit that was raised may reach the threshold again in the same month.
         once=f"{kind}:{limit.pk}:{month}:{threshold}:{alert.pk}",
     )
@@ -122,7 +122,7 @@ def _balance(limit: Limit, month: date) -> Balance | None:
     ).first()
 
 
-def _workspace_of(limit: Limit) -> UUID | None:
+def workspace_of(limit: Limit) -> UUID | None:
     """Which workspace is concerned; None for the whole organization."""
     kind, subject_id = limit.subject_kind, limit.subject_id
     if kind == SubjectKind.WORKSPACE:

@@ -6,16 +6,18 @@ then. Nothing here knows a prompt or an answer.
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from django.db.models import Q
+from django.db.models import Q, Sum
 
 from tenants.common import scope
 from tenants.common.months import Month
 from tenants.organizations.models import FormerTimeZone, Organization, Workspace
 from tenants.registry.models import RegisteredModel
-from tenants.spend.models import UsageEvent
+from tenants.spend.calls import instant_of
+from tenants.spend.models import SpendLine, UsageEvent
 
 MOST = 200
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -23,6 +25,19 @@ _INSTANT_BYTES = 8
 _EVER = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC))
 #: Zones differ by at most 26 hours: room around a month or day for zones that were changed.
 _ROOM = timedelta(days=2)
+#: An id is of the millisecond, an event of the microsecond.
+_SKEW = timedelta(seconds=1)
+_SAYS_WHEN = 7
+
+
+def find_call(organization_id: UUID, call_id: UUID) -> UsageEvent | None:
+    """Find the event of one call, inside the organization's scope; corrections are others."""
+    rows = UsageEvent.objects.filter(organization=organization_id)
+    if call_id.version == _SAYS_WHEN:
+        # The id says when it was made: a day of the ledger is read, not all of it.
+        at = instant_of(call_id)
+        rows = rows.filter(occurred_at__range=(at - _SKEW, at + _SKEW))
+    return rows.filter(id=call_id).first()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +96,55 @@ def calls(
             events = events.filter(model_id=model.pk)
         if before is not None:
             events = events.filter(pk__lt=(organization.pk, *before))
+        since = _since(organization, workspace, model, choice, before, most + 1)
+        if since is not None:
+            events = events.filter(occurred_at__gte=since)
         found = list(events.order_by("-occurred_at", "-id")[: most + 1])
     results = tuple(found[:most])
     last = results[-1] if len(found) > most else None
     return CallsPage(results, (last.occurred_at, last.id) if last else None)
+
+
+def _since(  # noqa: PLR0917 - what calls() was asked
+    organization: Organization,
+    workspace: Workspace | None,
+    model: RegisteredModel | None,
+    choice: Choice,
+    before: tuple[datetime, UUID] | None,
+    wanted: int,
+) -> datetime | None:
+    """Tell from the roll-ups how far back the newest calls that match reach, inside the scope.
+
+    Without this, a search for what is rare or not there at all would read a whole month of calls.
+    None where the roll-ups cannot tell: then nothing is left out.
+    """
+    month = choice.month
+    lines: dict[str, Any] = {
+        "workspace_id": workspace and workspace.pk,
+        "model_id": model and model.pk,
+        "category": choice.category,
+        "mistral_model": choice.mistral_model,
+        "key_id": choice.key_id,
+        "source": choice.source,
+    }
+    lines = {name: value for name, value in lines.items() if value is not None}
+    if month is None or not lines or choice.message_id is not None:
+        return None
+    zone = ZoneInfo(organization.timezone)
+    days = SpendLine.objects.filter(organization=organization, period=month.first_day, **lines)
+    if before is not None:
+        days = days.filter(day__lte=before[0].astimezone(zone).date() + _ROOM)
+    counted = days.order_by().values("day").annotate(number=Sum("events")).order_by("-day")
+    known = 0
+    for row in counted:
+        # The newest day may lie beyond the cursor in part: it counts for nothing.
+        known += int(row["number"]) if before is None or row["day"] < before[0].date() else 0
+        if known >= wanted:
+            if row["day"] == month.first_day:
+                return None
+            room = _ROOM if FormerTimeZone.objects.exists() else timedelta()
+            return datetime.combine(row["day"], time(), zone) - room
+    return None if counted else month.ends_at + _ROOM
 
 
 def place_bytes(occurred_at: datetime, event_id: UUID) -> bytes:

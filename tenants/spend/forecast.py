@@ -4,6 +4,7 @@ Spent so far, plus the mean of the last full days times the days that are left. 
 weekdays: what is told beside it (which days, how much a day) lets a reader judge it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -49,6 +50,7 @@ def forecast(
     began: datetime,
     now: datetime,
     limit: Decimal | None = None,
+    days_known: Mapping[date, Decimal] | None = None,
 ) -> Forecast | None:
     """Extrapolate the present month, inside a scope; None for other months, and with too few days.
 
@@ -59,6 +61,8 @@ def forecast(
         began: when the subject was made: it cannot have spent before.
         now: the present instant.
         limit: what the subject may spend.
+        days_known: what each day of the month cost, if that was read already: then days before the
+            month alone are asked for.
     """
     if not month.starts_at <= now < month.ends_at:
         return None
@@ -68,10 +72,19 @@ def forecast(
     days = (today - since).days
     if days < LEAST_DAYS:
         return None
-    recent = lines.filter(
-        period__gte=since.replace(day=1), period__lte=month.first_day, day__gte=since, day__lt=today
-    )
-    total: Decimal = recent.aggregate(amount=Sum("cost"))["amount"] or Decimal(0)
+    total = Decimal(0)
+    until = today
+    if days_known is not None:
+        total = sum((cost for day, cost in days_known.items() if since <= day < today), total)
+        until = month.first_day
+    if since < until:
+        recent = lines.filter(
+            period__gte=since.replace(day=1),
+            period__lte=month.first_day,
+            day__gte=since,
+            day__lt=until,
+        )
+        total += recent.aggregate(amount=Sum("cost"))["amount"] or Decimal(0)
     per_day = rounded(total / days)
     left = Decimal((month.ends_at - now) // _SECOND) / Decimal(_DAY // _SECOND)
     return Forecast(

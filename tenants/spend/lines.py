@@ -104,3 +104,13 @@ class RollupMark(models.Model):
 
     def __str__(self) -> str:
         return f"rolled up to {self.transaction_id}"
+
+
+class Watermark(models.Model):
+    """How far a piece of upkeep has read the ledger; of no tenant, reached by functions only."""
+
+    name = models.CharField(max_length=32, primary_key=True)
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.at}"

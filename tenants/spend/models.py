@@ -16,10 +16,16 @@ from django.db.models.functions import Now
 from tenants.common.models import TenantRow
 from tenants.common.money import DECIMAL_PLACES, MAX_DIGITS
 from tenants.organizations.models import Organization
-from tenants.spend.agreements import LearnedOutput, OrganizationPrice, Retention, WorkspacePolicy
+from tenants.spend.agreements import (
+    LearnedOutput,
+    LimitExtension,
+    OrganizationPrice,
+    Retention,
+    WorkspacePolicy,
+)
 from tenants.spend.batch_jobs import BatchJob as BatchJob  # noqa: PLC0414 - a model of this room, found here
 from tenants.spend.calls import LimitMode, SubjectKind, instant_of
-from tenants.spend.lines import Rollup, RollupMark, SpendLine
+from tenants.spend.lines import Rollup, RollupMark, SpendLine, Watermark
 
 __all__ = [
     "Balance",
@@ -27,6 +33,7 @@ __all__ = [
     "Hold",
     "LearnedOutput",
     "Limit",
+    "LimitExtension",
     "OrganizationPrice",
     "PostedEvent",
     "Price",
@@ -387,13 +394,3 @@ class ThresholdAlert(TenantRow):
 
     def __str__(self) -> str:
         return f"{self.threshold} % in {self.period}"
-
-
-class Watermark(models.Model):
-    """How far a piece of upkeep has read the ledger; of no tenant, reached by functions only."""
-
-    name = models.CharField(max_length=32, primary_key=True)
-    at = models.DateTimeField()
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.at}"

@@ -22,7 +22,7 @@ from tenants.organizations.models import Organization
 from tenants.registry import catalog
 from tenants.registry.models import QuotaRecord, RegisteredModel
 from tenants.spend.calls import LimitMode, SubjectKind
-from tenants.spend.models import Limit, UsageEvent
+from tenants.spend.models import Limit, SpendLine
 from tenants.spend.rates import RATES_SET, Rates, of
 
 _MINUTE = 60
@@ -146,17 +146,14 @@ def _used(
     month = Month.of(timezone.now(), organization.timezone)
     chosen = [model.pk for models in buckets for model in models]
     rows = (
-        UsageEvent.objects.filter(
-            organization_id=organization.pk,
-            occurred_at__gte=month.starts_at,
-            occurred_at__lt=month.ends_at,
-            model_id__in=chosen,
+        SpendLine.objects.filter(
+            organization_id=organization.pk, period=month.first_day, model_id__in=chosen
         )
         .order_by()
         .values_list("model_id")
         .annotate(prompt=Sum("prompt_tokens"), completion=Sum("completion_tokens"))
     )
-    return {model_id: prompt + completion for model_id, prompt, completion in rows}
+    return {model_id: int(prompt + completion) for model_id, prompt, completion in rows}
 
 
 def _report(  # noqa: PLR0917 - one bucket's facts

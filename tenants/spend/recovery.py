@@ -4,6 +4,7 @@ It never touches a hold whose writer lives and may still settle it.
 """
 
 from datetime import timedelta
+from uuid import UUID
 
 import structlog
 from django.db import connection
@@ -24,6 +25,19 @@ _AHEAD = """
     WHERE to_regclass('spend_usageevent_' || suffix) IS NOT NULL
 """
 _MOST_BATCHES = 200
+
+
+def recover_orphans_of(organization_id: UUID, grace: timedelta = GRACE) -> int:
+    """Do what ``recover_orphans`` does for the holds of one organization, a batch at most."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT spend_recover_of(%s, make_interval(secs => %s), make_interval(secs => %s), %s)",
+            [organization_id, grace // _SECOND, LONGEST_CALL // _SECOND, _BATCH],
+        )
+        recovered: int = cursor.fetchone()[0]
+    if recovered:
+        log.warning("holds_recovered", count=recovered, organization_id=str(organization_id))
+    return recovered
 
 
 def recover_orphans(grace: timedelta = GRACE, longest_call: timedelta = LONGEST_CALL) -> int:

@@ -1,9 +1,10 @@
 """Reads registered models as they stand: not deleted, with status and limit beside each."""
 
 from collections.abc import Iterable
+from datetime import date
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from tenants.registry import status
@@ -16,6 +17,18 @@ def present() -> QuerySet[RegisteredModel]:
     """Read models that are not deleted, with all that their status depends on, inside a scope."""
     rows = RegisteredModel.objects.filter(retired_at=None)
     return rows.select_related("organization", "workspace", "key")
+
+
+def stopped(today: date) -> QuerySet[RegisteredModel]:
+    """Read models that may answer no calls for a reason of their own, inside a scope: few of many.
+
+    What ``with_facts`` then says of each decides.
+    """
+    return present().filter(
+        Q(key__status__in=status.STOPPING)
+        | Q(key__expires_on__lt=today)
+        | Q(workspace__archived_at__isnull=False)
+    )
 
 
 def with_facts(rows: Iterable[RegisteredModel]) -> list[Any]:

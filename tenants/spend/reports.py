@@ -5,15 +5,13 @@ ledger, and can be followed to its events (``drilldown``). All of one report is 
 snapshot, and its total is the sum of its groups because it is computed from them.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
-from django.db.models import F, Q, QuerySet, Sum
-from django.db.models.expressions import Combinable
+from django.db.models import Q, QuerySet, Sum
 from django.utils import formats, timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
@@ -26,44 +24,20 @@ from tenants.organizations.models import Organization, Workspace
 from tenants.registry.models import RegisteredModel
 from tenants.spend import forecast, limits
 from tenants.spend.forecast import Forecast
+from tenants.spend.groups import (
+    GROUPINGS,
+    QUANTITIES,
+    SpendGroup,
+    by_day,
+    days_of_dearest,
+    grouped,
+    in_cuts,
+    names_of,
+)
 from tenants.spend.limits import Subject
 from tenants.spend.models import Balance, SpendLine
 
 _ZERO = Decimal(0)
-#: What a group counts; annotated pages are pages too.
-QUANTITIES = (
-    "prompt_tokens",
-    "completion_tokens",
-    "cached_tokens",
-    "pages",
-    "audio_seconds",
-    "characters",
-    "requests",
-    "connector_calls",
-    "training_tokens",
-    "storage_months",
-)
-#: What spend can be grouped by, and the members that each adds to a group.
-GROUPINGS: Mapping[str, tuple[str, ...]] = {
-    "category": ("category",),
-    "day": ("day",),
-    "model": ("model_id", "mistral_model"),
-    "workspace": ("workspace_id",),
-    "key": ("key_id",),
-    "source": ("source",),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class SpendGroup:
-    """The calls that share ``names``: their amount, quantities and how many have no price."""
-
-    names: Mapping[str, str | date | UUID | None]
-    amount: Decimal
-    quantities: Mapping[str, int]
-    estimated: Decimal
-    unpriced: int
-    events: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +65,8 @@ class SpendReport:
         limit: where the subject's own limit stands; None for past months and without one.
         forecast: where the present month is heading; None for others and with too few days.
         empty_message: a sentence when there is nothing, else empty.
+        cuts: the same sum in other ways, as they were asked for.
+        dearest: the dearest models of the last cut by model and day.
     """
 
     month: Month
@@ -104,6 +80,8 @@ class SpendReport:
     limit: Standing | None
     forecast: Forecast | None
     empty_message: str
+    cuts: tuple[tuple[SpendGroup, ...], ...] = ()
+    dearest: tuple[SpendGroup, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,21 +102,38 @@ def spend_report(
     model: RegisteredModel | None = None,
     month: Month,
     group_by: Sequence[str] = (),
+    cuts: Sequence[Sequence[str]] = (),
+    dearest: int = 0,
 ) -> SpendReport:
     """Sum a month, grouped by any of ``GROUPINGS`` in the order given.
+
+    Args:
+        organization: the tenant.
+        workspace: only what it spent.
+        model: only what it spent.
+        month: which.
+        group_by: what to group by.
+        cuts: other ways to group the same lines by, read together with the first.
+        dearest: of so many models, the dearest, also give the days.
 
     Raises:
         ValueError: a grouping that does not exist.
     """
-    unknown = set(group_by) - set(GROUPINGS)
+    unknown = {*group_by, *(name for one in cuts for name in one)} - set(GROUPINGS)
     if unknown:
         raise ValueError(f"no such grouping: {', '.join(sorted(unknown))}")
-    names = [name for key in dict.fromkeys(group_by) for name in GROUPINGS[key]]
+    names = names_of(group_by)
     subject: Subject = model or workspace or organization
     now = timezone.now()
     with scope.tenant(organization.pk, snapshot=True):
         lines = lines_of(organization, workspace, model)
-        groups = grouped(lines.filter(period=month.first_day), names)
+        own = lines.filter(period=month.first_day)
+        if cuts:
+            subjects = {"workspace_id": workspace, "model_id": model}
+            groups, *further = in_cuts(organization, month, subjects, [group_by, *cuts])
+        else:
+            groups, further = grouped(own, names), []
+        days = days_of_dearest(own, further, dearest)
         total = sum((group.amount for group in groups), _ZERO)
         balance = _balance(organization, subject, month)
         held = balance.held if balance else _ZERO
@@ -150,6 +145,7 @@ def spend_report(
             began=subject.created_at,
             now=now,
             limit=standing.monthly_spend if standing else None,
+            days_known=by_day(groups) if "day" in names else None,
         )
     is_empty = not any(group.events for group in groups)
     return SpendReport(
@@ -164,7 +160,35 @@ def spend_report(
         limit=standing,
         forecast=heading,
         empty_message=empty_message(month) if is_empty else "",
+        cuts=tuple(further),
+        dearest=days,
     )
+
+
+def month_totals(
+    *, organization: Organization, workspace: Workspace | None = None
+) -> list[tuple[Month, Decimal]]:
+    """List every month of a subject with what it cost, newest first; the ledger is not read.
+
+    Balances are kept by the meter and are the sums of the ledger.
+    """
+    subject: Subject = workspace or organization
+    with scope.tenant(organization.pk):
+        rows = Balance.objects.filter(
+            organization=organization,
+            subject_kind=limits.kind_of(subject).value,
+            subject_id=subject.pk,
+        )
+        settled = dict(rows.values_list("period", "settled"))
+    month = Month.of(subject.created_at, organization.timezone)
+    first = min([*settled, month.first_day])
+    month = Month(first.year, first.month, organization.timezone)
+    last = Month.of(timezone.now(), organization.timezone)
+    listed = []
+    while month.first_day <= last.first_day:
+        listed.append((month, settled.get(month.first_day, _ZERO)))
+        month = month.next()
+    return listed[::-1]
 
 
 def months(
@@ -224,16 +248,6 @@ def lines_of(
     return lines
 
 
-def grouped(lines: QuerySet[SpendLine], names: Sequence[str]) -> tuple[SpendGroup, ...]:
-    """Sum lines by their members, in that order; without any, into one group at most."""
-    rows: Iterable[Mapping[str, Any]]
-    if names:
-        rows = lines.order_by().values(*names).annotate(**_sums()).order_by(*names)
-    else:
-        rows = [lines.aggregate(**_sums())]
-    return tuple(_group(row, names) for row in rows)
-
-
 def rows_for_csv(report: SpendReport) -> Iterator[list[str]]:
     """Write a report as rows of text: a header, a row ``group`` for each, and one row ``total``.
 
@@ -291,30 +305,6 @@ def name_of(month: Month) -> str:
     """Name a month inside of a sentence: of our languages only English writes it with a capital."""
     name = formats.date_format(month.first_day, "F Y")
     return name if (get_language() or "").startswith("en") else name.lower()
-
-
-def _sums() -> dict[str, Combinable]:
-    sums: dict[str, Combinable] = {
-        f"sum_{name}": Sum(name) for name in QUANTITIES if name != "pages"
-    }
-    return sums | {
-        "sum_pages": Sum(F("pages") + F("annotated_pages")),
-        "amount": Sum("cost"),
-        "sum_estimated": Sum("cost", filter=Q(is_estimated=True)),
-        "sum_unpriced": Sum("events", filter=Q(is_unpriced=True)),
-        "sum_events": Sum("events"),
-    }
-
-
-def _group(row: Mapping[str, Any], names: Sequence[str]) -> SpendGroup:
-    return SpendGroup(
-        names={name: row[name] for name in names},
-        amount=row["amount"] or _ZERO,
-        quantities={name: int(row[f"sum_{name}"] or 0) for name in QUANTITIES},
-        estimated=row["sum_estimated"] or _ZERO,
-        unpriced=int(row["sum_unpriced"] or 0),
-        events=int(row["sum_events"] or 0),
-    )
 
 
 def _balance(organization: Organization, subject: Subject, month: Month) -> Balance | None:

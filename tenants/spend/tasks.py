@@ -10,6 +10,7 @@ from tenants.keys import trying
 from tenants.spend import (
     alerts,
     batches,
+    extensions,
     key_use,
     learning,
     probing,
@@ -139,6 +140,18 @@ def watch_models() -> None:
 def tell_of_limits() -> None:
     """Announce the thresholds that were reached; the next beat repeats a run that failed."""
     alerts.tell_of_limits()
+
+
+@shared_task(
+    name="spend.end_extensions",
+    acks_late=True,
+    reject_on_worker_lost=True,
+    soft_time_limit=50,
+    time_limit=60,
+)
+def end_extensions() -> None:
+    """Let limits go back whose extension is over; the next beat repeats a run that failed."""
+    extensions.end_due()
 
 
 @shared_task(

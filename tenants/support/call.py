@@ -11,25 +11,19 @@ from tenants.assistance.visiting import visit
 from tenants.common.problems import NotFound
 from tenants.keys.models import MistralKey
 from tenants.registry.models import RegisteredModel
-from tenants.spend.calls import instant_of
+from tenants.spend import drilldown
 from tenants.spend.models import Correction, Hold, UsageEvent
 from tenants.support import pages, tables
 from tenants.support.door import closed
 from tenants.support.pages import NOTHING, Section, amount, when
 
-_UUID_OF_TIME = 7
 _SKEW = timedelta(days=1)
 
 
 def call(request: HttpRequest, staff: Staff, organization_id: UUID, call_id: UUID) -> HttpResponse:
     """Show a call, what it was held for, and what was corrected since."""
     with visit(staff=staff, organization_id=organization_id, page="call") as found:
-        events = UsageEvent.objects.filter(organization=found.organization)
-        if call_id.version == _UUID_OF_TIME:
-            # The id says when it was made: one partition is read, not all.
-            at = instant_of(call_id)
-            events = events.filter(occurred_at__range=(at - _SKEW, at + _SKEW))
-        event = events.filter(id=call_id).first()
+        event = drilldown.find_call(organization_id, call_id)
         hold = Hold.objects.filter(organization=found.organization, id=call_id).first()
         if event is None and hold is None:
             detail = _("No call of this organization has this id.")

@@ -12,6 +12,9 @@ from django.utils import timezone
 
 #: What waits longer is not being done.
 LATE = timedelta(minutes=5)
+_HOUR = 3600
+#: More are not looked at: a share is a share.
+MOST_ANSWERS = 50_000
 _WAITING = frozenset({"keys_due", "announcements", "invitations_unmailed"})
 
 
@@ -44,6 +47,25 @@ def figures() -> list[Figure]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT * FROM support_figures()")
         return [Figure(*row) for row in cursor.fetchall()]
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """How many of the newest calls ended in one way, and when the last did."""
+
+    name: str
+    amount: int
+    last_at: datetime
+
+
+def answers() -> list[Answers]:
+    """Count how Mistral answered within the last hour, most frequent first."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT * FROM support_answers(make_interval(secs => %s), %s)", [_HOUR, MOST_ANSWERS]
+        )
+        found = [Answers(*row) for row in cursor.fetchall()]
+    return sorted(found, key=lambda one: -one.amount)
 
 
 def queues() -> list[Queue] | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse
+from django.middleware.csrf import get_token
 from django.template.response import TemplateResponse
 from django.utils.formats import date_format
 from django.utils.html import format_html
@@ -45,9 +46,14 @@ class Section:
         text: a sentence below it.
         facts: pairs of a name and a value.
         headers, rows: a table; ``rows`` is None where there is none, empty where it is empty.
+        chart: a drawing of what the table says.
         form, form_url, form_label: a form, where it is posted and what its button says.
+        is_get: the form chooses what is shown, and changes nothing.
+        keep, keep_url, keep_label: a second form beside it.
+        links: other ways to look: what each is called, and its address.
         buttons: verbs.
         more: the address of the next page, or of the whole list.
+        save: the address of the same as CSV.
     """
 
     title: str
@@ -55,11 +61,18 @@ class Section:
     facts: Sequence[tuple[str, Any]] = ()
     headers: Sequence[str] = ()
     rows: Sequence[Sequence[Any]] | None = None
+    chart: SafeString | None = None
     form: Form | None = None
     form_url: str = ""
     form_label: str = ""
+    is_get: bool = False
+    keep: Form | None = None
+    keep_url: str = ""
+    keep_label: str = ""
+    links: Sequence[tuple[str, str]] = ()
     buttons: Sequence[Button] = field(default=())
     more: str = ""
+    save: str = ""
 
     @property
     def table(self) -> dict[str, Any] | None:
@@ -85,7 +98,16 @@ def page(
         "title": title,
         "sections": sections,
         "visit": visit,
-        "words": {"more": _("More"), "end": _("End the session"), "sure": _("I am sure")},
+        "token": format_html(
+            '<input type="hidden" name="csrfmiddlewaretoken" value="{}">', get_token(request)
+        ),
+        "words": {
+            "more": _("More"),
+            "save": _("As CSV"),
+            "none": _("Nothing."),
+            "end": _("End the session"),
+            "sure": _("I am sure"),
+        },
         "banner": _banner(visit) if visit else "",
         **(more or {}),
     }

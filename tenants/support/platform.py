@@ -15,11 +15,9 @@ from tenants.assistance.services import give_role, record_platform_event
 from tenants.assistance.staff import Staff, StaffRole
 from tenants.assistance.visiting import role_missing
 from tenants.common import scope
-from tenants.common.money import plain
 from tenants.common.problems import NotFound, Problem
 from tenants.organizations import rotation
 from tenants.people.models import Person
-from tenants.spend.models import Price
 from tenants.support import figures, pages
 from tenants.support.door import closed
 from tenants.support.forms import RoleForm
@@ -58,34 +56,30 @@ def platform(request: HttpRequest, staff: Staff) -> HttpResponse:
         if queues is None
         else [[one.name, one.length, one.oldest_seconds or NOTHING] for one in queues],
     )
-    return pages.page(request, staff, _("Platform"), [health, waiting])
+    sections = [health, _answers(), waiting]
+    return pages.page(request, staff, _("Platform"), sections)
 
 
-def prices(request: HttpRequest, staff: Staff) -> HttpResponse:
-    """Show the price book, newest first; it is changed by ``import_prices`` only."""
-    _require(staff, "platform:read")
-    rows = Price.objects.order_by("-pk")
-    before = request.GET.get("before", "")
-    if before.isascii() and before.isdigit() and len(before) < 10:  # noqa: PLR2004
-        rows = rows.filter(pk__lt=int(before))
-    found = list(rows[: _MANY + 1])
-    more = f"?before={found[_MANY - 1].pk}" if len(found) > _MANY else ""
-    section = Section(
-        _("Price book"),
-        headers=[_("Mistral model"), _("Meter"), _("Price"), _("Holds from"), _("Source")],
+def _answers() -> Section:
+    """Show how Mistral answered the newest calls of all organizations, by class."""
+    found = figures.answers()
+    total = sum(one.amount for one in found)
+    words = _class_words()
+    return Section(
+        _("How Mistral answers"),
+        _("Calls of the last hour, %(most)d of them at most: %(total)d.")
+        % {"most": figures.MOST_ANSWERS, "total": total},
+        headers=[_("Answer"), _("Calls"), _("Share"), _("Last")],
         rows=[
             [
-                row.mistral_model,
-                row.meter,
-                f"{plain(row.amount)} {row.currency} / {row.per}",
-                when(row.effective_from),
-                row.source,
+                words.get(one.name, one.name),
+                one.amount,
+                f"{100 * one.amount / total:.2f} %",
+                when(one.last_at),
             ]
-            for row in found[:_MANY]
+            for one in found
         ],
-        more=f"{request.path}{more}" if more else "",
     )
-    return pages.page(request, staff, _("Price book"), [section])
 
 
 def keyring(request: HttpRequest, staff: Staff) -> HttpResponse:
@@ -195,8 +189,22 @@ def _figure_words() -> Mapping[str, str]:
     }
 
 
+def _class_words() -> Mapping[str, str]:
+    return {
+        "answered": _("answered"),
+        "caller": _("caller: went away"),
+        "gateway": _("gateway: not sent, or nobody knows"),
+        "key": _("provider: key refused (401, 403)"),
+        "payment": _("provider: payment (402)"),
+        "quota": _("provider: quota (429)"),
+        "capacity": _("provider: no capacity (503)"),
+        "outage": _("provider: outage (5xx)"),
+        "unreachable": _("provider: no answer"),
+        "request": _("provider: request refused (4xx)"),
+    }
+
+
 PLATFORM = closed(platform)
-PRICES = closed(prices)
 KEYRING = closed(keyring)
 LOG = closed(platform_log)
 TEAM = closed(team, "GET", "POST")

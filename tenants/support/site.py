@@ -50,6 +50,7 @@ def links(staff: Staff) -> list[tuple[str, str, str]]:
     every = [
         ("lookup:use", _("Look up"), "search", "admin:index"),
         ("platform:read", _("Platform"), "monitoring", "admin:platform"),
+        ("platform:read", _("Who needs attention"), "notifications_active", "admin:attention"),
         ("platform:read", _("Price book"), "sell", "admin:prices"),
         ("platform:read", _("Keyring"), "key", "admin:keyring"),
         ("log:read", _("What staff did"), "history", "admin:log"),
@@ -73,6 +74,7 @@ def _navigation(
             (_("Keys"), "key", "admin:keys"),
             (_("Models"), "smart_toy", "admin:models"),
             (_("Calls"), "swap_calls", "admin:calls"),
+            (_("Spend and limits"), "payments", "admin:spend"),
             (_("People and tokens"), "group", "admin:people"),
             (_("Webhooks and AIsuru"), "outbound", "admin:outside"),
             (_("Audit log"), "history", "admin:audit"),

@@ -42,11 +42,14 @@ KEY_COLUMNS = (
 )
 
 
-def keys(found: Iterable[MistralKey]) -> Rows:
+def keys(visit: Visit, found: Iterable[MistralKey]) -> Rows:
     """Keys with their verdicts, in the reader's language."""
     return [
         [
-            f"{key.name or NOTHING} …{key.last4}",
+            link(
+                reverse("admin:key", args=[visit.organization.pk, key.pk]),
+                f"{key.name or NOTHING} …{key.last4}",
+            ),
             key.workspace.name,
             key.status,
             verdict.title if (verdict := verdicts.of(key)) else NOTHING,
@@ -75,7 +78,12 @@ def key_buttons(visit: Visit, found: Iterable[MistralKey]) -> list[Button]:
     ]
 
 
-def models(found: Iterable[RegisteredModel]) -> Rows:
+def is_blocked(model: RegisteredModel) -> bool:
+    """Tell whether something stops a model now."""
+    return status.of(model, timezone.now()) is not None
+
+
+def models(_visit: Visit, found: Iterable[RegisteredModel]) -> Rows:
     """Models, and why one answers no calls."""
     now = timezone.now()
     rows: Rows = []
@@ -103,10 +111,8 @@ def calls(visit: Visit, found: Iterable[UsageEvent]) -> Rows:
     """Metered calls: no prompt, no answer."""
     return [
         [
-            link(
-                reverse("admin:call", args=[visit.organization.pk, event.id]),
-                when(event.occurred_at),
-            ),
+            link(reverse("admin:call", args=[visit.organization.pk, event.id]), event.id),
+            when(event.occurred_at),
             event.endpoint,
             event.mistral_model,
             event.outcome,
@@ -122,6 +128,7 @@ def call_headers() -> list[str]:
     """Name the columns of ``calls``."""
     return [
         _("Call"),
+        _("When"),
         _("Endpoint"),
         _("Mistral model"),
         _("Outcome"),
@@ -155,7 +162,7 @@ def hold_headers() -> list[str]:
     return [_("Call"), _("Started"), _("Mistral model"), _("Held")]
 
 
-def events(found: Sequence[AuditEvent]) -> Rows:
+def events(_visit: Visit, found: Sequence[AuditEvent]) -> Rows:
     """Audit events, newest first."""
     return [
         [

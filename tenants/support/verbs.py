@@ -6,16 +6,17 @@ The session must allow it and the role too; the verb's own audit row names the p
 from uuid import UUID
 
 from django.contrib import messages
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from tenants.access.models import OrganizationToken
-from tenants.access.services import revoke_organization_token
+from tenants.access.services import revoke_organization_token, rotate_organization_token
 from tenants.aisuru.completion_config import Flavour
+from tenants.assistance.services import tell_act
 from tenants.assistance.staff import Staff
-from tenants.assistance.visiting import authorise
+from tenants.assistance.visiting import Visit, authorise
 from tenants.common import scope
 from tenants.common.models import TenantRow
 from tenants.common.problems import NotFound
@@ -26,11 +27,17 @@ from tenants.notices.services import replay
 from tenants.organizations import audit, invitations
 from tenants.organizations.models import Invitation
 from tenants.organizations.services import set_suspended
+from tenants.registry import announcing
 from tenants.registry.models import Publication, RegisteredModel
 from tenants.registry.publications import publish_model
 from tenants.registry.services import rotate_token
-from tenants.spend.recovery import recover_orphans
+from tenants.registry.unblocking import unblock_model
+from tenants.spend.recovery import recover_orphans_of
+from tenants.support import house
 from tenants.support.door import closed
+
+#: For how long a token that is replaced works on, in seconds.
+_GRACE = 86_400
 
 
 def check_key(
@@ -40,7 +47,7 @@ def check_key(
     authorise(staff=staff, organization_id=organization_id, capability="key:check")
     key = _found(MistralKey.objects.all(), organization_id, key_id)
     request_validation(actor=staff.actor, key=key)
-    return _done(request, "admin:keys", organization_id, _("The key is being checked."))
+    return done(request, "admin:keys", organization_id, _("The key is being checked."))
 
 
 def resend_invitation(
@@ -50,11 +57,11 @@ def resend_invitation(
     authorise(staff=staff, organization_id=organization_id, capability="invitation:resend")
     invitation = _found(Invitation.objects.all(), organization_id, invitation_id)
     invitations.send_again(actor=staff.actor, invitation=invitation)
-    return _done(request, "admin:people", organization_id, _("A new link is on its way."))
+    return done(request, "admin:people", organization_id, _("A new link is on its way."))
 
 
 def release_holds(request: HttpRequest, staff: Staff, organization_id: UUID) -> HttpResponse:
-    """Release holds whose process has ended; one that a living process has is never touched."""
+    """Release the organization's holds whose process has ended; a living one's is never touched."""
     visit = authorise(staff=staff, organization_id=organization_id, capability="hold:release")
     with scope.tenant(organization_id):
         audit.record(
@@ -63,19 +70,37 @@ def release_holds(request: HttpRequest, staff: Staff, organization_id: UUID) -> 
             verb="support.holds_released",
             target=visit.session,
         )
-    count = recover_orphans()
-    said = _("Orphaned holds released, of all organizations: %(count)d.") % {"count": count}
-    return _done(request, "admin:organization", organization_id, said)
+    count = recover_orphans_of(organization_id)
+    said = _("Orphaned holds released: %(count)d.") % {"count": count}
+    return done(request, "admin:organization", organization_id, said)
 
 
 def revoke_token(
     request: HttpRequest, staff: Staff, organization_id: UUID, token_id: UUID
 ) -> HttpResponse:
     """Revoke a token of the organization's scripts at once."""
-    authorise(staff=staff, organization_id=organization_id, capability="token:revoke")
+    visit = authorise(staff=staff, organization_id=organization_id, capability="token:revoke")
     token = _found(OrganizationToken.objects.all(), organization_id, token_id)
     revoke_organization_token(actor=staff.actor, token=token)
-    return _done(request, "admin:people", organization_id, _("The token is revoked."))
+    _tell(visit, "token.revoked", token)
+    return done(request, "admin:people", organization_id, _("The token is revoked."))
+
+
+def rotate_script_token(
+    request: HttpRequest, staff: Staff, organization_id: UUID, token_id: UUID
+) -> HttpResponse:
+    """Replace a token of the organization's scripts; the present one works for a day more.
+
+    Nobody sees the new one, staff included: the organization issues itself its own meanwhile.
+    """
+    visit = authorise(staff=staff, organization_id=organization_id, capability="token:rotate")
+    token = _found(OrganizationToken.objects.all(), organization_id, token_id)
+    rotate_organization_token(
+        actor=staff.actor, token=token, grantable=token.scopes, grace_seconds=_GRACE
+    )
+    _tell(visit, "token.rotated", token)
+    said = _("It works for a day more. The organization issues itself another one meanwhile.")
+    return done(request, "admin:people", organization_id, said)
 
 
 def stop_model(
@@ -85,11 +110,43 @@ def stop_model(
 
     The organization rotates the token once more, and is shown its own.
     """
-    authorise(staff=staff, organization_id=organization_id, capability="model:stop")
+    visit = authorise(staff=staff, organization_id=organization_id, capability="model:stop")
     model = _found(RegisteredModel.objects.all(), organization_id, model_id)
     rotate_token(actor=staff.actor, model=model)
+    _tell(visit, "model.stopped", model)
     said = _("Its tokens are stopped. The organization makes itself a new one.")
-    return _done(request, "admin:models", organization_id, said)
+    return done(request, "admin:models", organization_id, said)
+
+
+def rotate_model_token(
+    request: HttpRequest, staff: Staff, organization_id: UUID, model_id: UUID
+) -> HttpResponse:
+    """Replace a model's token; the present ones work for a day more, and nobody sees the new one.
+
+    A model that is published in AIsuru gets the new one there by itself.
+    """
+    visit = authorise(staff=staff, organization_id=organization_id, capability="token:rotate")
+    model = _found(RegisteredModel.objects.all(), organization_id, model_id)
+    rotate_token(actor=staff.actor, model=model, grace_seconds=_GRACE)
+    _tell(visit, "model.rotated", model)
+    said = _("Its tokens work for a day more. The organization makes itself a new one meanwhile.")
+    return done(request, "admin:models", organization_id, said)
+
+
+def unblock(
+    request: HttpRequest, staff: Staff, organization_id: UUID, model_id: UUID
+) -> HttpResponse:
+    """Do what can be done for a model that answers no calls, by what stops it."""
+    visit = authorise(staff=staff, organization_id=organization_id, capability="model:unblock")
+    model = _found(house.model_rows(), organization_id, model_id)
+    is_bound_anew = unblock_model(actor=staff.actor, model=model)
+    _tell(visit, "model.unblocked", model)
+    said = (
+        _("The model has another key of its workspace.")
+        if is_bound_anew
+        else _("Its key is being checked: if Mistral takes it again, the model answers.")
+    )
+    return done(request, "admin:models", organization_id, said)
 
 
 def replay_delivery(
@@ -99,7 +156,7 @@ def replay_delivery(
     authorise(staff=staff, organization_id=organization_id, capability="delivery:replay")
     delivery = _found(Delivery.objects.all(), organization_id, delivery_id)
     replay(actor=staff.actor, delivery=delivery)
-    return _done(request, "admin:outside", organization_id, _("It is being delivered again."))
+    return done(request, "admin:outside", organization_id, _("It is being delivered again."))
 
 
 def publish_again(
@@ -115,7 +172,7 @@ def publish_again(
     publish_model(
         actor=staff.actor, model=publication.model, flavour=Flavour[publication.flavour.upper()]
     )
-    return _done(request, "admin:outside", organization_id, _("It is being published again."))
+    return done(request, "admin:outside", organization_id, _("It is being published again."))
 
 
 def suspend(request: HttpRequest, staff: Staff, organization_id: UUID) -> HttpResponse:
@@ -123,9 +180,15 @@ def suspend(request: HttpRequest, staff: Staff, organization_id: UUID) -> HttpRe
     visit = authorise(
         staff=staff, organization_id=organization_id, capability="organization:suspend"
     )
-    set_suspended(actor=staff.actor, organization=visit.organization, suspended=True)
+    set_suspended(
+        actor=staff.actor,
+        organization=visit.organization,
+        suspended=True,
+        tell=announcing.organization_suspended,
+    )
+    _tell(visit, "organization.suspended", visit.organization)
     said = _("The organization is suspended: its models answer no calls.")
-    return _done(request, "admin:organization", organization_id, said)
+    return done(request, "admin:organization", organization_id, said)
 
 
 def reactivate(request: HttpRequest, staff: Staff, organization_id: UUID) -> HttpResponse:
@@ -133,8 +196,20 @@ def reactivate(request: HttpRequest, staff: Staff, organization_id: UUID) -> Htt
     visit = authorise(
         staff=staff, organization_id=organization_id, capability="organization:suspend"
     )
-    set_suspended(actor=staff.actor, organization=visit.organization, suspended=False)
-    return _done(request, "admin:organization", organization_id, _("The organization works again."))
+    set_suspended(
+        actor=staff.actor,
+        organization=visit.organization,
+        suspended=False,
+        tell=announcing.organization_reactivated,
+    )
+    _tell(visit, "organization.reactivated", visit.organization)
+    return done(request, "admin:organization", organization_id, _("The organization works again."))
+
+
+def _tell(visit: Visit, verb: str, target: Model) -> None:
+    """Tell the organization what was done, once it is done."""
+    with scope.tenant(visit.organization.pk):
+        tell_act(visit.staff, visit.session, verb, target)
 
 
 def _found[M: TenantRow](rows: QuerySet[M], organization_id: UUID, row_id: UUID) -> M:
@@ -145,7 +220,8 @@ def _found[M: TenantRow](rows: QuerySet[M], organization_id: UUID, row_id: UUID)
     return found
 
 
-def _done(request: HttpRequest, name: str, organization_id: UUID, said: str) -> HttpResponse:
+def done(request: HttpRequest, name: str, organization_id: UUID, said: str) -> HttpResponse:
+    """Say what happened, on the page where it is seen."""
     messages.success(request, said)
     return HttpResponseRedirect(reverse(name, args=[organization_id]))
 
@@ -154,6 +230,9 @@ CHECK_KEY = closed(check_key, "POST")
 RESEND_INVITATION = closed(resend_invitation, "POST")
 RELEASE_HOLDS = closed(release_holds, "POST")
 REVOKE_TOKEN = closed(revoke_token, "POST")
+ROTATE_TOKEN = closed(rotate_script_token, "POST")
+ROTATE_MODEL = closed(rotate_model_token, "POST")
+UNBLOCK = closed(unblock, "POST")
 STOP_MODEL = closed(stop_model, "POST")
 REPLAY_DELIVERY = closed(replay_delivery, "POST")
 PUBLISH_AGAIN = closed(publish_again, "POST")

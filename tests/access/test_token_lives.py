@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tenants.access import addresses, tokens
 from tenants.access.models import OrganizationToken, PlatformToken
+from tenants.access.services import ALL_SCOPES
 from tenants.common import scope
 from tenants.common.models import new_id
 from tenants.organizations.models import AuditEvent
@@ -163,6 +164,25 @@ def test_platform_tokens_are_listed_rotated_and_revoked_by_a_command(settings):
         printed("platform_token", "rotate", "--id", token_id)
     with pytest.raises(CommandError):
         printed("platform_token", "revoke", "--id", str(new_id()))
+
+
+def test_a_token_from_before_a_scope_gets_it_by_a_command_only():
+    create = ["create_token", "--platform", "--name", "old", "--scope", "organizations:read"]
+    (made,) = printed(*create)
+    caller = Caller(made["token"])
+    assert caller.post("organizations", {"name": "N"}).code == "scope_missing"
+    (listed,) = [one for one in printed("platform_token", "list") if one["id"] == made["id"]]
+    assert set(listed["lacks"]) == set(ALL_SCOPES) - {"organizations:read"}
+    (scoped,) = printed("platform_token", "scope", "--id", made["id"], "--all")
+    assert scoped["lacks"] == []
+    assert caller.post("organizations", {"name": "N"}).status == 422
+    (scoped,) = printed("platform_token", "scope", "--id", made["id"], "--scope", "keys:read")
+    assert scoped["scopes"] == ["keys:read"]
+    assert caller.get("organizations").code == "scope_missing"
+    printed("platform_token", "revoke", "--id", made["id"])
+    for arguments in (["--all"], []):
+        with pytest.raises(CommandError):
+            printed("platform_token", "scope", "--id", made["id"], *arguments)
 
 
 def test_an_address_is_read_in_every_usual_spelling():

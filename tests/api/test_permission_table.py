@@ -225,6 +225,10 @@ def the_colleague(found: WholeWorld) -> dict[str, str]:
     return {"member_id": str(found.colleague.pk)}
 
 
+def the_sync(found: WholeWorld) -> dict[str, str]:
+    return {"sync_id": str(found.sync.pk)}
+
+
 def the_link(found: WholeWorld) -> dict[str, str]:
     return {"token": token_of(found.invitation).reveal()}
 
@@ -318,6 +322,12 @@ TABLE = [
         (Scope.ORGANIZATIONS_WRITE, Scope.KEYS_USE),
         202,
         said({"dry_run": True}),
+    ),
+    Row(
+        "POST",
+        f"{ORGANIZATION}/sync/confirm",
+        (Scope.ORGANIZATIONS_WRITE, Scope.SPEND_WRITE, Scope.WORKSPACES_WRITE),
+        body=the_sync,
     ),
     Row("GET", "me", (), personal=True, stranger=200),
     Row("PATCH", "me", (), body=said({"locale": "en"}), personal=True, stranger=200),

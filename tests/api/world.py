@@ -13,7 +13,7 @@ from django.utils import timezone
 from tenants.access.models import OrganizationToken
 from tenants.access.services import issue_organization_token
 from tenants.accounting import closing
-from tenants.accounting.models import FigureSource, Reconciliation
+from tenants.accounting.models import FigureSource, Reconciliation, SyncRun, SyncStatus
 from tenants.accounting.reconciliations import request_reconciliation
 from tenants.accounting.services import set_admin_key
 from tenants.assistance.models import SupportGrant
@@ -80,6 +80,7 @@ class WholeWorld(World):
     webhook: WebhookEndpoint
     delivery: Delivery
     grant: SupportGrant
+    sync: SyncRun
 
     @property
     def ids(self) -> dict[str, UUID]:
@@ -190,6 +191,9 @@ def whole_world(organization: Organization | None = None) -> WholeWorld:
         domain = OrganizationDomain.objects.create(
             organization=organization, domain=f"{organization.pk.hex}.example"
         )
+        sync = SyncRun.objects.create(
+            organization=organization, is_dry=True, status=SyncStatus.DONE, due_at=None
+        )
         request = JoinRequest.objects.create(
             organization=organization, person=dora, email=dora.email
         )
@@ -212,6 +216,7 @@ def whole_world(organization: Organization | None = None) -> WholeWorld:
         webhook,
         delivery,
         grant_access(actor=ACTOR, organization=organization, hours=2),
+        sync,
     )
 
 

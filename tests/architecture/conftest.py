@@ -8,12 +8,12 @@ from django.utils import timezone
 
 from tenants.access.models import TenantRequest
 from tenants.accounting.models import Observed, SyncRun
-from tenants.assistance.models import SupportSession
+from tenants.assistance.models import CorrectionRequest, SupportSession
 from tenants.billing.models import BillingProfile, Plan
 from tenants.common import scope
 from tenants.common.models import new_id
 from tenants.common.months import Month
-from tenants.keys.models import KeyProbe, KeyReplacement, SpentEnvelope
+from tenants.keys.models import KeyProbe, KeyReplacement, KeyVerdict, SpentEnvelope
 from tenants.notices.models import MutedKind, Notice
 from tenants.onboarding.models import Confirmation
 from tenants.organizations import outbox
@@ -24,7 +24,7 @@ from tenants.spend.batch_jobs import BatchJob
 from tenants.spend.calls import Category, UnpricedPolicy
 from tenants.spend.corrections import Difference
 from tenants.spend.meter import Meter
-from tenants.spend.models import LearnedOutput, Limit, RateCount, ThresholdAlert
+from tenants.spend.models import LearnedOutput, Limit, LimitExtension, RateCount, ThresholdAlert
 from tenants.spend.own_prices import OwnPrice, price_by_base, report_prices
 from tenants.spend.policies import Policy
 from tenants.spend.pricing import Meter as Metered
@@ -165,6 +165,30 @@ def populated(organization):
             subject_kind="organization",
             subject_id=organization.id,
             period=timezone.now().date().replace(day=1),
+        )
+        KeyVerdict.objects.create(
+            organization=organization, key=hers.key, status="valid", verdict_code="ok"
+        )
+        LimitExtension.objects.create(
+            organization=organization,
+            limit=Limit.objects.get(),
+            former=1,
+            amount=2,
+            ends_at=timezone.now(),
+            extended_by="a test",
+        )
+        CorrectionRequest.objects.create(
+            organization=organization,
+            workspace=hers.workspace,
+            period=calls[0].period,
+            category="completion",
+            amount=Decimal(60),
+            currency="EUR",
+            reason="a test",
+            asked_by=hers.member.person,
+            asked_by_name="somebody",
+            needs_second=True,
+            expires_at=timezone.now(),
         )
         SpentEnvelope.objects.create(organization=organization, digest=b"e" * 32)
         KeyReplacement.objects.create(

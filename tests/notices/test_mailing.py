@@ -19,6 +19,7 @@ from tenants.people import mail
 from tests import factories, people
 from tests.api.callers import Caller
 from tests.factories import ACTOR
+from tests.letters import looked_at
 
 KEY = {
     "name": "Chiave principale",
@@ -42,6 +43,15 @@ SPEND = {
     "currency": "EUR",
     "mode": "enforce",
     "resets_at": "2026-11-30T23:00:00Z",
+}
+LIMIT = {
+    "subject_kind": "organization",
+    "subject_id": SPEND["subject_id"],
+    "limit": "600.00",
+    "usual_limit": "500.00",
+    "currency": "EUR",
+    "until": "2026-11-29T23:00:00Z",
+    "extended_by": "Lea (support)",
 }
 PRICES = [
     {
@@ -125,6 +135,24 @@ SAMPLES: dict[str, tuple[dict[str, Any], str, str]] = {
         "Dora chiede di entrare in Rossi Srl",
         "Dora asks to join Rossi Srl",
     ),
+    "spend.limit_extended": (
+        LIMIT,
+        (
+            "Il limite di spesa di Rossi Srl è 600,00\xa0€"
+            " fino al 30 novembre 2026, 00:00 (Europe/Rome)"
+        ),
+        "The spending limit of Rossi Srl is €600.00 until 30 November 2026, 00:00 (Europe/Rome)",
+    ),
+    "spend.limit_restored": (
+        LIMIT | {"limit": "500.00"},
+        "Il limite di spesa di Rossi Srl è di nuovo 500,00\xa0€",
+        "The spending limit of Rossi Srl is €500.00 again",
+    ),
+    "support.acted": (
+        {"staff": "Lea (support)", "verb": "token.revoked", "reason": "ticket 7", "ticket": ""},
+        "L'assistenza è intervenuta in Rossi Srl: un token è stato revocato",
+        "The support staff acted in Rossi Srl: a token was revoked",
+    ),
     "support.session_opened": (
         {
             "staff": "Lea (support)",
@@ -191,7 +219,7 @@ def announced(organization, production):
 def addresses(organization) -> dict[str, Notice]:
     with scope.tenant(organization.pk):
         rows = Notice.objects.select_related("member__person", "announcement").order_by("id")
-        return {row.member.person.email: row for row in rows}
+        return {row.member.person.email: row for row in rows if row.member}
 
 
 def test_every_kind_that_is_mailed_has_a_letter_and_a_sample():
@@ -217,6 +245,7 @@ def test_a_letter_says_the_fact_in_both_languages_and_has_one_button(
         with scope.tenant(organization.pk):
             letter = letters.write(row, organization, language=language)
         assert letter.subject == subject
+        looked_at(kind, language, letter)
         page = Links(letter.html)
         assert page.language == language
         assert len(page.links) == 1
@@ -279,7 +308,7 @@ def test_the_right_people_are_told_each_in_their_language(organization, producti
 
     def told(kind: str, workspace_id=None) -> set[str]:
         with scope.tenant(organization.pk):
-            return {names[pk] for pk in audiences.of(kind, workspace_id)}
+            return {names[pk] for pk in audiences.of(kind, workspace_id) if pk}
 
     assert told("key.invalid", production.pk) == {"admin", "workspace admin"}
     assert told("token.leaked") == {"admin"}
@@ -308,6 +337,23 @@ def test_a_mail_arrives_once_in_text_and_html_with_a_name_that_stays(
     notice = addresses(organization)[alice.person.email]
     assert sent.extra_headers["Message-ID"].startswith(f"<{notice.pk.hex}@")
     assert (notice.status, notice.announcement_id) == ("sent", row.pk)
+
+
+def test_without_members_the_owner_is_told_until_somebody_is_one(
+    organization, announced, mailoutbox
+):
+    for kind in ("key.invalid", "spend.threshold_reached", "model.created"):
+        announced(kind, **SAMPLES.get(kind, [{}])[0])
+    publishing.publish(organization.pk)
+    assert mailing.mail_due() == 2
+    assert {one.to[0] for one in mailoutbox} == {organization.owner_email}
+    assert mailoutbox[0].subject == SAMPLES["key.invalid"][1], "in the organization's language"
+    assert "non ha ancora membri" in mailoutbox[0].body
+    assert not any("unsubscribe" in str(one.extra_headers).lower() for one in mailoutbox)
+    alice = people.member(organization, Role.ADMIN)
+    announced("spend.limit_reached", None, **SAMPLES["spend.limit_reached"][0])
+    assert mailing.mail_due() == 1
+    assert mailoutbox[-1].to == [alice.person.email]
 
 
 def test_a_key_that_simply_works_is_no_mail(organization, announced):

@@ -68,6 +68,61 @@ def test_a_model_is_ready_with_a_token_shown_once_and_defaults_of_its_own(worksp
     assert verbs(model) == ["model.created"]
 
 
+def defaults(organization) -> list[str]:
+    return [model.name for model in models_of(organization) if model.use_as_default]
+
+
+def test_one_model_is_the_default_and_whoever_becomes_it_ends_the_one_before(workspace, key):
+    organization = workspace.organization
+    first, _ = create(workspace, key=key, name="First", use_as_default=True)
+    second, _ = create(workspace, key=key, name="Second", use_as_default=True)
+    assert defaults(organization) == ["Second"]
+    first.use_as_default = False
+    services.update_model(actor=ACTOR, model=first, changes={"use_as_default": True})
+    assert defaults(organization) == ["First"]
+    with scope.tenant(organization.pk):
+        changed = AuditEvent.objects.filter(verb="model.updated").order_by("id")
+        facts = [(one.target_id, one.changed) for one in changed]
+    told = ["use_as_default"]
+    assert facts == [(one.pk, told) for one in (first, second, first)]
+    services.retire_model(actor=ACTOR, model=first)
+    second.use_as_default = False
+    services.update_model(actor=ACTOR, model=second, changes={"use_as_default": True})
+    assert "Second" in defaults(organization)
+
+
+def test_of_many_that_become_the_default_at_once_one_is_it(workspace, key):
+    made = [create(workspace, key=key, name=f"N {number}")[0] for number in range(6)]
+
+    def prefer(model) -> None:
+        try:
+            services.update_model(actor=ACTOR, model=model, changes={"use_as_default": True})
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(prefer, made, timeout=30))
+    assert len(defaults(workspace.organization)) == 1
+
+
+def test_who_sees_one_workspace_only_does_not_end_the_default_of_another(workspace, key, made_up):
+    create(workspace, key=key, use_as_default=True)
+    other = factories.workspace(workspace.organization)
+    other.organization = workspace.organization
+    its_key = checked(registered(other, made_up(organization="aurora", workspace="main")))
+    model, _ = create(other, key=its_key, name="Other")
+    with scope.confinement():
+        scope.confine({other.pk})
+        refused(
+            lambda: services.update_model(
+                actor=ACTOR, model=model, changes={"use_as_default": True}
+            ),
+            Conflict,
+            "default_taken",
+        )
+    assert defaults(workspace.organization) == ["Assistente"]
+
+
 @pytest.mark.parametrize("mistral_model", ["mistral-small-2603", "mistral-embed", FINE_TUNED])
 def test_every_model_that_the_key_sees_may_be_registered(workspace, key, mistral_model):
     assert create(workspace, key=key, mistral_model=mistral_model)[0].mistral_model == mistral_model

@@ -14,6 +14,7 @@ from tenants.registry.models import RegisteredModel
 from tenants.spend import drilldown, forecast, recovery, reports
 from tenants.spend.calls import Estimate
 from tenants.spend.drilldown import Choice
+from tenants.spend.groups import GROUPINGS
 from tenants.spend.meter import Meter
 from tenants.spend.pricing import Quantities
 from tests import factories
@@ -74,10 +75,47 @@ def test_groups_add_up_to_the_total_whatever_they_are(organization, spent):
         assert sum(group.amount for group in found.groups) == found.total
         assert sum(group.quantities["requests"] for group in found.groups) == 3
         assert sum(group.unpriced for group in found.groups) == 1
-    every = report(organization, *reports.GROUPINGS)
+    every = report(organization, *GROUPINGS)
     assert sum(group.estimated for group in every.groups) == every.estimated
     assert sum(group.amount for group in every.groups) == every.total
     assert len(every.groups) == 3
+
+
+def test_a_month_cut_in_several_ways_has_the_same_groups_each_time(organization, workspace, spent):
+    cuts = (["category"], ["workspace"], ["model"])
+    found = report(organization, "category", "day", cuts=cuts, dearest=1)
+    assert found.groups == report(organization, "category", "day").groups
+    for names, groups in zip(cuts, found.cuts, strict=True):
+        assert set(map(str, groups)) == set(map(str, report(organization, *names).groups))
+    assert [group.amount for group in found.dearest] == [Decimal("0.20")]
+    inside = report(organization, "day", cuts=cuts, workspace=workspace)
+    assert {sum(group.amount for group in groups) for groups in inside.cuts} == {Decimal("0.10")}
+    with pytest.raises(ValueError, match="weather"):
+        report(organization, "day", cuts=[["weather"]])
+
+
+def test_months_to_pick_have_the_totals_of_the_ledger(organization, workspace, spent):
+    for facts in ({}, {"workspace": workspace}):
+        listed = reports.months(organization=organization, **facts)
+        picked = reports.month_totals(organization=organization, **facts)
+        assert picked == [(one.month, one.total) for one in listed]
+
+
+def test_calls_that_are_rare_are_found_page_by_page_and_none_is_left_out(organization, spent):
+    def listed(**facts):
+        choice = Choice(month=OCTOBER, **facts)
+        before, found = None, []
+        while True:
+            page = drilldown.calls(organization=organization, choice=choice, before=before, limit=1)
+            found += [call.id for call in page.results]
+            if page.next is None:
+                return found
+            before = page.next
+
+    ids = [call.call_id for call in spent["calls"]]
+    assert listed(category="completion") == ids[::-1]
+    assert listed(mistral_model="mistral-medium-3-5") == [ids[1]]
+    assert listed(category="ocr") == []
 
 
 def test_a_group_has_its_names_amount_and_quantities(organization, workspace, spent):
@@ -230,7 +268,7 @@ def test_a_stranger_sees_nothing_of_it(stranger, workspace, spent):
 
 
 def test_every_group_leads_to_its_very_calls(organization, spent):
-    found = report(organization, *reports.GROUPINGS)
+    found = report(organization, *GROUPINGS)
     seen = []
     for group in found.groups:
         names = dict(group.names)

@@ -129,7 +129,7 @@ def test_one_page_tells_what_happened_to_a_call(hers, spent):
     assert "fornitore: Mistral l&#x27;ha rifiutata" in italian.text
     assert worker.get(f"{page}/{new_id()}").status_code == 404
     assert verbs_of(hers.organization.pk, worker.person)[-1] == "support.call_viewed"
-    spoilt = worker.get(page, spoilt="1").text
+    spoilt = worker.get(page, outcome="spoilt").text
     assert str(spent[1].call_id) in spoilt
     assert str(spent[0].call_id) not in spoilt
     overview = worker.get(f"organizations/{hers.organization.pk}").text
@@ -138,7 +138,7 @@ def test_one_page_tells_what_happened_to_a_call(hers, spent):
 
 
 def test_lists_go_on_where_the_page_before_ended(organization, monkeypatch):
-    monkeypatch.setattr("tenants.support.house._MANY", 2)
+    monkeypatch.setattr("tenants.support.lists.MANY", 2)
     workspace = factories.default_workspace(organization)
     for number in range(3):
         valid_key(workspace, f"Key {number}")
@@ -158,15 +158,18 @@ def test_lists_go_on_where_the_page_before_ended(organization, monkeypatch):
 def test_a_page_asks_as_much_of_a_small_organization_as_of_a_larger_one():
     worker = hire(StaffRole.LEAD)
     small, large = factories.organization(), factories.organization()
-    for organization, keys in ((small, 1), (large, 6)):
+    keys = {}
+    for organization, many in ((small, 1), (large, 6)):
         workspace = factories.default_workspace(organization)
-        for number in range(keys):
-            registered_model(workspace, valid_key(workspace), f"Model {number}")
+        for number in range(many):
+            keys[organization.pk] = key = valid_key(workspace)
+            registered_model(workspace, key, f"Model {number}")
         worker.enter(organization, elevated=True)
     for route in LOOKS:
         counts = []
         for organization in (small, large):
             path = route.replace("<uuid:organization_id>", str(organization.pk))
+            path = path.replace("<uuid:key_id>", str(keys[organization.pk].pk))
             with CaptureQueriesContext(
                 connection,
             ) as queries:

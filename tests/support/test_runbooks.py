@@ -1,17 +1,24 @@
 """docs/runbooks, tried: each ticket played, and every label that a runbook names is on a page."""
 
 import re
+from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from django.utils import timezone
 
 from tenants.access.services import issue_organization_token
 from tenants.common import scope
-from tenants.keys.models import KeyStatus, MistralKey
+from tenants.keys.models import KeyStatus, KeyVerdict, MistralKey
 from tenants.notices.models import Delivery, DeliveryStatus
+from tenants.organizations.models import Announcement
+from tenants.spend.meter import Meter
+from tenants.spend.services import set_limit
 from tests.api.callers import Caller
-from tests.api.world import whole_world
+from tests.api.world import registered_model, valid_key, whole_world, world
 from tests.factories import ACTOR
+from tests.spend import made
 
 ROOT = Path(__file__).resolve().parents[2]
 TICKETS = sorted((ROOT / "docs" / "runbooks").glob("ticket-*.md"))
@@ -29,7 +36,7 @@ def test_runbooks_name_what_pages_show():
     sources = " ".join(
         path.read_text(encoding="utf-8") for path in (ROOT / "tenants" / "support").glob("*.py")
     )
-    assert len(TICKETS) >= 8
+    assert len(TICKETS) >= 10
     for ticket in TICKETS:
         text = ticket.read_text(encoding="utf-8")
         for label in re.findall(r"\*\*([^*]+)\*\*", text):
@@ -103,6 +110,8 @@ def test_a_webhook_that_gets_nothing(desk):
 
 def test_an_organization_that_is_suspended_and_works_again(desk):
     lead, found, place = desk
+    key = valid_key(found.workspace, "Works")
+    model = registered_model(found.workspace, key, "Works")
     lead.post(f"{place}/suspend")
     shown = lead.get(place).text
     assert "The organization is suspended, so its models answer no calls" in shown
@@ -111,4 +120,83 @@ def test_an_organization_that_is_suspended_and_works_again(desk):
     assert f"/admin/{place}/suspend" in lead.get(place).text
     with scope.tenant(found.organization.pk):
         found.organization.refresh_from_db()
+        kinds = Announcement.objects.filter(data__model_id=str(model.pk)).order_by("id")
+        told = list(kinds.values_list("kind", flat=True))
     assert found.organization.status == "active"
+    assert told[-2:] == ["model.blocked", "model.ready"]
+
+
+def test_a_limit_that_stops_calls_though_there_is_money(desk):
+    lead, found, place = desk
+    organization = found.organization
+    limit = set_limit(
+        actor=ACTOR, organization=organization, subject=organization, monthly_spend=Decimal(10)
+    )
+    dead, meter = Meter(), Meter()
+    at = timezone.now() - timedelta(minutes=1)
+    held = made.intent(organization, found.workspace, "9", call_id=made.id_at(at))
+    assert dead.open_calls([held])[0].is_accepted
+    made.die(dead)
+    waiting = made.intent(organization, found.workspace, "2")
+    assert not meter.open_calls([waiting])[0].is_accepted
+    shown = lead.get(f"{place}/spend").text
+    assert "Last refused a call (gateway)" in shown
+    assert f"{timezone.now():%Y-%m-%d}" in shown
+    # Another organization's orphan stays where it is.
+    other = world()
+    others = Meter()
+    theirs = made.intent(other.organization, other.workspace, "9", call_id=made.id_at(at))
+    others.open_calls([theirs])
+    made.die(others)
+    assert str(held.call_id) in lead.get(place).text
+    assert lead.post(f"{place}/holds/release").status_code == 302
+    assert made.holds(organization) == []
+    assert made.holds(other.organization) == [theirs.call_id]
+    # The worst case is booked, so the limit is nearly full: a lead bridges the weekend.
+    day = timezone.now().date() + timedelta(days=2)
+    lead.post(
+        f"{place}/limits/extend", limit=str(limit.pk), monthly_spend="20", until=day.isoformat()
+    )
+    assert meter.open_calls([waiting])[0].is_accepted
+    meter.close()
+
+
+def test_a_key_that_cannot_be_used(lead):
+    found = world()
+    lead.enter(found.organization, elevated=True)
+    place = f"organizations/{found.organization.pk}"
+    assert place in lead.post("", term=found.key.last4).text
+    with scope.tenant(found.organization.pk):
+        for status, code, cause in (
+            ("undecryptable", "undecryptable", "box_closed"),
+            ("suspended", "wrong_workspace", "another_workspace"),
+        ):
+            MistralKey.objects.filter(pk=found.key.pk).update(status=status, verdict_code=code)
+            KeyVerdict.objects.create(
+                organization=found.organization,
+                key=found.key,
+                status=status,
+                verdict_code=code,
+                evidence={"cause": cause, "http_status": 200, "correlation_id": f"t-{cause}-0001"},
+            )
+    shown = lead.get(f"{place}/keys/{found.key.pk}").text
+    for word in ("box_closed", "another_workspace", "Workspace at Mistral", "Waiting secret"):
+        assert word in shown
+    assert place in lead.post("", term="t-another_workspace-0001").text
+    assert "writes" in lead.get("platform/keyring").text
+    assert lead.post(f"{place}/models/{found.model.pk}/unblock").status_code == 302
+    with scope.tenant(found.organization.pk):
+        assert MistralKey.objects.get(pk=found.key.pk).asked_at is not None
+        MistralKey.objects.filter(pk=found.key.pk).update(
+            status="expired", expires_on=timezone.now().date() - timedelta(days=2)
+        )
+    # No other key sees the model, so nothing changes; with another, the model goes to it.
+    refused = lead.post(f"{place}/models/{found.model.pk}/unblock")
+    assert (refused.status_code, "no_usable_key" in refused.text) == (409, True)
+    another = valid_key(found.workspace, "Riserva")
+    assert lead.post(f"{place}/models/{found.model.pk}/unblock").status_code == 302
+    with scope.tenant(found.organization.pk):
+        found.model.refresh_from_db()
+    assert found.model.key_id == another.pk
+    ready = lead.post(f"{place}/models/{found.model.pk}/unblock")
+    assert (ready.status_code, "model_not_blocked" in ready.text) == (409, True)

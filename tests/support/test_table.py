@@ -7,22 +7,32 @@ staff role and a session, so the table of those is here, and an address that is 
 
 import re
 import time
+from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from tenants.assistance import services
+from tenants.assistance.models import CorrectionRequest
 from tenants.assistance.staff import CAPABILITIES, StaffRole
 from tenants.common import scope
 from tenants.common.problems import Forbidden
 from tenants.keys.models import MistralKey
 from tenants.registry.publications import publish_model
+from tenants.spend import limits
+from tenants.spend.meter import Meter
+from tenants.spend.services import set_limit
 from tenants.support.urls import urlpatterns
 from tests import people
 from tests.api.callers import platform_caller
-from tests.api.world import WholeWorld, everything, whole_world
+from tests.api.world import WholeWorld, World, everything, whole_world
 from tests.factories import ACTOR
+from tests.spend import made
 from tests.support.conftest import Worker, hire, second_factor, staff_person, verbs_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,6 +47,7 @@ PLATFORM = {
     "search": set(StaffRole),
     "platform": set(StaffRole),
     "platform/prices": set(StaffRole),
+    "platform/attention": set(StaffRole),
     "platform/keyring": set(StaffRole),
     "log": {LEAD, SECURITY},
     "staff": {SECURITY},
@@ -47,7 +58,9 @@ LOOKS = {
     INSIDE: "support.overview_viewed",
     f"{INSIDE}/keys": "support.keys_viewed",
     f"{INSIDE}/models": "support.models_viewed",
+    f"{INSIDE}/keys/<uuid:key_id>": "support.key_viewed",
     f"{INSIDE}/calls": "support.calls_viewed",
+    f"{INSIDE}/spend": "support.spend_viewed",
     f"{INSIDE}/people": "support.people_viewed",
     f"{INSIDE}/outside": "support.outside_viewed",
     f"{INSIDE}/audit": "support.audit_viewed",
@@ -57,19 +70,108 @@ VERBS = {
     f"{INSIDE}/keys/<uuid:key_id>/check": ({AGENT, LEAD}, "key.check_requested"),
     f"{INSIDE}/invitations/<uuid:invitation_id>/resend": ({AGENT, LEAD}, "invitation.sent_again"),
     f"{INSIDE}/holds/release": ({LEAD}, "support.holds_released"),
-    f"{INSIDE}/tokens/<uuid:token_id>/revoke": ({LEAD, SECURITY}, "token.revoked"),
+    f"{INSIDE}/tokens/<uuid:token_id>/rotate": ({LEAD, SECURITY}, "token.rotated"),
+    f"{INSIDE}/models/<uuid:model_id>/rotate": ({LEAD, SECURITY}, "model.token_rotated"),
+    f"{INSIDE}/models/<uuid:model_id>/unblock": ({AGENT, LEAD}, "key.check_requested"),
+    f"{INSIDE}/limits/extend": ({LEAD}, "limit.extended"),
+    f"{INSIDE}/corrections": ({AGENT, LEAD}, "correction.posted"),
+    f"{INSIDE}/corrections/<uuid:request_id>/confirm": ({LEAD, SECURITY}, "correction.posted"),
+    f"{INSIDE}/corrections/<uuid:request_id>/refuse": ({LEAD, SECURITY}, "correction.refused"),
+    f"{INSIDE}/reconciliations": ({AGENT, LEAD}, "reconciliation.requested"),
     f"{INSIDE}/models/<uuid:model_id>/stop": ({LEAD, SECURITY}, "model.token_rotated"),
+    f"{INSIDE}/tokens/<uuid:token_id>/revoke": ({LEAD, SECURITY}, "token.revoked"),
     f"{INSIDE}/models/<uuid:model_id>/publish": ({AGENT, LEAD}, "model.publish_requested"),
     f"{INSIDE}/deliveries/<uuid:delivery_id>/replay": ({AGENT, LEAD}, "webhook.delivery_replayed"),
     f"{INSIDE}/suspend": ({LEAD, SECURITY}, "organization.suspended"),
     f"{INSIDE}/reactivate": ({LEAD, SECURITY}, "organization.reactivated"),
 }
-#: Told apart elsewhere: one call (test_pages), the end of a session (test_sessions).
-ELSEWHERE = {f"{INSIDE}/calls/<uuid:call_id>", f"{INSIDE}/end"}
+#: Told apart elsewhere: one call (test_pages), the end of a session (test_sessions), saved filters.
+ELSEWHERE = {
+    f"{INSIDE}/calls/<uuid:call_id>",
+    f"{INSIDE}/end",
+    f"{INSIDE}/filters/<slug:page>",
+    f"{INSIDE}/filters/<slug:page>/<uuid:filter_id>/forget",
+}
+POSTED = ("/end", "/filters/<slug:page>", "/forget")
 
 
-def address(route: str, found: WholeWorld) -> str:
-    return re.sub(r"<uuid:(\w+)>", lambda match: str(found.ids[match.group(1)]), route)
+def address(route: str, found: WholeWorld, **more: Any) -> str:
+    ids = found.ids | {"call_id": found.key.pk, "filter_id": found.key.pk, "page": "keys"} | more
+    return re.sub(r"<\w+:(\w+)>", lambda match: str(ids.get(match.group(1), found.key.pk)), route)
+
+
+def posted(route: str, found: WholeWorld) -> dict[str, str]:
+    """What the form of a verb has in it."""
+    month = f"{timezone.now():%Y-%m}"
+    if route.endswith("/extend"):
+        until = timezone.now() + timedelta(days=3)
+        limit = limits.read_limit(organization=found.organization, subject=found.organization)
+        return {
+            "limit": str(limit.pk),
+            "monthly_spend": str((limit.monthly_spend or 0) + 5),
+            "until": f"{until:%Y-%m-%d}",
+        }
+    return {
+        f"{INSIDE}/corrections": {
+            "month": month,
+            "workspace": str(found.workspace.pk),
+            "amount": "-0.50",
+            "reason": "ticket 7",
+        },
+        f"{INSIDE}/reconciliations": {"month": month, "source": "manual", "amount": "3"},
+    }.get(route, {})
+
+
+def prepare(route: str, found: WholeWorld) -> dict[str, Any]:
+    """Bring about what a verb is for; tell the ids that it names."""
+    pk = found.organization.pk
+    if route.endswith("/extend"):
+        set_limit(
+            actor=ACTOR,
+            organization=found.organization,
+            subject=found.organization,
+            monthly_spend=Decimal(500),
+        )
+    if route == f"{INSIDE}/corrections":
+        spent(found)
+    if route.endswith("/unblock"):
+        with scope.tenant(pk):
+            MistralKey.objects.filter(pk=found.key.pk).update(status="invalid")
+    if "<uuid:request_id>" in route:
+        spent(found)
+        return {"request_id": asked(found)}
+    return {}
+
+
+def told(answer: Any) -> str:
+    """What a page says of a refusal."""
+    return " ".join(re.findall(r'<p class="mb-4">(.*?)</p>|<dd[^>]*>(.*?)</dd>', answer.text)[0])
+
+
+def spent(found: World) -> None:
+    """Have something spent that a correction can give back."""
+    meter = Meter()
+    call = made.intent(
+        found.organization, found.workspace, "90", model_id=found.model.id, key_id=found.key.id
+    )
+    meter.open_calls([call])
+    meter.settle_calls([made.settlement(call, "80")])
+    meter.close()
+
+
+def asked(found: World, amount: str = "-60") -> UUID:
+    """Have a colleague ask for a large correction."""
+    colleague = hire(AGENT)
+    colleague.enter(found.organization, elevated=True)
+    colleague.post(
+        f"organizations/{found.organization.pk}/corrections",
+        month=f"{timezone.now():%Y-%m}",
+        workspace=str(found.workspace.pk),
+        amount=amount,
+        reason="too much",
+    )
+    with scope.tenant(found.organization.pk):
+        return CorrectionRequest.objects.filter(asked_by=colleague.person).latest("pk").pk
 
 
 def test_every_address_of_the_desk_is_in_a_table():
@@ -117,11 +219,10 @@ def outsiders(hers) -> dict[str, Client]:
 def test_outsiders_are_led_to_the_sign_in_and_nothing_changes(outsiders, hers):
     before = everything(hers.organization.pk)
     routes = [*PLATFORM, *LOOKS, *VERBS, *ELSEWHERE]
-    ids = hers.ids | {"call_id": hers.key.pk}
     for client in outsiders.values():
         for route in routes:
-            path = re.sub(r"<uuid:(\w+)>", lambda match: str(ids[match.group(1)]), route)
-            is_post = route in VERBS or route.endswith("/end")
+            path = address(route, hers)
+            is_post = route in VERBS or route.endswith(POSTED)
             answer = client.post(f"/admin/{path}") if is_post else client.get(f"/admin/{path}")
             assert (answer.status_code, answer.headers["Location"]) == (302, "/admin/login"), route
     assert everything(hers.organization.pk) == before
@@ -158,9 +259,11 @@ def test_what_a_role_may_see_and_do_with_and_without_a_session(role):
         return
     worker.enter(organization, elevated=True)
     for route, (roles, verb) in VERBS.items():
-        status = worker.post(address(route, found)).status_code
-        assert status == (302 if role in roles else 403), route
-        assert (verbs_of(organization.pk, worker.person)[-1] == verb) is (role in roles)
+        ids, so_far = prepare(route, found), len(verbs_of(organization.pk, worker.person))
+        answer = worker.post(address(route, found, **ids), **posted(route, found))
+        assert answer.status_code == (302 if role in roles else 403), (route, told(answer))
+        done = verbs_of(organization.pk, worker.person)[so_far:]
+        assert (verb in done) is (role in roles), route
 
 
 def test_verbs_are_posts_and_looks_are_gets(lead: Worker, hers: WholeWorld):
@@ -179,7 +282,7 @@ def test_a_session_in_one_organization_opens_no_other(hers, stranger):
     for route in VERBS:
         assert worker.post(address(route, hers)).status_code == 403
         elsewhere = address(route, hers).replace(str(hers.organization.pk), str(stranger.pk))
-        assert worker.post(elsewhere).status_code in {302, 404}  # holds have no id of theirs
+        assert worker.post(elsewhere).status_code in {302, 404, 422}  # some name no row
     assert everything(hers.organization.pk) == before
 
 

@@ -1,0 +1,87 @@
+"""`/metrics`: this process's counters, those of its siblings, and the platform's own figures.
+
+With several web processes on one port, Prometheus reaches any of them: they count in files that all
+can read (``PROMETHEUS_MULTIPROC_DIR``, which the entrypoint sets). The platform's figures come from
+the database, at most every ten seconds and for every process the same: take their maximum, not
+their sum.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import psutil
+import structlog
+from django.db import DatabaseError
+from django.utils import timezone
+from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
+
+from aisuru_mistral import queue_depth
+from tenants.support import figures
+
+log = structlog.get_logger(__name__)
+
+_FRESH = 10
+
+
+class Platform(Collector):
+    """What waits, since when, and how much there is: of all tenants together."""
+
+    def describe(self) -> list[Metric]:
+        """Promise nothing, so that registering asks no database."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Read them; a database that is away costs the figures, not the page."""
+        try:
+            found, queues = _read(int(time.monotonic() // _FRESH))
+        except DatabaseError as error:
+            log.warning("figures_unreadable", error=type(error).__name__)
+            return
+        amounts = GaugeMetricFamily("aim_platform", "How many there are.", labels=["what"])
+        ages = GaugeMetricFamily(
+            "aim_platform_oldest_seconds", "How long the oldest has waited.", labels=["what"]
+        )
+        for figure in found:
+            amounts.add_metric([figure.name], figure.amount)
+            if figure.oldest_at is not None:
+                seconds = (timezone.now() - figure.oldest_at).total_seconds()
+                ages.add_metric([figure.name], max(seconds, 0.0))
+        lengths = GaugeMetricFamily("aim_queue_length", "Tasks that wait.", labels=["queue"])
+        waits = GaugeMetricFamily(
+            "aim_queue_oldest_seconds", "How long the oldest task has waited.", labels=["queue"]
+        )
+        for queue in queues:
+            lengths.add_metric([queue.name], queue.length)
+            if queue.oldest_seconds is not None:
+                waits.add_metric([queue.name], queue.oldest_seconds)
+        yield from (amounts, ages, lengths, waits)
+
+
+PLATFORM = Platform()
+REGISTRY.register(PLATFORM)
+
+
+def page() -> bytes:
+    """Write everything in Prometheus's text format."""
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")  # noqa: TID251 - prometheus-client's own
+    if folder is None:
+        return generate_latest(REGISTRY)
+    for file in Path(folder).glob("gauge_live*_*.db"):
+        pid = int(file.stem.rpartition("_")[2])
+        if not psutil.pid_exists(pid):
+            mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]
+    registry.register(PLATFORM)
+    return generate_latest(registry)
+
+
+@lru_cache(maxsize=1)
+def _read(_moment: int) -> tuple[list[figures.Figure], list[figures.Queue]]:
+    return figures.figures(), queue_depth.queues()

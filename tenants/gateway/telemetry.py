@@ -1,0 +1,62 @@
+"""Figures of the gateway for Prometheus: bounded labels only, never a tenant, a model or a token.
+
+They are counted where a batch of settlements reaches the ledger, off the path of a call. Counters
+are of this process; what they say of money is for graphs, the ledger is what counts.
+"""
+
+from collections.abc import Sequence
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from tenants.spend.calls import Settlement, is_metered
+
+_OTHER = "other"
+
+UNDER_WAY = Gauge(
+    "aim_gateway_calls_under_way",
+    "Calls in the gateway now.",
+    multiprocess_mode="livesum",
+)
+CALLS = Counter(
+    "aim_gateway_calls",
+    "Calls that are in the ledger, by how they ended and what Mistral answered.",
+    ["endpoint", "outcome", "upstream"],
+)
+SECONDS = Histogram(
+    "aim_gateway_call_seconds",
+    "From a call's first byte to its last.",
+    ["endpoint"],
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600),
+)
+TOKENS = Counter("aim_gateway_tokens", "Tokens that Mistral metered.", ["kind"])
+COST = Counter("aim_gateway_cost", "Settled cost, in units of the currency.", ["currency"])
+ESTIMATES = Counter("aim_gateway_estimates", "Calls settled by an estimate.", ["reason"])
+REFUSALS = Counter("aim_gateway_refusals", "Calls that the gateway itself refused.", ["code"])
+
+
+def note_settled(batch: Sequence[Settlement]) -> None:
+    """Count settlements that are in the ledger."""
+    for one in batch:
+        endpoint = one.intent.endpoint if is_metered(one.intent.endpoint) else _OTHER
+        CALLS.labels(endpoint, one.outcome.value, _class_of(one.http_status)).inc()
+        SECONDS.labels(endpoint).observe(one.duration.total_seconds())
+        used = one.quantities
+        TOKENS.labels("prompt").inc(used.prompt_tokens)
+        TOKENS.labels("cached").inc(used.cached_tokens)
+        TOKENS.labels("completion").inc(used.completion_tokens)
+        if one.cost.amount is not None:
+            COST.labels(one.cost.currency).inc(float(one.cost.amount))
+        if one.estimate:
+            ESTIMATES.labels(one.estimate.value).inc()
+
+
+def note_refused(code: str) -> None:
+    """Count a refusal of ours; codes are those of docs/problems.md."""
+    REFUSALS.labels(code).inc()
+
+
+def _class_of(status: int | None) -> str:
+    """Name Mistral's answer by its class: 2xx, 429 by itself, none where nobody answered."""
+    if status is None:
+        return "none"
+    return "429" if status == 429 else f"{status // 100}xx"  # noqa: PLR2004 - too many requests

@@ -1,0 +1,152 @@
+"""Groups of lines: what shares a category, a day, a model, and what it adds up to."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db.models import F, Q, QuerySet, Sum
+from django.db.models.expressions import Combinable
+
+from tenants.common.months import Month
+from tenants.organizations.models import Organization, Workspace
+from tenants.registry.models import RegisteredModel
+from tenants.spend import cuts as cutting
+from tenants.spend.models import SpendLine
+
+_ZERO = Decimal(0)
+#: What a group counts; annotated pages are pages too.
+QUANTITIES = (
+    "prompt_tokens",
+    "completion_tokens",
+    "cached_tokens",
+    "pages",
+    "audio_seconds",
+    "characters",
+    "requests",
+    "connector_calls",
+    "training_tokens",
+    "storage_months",
+)
+#: What spend can be grouped by, and the members that each adds to a group.
+GROUPINGS: Mapping[str, tuple[str, ...]] = {
+    "category": ("category",),
+    "day": ("day",),
+    "model": ("model_id", "mistral_model"),
+    "workspace": ("workspace_id",),
+    "key": ("key_id",),
+    "source": ("source",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SpendGroup:
+    """The calls that share ``names``: their amount, quantities and how many have no price."""
+
+    names: Mapping[str, str | date | UUID | None]
+    amount: Decimal
+    quantities: Mapping[str, int]
+    estimated: Decimal
+    unpriced: int
+    events: int
+
+
+def grouped(lines: QuerySet[SpendLine], names: Sequence[str]) -> tuple[SpendGroup, ...]:
+    """Sum lines by their members, in that order; without any, into one group at most."""
+    rows: Iterable[Mapping[str, Any]]
+    if names:
+        rows = lines.order_by().values(*names).annotate(**_sums()).order_by(*names)
+    else:
+        rows = [lines.aggregate(**_sums())]
+    return tuple(_group(row, names) for row in rows)
+
+
+def by_day(groups: Iterable[SpendGroup]) -> dict[date, Decimal]:
+    """Sum groups that have days by these."""
+    found: dict[date, Decimal] = {}
+    for group in groups:
+        day = group.names["day"]
+        if isinstance(day, date):
+            found[day] = found.get(day, _ZERO) + group.amount
+    return found
+
+
+def names_of(group_by: Sequence[str]) -> list[str]:
+    """Name the members that groups have, in order."""
+    return [name for key in dict.fromkeys(group_by) for name in GROUPINGS[key]]
+
+
+def in_cuts(
+    organization: Organization,
+    month: Month,
+    subjects: Mapping[str, Workspace | RegisteredModel | None],
+    cuts: Sequence[Sequence[str]],
+) -> list[tuple[SpendGroup, ...]]:
+    """Group a month's lines in several ways; each in the order of its members."""
+    wanted = [names_of(one) for one in cuts]
+    found = cutting.cut(
+        organization_id=organization.pk,
+        month=month,
+        conditions={name: one.pk for name, one in subjects.items() if one is not None},
+        sums=_SQL_SUMS,
+        cuts=wanted,
+    )
+    return [
+        tuple(
+            _group(row, names)
+            for row in sorted(rows, key=lambda row: [str(row[name]) for name in names])
+        )
+        for rows, names in zip(found, wanted, strict=True)
+    ]
+
+
+def days_of_dearest(
+    lines: QuerySet[SpendLine], cuts: Sequence[Sequence[SpendGroup]], most: int
+) -> tuple[SpendGroup, ...]:
+    """Of the last cut's dearest models, so many, give what each day cost."""
+    if not most or not cuts:
+        return ()
+    ranked = sorted(cuts[-1], key=lambda group: group.amount, reverse=True)[:most]
+    models = [group.names["mistral_model"] for group in ranked]
+    ids = [group.names["model_id"] for group in ranked]
+    chosen = Q(model_id__in=[one for one in ids if one is not None])
+    if None in ids:
+        chosen |= Q(model_id=None)
+    dearest = lines.filter(chosen, mistral_model__in=models)
+    return grouped(dearest, ("model_id", "mistral_model", "day"))
+
+
+_SQL_SUMS = {
+    **{f"sum_{name}": f"sum({name})" for name in QUANTITIES if name != "pages"},
+    "sum_pages": "sum(pages + annotated_pages)",
+    "amount": "sum(cost)",
+    "sum_estimated": "sum(cost) FILTER (WHERE is_estimated)",
+    "sum_unpriced": "sum(events) FILTER (WHERE is_unpriced)",
+    "sum_events": "sum(events)",
+}
+
+
+def _sums() -> dict[str, Combinable]:
+    sums: dict[str, Combinable] = {
+        f"sum_{name}": Sum(name) for name in QUANTITIES if name != "pages"
+    }
+    return sums | {
+        "sum_pages": Sum(F("pages") + F("annotated_pages")),
+        "amount": Sum("cost"),
+        "sum_estimated": Sum("cost", filter=Q(is_estimated=True)),
+        "sum_unpriced": Sum("events", filter=Q(is_unpriced=True)),
+        "sum_events": Sum("events"),
+    }
+
+
+def _group(row: Mapping[str, Any], names: Sequence[str]) -> SpendGroup:
+    return SpendGroup(
+        names={name: row[name] for name in names},
+        amount=row["amount"] or _ZERO,
+        quantities={name: int(row[f"sum_{name}"] or 0) for name in QUANTITIES},
+        estimated=row["sum_estimated"] or _ZERO,
+        unpriced=int(row["sum_unpriced"] or 0),
+        events=int(row["sum_events"] or 0),
+    )

@@ -1,0 +1,138 @@
+"""The image's exact steps and entrypoint without Docker, in a clean folder, as nobody special."""
+
+import json
+import os
+import shutil
+import signal
+import tempfile
+import time
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import psycopg
+import pytest
+from psycopg import sql
+
+from aisuru_mistral.launcher import ports, provision
+from tests.docker import image as images
+from tests.postgres import OWNER_URL, service_environment
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # it installs every package anew
+DATABASE = f"built_{os.getpid()}"
+PASSED_ON = ("SECRET_KEY", "ENCRYPTION_KEYRING", "MISTRAL_API_URL")
+
+
+@pytest.fixture(scope="module")
+def image():
+    folder = Path(tempfile.mkdtemp(prefix="aim-image-"))
+    yield images.build(folder)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def container(image):
+    """Start the image's roles on a database of their own, with what compose.yaml gives them."""
+    owner = service_environment()[OWNER_URL]
+    _open_to_all(owner)
+    with psycopg.connect(owner, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
+    address = provision.with_database(owner, DATABASE)
+    here = service_environment()
+    facts = (
+        {"LOG_LEVEL": "INFO"}
+        | {name: here[name] for name in PASSED_ON if name in here}
+        | {
+            "DATABASE_URL": provision.with_login(
+                address, f"aim_{DATABASE}_app", "a-made-up-password"
+            ),
+            "PUBLIC_URL": "http://127.0.0.1:8000",
+        }
+    )
+
+    def start(role, *words, **changes):
+        return image.run(image.entrypoint, role, *words, **(facts | changes))
+
+    migrated = start("migrate", DATABASE_OWNER_URL=address)
+    printed, _nothing = migrated.communicate(timeout=180)
+    assert migrated.returncode == 0, printed
+    return start
+
+
+def test_it_is_built_for_a_user_without_rights(image):
+    [step] = image.skipped
+    assert f"--uid {images.USER}" in step
+    assert image.user == f"{images.USER}:{images.USER}"
+
+
+def test_its_bill_of_materials_names_what_is_in_it(image):
+    bill = json.loads((image.folder / "opt" / "sbom.cdx.json").read_text())
+    named = {(part["name"].lower(), part["version"]) for part in bill["components"]}
+    [django] = (image.folder / "opt" / "venv").glob("lib/*/site-packages/[dD]jango-*.dist-info")
+    assert ("django", django.name.removesuffix(".dist-info").partition("-")[2]) in named
+    assert not {"pytest", "mypy", "ruff"} & {name for name, _version in named}
+
+
+def test_the_web_role_serves_from_a_file_system_it_cannot_write(image, container):
+    for folder, _folders, files in os.walk(image.folder / "app"):
+        for path in (Path(folder), *(Path(folder, name) for name in files)):
+            path.chmod(path.stat().st_mode & ~0o222)
+    port = ports.remembered_port(image.folder / "port")
+    web = container("web", PORT=str(port), HOST="127.0.0.1")
+    try:
+        with httpx.Client(trust_env=False, timeout=5) as client:
+            base = f"http://127.0.0.1:{port}"
+            deadline = time.monotonic() + 60
+            while time.monotonic() < deadline:
+                try:
+                    if client.get(f"{base}/health/ready").status_code == 200:
+                        break
+                except httpx.TransportError:
+                    pass
+                time.sleep(0.1)
+            assert client.get(f"{base}/health/ready").json()["status"] == "ready"
+            page = client.get(f"{base}/sign-in", headers={"Accept-Language": "en"})
+            assert page.status_code == 200
+            assert "text/html" in page.headers["Content-Type"]
+    finally:
+        web.send_signal(signal.SIGTERM)
+        printed, _nothing = web.communicate(timeout=60)
+    assert web.returncode == 0, printed
+
+
+def test_the_doctor_finds_its_database_well(container):
+    doctor = container("doctor", "--json")
+    printed, _nothing = doctor.communicate(timeout=60)
+    found = {}
+    for line in printed.splitlines():
+        finding = json.loads(line)
+        found[finding["code"]] = finding["state"]
+    for code in ("database", "login", "migrations", "keyring", "key_service", "broker"):
+        assert found[code] == "ok", printed
+
+
+@pytest.mark.parametrize(("role", "sign"), [("worker", "ready"), ("beat", "beat: Starting")])
+def test_worker_and_beat_start_and_stop(container, role, sign):
+    process = container(role, WORKER_CONCURRENCY="1")
+    try:
+        seen = ""
+        assert process.stdout is not None
+        for line in process.stdout:
+            seen += line
+            if sign in line:
+                break
+        assert sign in seen, seen
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+def _open_to_all(url):
+    """Let the image's user at the socket of the suite's PostgreSQL, which is a throw-away."""
+    if os.geteuid() == 0:
+        [folder] = parse_qs(urlsplit(url).query)["host"]
+        for place in (Path(folder), Path(folder).parent):
+            place.chmod(place.stat().st_mode | 0o011)
+        for socket in Path(folder).glob(".s.PGSQL.*[0-9]"):
+            socket.chmod(0o777)

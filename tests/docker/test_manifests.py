@@ -1,0 +1,154 @@
+"""What is handed to Docker and Kubernetes: linted, valid by schema, and true of the code."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+import yaml
+from check_jsonschema.cli import main as check_jsonschema
+from click.testing import CliRunner
+
+from aisuru_mistral import reference
+
+DOCKER = Path(__file__).resolve().parents[2] / "docker"
+K8S = DOCKER / "k8s"
+PODS = {"web": "Deployment", "worker": "Deployment", "beat": "Deployment", "migrate": "Job"}
+VARIABLES = set(re.findall(r"`([A-Z][A-Z_]+)`", reference.page()))
+
+
+class ComposeLoader(yaml.SafeLoader):
+    """Knows that ``!reset`` takes a value away."""
+
+
+ComposeLoader.add_constructor("!reset", lambda *_node: None)
+
+
+def manifests():
+    for path in sorted(K8S.glob("*.yaml")):
+        for document in yaml.safe_load_all(path.read_text()):
+            if document["kind"] != "Kustomization":
+                yield pytest.param(document, id=f"{path.stem}-{document['kind']}")
+
+
+def found(kind):
+    return {
+        param.values[0]["metadata"]["name"]: param.values[0]
+        for param in manifests()
+        if param.values[0]["kind"] == kind
+    }
+
+
+def pod_of(name):
+    return found(PODS[name])[name]["spec"]["template"]
+
+
+def test_the_dockerfile_is_linted():
+    hadolint = Path(sys.executable).with_name("hadolint")
+    result = subprocess.run(
+        [hadolint, DOCKER / "Dockerfile"], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.parametrize("script", ["entrypoint.sh", "backup.sh"])
+def test_the_scripts_are_shell(script):
+    assert subprocess.run(["sh", "-n", DOCKER / script], check=False).returncode == 0
+    assert (DOCKER / script).stat().st_mode & 0o111
+
+
+@pytest.mark.parametrize("name", ["compose.yaml", "compose.demo.yaml"])
+def test_compose_files_are_valid(name, tmp_path):
+    document = yaml.load((DOCKER / name).read_text(), ComposeLoader)  # noqa: S506 - safe, it extends SafeLoader
+    copy = tmp_path / name
+    copy.write_text(yaml.safe_dump(_without_nothing(document)))
+    result = CliRunner().invoke(
+        check_jsonschema, ["--builtin-schema", "vendor.compose-spec", str(copy)]
+    )
+    assert result.exit_code == 0, result.output
+
+
+def _without_nothing(node):
+    if isinstance(node, dict):
+        return {name: _without_nothing(one) for name, one in node.items() if one is not None}
+    return node
+
+
+def test_compose_files_know_the_roles_and_variables_there_are():
+    entrypoint = (DOCKER / "entrypoint.sh").read_text()
+    for name in ("compose.yaml", "compose.demo.yaml"):
+        services = yaml.load((DOCKER / name).read_text(), ComposeLoader)["services"]  # noqa: S506
+        for service in services.values():
+            if service.get("image") != "aisuru-mistral":
+                continue
+            assert f"\n  {service['command'][0]})" in entrypoint
+            variables = {one.removesuffix("_FILE") for one in service.get("environment", {})}
+            assert variables <= VARIABLES
+
+
+@pytest.mark.parametrize("document", list(manifests()))
+def test_manifests_are_valid(document):
+    kubernetes_validate.validate(document, "1.37", strict=True)
+
+
+def test_kustomize_has_every_manifest_but_the_secrets_to_fill_in():
+    listed = yaml.safe_load((K8S / "kustomization.yaml").read_text())["resources"]
+    files = {path.name for path in K8S.glob("*.yaml")}
+    assert set(listed) == files - {"kustomization.yaml", "secrets.example.yaml"}
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_pods_have_no_rights_they_do_not_need(name):
+    pod = pod_of(name)["spec"]
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert pod["securityContext"]["runAsUser"] == 10001
+    [container] = pod["containers"]
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert container["args"] == [name]
+    assert container["resources"]["limits"]["memory"]
+    mounted = {mount["name"] for mount in container["volumeMounts"]}
+    assert mounted == {volume["name"] for volume in pod["volumes"]}
+
+
+def test_only_the_migration_knows_the_login_that_owns_the_tables():
+    for name in PODS:
+        secrets = {
+            v["secret"]["secretName"] for v in pod_of(name)["spec"]["volumes"] if "secret" in v
+        }
+        assert ("aisuru-mistral-owner" in secrets) == (name == "migrate")
+
+
+def test_every_variable_is_one_the_service_reads_and_every_file_is_in_a_secret():
+    facts = found("ConfigMap")["aisuru-mistral"]["data"]
+    secrets = found("Secret")["aisuru-mistral"]["stringData"]
+    assert {name.removesuffix("_FILE") for name in facts} <= VARIABLES
+    files = {path.rpartition("/")[2] for name, path in facts.items() if name.endswith("_FILE")}
+    assert files == set(secrets)
+
+
+def test_what_selects_finds_a_pod():
+    for kind in ("Deployment", "PodDisruptionBudget"):
+        for name, document in found(kind).items():
+            selected = document["spec"]["selector"]["matchLabels"]
+            assert selected.items() <= pod_of(name)["metadata"]["labels"].items()
+    for name, document in found("HorizontalPodAutoscaler").items():
+        assert document["spec"]["scaleTargetRef"]["name"] == name
+        assert "replicas" not in found("Deployment")[name]["spec"], "the autoscaler owns it"
+    for document in found("NetworkPolicy").values():
+        labels = document["spec"]["podSelector"]["matchLabels"]
+        assert any(labels.items() <= pod_of(name)["metadata"]["labels"].items() for name in PODS)
+
+
+def test_a_pod_that_stops_has_longer_than_its_calls_may_take():
+    pod = pod_of("web")["spec"]
+    [container] = pod["containers"]
+    pause = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+    [drain] = re.findall(r"DRAIN_SECONDS:-(\d+)", (DOCKER / "entrypoint.sh").read_text())
+    assert pod["terminationGracePeriodSeconds"] > pause + int(drain)

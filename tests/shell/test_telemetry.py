@@ -1,0 +1,158 @@
+"""Figures for Prometheus: what they count, what they never name, and the alerts that read them."""
+
+import json
+import re
+import subprocess
+import sys
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import promql_parser
+import pytest
+import yaml
+from django.db import DatabaseError
+from prometheus_client.parser import text_string_to_metric_families
+
+from aisuru_mistral import telemetry
+from tenants.common.models import new_id
+from tenants.gateway import telemetry as gateway
+from tenants.spend.calls import CallIntent, Estimate, Outcome, Settlement, period_of
+from tenants.spend.pricing import Cost, PriceState, Quantities, WorstCase
+from tests.postgres import service_environment
+
+ROOT = Path(__file__).resolve().parents[2]
+RULES = yaml.safe_load((ROOT / "docker/prometheus/alerts.yml").read_text())
+DASHBOARD = json.loads((ROOT / "docker/grafana/aisuru-mistral.json").read_text())
+
+
+def samples():
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(telemetry.page().decode())
+        for sample in family.samples
+    }
+
+
+def rules():
+    return [rule for group in RULES["groups"] for rule in group["rules"]]
+
+
+def expressions():
+    return [rule["expr"] for rule in rules()] + [
+        target["expr"].replace("$__rate_interval", "5m")
+        for panel in DASHBOARD["panels"]
+        for target in panel["targets"]
+    ]
+
+
+def settlement(endpoint="/v1/chat/completions", http_status=200, estimate=Estimate.EXACT):
+    call_id = new_id()
+    cost = Cost(PriceState.PRICED, Decimal("0.25"), "EUR")
+    intent = CallIntent(
+        call_id=call_id,
+        organization_id=new_id(),
+        workspace_id=new_id(),
+        key_id=new_id(),
+        model_id=new_id(),
+        endpoint=endpoint,
+        requested_model="a-model-of-a-tenant",
+        period=period_of(call_id, "Europe/Rome"),
+        worst_case=WorstCase(Quantities(), cost),
+    )
+    used = Quantities(prompt_tokens=10, cached_tokens=4, completion_tokens=3)
+    return Settlement(
+        intent,
+        Outcome.COMPLETED,
+        used,
+        cost,
+        http_status,
+        estimate=estimate,
+        duration=timedelta(seconds=0.2),
+    )
+
+
+def test_settled_calls_are_counted_by_class_and_never_by_tenant():
+    before = samples()
+    gateway.note_settled(
+        [
+            settlement(),
+            settlement(http_status=429),
+            settlement(http_status=None, estimate=Estimate.USAGE_MISSING),
+            settlement(endpoint="/v1/files/some-id-of-a-tenant"),
+        ]
+    )
+    after = samples()
+    grown = {key: value - before.get(key, 0) for key, value in after.items()}
+    chat = {"endpoint": "/v1/chat/completions", "outcome": "completed"}
+
+    def of(name, **labels):
+        return grown[name, tuple(sorted(labels.items()))]
+
+    assert of("aim_gateway_calls_total", **chat, upstream="2xx") == 1
+    assert of("aim_gateway_calls_total", **chat, upstream="429") == 1
+    assert of("aim_gateway_calls_total", **chat, upstream="none") == 1
+    assert of("aim_gateway_calls_total", endpoint="other", outcome="completed", upstream="2xx") == 1
+    assert of("aim_gateway_tokens_total", kind="prompt") == 40
+    assert of("aim_gateway_tokens_total", kind="cached") == 16
+    assert of("aim_gateway_cost_total", currency="EUR") == 1.0
+    assert of("aim_gateway_estimates_total", reason="usage_missing") == 1
+    assert of("aim_gateway_call_seconds_count", endpoint="/v1/chat/completions") == 3
+    assert "of-a-tenant" not in telemetry.page().decode()
+
+
+def test_the_platform_tells_what_waits():
+    whats = {dict(labels)["what"] for name, labels in samples() if name == "aim_platform"}
+    assert {"keys_due", "announcements", "holds", "limits_over_80"} <= whats
+
+
+def test_without_a_database_the_other_figures_are_there(monkeypatch):
+    def away(_moment):
+        raise DatabaseError
+
+    monkeypatch.setattr(telemetry, "_read", away)
+    names = {name for name, _labels in samples()}
+    assert "aim_platform" not in names
+    assert "aim_gateway_calls_under_way" in names
+
+
+def test_one_process_answers_for_all(tmp_path):
+    count = "from tenants.gateway import telemetry; telemetry.note_refused('busy'); "
+    under_way = "telemetry.UNDER_WAY.set(3); "
+    end = "import os; os._exit(0)"
+    here = service_environment(PROMETHEUS_MULTIPROC_DIR=str(tmp_path))
+    setup = "import django; django.setup(); "
+    for _process in range(2):
+        code = setup + count + under_way + end
+        subprocess.run([sys.executable, "-c", code], env=here, check=True, cwd=ROOT)
+    read = setup + "from aisuru_mistral import telemetry; print(telemetry.page().decode())"
+    page = subprocess.run(
+        [sys.executable, "-c", read], env=here, check=True, cwd=ROOT, capture_output=True, text=True
+    ).stdout
+    assert 'aim_gateway_refusals_total{code="busy"} 2.0' in page
+    assert not re.search(r"^aim_gateway_calls_under_way 6", page, re.MULTILINE), "they are dead"
+
+
+@pytest.mark.parametrize("expression", expressions())
+def test_alerts_and_dashboard_ask_for_what_there_is(expression):
+    promql_parser.parse(expression)
+    known = {name for name, _labels in samples()} | {rule.get("record") for rule in rules()}
+    counted = {"up", "aim_queue_oldest_seconds"}  # Prometheus's own; nothing waits here
+    asked = set(re.findall(r"\b(?:aim[_:][a-z_:0-9]+|up)\b", expression))
+    assert asked
+    for family in text_string_to_metric_families(telemetry.page().decode()):
+        ends = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}
+        known |= {f"{family.name}{end}" for end in ends.get(family.type, ("",))}
+    for name in asked:
+        assert name in known | counted, name
+
+
+def test_every_alert_says_how_bad_it_is_and_where_to_read_on():
+    for rule in rules():
+        if "alert" not in rule:
+            continue
+        assert rule["labels"]["severity"] in {"page", "ticket", "info"}
+        page, _, place = rule["annotations"]["runbook"].partition("#")
+        text = (ROOT / page).read_text()
+        headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+        assert not place or place in {h.lower().replace(" ", "-") for h in headings}

@@ -1,0 +1,103 @@
+"""The platform's pages: how Mistral answers, who needs attention, what an import changed."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from django.utils import timezone
+
+from tenants.assistance.models import PlatformEvent
+from tenants.assistance.staff import StaffRole
+from tenants.common import scope
+from tenants.keys.models import MistralKey
+from tenants.spend.calls import Outcome
+from tenants.spend.meter import Meter
+from tenants.spend.models import Price
+from tenants.spend.services import set_limit
+from tenants.support import figures
+from tests.api.world import world
+from tests.factories import ACTOR
+from tests.spend import made
+from tests.spend.made import as_owner
+from tests.support.conftest import hire
+
+
+def counted() -> dict[str, int]:
+    return {one.name: one.amount for one in figures.answers()}
+
+
+def test_answers_of_mistral_are_counted_by_class(organization):
+    small = world(organization)
+    before = counted()
+    meter = Meter()
+    ends = [
+        ("answered", Outcome.COMPLETED, 200),
+        ("quota", Outcome.REFUSED, 429),
+        ("payment", Outcome.REFUSED, 402),
+        ("key", Outcome.REFUSED, 401),
+        ("request", Outcome.REFUSED, 422),
+        ("capacity", Outcome.FAILED, 503),
+        ("outage", Outcome.FAILED, 500),
+        ("unreachable", Outcome.FAILED, None),
+        ("caller", Outcome.DISCONNECTED, 200),
+        ("gateway", Outcome.NOT_SENT, None),
+    ]
+    calls = [made.intent(organization, small.workspace) for _ in ends]
+    meter.open_calls(calls)
+    meter.settle_calls(
+        [
+            made.settlement(call, "0", outcome=outcome, http_status=status)
+            for call, (_name, outcome, status) in zip(calls, ends, strict=True)
+        ]
+    )
+    meter.close()
+    after = counted()
+    assert all(after[name] > before.get(name, 0) for name, _outcome, _status in ends)
+    shown = hire(StaffRole.VIEWER).get("platform").text
+    for words in ("provider: quota (429)", "provider: no capacity (503)", "gateway: not sent"):
+        assert words in shown
+
+
+def test_who_needs_attention_is_named_and_whoever_looks_is_logged(organization):
+    small = world(organization)
+    set_limit(
+        actor=ACTOR, organization=organization, subject=organization, monthly_spend=Decimal(10)
+    )
+    day = timezone.now().date() + timedelta(days=5)
+    with scope.tenant(organization.pk):
+        MistralKey.objects.filter(pk=small.key.pk).update(expires_on=day)
+    as_owner("UPDATE spend_balance SET settled = 9 WHERE organization_id = %s", organization.pk)
+    viewer = hire(StaffRole.VIEWER)
+    shown = viewer.get("platform/attention").text
+    link = f"/admin/organizations/{organization.pk}"
+    assert shown.count(link) == 2
+    assert "90 %" in shown
+    assert f"{day}" in shown
+    assert small.key.last4 not in shown
+    assert small.key.name not in shown
+    with scope.platform():
+        event = PlatformEvent.objects.filter(person=viewer.person).latest("id")
+    assert event.verb == "attention.viewed"
+
+
+def test_an_import_shows_what_it_changed(organization):
+    model = f"made-up-{organization.pk}"
+    for amount, at, checksum in (
+        ("0.10", datetime(2026, 1, 1, tzinfo=UTC), f"a{organization.pk.hex}"),
+        ("0.12", datetime(2026, 2, 1, tzinfo=UTC), f"b{organization.pk.hex}"),
+    ):
+        as_owner(
+            "INSERT INTO spend_price (created_at, mistral_model, meter, currency, amount, per,"
+            " free, is_converted, effective_from, source, checksum)"
+            " VALUES (now(), %s, 'input', 'EUR', %s, 1000000, false, false, %s, 'a test', %s)",
+            model,
+            amount,
+            at,
+            checksum,
+        )
+    viewer = hire(StaffRole.VIEWER)
+    assert f"?import=b{organization.pk.hex}" in viewer.get("platform/prices").text
+    shown = viewer.get("platform/prices", **{"import": f"b{organization.pk.hex}"}).text
+    for words in (model, "0.10 EUR / 1000000", "0.12 EUR / 1000000", "+20.0 %"):
+        assert words in shown
+    assert Price.objects.filter(mistral_model=model).count() == 2
+    as_owner("DELETE FROM spend_price WHERE mistral_model = %s", model)
