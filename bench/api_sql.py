@@ -59,6 +59,17 @@ SELECT <id>, now(), %(organization)s, %(workspace)s, 'Produzione ' || n,
        'ok', '{"http_status": 200}', 0, 0, 0, now()
 <rows>
 """
+# As elsewhere, too: if all keys of the table lay in one workspace, PostgreSQL would plan for that.
+KEYS_ELSEWHERE = """
+INSERT INTO keys_mistralkey (
+    id, created_at, organization_id, workspace_id, name, last4, fingerprint, sealed,
+    secret_version, secret_at, data_key_version, status, created_by, verdict_code, evidence,
+    models_seen, doubts, attempts, checked_at
+)
+SELECT uuidv7(), now(), organization_id, id, '', 'g6Yx', sha256(id::text::bytea), 'none', 1, now(),
+       1, 'valid', 'bench', 'ok', '{"http_status": 200}', 0, 0, 0, now()
+FROM organizations_workspace WHERE id <> %(workspace)s
+"""
 MODELS = """
 INSERT INTO registry_registeredmodel (
     id, created_at, organization_id, workspace_id, key_id, name, description, mistral_model,
@@ -134,6 +145,7 @@ SEED = tuple(
         PEOPLE,
         INVITATIONS,
         KEYS,
+        KEYS_ELSEWHERE,
         MODELS,
         TOKENS,
         TOLD,

@@ -26,7 +26,7 @@ from redis.asyncio import Redis  # noqa: E402
 from tenants.common.models import new_id  # noqa: E402
 from tenants.gateway.breaker import Breaker  # noqa: E402
 from tenants.gateway.endpoints import ENDPOINTS  # noqa: E402
-from tenants.gateway.lanes import Lanes, Subject  # noqa: E402
+from tenants.gateway.lanes import Lane, Lanes  # noqa: E402
 from tenants.gateway.pacing import Pacer  # noqa: E402
 from tenants.gateway.requests import Request  # noqa: E402
 from tenants.gateway.shared import Shared  # noqa: E402
@@ -96,7 +96,7 @@ def _rates() -> Rates:
     return Rates(Decimal(900_000), 10**12, None)
 
 
-async def _read_month(_subject: Subject) -> None:
+async def _read_months(_lane: Lane) -> None:
     raise AssertionError("no month is limited here")
 
 
@@ -108,7 +108,7 @@ async def measure(
     pictures: list[Picture], told: dict[str, str], shared: Shared | None, at_once: int = 1
 ) -> float:
     """Tell the seconds of one call."""
-    pacer = Pacer(Lanes(), Breaker(), Together(shared), _read_month)
+    pacer = Pacer(Lanes(), Breaker(), Together(shared), _read_months)
 
     async def calls(count: int) -> None:
         for number in range(count):

@@ -27,8 +27,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Stage:
-    """What measurements need: the environment of servers, and a model token to call with."""
+    """What measurements need: a database, servers' environment, and a model token to call with."""
 
+    postgres: EmbeddedPostgres
     environment: dict[str, str]
     owner_url: str
     token: str
@@ -58,7 +59,7 @@ def stage(mistral_url: str) -> Iterator[Stage]:
                 stdout=subprocess.DEVNULL,
                 check=True,
             )
-        yield _furnish(environment, owner)
+        yield _furnish(postgres, environment, owner)
     finally:
         postgres.stop()
         shutil.rmtree(folder, ignore_errors=True)
@@ -78,7 +79,7 @@ def _environment(folder: Path, url: str, mistral_url: str) -> dict[str, str]:
     }
 
 
-def _furnish(environment: dict[str, str], owner_url: str) -> Stage:
+def _furnish(postgres: EmbeddedPostgres, environment: dict[str, str], owner_url: str) -> Stage:
     """Make the tenant as a user would: register a key, let it be judged, create a model."""
     os.environ.update(environment)  # noqa: TID251 - this process uses the services as servers do
     import django  # noqa: PLC0415 - the environment comes first
@@ -92,4 +93,4 @@ def _furnish(environment: dict[str, str], owner_url: str) -> Stage:
     with SimulatorServer() as simulator:
         simulator.state.register(key=plain, name="bench")
         made = tenant.make(plain, simulator.url, wire.MODEL, Decimal(1_000_000))
-    return Stage(environment, owner_url, *made)
+    return Stage(postgres, environment, owner_url, *made)

@@ -21,6 +21,7 @@ from tenants.common.months import Month
 from tenants.organizations.models import Organization
 from tenants.registry import catalog
 from tenants.spend import pricebook
+from tenants.spend.calls import Category
 from tenants.spend.models import SpendLine, UsageEvent
 from tenants.spend.pricing import Meter, Prices
 
@@ -107,8 +108,9 @@ def _summed(rows: Any, model: str, *, estimated: bool) -> Iterable[Mapping[str, 
         sums["sum_estimated"] = Sum("cost", filter=Q(is_estimated=True))
         sums["sum_unpriced"] = Sum("events", filter=Q(is_unpriced=True))
     names = ("category", model, "workspace_id")
+    billed = rows.exclude(category=Category.FREE).order_by()  # nobody's bill has it
     found: Iterable[Mapping[str, Any]] = (
-        rows.order_by().values(*names).annotate(**sums, amount=Sum("cost")).order_by(*names)
+        billed.values(*names).annotate(**sums, amount=Sum("cost")).order_by(*names)
     )
     return [{**row, "mistral_model": row[model]} for row in found]
 

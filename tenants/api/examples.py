@@ -63,23 +63,76 @@ _BY_TYPE: Mapping[str, Any] = {
     "null": None,
 }
 
+#: What is no JSON, by media type; a PDF has no example that could be read.
+_BY_MEDIA: Mapping[str, str] = {
+    "text/csv": "key,amount,currency\r\ncompletion,12.34,EUR\r\n",
+    "application/x-ndjson": (
+        '{"type": "organization", "id": "01a20abe-7c4e-753a-9193-20391e59f480"}\n'
+    ),
+}
+#: A usual refusal of each status: code, title, detail, and the member concerned.
+_REFUSALS: Mapping[str, tuple[str, str, str, str]] = {
+    "400": ("malformed_json", "Bad request", "The body is not JSON in UTF-8.", ""),
+    "401": ("token_missing", "Unauthorized", "Send a token: Authorization: Bearer …", ""),
+    "402": ("spending_limit_reached", "Payment required", "The month's limit is reached.", ""),
+    "403": ("scope_missing", "Forbidden", "This needs the scope keys:write.", ""),
+    "404": ("not_found", "Not found", "There is nothing here.", ""),
+    "406": ("not_acceptable", "Not acceptable", "Ask for application/json.", ""),
+    "409": ("name_taken", "Conflict", "This name is taken. Choose a different one.", ""),
+    "412": ("stale", "Precondition failed", "It was changed meanwhile. Read it again.", ""),
+    "413": ("body_too_large", "Content too large", "A body has 1 MiB at most.", ""),
+    "415": ("unsupported_media_type", "Unsupported media type", "Send application/json.", ""),
+    "422": ("validation_failed", "Invalid request", "Some members are wrong.", "/name"),
+    "429": ("too_many_requests", "Too many requests", "Come back after Retry-After.", ""),
+    "503": ("vault_unavailable", "Unavailable", "Nothing was done. Try again in a moment.", ""),
+}
+
 type Schema = Mapping[str, Any]
 
 
 def add_examples(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Give every JSON body and success an example, as drf-spectacular's last step."""
+    """Give every body, answer and refusal an example, as drf-spectacular's last step."""
     components = result.get("components", {}).get("schemas", {})
+    refused: set[str] = set()
     for operations in result["paths"].values():
         for operation in operations.values():
-            bodies = [operation.get("requestBody", {})]
-            answers = operation["responses"].items()
-            bodies += [one for status, one in answers if status.startswith("2")]
-            for body in bodies:
-                media = body.get("content", {}).get(_JSON)
-                if media is not None and "examples" not in media:
-                    value = example_of(media["schema"], components)
-                    media["examples"] = {"example": {"value": value}}
+            answers = operation["responses"]
+            for body in (operation.get("requestBody", {}), *answers.values()):
+                for kind, media in body.get("content", {}).items():
+                    _show(kind, media, components)
+            for status in _REFUSALS.keys() & answers.keys():
+                for media in answers[status]["content"].values():
+                    media["examples"] = {"example": {"$ref": f"#/components/examples/{status}"}}
+                    refused.add(status)
+    result.setdefault("components", {})["examples"] = {
+        status: {"value": _refusal(status)} for status in sorted(refused)
+    }
     return result
+
+
+def _show(kind: str, media: dict[str, Any], components: Schema) -> None:
+    """Give one form of a body an example, if it has none and can have one."""
+    if "examples" in media:
+        return
+    if kind == _JSON:
+        media["examples"] = {"example": {"value": example_of(media["schema"], components)}}
+    elif kind in _BY_MEDIA:
+        media["examples"] = {"example": {"value": _BY_MEDIA[kind]}}
+
+
+def _refusal(status: str) -> dict[str, Any]:
+    """Write a refusal, as ``access.errors`` does."""
+    code, title, detail, pointer = _REFUSALS[status]
+    said = {"pointer": pointer, "code": "required", "detail": "This member is required."}
+    return {
+        "type": f"/api/v1/problems/{code}",
+        "title": title,
+        "status": int(status),
+        "detail": detail,
+        "code": code,
+        "request_id": _ID,
+        "errors": [said] if pointer else [],
+    }
 
 
 def example_of(schema: Schema, components: Schema, name: str = "", depth: int = 0) -> Any:

@@ -35,7 +35,7 @@ _ZERO = Decimal(0)
 _DAY = timedelta(days=1)
 _SMALL_ONES = 6
 _MOST_MODELS = 50
-#: The same colour everywhere for the same category.
+#: The same colour everywhere for the same category; what is free has no bar.
 _COLOURS: Mapping[str, int] = {
     Category.COMPLETION: 1,
     Category.EMBEDDINGS: 2,

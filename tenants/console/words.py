@@ -51,6 +51,7 @@ CATEGORIES: Mapping[str, Promise] = {
     Category.CONNECTORS: _("Connectors"),
     Category.FINE_TUNING: _("Fine-tuning"),
     Category.PROBE: _("Paid trials"),
+    Category.FREE: _("Free requests"),
 }
 CAPABILITIES: Mapping[str, Promise] = {
     "completion_chat": _("chat"),

@@ -182,7 +182,7 @@ def _assemble() -> _Parts:
     keeper, relay = Keeper(lanes), Relay(pool, limits, Doubts(shelf))
     shared = connect(settings.REDIS_URL) if settings.REDIS_URL else None
     breaker = Breaker(failures=limits.outages)
-    pacer = Pacer(lanes, breaker, Together(shared), keeper.read_month)
+    pacer = Pacer(lanes, breaker, Together(shared), keeper.read_months)
     return _Parts(
         bounds=limits,
         pictures=Pictures(limits, load_opened),

@@ -16,7 +16,7 @@ from uuid import UUID
 from tenants.common.models import new_id
 from tenants.common.problems import Unavailable
 from tenants.gateway.calls import Call, open_call
-from tenants.gateway.endpoints import Kind
+from tenants.gateway.endpoints import BESIDE_MODELS, Kind
 from tenants.gateway.failover import Alternates
 from tenants.gateway.pacing import CallerLeftError, Pacer, Permit, patience
 from tenants.gateway.relay import Exchange, Relay
@@ -27,9 +27,9 @@ from tenants.mistral.errors import Family, Quota, UpstreamFailure
 from tenants.spend.pricing import Modifier
 
 _MOST_ATTEMPTS = 4
-#: What Mistral's limits on a model count; the others manage what is kept there, or are batches.
-_PACED = frozenset(Kind) - {Kind.BATCH, Kind.PLACE, Kind.DOWNLOAD, Kind.COUNT}
 _CAPACITY_PAUSE = 0.5
+#: What another workspace of Mistral's cannot answer: it does not have what is named.
+_STAYING = BESIDE_MODELS | {Kind.CONVERSATION}
 
 
 @dataclass(slots=True)
@@ -78,10 +78,6 @@ class Attempts:
             Problem: it was not sent.
             CallerLeftError: before it was sent.
         """
-        if wanted.request.endpoint.kind not in _PACED:
-            call = await self._open(wanted, tried=1)
-            await self._relay.carry(exchange, call, wanted.headers)
-            return
         until = self._pacer.clock() + patience(wanted.picture)
         tried = 0
         while True:
@@ -118,7 +114,7 @@ class Attempts:
             permit.withdraw()
             raise
         call.permit = permit
-        if tried < _MOST_ATTEMPTS and is_whole:
+        if tried < _MOST_ATTEMPTS and is_whole and permit.is_of_model:
             call.may_retry = partial(self._is_worth_it, wanted, permit, tried, until)
         return await self._relay.carry(exchange, call, wanted.headers)
 
@@ -189,7 +185,7 @@ def _may_move(request: Request) -> bool:
     """Tell whether another workspace of Mistral's can answer: this one keeps nothing for it."""
     return (
         isinstance(request.body, bytes)
-        and request.endpoint.kind is not Kind.CONVERSATION
+        and request.endpoint.kind not in _STAYING
         and request.aftermath is None
         and not request.names_files
     )

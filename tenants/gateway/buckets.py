@@ -15,7 +15,7 @@ from uuid import UUID
 from tenants.gateway.windows import FOREVER, Allowance, Counter, Gate, Window
 from tenants.mistral.errors import Quota, UpstreamFailure
 from tenants.mistral.headers import RateLimitReading
-from tenants.mistral.windows import REQUESTS, TOKENS, window_of
+from tenants.mistral.windows import MONTH, REQUESTS, TOKENS, window_of
 
 _COUNTED_HERE = 3600
 # Requests reach Mistral a moment after they are counted, some later than others.
@@ -31,6 +31,8 @@ _FIRST_OUTPUT = 500.0
 _LEARNING = 0.1
 
 INFERRED = "inferred-req-minute"
+#: The source of rules that Mistral has set.
+MISTRAL = "mistral"
 
 
 @dataclass(slots=True, eq=False)
@@ -64,6 +66,7 @@ class Bucket:
         refusals: of the quota family, in a row.
         output: how many tokens an answer takes; learned.
         is_changed: something was learned since it was last saved.
+        is_unread: what the ledger has of its month was not read yet.
     """
 
     organization_id: UUID
@@ -78,6 +81,7 @@ class Bucket:
     refused_at: float = -FOREVER
     output: float = _FIRST_OUTPUT
     is_changed: bool = False
+    is_unread: bool = False
     version: int = 0
     gate: Gate = field(default_factory=Gate)
     served: Window = field(default_factory=lambda: Window(FOREVER, _MINUTE))
@@ -89,7 +93,7 @@ class Bucket:
 
     def __post_init__(self) -> None:
         self._gate_rule = Rule(
-            "mistral", "retry-after", REQUESTS, self.gate, self._shared("retry-after")
+            MISTRAL, "retry-after", REQUESTS, self.gate, self._shared("retry-after")
         )
         self.rules = (self._gate_rule,)
 
@@ -155,7 +159,7 @@ class Bucket:
             if seconds <= _MINUTE:
                 counted = self.served if meter == REQUESTS else self.spent
                 counter.add(counted.used(now), now)
-        return Rule("mistral", name, meter, counter, self._shared(name))
+        return Rule(MISTRAL, name, meter, counter, self._shared(name))
 
     def _shared(self, name: str) -> str:
         return f"{self.organization_id.hex}:{self.code}:{self.model}:{name}"
@@ -241,15 +245,30 @@ class Bucket:
         self.output += _LEARNING * (completion - self.output)
 
     def recall(self, saved: Sequence[RateLimitReading], now: float, *, closed_for: float) -> None:
-        """Take up what was known before this process began, or what another one has learned."""
+        """Take up what was known before this process began, or what another one has learned.
+
+        What is left of a month is what Mistral said last, or less, by what the ledger has.
+        """
         for reading in saved:
             key = (reading.window, reading.by_size)
             if key not in self.readings and reading.limit:
                 self.readings[key] = reading
-                self._measure(key, RateLimitReading(*key, limit=reading.limit), now)
+                self._measure(key, reading, now)
+                self.is_unread |= self._is_month(key)
         # Clocks differ a little: what is known here already is not learned again.
         if closed_for > 0 and self.gate.until + 1 < now + closed_for:
             self.gate.close(closed_for, now)
+
+    def settle(self, counted: int, now: float) -> None:
+        """Take note of how many tokens the ledger has of Mistral's present month."""
+        self.is_unread = False
+        for key, rule in self._windows.items():
+            if self._is_month(key) and isinstance(rule.counter, Allowance):
+                rule.counter.hear(max(rule.counter.used(now), counted), now)
+
+    def _is_month(self, key: tuple[str, bool]) -> bool:
+        window, by_size = key
+        return window_of(window, by_size=by_size) == (TOKENS, MONTH)
 
     def shown(self) -> list[dict[str, Any]]:
         """Write the readings as they are saved and shown."""

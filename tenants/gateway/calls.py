@@ -17,7 +17,7 @@ from tenants.common.money import plain
 from tenants.common.months import Month
 from tenants.common.problems import Conflict, Invalid, Payment, Problem, Unavailable
 from tenants.common.secrets import Secret
-from tenants.gateway.endpoints import FREE
+from tenants.gateway.endpoints import FREE, Kind
 from tenants.gateway.pacing import Permit
 from tenants.gateway.requests import Request
 from tenants.gateway.snapshots import Picture, load
@@ -29,6 +29,7 @@ from tenants.registry import catalog
 from tenants.spend.calls import (
     CONNECTORS,
     CallIntent,
+    Category,
     Estimate,
     Outcome,
     Refusal,
@@ -161,7 +162,8 @@ async def open_call(
     at = instant_of(call_id)
     currency = snapshot.organization.currency
     prices = _prices(picture, request, currency, at)
-    if request.endpoint.kind in FREE:
+    is_free = request.endpoint.kind in FREE
+    if is_free:
         prices = replace(prices, currency=currency, meters=_NO_CHARGE)
     bound = request.bound
     if bound.max_tokens is None and picture.usual_tokens is not None:
@@ -172,7 +174,7 @@ async def open_call(
         raise Invalid(
             "too_large", "The request asks for more tokens than can be counted."
         ) from None
-    if request.calls_connectors:
+    if request.calls_connectors or request.endpoint.kind is Kind.NEW:
         most = replace(most, cost=Cost(PriceState.UNPRICED, None, currency))
     intent = CallIntent(
         call_id=call_id,
@@ -187,6 +189,7 @@ async def open_call(
         message_id=message_id,
         allows_unpriced=picture.allows_unpriced,
         request_id=request_id,
+        category=Category.FREE if is_free else None,
     )
     verdict = await writer.open(intent)
     if verdict.refusal is not None:
@@ -213,8 +216,12 @@ def settle_call(call: Call, seen: Observation) -> Cost:
         else:
             call.writer.settle(call.settlement)
         if call.permit is not None:
-            counted = call.settlement.quantities
-            call.permit.finish(counted.prompt_tokens, counted.completion_tokens)
+            # Tokens that are told and free, as those of recordings, count for rates all the same.
+            counted, told = call.settlement.quantities, seen.usage
+            call.permit.finish(
+                max(counted.prompt_tokens, told.prompt_tokens or 0),
+                max(counted.completion_tokens, told.completion_tokens or 0),
+            )
         if seen.usage.connector_calls:
             call.writer.settle(_connectors(call, seen.usage.connector_calls, seen))
     return call.settlement.cost
@@ -266,6 +273,8 @@ def _cost(call: Call, seen: Observation, quantities: Quantities, estimate: Estim
     A fine-tuned model is no alias: it is priced by its own name, whatever the answer calls it.
     """
     prices = call.prices
+    if call.request.endpoint.kind is Kind.NEW:
+        return Cost(PriceState.UNPRICED, None, prices.currency)
     is_tuned = catalog.base_of(prices.mistral_model) is not None
     if seen.model is not None and seen.model != prices.mistral_model and not is_tuned:
         answered = call.picture.book.prices_for(seen.model, prices.currency, call.at)

@@ -22,10 +22,13 @@ class Kind(StrEnum):
     BATCH = "batch"  # a job: what its lines use is metered when it is over
     PLACE = "place"  # manages what is kept at Mistral, and costs nothing
     DOWNLOAD = "download"  # the same, and may be larger than memory
+    NEW = "new"  # nobody here knows it, nor what it costs
 
 
 #: What Mistral does for nothing, whatever the model.
 FREE = frozenset({Kind.COUNT, Kind.PLACE, Kind.DOWNLOAD})
+#: What Mistral's limits on a model do not count: the same, and batches.
+BESIDE_MODELS = FREE | {Kind.BATCH}
 
 
 @dataclass(frozen=True, slots=True)

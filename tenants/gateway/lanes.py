@@ -5,9 +5,10 @@ organization's line. Lanes that nobody uses any more are forgotten.
 """
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
@@ -19,7 +20,7 @@ from tenants.gateway.snapshots import Picture
 from tenants.gateway.traffic import UNKNOWN, Traffic
 from tenants.gateway.windows import MonthCount, Window
 from tenants.mistral.headers import RateLimitReading
-from tenants.mistral.windows import REQUESTS, TOKENS
+from tenants.mistral.windows import DAY, MONTH, REQUESTS, TOKENS, window_of
 from tenants.spend.calls import LimitMode, SubjectKind
 from tenants.spend.rates import RateLimit, Rates
 
@@ -111,6 +112,13 @@ class Lane:
     def is_free(self, now: float) -> bool:
         """Tell whether nothing is known to limit its calls."""
         return not self.subjects and not self.shadows and self.bucket.is_free(now)
+
+    @property
+    def is_unread(self) -> bool:
+        """Tell whether the ledger has to be asked what was used of a month."""
+        return self.bucket.is_unread or any(
+            subject.is_unread for subject in (*self.subjects, *self.shadows)
+        )
 
     def subject_of(self, rule: Rule) -> Subject | None:
         """Find on what a rule is set; None for Mistral's."""
@@ -206,7 +214,7 @@ class Lanes:
         learned = traffic.learned
         bucket = lane.bucket
         bucket.recall(
-            [RateLimitReading(**dict(window)) for window in learned.windows],
+            [_still_true(window, learned.observed_at) for window in learned.windows],
             now,
             closed_for=_seconds_until(learned.closed_until),
         )
@@ -229,6 +237,21 @@ class Lanes:
         lane.rules = (*lane.bucket.rules, *configured)
         lane.watched = tuple(rule for subject in lane.shadows for rule in subject.rules.values())
         lane.version = lane.bucket.version
+
+
+def _still_true(window: Mapping[str, Any], observed_at: datetime | None) -> RateLimitReading:
+    """Read what was saved of a window; what was left of it holds in the same day or month only."""
+    reading = RateLimitReading(**dict(window))
+    found = window_of(reading.window, by_size=reading.by_size)
+    now = timezone.now().astimezone(UTC)
+    then = None if observed_at is None else observed_at.astimezone(UTC)
+    if found is not None and then is not None:
+        is_same_month = (then.year, then.month) == (now.year, now.month)
+        if found[1] == MONTH and is_same_month:
+            return reading
+        if found[1] == DAY and is_same_month and then.day == now.day:
+            return reading
+    return replace(reading, remaining=None)
 
 
 def _seconds_until(instant: datetime | None) -> float:

@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import structlog
@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from tenants.common.problems import Unavailable
 from tenants.gateway.buckets import Bucket
-from tenants.gateway.lanes import PER_MONTH, Lanes, Subject
+from tenants.gateway.lanes import PER_MONTH, Lane, Lanes, Subject
 from tenants.gateway.windows import MonthCount
 from tenants.registry import quotas
 from tenants.registry.quotas import Observation
@@ -59,25 +59,28 @@ class Keeper:
             self._task = None
         await self.save()
 
-    async def read_month(self, subject: Subject) -> None:
-        """Count what a subject has used in this month.
+    async def read_months(self, lane: Lane) -> None:
+        """Count what was used of a lane's months, as far as nobody has yet.
 
         Raises:
             Unavailable: the database does not answer.
         """
         async with self._reading:
-            if not subject.is_unread:
-                return
             try:
-                counted = await asyncio.to_thread(_tokens_of, subject)
+                for subject in (*lane.subjects, *lane.shadows):
+                    if subject.is_unread:
+                        counted = await asyncio.to_thread(_tokens_of, subject)
+                        _settle(subject, counted, self._clock())
+                        subject.is_unread = False
+                if lane.bucket.is_unread:
+                    counted = await asyncio.to_thread(_tokens_of_quota, lane.bucket)
+                    lane.bucket.settle(counted, self._clock())
             except DatabaseFault:
                 raise Unavailable(
                     "metering_unavailable",
                     "The service cannot read its ledger; nothing was sent to Mistral. Try again.",
                     retry_after=1,
                 ) from None
-            _settle(subject, counted, self._clock())
-            subject.is_unread = False
 
     async def save(self) -> None:
         """Save what changed, in a thread; what fails is saved next time."""
@@ -183,6 +186,19 @@ def _tokens_of(subject: Subject) -> int:
     finally:
         connection.close()
     return found[subject.id]
+
+
+def _tokens_of_quota(bucket: Bucket) -> int:
+    """Read Mistral's month of a bucket, which is in UTC, on this thread's own connection."""
+    try:
+        return rates.tokens_of_quota(
+            organization_id=bucket.organization_id,
+            code=bucket.code,
+            mistral_model=bucket.model,
+            since=timezone.now().astimezone(UTC).date().replace(day=1),
+        )
+    finally:
+        connection.close()
 
 
 def _save_observations(organization_id: UUID, seen: list[Observation]) -> None:

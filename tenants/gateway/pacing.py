@@ -6,28 +6,25 @@ refused at once, and told when to come back. Nothing here costs money: it comes 
 """
 
 import asyncio
-import math
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
-from tenants.common.problems import Forbidden, Problem, TooMany
+from tenants.common.problems import Problem
 from tenants.gateway.breaker import Breaker
-from tenants.gateway.buckets import Bucket, Rule
-from tenants.gateway.endpoints import Kind
-from tenants.gateway.lanes import Lane, Lanes, Subject
-from tenants.gateway.line import Line, Need, State, Ticket
+from tenants.gateway.endpoints import BESIDE_MODELS
+from tenants.gateway.lanes import Lane, Lanes
+from tenants.gateway.line import Line, State, Ticket
+from tenants.gateway.needs import beside_models, expect, needed, outside_plan, rule_of, too_many
 from tenants.gateway.requests import Request
 from tenants.gateway.snapshots import Picture
 from tenants.gateway.together import Together, note
-from tenants.gateway.windows import FOREVER, Counter
+from tenants.gateway.windows import FOREVER
 from tenants.mistral.errors import Family, MistralError, Reach, UpstreamFailure
 from tenants.mistral.headers import read_rate_limits
-from tenants.mistral.windows import REQUESTS, TOKENS
+from tenants.mistral.windows import TOKENS
 
 _HEAR_AFTER = 1.0
-_OF_TOKENS = frozenset({Kind.CHAT, Kind.TEXTS, Kind.RESPONSES, Kind.CONVERSATION})
-_LONGEST_RETRY = 3600
 _SHARE_OF_TIMEOUT = 0.5
 
 type Receive = Callable[[], Awaitable[object]]
@@ -46,6 +43,7 @@ class Permit:
         ticket: None where nothing was limited.
         tokens: what was counted for it before it went.
         share: how many times a unit counts here.
+        is_of_model: Mistral counts it among its model's calls, and tells something of those.
     """
 
     pacer: "Pacer"
@@ -54,11 +52,14 @@ class Permit:
     tokens: float = 0.0
     ticket: Ticket | None = None
     share: int = 1
+    is_of_model: bool = True
     is_over: bool = False
 
     def heard(self, headers: Mapping[str, str]) -> None:
         """Learn from the head of a success; of its headers no more often than once a second."""
         self.pacer.breaker.succeed()
+        if not self.is_of_model:
+            return
         bucket, now = self.lane.bucket, self.pacer.clock()
         bucket.served.add(1, now)
         if bucket.refusals or bucket.gate.width < FOREVER or bucket.outside_plan_until > 0:
@@ -73,7 +74,7 @@ class Permit:
             self.pacer.breaker.fail(now)
             return
         self.pacer.breaker.succeed()
-        if failure.family is Family.QUOTA:
+        if failure.family is Family.QUOTA and self.is_of_model:
             self.lane.bucket.hear(read_rate_limits(headers), now)
             self.lane.bucket.refuse(failure, self.sent_at, now)
             gate = self.lane.bucket.gate
@@ -94,9 +95,10 @@ class Permit:
         self.is_over = True
         now, bucket = self.pacer.clock(), self.lane.bucket
         used = prompt_tokens + completion_tokens
-        bucket.spent.add(used, now)
-        if used:
-            bucket.learn_output(completion_tokens)
+        if self.is_of_model:
+            bucket.spent.add(used, now)
+            if used:
+                bucket.learn_output(completion_tokens)
         if self.ticket is not None:
             self._correct(self.ticket, used, now)
 
@@ -125,7 +127,7 @@ class Permit:
         self._return(ticket, now)
 
     def _return(self, ticket: Ticket, now: float) -> None:
-        self.lane.bucket.gate.leave()
+        _leave_gate(ticket, self.lane)
         self.lane.line.finish(ticket, now)
         self.pacer.together.finish(ticket, self.lane)
         if self.lane.line.waiting:
@@ -147,7 +149,7 @@ class Pacer:
         lanes: what limits the calls.
         breaker: of the host that is called.
         together: what other processes count.
-        read_month: counts what the ledger has of a subject's month, once per subject and month.
+        read_months: counts what the ledger has of a lane's months, once for each.
         clock: seconds, monotonic.
     """
 
@@ -156,12 +158,12 @@ class Pacer:
         lanes: Lanes,
         breaker: Breaker,
         together: Together,
-        read_month: Callable[[Subject], Awaitable[None]],
+        read_months: Callable[[Lane], Awaitable[None]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.breaker = breaker
         self.together = together
-        self.read_month = read_month
+        self.read_months = read_months
         self.clock = clock
         self._lanes = lanes
         self._waiters: dict[int, _Waiters] = {}
@@ -184,17 +186,21 @@ class Pacer:
         now = self.clock()
         lane = self._lanes.find(picture, now)
         bucket = lane.bucket
-        if now < bucket.outside_plan_until:
-            raise _outside_plan(bucket.model)
+        is_of_model = request.endpoint.kind not in BESIDE_MODELS
+        if is_of_model and now < bucket.outside_plan_until:
+            raise outside_plan(bucket.model)
+        rules = lane.rules if is_of_model else beside_models(lane.rules)
         if lane.is_free(now):
-            return Permit(self, lane, now)
-        for subject in (*lane.subjects, *lane.shadows):
-            if subject.is_unread:
-                await self.read_month(subject)
-        tokens = _expect(request, bucket)
+            return Permit(self, lane, now, is_of_model=is_of_model)
+        if not rules:
+            self._watch(lane, 0.0, now)
+            return Permit(self, lane, now, is_of_model=is_of_model)
+        if lane.is_unread:
+            await self.read_months(lane)
+        tokens = expect(request, bucket)
         share = self.together.share
-        needs = [_need(rule, tokens, share) for rule in lane.rules]
-        ticket = Ticket(message_id, needs, until, lane.rules)
+        needs = [needed(rule, tokens, share) for rule in rules]
+        ticket = Ticket(message_id, needs, until, rules)
         if self.together.is_alone:
             lane.line.ask(ticket, now)
             if ticket.state is State.WAITING:
@@ -205,7 +211,7 @@ class Pacer:
             raise self._refusal(ticket, lane)
         if lane.watched:
             self._watch(lane, tokens, now)
-        return Permit(self, lane, ticket.admitted_at, tokens, ticket, share)
+        return Permit(self, lane, ticket.admitted_at, tokens, ticket, share, is_of_model)
 
     def is_ready(self, picture: Picture) -> bool:
         """Tell whether Mistral would take a call at once, by what is known of its limits."""
@@ -267,7 +273,7 @@ class Pacer:
                 rule, answer = lacking
                 now = self.clock()
                 note(rule, answer, now)
-                lane.bucket.gate.leave()
+                _leave_gate(ticket, lane)
                 if lane.line.put_back(ticket, rule.counter, answer.wait, now):
                     await self._wait(ticket, lane, receive)
         except asyncio.CancelledError:
@@ -307,7 +313,7 @@ class Pacer:
         """Count a call that goes out against limits in shadow mode."""
         over = set()
         for rule in lane.watched:
-            counter, units = _need(rule, tokens)
+            counter, units = needed(rule, tokens)
             if counter.ready_in(units, now) > 0:
                 over.add(rule.subject_id)
             counter.add(units, now)
@@ -315,24 +321,11 @@ class Pacer:
             subject.watched += subject.id in over
 
     def _refusal(self, ticket: Ticket, lane: Lane) -> Problem:
-        rule = _rule_of(ticket.lacking, ticket)
+        rule = rule_of(ticket.lacking, ticket)
         subject = lane.subject_of(rule)
         if subject is not None:
             subject.refused += 1
-        return _too_many(rule, ticket.retry_in, self.clock())
-
-
-def _need(rule: Rule, tokens: float, share: int = 1) -> Need:
-    units = share if rule.meter == REQUESTS else tokens * share
-    return Need(rule.counter, min(float(units), rule.counter.limit))
-
-
-def _expect(request: Request, bucket: Bucket) -> float:
-    """Tell how many tokens a call is expected to use; pages and characters are none."""
-    if request.endpoint.kind not in _OF_TOKENS:
-        return 0.0
-    bound = request.bound
-    return bucket.expect(bound.request_bytes, bound.max_tokens if bound.generates else 0)
+        return too_many(rule, ticket.retry_in, self.clock())
 
 
 def patience(picture: Picture) -> float:
@@ -342,33 +335,6 @@ def patience(picture: Picture) -> float:
     return longest if timeout is None else min(longest, timeout * _SHARE_OF_TIMEOUT)
 
 
-def _rule_of(counter: Counter | None, ticket: Ticket) -> Rule:
-    rules: Sequence[Rule] = ticket.rules
-    return next((rule for rule in rules if rule.counter is counter), rules[0])
-
-
-def _too_many(rule: Rule, retry_in: float, now: float) -> TooMany:
-    limit = rule.counter.limit
-    retry_after = min(max(math.ceil(min(retry_in, _LONGEST_RETRY)), 1), _LONGEST_RETRY)
-    if rule.source == "mistral":
-        said = f"Mistral's limit `{rule.name}` on this model and workspace"
-    else:
-        said = f"The limit `{rule.name}` of the {rule.source}"
-    return TooMany(
-        "rate_limited",
-        f"{said} leaves no room for this call in the time that it can wait. Nothing was sent to"
-        f" Mistral, and it costs nothing. Try again in {retry_after} seconds.",
-        retry_after=retry_after,
-        limited=rule.source,
-        rate=rule.name,
-        limit=int(limit) if limit == int(limit) else limit,
-        used=round(rule.counter.used(now)),
-    )
-
-
-def _outside_plan(model: str) -> Forbidden:
-    return Forbidden(
-        "model_not_in_plan",
-        f"The plan of this Mistral account gives {model} no quota: Mistral told a limit of 0."
-        " Choose another model, or change the plan at Mistral. It is asked again in some minutes.",
-    )
+def _leave_gate(ticket: Ticket, lane: Lane) -> None:
+    if any(rule is lane.bucket.gate_rule for rule in ticket.rules):
+        lane.bucket.gate.leave()

@@ -7,8 +7,10 @@ of time, any of which may be missing. It refuses to guess at other names: those 
 import re
 
 REQUESTS, TOKENS = "requests", "tokens"
+DAY = 86_400
+MONTH = 31 * DAY
 
-_SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "month": 31 * 86_400}
+_SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": DAY, "month": MONTH}
 _NAME = re.compile(r"(?:(.+?)-)?(?:(\d{1,5})-)?(second|minute|hour|day|month)")
 _METERS = {"req": REQUESTS, "requests": REQUESTS, "inferred-req": REQUESTS, "tokens": TOKENS}
 

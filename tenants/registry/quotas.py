@@ -14,6 +14,7 @@ from django.utils import timezone
 from tenants.common import scope
 from tenants.registry.models import (
     ForeignParameters,
+    NewEndpoints,
     OnDisconnect,
     QuotaRecord,
     TrafficPolicy,
@@ -24,11 +25,12 @@ _NO_WINDOWS: tuple[Mapping[str, Any], ...] = ()
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What is known of one quota."""
+    """What is known of one quota, and when its windows were as they are here."""
 
     windows: tuple[Mapping[str, Any], ...] = _NO_WINDOWS
     closed_until: datetime | None = None
     outside_plan_until: datetime | None = None
+    observed_at: datetime | None = None
 
 
 NOTHING_LEARNED = Learned()
@@ -43,6 +45,7 @@ class Policy:
     longest_wait: int = 30
     on_disconnect: OnDisconnect = OnDisconnect.DRAIN
     parameters: ForeignParameters = ForeignParameters.ADAPT
+    new_endpoints: NewEndpoints = NewEndpoints.REFUSE
 
 
 DEFAULT_POLICY = Policy()
@@ -68,7 +71,9 @@ def learned(organization_id: UUID, quota_code: str, mistral_model: str) -> Learn
     ).first()
     if found is None:
         return NOTHING_LEARNED
-    return Learned(tuple(found.windows), found.closed_until, found.outside_plan_until)
+    return Learned(
+        tuple(found.windows), found.closed_until, found.outside_plan_until, found.observed_at
+    )
 
 
 def policy(organization_id: UUID, workspace_id: UUID) -> Policy:
@@ -84,6 +89,7 @@ def policy(organization_id: UUID, workspace_id: UUID) -> Policy:
         found.longest_wait,
         OnDisconnect(found.on_disconnect),
         ForeignParameters(found.parameters),
+        NewEndpoints(found.new_endpoints),
     )
 
 

@@ -35,6 +35,7 @@ class Category(StrEnum):
     CONNECTORS = "connectors"
     FINE_TUNING = "fine_tuning"
     PROBE = "probe"  # one token, asked for to see whether a key's calls are paid
+    FREE = "free"  # lists, files, the state of jobs: what Mistral does for nothing
 
 
 class Source(StrEnum):
@@ -121,7 +122,7 @@ _CATEGORIES = {
     "/v1/conversations/{id}": Category.COMPLETION,
     "/v1/conversations/{id}/restart": Category.COMPLETION,
     "/v1/responses": Category.COMPLETION,
-    "/v1/responses/input_tokens": Category.COMPLETION,
+    "/v1/responses/input_tokens": Category.FREE,
     "/v1/embeddings": Category.EMBEDDINGS,
     "/v1/moderations": Category.MODERATION,
     "/v1/chat/moderations": Category.MODERATION,
@@ -130,8 +131,6 @@ _CATEGORIES = {
     "/v1/ocr": Category.OCR,
     "/v1/audio/transcriptions": Category.AUDIO,
     "/v1/audio/speech": Category.AUDIO,
-    "/v1/fine_tuning/models/{id}": Category.FINE_TUNING,
-    "/v1/fine_tuning/models/{id}/archive": Category.FINE_TUNING,
 }
 
 

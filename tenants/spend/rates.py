@@ -17,8 +17,11 @@ from django.utils import timezone
 from tenants.common import scope
 from tenants.common.models import new_id
 from tenants.common.months import Month
+from tenants.keys.models import MistralKey
+from tenants.keys.quota import quota_code
+from tenants.registry import catalog
 from tenants.spend.calls import LimitMode, SubjectKind
-from tenants.spend.models import Limit, UsageEvent
+from tenants.spend.models import Limit, SpendLine, UsageEvent
 
 #: Rows that limit any rate.
 RATES_SET = (
@@ -105,6 +108,34 @@ def tokens_of_month(
             )
             counted[subject_id] = (sums["prompt"] or 0) + (sums["completion"] or 0)
     return counted
+
+
+def tokens_of_quota(*, organization_id: UUID, code: str, mistral_model: str, since: date) -> int:
+    """Count the tokens that all keys of one quota used with one model since a local day.
+
+    ``code`` says which workspace of Mistral's (``keys.quota``), the model is a snapshot.
+    """
+    with scope.tenant(organization_id):
+        keys = [
+            key.pk
+            for key in MistralKey.objects.only("id", "mistral_workspace_id", "identity")
+            if quota_code(key.pk, key.mistral_workspace_id, key.identity) == code
+        ]
+        sums = (
+            SpendLine.objects.filter(
+                organization_id=organization_id,
+                period__gte=since.replace(day=1),
+                day__gte=since,
+                key_id__in=keys,
+            )
+            .values("mistral_model")
+            .annotate(tokens=Sum("prompt_tokens") + Sum("completion_tokens"))
+        )
+        return sum(
+            row["tokens"]
+            for row in sums
+            if catalog.canonical(row["mistral_model"]) == mistral_model
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,22 +62,41 @@ def test_every_operation_has_a_name_of_its_own_a_summary_scopes_and_refusals(sch
 
 
 def test_every_operation_has_an_example_that_its_schema_takes(schema):
-    """Of what it takes and of what it gives, as far as that is JSON."""
+    """Of what it takes, of what it gives and of how it refuses, whatever the form."""
     shown = 0
     for path, method, operation in operations(schema):
-        bodies = {"body": operation.get("requestBody", {})}
-        bodies |= {one: what for one, what in operation["responses"].items() if one[0] == "2"}
+        bodies = {"body": operation.get("requestBody", {})} | operation["responses"]
         for what, body in bodies.items():
-            media = body.get("content", {}).get("application/json")
-            if media is None:
-                continue
-            for example in media["examples"].values():
-                whole = media["schema"] | {"components": schema["components"]}
-                checker = Draft202012Validator(whole, format_checker=FormatChecker())
-                errors = [error.message for error in checker.iter_errors(example["value"])]
-                assert errors == [], (method, path, what)
-                shown += 1
-    assert shown > len(schema["paths"])
+            for kind, media in body.get("content", {}).items():
+                if kind == "application/pdf":
+                    continue
+                assert media["examples"], (method, path, what, kind)
+                for example in media["examples"].values():
+                    value = resolved(schema, example)["value"]
+                    whole = media["schema"] | {"components": schema["components"]}
+                    checker = Draft202012Validator(whole, format_checker=FormatChecker())
+                    errors = [error.message for error in checker.iter_errors(value)]
+                    assert errors == [], (method, path, what)
+                    shown += 1
+        assert bodies["body"] or method in {"get", "delete", "post"}
+    assert shown > 5 * len(operations(schema))
+
+
+def resolved(schema: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
+    """Follow an example's reference."""
+    if "$ref" not in example:
+        return example
+    found: dict[str, Any] = schema["components"]["examples"][example["$ref"].rpartition("/")[2]]
+    return found
+
+
+def test_refusals_that_are_shown_are_documented_ones(schema):
+    rows = (COMMITTED.parent / "problems.md").read_text(encoding="utf-8")
+    for status, example in schema["components"]["examples"].items():
+        value = example["value"]
+        (row,) = [one for one in rows.splitlines() if one.startswith(f"| `{value['code']}` |")]
+        assert status in row.split("|")[2]
+        assert value["status"] == int(status)
 
 
 def test_no_readable_resource_has_a_secret(schema):

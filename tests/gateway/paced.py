@@ -6,7 +6,7 @@ from types import MappingProxyType
 from tenants.common.models import new_id
 from tenants.gateway.breaker import Breaker
 from tenants.gateway.endpoints import ENDPOINTS, Endpoint, Kind
-from tenants.gateway.lanes import Lanes, Subject
+from tenants.gateway.lanes import Lane, Lanes
 from tenants.gateway.pacing import Pacer, Permit
 from tenants.gateway.requests import Request
 from tenants.gateway.shared import Shared
@@ -57,8 +57,8 @@ def picture(**rates) -> Picture:
 def pacer(shared: Shared | None = None) -> Pacer:
     """A process's pacer, which asks no ledger."""
 
-    async def nothing_used(subject: Subject) -> None:
-        subject.is_unread = False
+    async def nothing_used(_lane: Lane) -> None:
+        raise AssertionError("no month is limited here")
 
     return Pacer(Lanes(), Breaker(), Together(shared), nothing_used)
 

@@ -80,6 +80,9 @@ def test_the_sdk_runs_a_job_which_costs_half_of_what_its_lines_used(gateway, mis
         assert [one.id for one in client.batch.jobs.list().data] == [job.id]
     metered(tenant)
     (event,) = [event for event in tenant.settled() if event.cost]
+    assert event.category == "completion"
+    rest = {one.category for one in tenant.events() if not one.cost and one.outcome == "completed"}
+    assert rest == {"free"}  # the upload, the job's state, the list
     bill = mistral.state.ledger.total(key=name_of(tenant.plain))
     assert (event.requests, event.estimate, event.factor) == (5, "", Decimal("0.5"))
     assert (event.prompt_tokens, event.completion_tokens) == (

@@ -149,3 +149,18 @@ def test_a_success_that_leaves_more_room_than_was_counted_is_believed_and_a_refu
     assert requests.used(30.0) == 50
     bucket.hear(told, 30.0, 29.0)
     assert requests.used(30.0) == 1
+
+
+def test_what_was_left_of_a_month_is_recalled_and_the_ledger_may_know_less(bucket):
+    month = RateLimitReading("tokens-month", limit=1000, remaining=300)
+    bucket.recall([month], 100.0, closed_for=0)
+    assert bucket.is_unread
+    (rule,) = [rule for rule in bucket.rules if rule.name == "tokens-month"]
+    assert rule.counter.used(100.0) == 700
+    bucket.settle(650, 100.0)
+    assert (bucket.is_unread, rule.counter.used(100.0)) == (False, 700)
+    bucket.settle(990, 100.0)
+    assert rule.counter.ready_in(20, 100.0) > 0
+    assert rule.counter.ready_in(20, 800.0) == 0  # after some minutes Mistral is asked again
+    bucket.hear([RateLimitReading("tokens-month", limit=1000, remaining=1000)], 800.0)
+    assert rule.counter.used(800.0) == 0

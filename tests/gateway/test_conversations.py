@@ -10,7 +10,7 @@ from aisuru_mistral.simulator.agents import WELL_KNOWN_AGENTS
 from aisuru_mistral.simulator.keys import WELL_KNOWN
 from tests import factories
 from tests.gateway import tenancy
-from tests.gateway.differential import Pair, events_of
+from tests.gateway.differential import Pair, events_of, plain
 from tests.gateway.tenancy import SMALL, post
 from tests.keys.keyring import checked, registered
 from tests.registry.steps import create
@@ -54,6 +54,8 @@ def test_the_sdk_holds_a_conversation(gateway, tenant):
         "/v1/conversations/{id}",
         "/v1/conversations/{id}/restart",
     ]
+    assert {event.category for event in turns} == {"completion"}
+    assert {event.category for event in events if not event.cost} == {"free"}
     assert {event.estimate for event in events} == {""}
 
 
@@ -166,6 +168,21 @@ def test_an_agent_answers_and_is_billed_as_its_own_model(gateway, mistral, agent
     assert first.cost + second.cost == cost
     assert "medium" in first.mistral_model
     assert second.requested_model == first.answered_model  # learned by the first answer
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_agent_has_mistrals_bytes(gateway, mistral, agents_tenant, stream):
+    body = {"agent_id": CLAIMS, "messages": [{"role": "user", "content": "Hi"}], "stream": stream}
+    through = post(gateway.url, agents_tenant, "/v1/agents/completions", body)
+    direct = httpx.post(
+        f"{mistral.url}/v1/agents/completions",
+        json=body,
+        headers={"authorization": f"Bearer {agents_tenant.plain}"},
+        trust_env=False,
+    )
+    assert through.status_code == direct.status_code == 200
+    assert through.headers["content-type"] == direct.headers["content-type"]
+    assert plain(through.content) == plain(direct.content)
 
 
 def test_an_agent_belongs_to_the_workspace_that_used_it_first(gateway, agents_tenant):

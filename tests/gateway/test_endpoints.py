@@ -30,6 +30,8 @@ def pair(gateway, mistral, made_up):
         ("mistral-embed", "/v1/embeddings", {"input": "a", "encoding_format": "base64"}),
         ("mistral-moderation-2603", "/v1/moderations", {"input": ["hello"]}),
         ("mistral-moderation-2603", "/v1/chat/moderations", {"input": CHAT}),
+        ("mistral-moderation-2603", "/v1/classifications", {"input": ["hello", "you"]}),
+        ("mistral-moderation-2603", "/v1/chat/classifications", {"input": {"messages": CHAT}}),
         ("mistral-small-latest", "/v1/responses", {"input": "hello", "instructions": "Be kind"}),
         ("mistral-small-latest", "/v1/responses", {"input": "hello", "stream": True}),
         ("voxtral-mini-tts-latest", "/v1/audio/speech", {"input": "Buongiorno! Come va, è già?"}),
@@ -41,6 +43,48 @@ def test_an_answer_has_mistrals_bytes_and_costs_mistrals_bill(pair, model, path,
     both.same(path, json={"model": model, **body})
     event = both.billed()
     assert (event.estimate, event.endpoint, event.outcome) == ("", path, "completed")
+
+
+WEATHER = {"name": "weather", "parameters": {"type": "object", "properties": {}}}
+
+
+@pytest.mark.parametrize(
+    ("model", "path", "body"),
+    [
+        ("mistral-small-latest", "/v1/chat/completions", {"messages": []}),
+        ("mistral-small-latest", "/v1/chat/completions", {"messages": CHAT, "temperature": 9}),
+        ("mistral-small-latest", "/v1/chat/completions", {"messages": CHAT, "invented": True}),
+        ("codestral-latest", "/v1/fim/completions", {"prompt": None}),
+        ("mistral-embed", "/v1/embeddings", {"input": ["x"], "output_dtype": "nothing"}),
+        ("mistral-embed", "/v1/chat/completions", {"messages": CHAT}),
+        ("mistral-moderation-2603", "/v1/moderations", {"input": 7}),
+        ("mistral-ocr-latest", "/v1/ocr", {"document": {"type": "nothing"}}),
+        ("voxtral-mini-tts-latest", "/v1/audio/speech", {"input": "x", "response_format": "x"}),
+        ("mistral-small-latest", "/v1/conversations", {"inputs": 7}),
+    ],
+)
+def test_what_mistral_refuses_it_refuses_in_its_own_words_and_marked(pair, model, path, body):
+    both = pair(model)
+    through, direct = both.send(path, json={"model": model, **body})
+    assert direct.status_code >= 400
+    assert through.status_code == direct.status_code, through.text
+    said = through.json()
+    assert said.pop("source") == "provider"
+    assert said == direct.json()
+    assert sum(event.cost or 0 for event in both.tenant.settled()) == 0
+
+
+def test_tools_and_formats_pass_as_they_are(pair):
+    both = pair("mistral-small-latest")
+    for extra in (
+        {"tools": [{"type": "function", "function": WEATHER}], "tool_choice": "any"},
+        {"tools": [{"type": "function", "function": WEATHER}], "stream": True},
+        {"response_format": SCHEMA},
+        {"response_format": {"type": "json_object"}, "stream": True, "n": 2},
+    ):
+        body = {"model": both.model, "messages": CHAT, "random_seed": 7, **extra}
+        both.same("/v1/chat/completions", json=body)
+    both.billed(4)
 
 
 def test_a_chat_that_repeats_itself_is_billed_with_its_cached_share(pair):
@@ -103,7 +147,8 @@ def test_counting_tokens_costs_nothing_and_passes_an_exhausted_limit(pair):
     both.tenant.limit("0.00")
     counted = both.same("/v1/responses/input_tokens", json={"model": both.model, "input": "hello"})
     assert counted.json()["input_tokens"] > 0
-    assert both.tenant.settled()[0].cost == 0
+    event = both.tenant.settled()[0]
+    assert (event.cost, event.category, event.prompt_tokens) == (0, "free", 0)
 
 
 def test_characters_are_counted_as_people_count_them(pair):

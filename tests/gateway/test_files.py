@@ -64,6 +64,7 @@ def test_the_sdk_does_with_files_what_it_does_with_mistral(gateway, tenant):
     events = tenant.settled(7)
     assert {event.cost for event in events} == {0}
     assert {event.endpoint for event in events} >= {"/v1/files", "/v1/files/{id}/content"}
+    assert {(event.category, event.requests) for event in events} == {("free", 1)}
 
 
 def test_files_have_mistrals_bytes_both_ways(gateway, mistral, made_up):

@@ -1,16 +1,25 @@
 """Hostile bytes against the real server: nothing is smuggled, and nobody holds it up."""
 
+import asyncio
+import json
 import re
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
 
+import httpx
 import pytest
+from pyreqwest.client import ClientBuilder
 
 from tests.gateway import tenancy
 from tests.gateway.server import GatewayServer
 from tests.gateway.tenancy import ask
 from tests.keys.keyring import name_of
+from tests.mistral.far_side import answering
+
+CHATS = "/v1/chat/completions"
 
 CHAT, MODELS = b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\n", b"GET /v1/models HTTP/1.1\r\n"
 SMUGGLED = MODELS + b"host: a\r\n\r\n"
@@ -83,6 +92,64 @@ def test_no_address_in_a_request_leads_anywhere_but_here(gateway, mistral, tenan
     head = b"GET " + target + b" HTTP/1.1\r\nhost: 169.254.169.254\r\nconnection: close\r\n"
     assert exchange(gateway.port, head + token + b"\r\n")[0] in {200, 400, 404}
     assert len(mistral.state.requests) == before
+
+
+def test_no_address_in_a_body_is_ever_called_from_here(scripted, made_up):
+    """Mistral reads what is elsewhere; this service passes addresses on, and opens none."""
+    scripted.script = answering(200, {"usage": {"prompt_tokens": 1, "total_tokens": 1}})
+    with socket.create_server(("127.0.0.1", 0)) as inside:
+        inside.settimeout(0.3)
+        trap = f"http://127.0.0.1:{inside.getsockname()[1]}/latest/meta-data"
+        link = {"type": "image_url", "image_url": trap}
+        document = {"type": "document_url", "document_url": trap}
+        asked: list[tuple[str, str, dict[str, Any]]] = [
+            ("mistral-small-latest", CHATS, {"messages": [{"role": "user", "content": [link]}]}),
+            ("mistral-small-latest", CHATS, {"messages": [], "base_url": trap, "proxy": trap}),
+            ("mistral-small-latest", "/v1/conversations", {"inputs": "x", "webhook_url": trap}),
+            ("mistral-ocr-latest", "/v1/ocr", {"document": document, "callback": trap}),
+            ("voxtral-mini-tts-latest", "/v1/audio/speech", {"input": "x", "ref_audio": trap}),
+        ]
+        for model, path, body in asked:
+            tenant = tenancy.make(made_up, mistral_model=model)
+            before = len(scripted.far_side.requests)
+            tenancy.post(scripted.url, tenant, path, body, **{"x-forwarded-host": trap})
+            assert len(scripted.far_side.requests) == before + 1
+            assert trap.encode() in scripted.received.body
+            assert trap not in str(scripted.received.headers)
+        voice = tenancy.make(made_up, mistral_model="voxtral-mini-latest")
+        httpx.post(
+            f"{scripted.url}/v1/audio/transcriptions",
+            files={"model": (None, "voxtral-mini-latest"), "file_url": (None, trap)},
+            headers=voice.headers,
+            trust_env=False,
+        )
+        with pytest.raises(TimeoutError):
+            inside.accept()
+
+
+async def test_http_2_is_served_with_many_calls_on_one_connection(gateway, tenant):
+    body = json.dumps({"messages": [{"role": "user", "content": "Say hello"}]}).encode()
+    streamed = body[:-1] + b', "stream": true}'
+    async with (
+        ClientBuilder()
+        .http2_prior_knowledge()
+        .no_proxy()
+        .default_headers({"authorization": f"Bearer {tenant.token}"})
+        .timeout(timedelta(seconds=20))
+        .build()
+    ) as client:
+
+        async def call(content: bytes) -> tuple[str, int, bytes]:
+            request = client.post(f"{gateway.url}{CHATS}").body_bytes(content).build()
+            answer = await request.send()
+            return answer.version, answer.status, bytes(await answer.bytes())
+
+        answers = await asyncio.gather(*(call(one) for one in (body, streamed) * 10))
+    assert {(version, status) for version, status, _ in answers} == {("HTTP/2.0", 200)}
+    assert all(b'"choices"' in content for *_, content in answers)
+    assert all(content.endswith(b"data: [DONE]\n\n") for *_, content in answers[1::2])
+    events = await asyncio.to_thread(tenant.settled, 20)
+    assert {event.estimate for event in events} == {""}
 
 
 def test_an_answer_cannot_put_headers_into_ours(scripted, tenant):
