@@ -67,6 +67,7 @@ bench: setup ## the benchmarks, against a bare pass-through measured in the same
 	$(python) -m bench leaks
 	$(python) -m bench webhooks
 	$(python) -m bench.spend --most 10000000
+	$(python) -m bench.pages
 
 prove-limit: setup ## 200 clients in several processes race for the last of a budget, half a minute
 	$(python) -m bench.prove_limit

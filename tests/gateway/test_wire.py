@@ -168,8 +168,41 @@ def test_an_answer_cannot_put_headers_into_ours(scripted, tenant):
 @pytest.fixture(scope="module")
 def strict(mistral, _database):
     """A gateway of little patience and few places."""
-    with GatewayServer(mistral.url, receive=0.5, calls_of_one=3, calls=5) as server:
+    heads = {"GRANIAN_HTTP1_HEADER_READ_TIMEOUT": "1000"}
+    with GatewayServer(
+        mistral.url, variables=heads, receive=0.5, calls_of_one=3, calls=5
+    ) as server:
         yield server
+
+
+def test_heads_that_drip_are_given_up_and_others_are_served_meanwhile(strict, tenant):
+    began = time.monotonic()
+    dripping = [socket.create_connection(("127.0.0.1", strict.port)) for _ in range(50)]
+    for wire in dripping:
+        wire.sendall(CHAT)
+    assert ask(strict.url, tenant, max_tokens=1).is_success
+    for number in range(100):
+        if not dripping:
+            break
+        time.sleep(0.1)
+        dripping = [wire for wire in dripping if _takes(wire, b"x-%d: y\r\n" % number)]
+    assert not dripping
+    assert time.monotonic() - began < 8
+
+
+def _takes(wire: socket.socket, sent: bytes) -> bool:
+    """Send a little more of a head; False once the other end has hung up."""
+    wire.settimeout(0)
+    try:
+        wire.sendall(sent)
+        is_open = wire.recv(65536) != b""
+    except BlockingIOError:
+        return True
+    except ConnectionError:
+        is_open = False
+    if not is_open:
+        wire.close()
+    return is_open
 
 
 def test_a_body_that_drips_is_given_up(strict, tenant):
