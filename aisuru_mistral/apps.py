@@ -6,6 +6,9 @@ Without it a web process would send its tasks to whatever broker Celery takes fo
 from importlib import import_module
 
 from django.apps import AppConfig
+from django.conf import settings
+
+from aisuru_mistral import tracing
 
 
 class ShellConfig(AppConfig):
@@ -14,5 +17,6 @@ class ShellConfig(AppConfig):
     name = "aisuru_mistral"
 
     def ready(self) -> None:
-        """Make our Celery application Celery's current one."""
+        """Make our Celery application Celery's current one, and trace if it is wanted."""
         import_module("aisuru_mistral.celery")
+        tracing.configure(settings.TRACED_AS)

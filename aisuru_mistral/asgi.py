@@ -10,7 +10,8 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aisuru_mistral.settings")  # noqa: TID251 - chosen before env.py can be read
 _django = get_asgi_application()
 
-from tenants.access.requests import limited  # noqa: E402 - Django's apps come first
+from aisuru_mistral.traced import traced  # noqa: E402 - Django's apps come first
+from tenants.access.requests import limited  # noqa: E402
 from tenants.gateway.app import application as _gateway  # noqa: E402
 from tenants.gateway.crowd import Crowd  # noqa: E402
 
@@ -18,7 +19,7 @@ type _Message = dict[str, Any]
 type _Receive = Callable[[], Awaitable[_Message]]
 type _Send = Callable[[Any], Awaitable[None]]
 
-_crowd = Crowd(_gateway)
+_crowd = traced(Crowd(_gateway))
 
 
 async def application(scope: _Message, receive: _Receive, send: _Send) -> None:

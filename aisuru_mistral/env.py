@@ -1,134 +1,35 @@
 """The one place that reads the environment; it refuses values that would start a broken service.
 
-A variable is looked up in the process environment, then as ``NAME_FILE`` (a file holding the
-value), then in ``DATA_DIR/run.env`` and ``DATA_DIR/secrets.env``, which the launcher writes, so
-that ``manage.py`` works beside a running ``make up``. A refusal is one line: which variable, what
-is wrong, how to make a good one.
+Where it looks a variable up: ``variables.py``. docs/configuration.md is written from the docstrings
+here.
 """
 
 import os
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from aisuru_mistral import master_keys
+from aisuru_mistral.variables import ROOT, ConfigurationError, Variables, read_env_file
 
-ROOT = Path(__file__).resolve().parent.parent
+__all__ = ["ROOT", "ConfigurationError", "read_env_file"]
+
 SECRET_KEY_LENGTH = 50
 _KNOWN_SECRETS = ("changeme", "change-me", "secret", "django-insecure", "password", "example")
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
-_PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*)*")
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _HOW_TO_MAKE_SIGNING = (
     "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(64))'"
 )
 
 
-class ConfigurationError(Exception):
-    """A variable that is missing, malformed or unsafe; its text is the line to show."""
-
-    def __init__(self, name: str, problem: str, remedy: str) -> None:
-        super().__init__(f"{name}: {problem}; {remedy}")
-        self.name = name
-
-
-def read_env_file(path: Path) -> dict[str, str]:
-    """Read ``KEY=VALUE`` lines; a missing file is an empty one.
-
-    Raises:
-        ConfigurationError: a line without ``=``, or a file that cannot be read.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError) as error:
-        remedy = "check its owner, mode and encoding"
-        raise ConfigurationError(str(path), f"cannot be read ({error})", remedy) from error
-    values: dict[str, str] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        name, separator, value = line.partition("=")
-        if not separator:
-            raise ConfigurationError(str(path), f"line {number} has no '='", "write KEY=VALUE")
-        values[name.strip()] = value.strip()
-    return values
-
-
-@dataclass(frozen=True)
-class Environment:
+class Environment(Variables):
     """Typed settings; every property raises ConfigurationError on a value it cannot accept.
 
     Attributes:
         variables: the process environment, or a stand-in for it.
     """
-
-    variables: Mapping[str, str]
-
-    @cached_property
-    def data_dir(self) -> Path:
-        """Where the launcher keeps the database, secrets and logs (``DATA_DIR``)."""
-        return Path(self.variables.get("DATA_DIR") or ROOT / "var").expanduser().resolve()
-
-    @cached_property
-    def _files(self) -> dict[str, str]:
-        secrets = read_env_file(self.data_dir / "secrets.env")
-        return secrets | read_env_file(self.data_dir / "run.env")
-
-    def text(self, name: str, default: str | None = None) -> str | None:
-        """Look a variable up in all its sources; empty counts as absent."""
-        if value := self.variables.get(name):
-            return value
-        if path := self.variables.get(f"{name}_FILE"):
-            try:
-                value = Path(path).read_text(encoding="utf-8").strip()
-            except (OSError, UnicodeDecodeError) as error:
-                remedy = "point it at a readable text file"
-                raise ConfigurationError(f"{name}_FILE", f"{error}", remedy) from error
-            if not value:
-                raise ConfigurationError(f"{name}_FILE", "is empty", "put the value in it")
-            return value
-        return self._files.get(name) or default
-
-    def _required(self, name: str, remedy: str) -> str:
-        value = self.text(name)
-        if value is None:
-            raise ConfigurationError(name, "is not set", remedy)
-        return value
-
-    def _url(self, name: str, value: str, schemes: tuple[str, ...], example: str) -> str:
-        try:
-            parts = urlsplit(value)
-            parts.port  # noqa: B018 - raises ValueError on a port that is no port
-        except ValueError as error:
-            raise ConfigurationError(name, f"is no address ({error})", f"like {example}") from error
-        if parts.scheme not in schemes or not (parts.netloc or parts.query):
-            allowed = "/".join(schemes)
-            raise ConfigurationError(name, f"must be a {allowed} address", f"like {example}")
-        return value.rstrip("/")
-
-    def _flag(self, name: str, *, default: bool) -> bool:
-        value = self.text(name)
-        if value is None:
-            return default
-        if value.lower() in {"1", "true", "yes", "on"}:
-            return True
-        if value.lower() in {"0", "false", "no", "off"}:
-            return False
-        raise ConfigurationError(name, f"is neither yes nor no ({value!r})", "use true or false")
-
-    def _integer(self, name: str, default: int, low: int, high: int) -> int:
-        value = self.text(name)
-        if value is None:
-            return default
-        if not value.isascii() or not value.isdecimal() or not low <= int(value) <= high:
-            raise ConfigurationError(name, f"is no number from {low} to {high}", f"like {default}")
-        return int(value)
 
     @cached_property
     def secret_key(self) -> str:
@@ -192,18 +93,6 @@ class Environment:
             ca_file=self._readable("VAULT_CACERT"),
         )
 
-    def _path_text(self, name: str, default: str | None) -> str | None:
-        value = self.text(name, default)
-        if value is not None and not _PATH.fullmatch(value):
-            raise ConfigurationError(name, "is no path", "use letters, digits, / . _ and -")
-        return value
-
-    def _readable(self, name: str) -> str | None:
-        value = self.text(name)
-        if value is not None and not os.access(value, os.R_OK):
-            raise ConfigurationError(name, "is no readable file", "name a file of certificates")
-        return value
-
     @cached_property
     def database_url(self) -> str:
         """PostgreSQL as the unprivileged application login (``DATABASE_URL``)."""
@@ -220,10 +109,6 @@ class Environment:
             return "pgmq" + self.database_url[self.database_url.index("://") :]
         schemes = ("pgmq", "redis", "rediss", "amqp", "amqps")
         return self._url("CELERY_BROKER_URL", value, schemes, "redis://host:6379/0")
-
-    def _optional_url(self, name: str, schemes: tuple[str, ...], example: str) -> str | None:
-        value = self.text(name)
-        return None if value is None else self._url(name, value, schemes, example)
 
     @cached_property
     def redis_url(self) -> str | None:
@@ -308,6 +193,11 @@ class Environment:
         return sorted({*listed, own, "127.0.0.1", "localhost", "[::1]"})
 
     @cached_property
+    def maintenance(self) -> bool:
+        """Close console, desk and management API, not the gateway (``MAINTENANCE``)."""
+        return self._flag("MAINTENANCE", default=False)
+
+    @cached_property
     def debug(self) -> bool:
         """Django's debug pages (``DEBUG``); never in production."""
         return self._flag("DEBUG", default=False)
@@ -352,20 +242,24 @@ class Environment:
         return self._integer("DATA_KEY_DAYS", 365, 1, 3650)
 
     @cached_property
+    def traced_as(self) -> str | None:
+        """Where spans go by OTLP over HTTP (``OTEL_EXPORTER_OTLP_ENDPOINT``).
+
+        ``OTEL_SERVICE_NAME`` (``aisuru-mistral``), ``OTEL_TRACES_SAMPLER``,
+        ``OTEL_EXPORTER_OTLP_HEADERS``, ``OTEL_SDK_DISABLED`` and the others mean what
+        OpenTelemetry says. Without it, nothing of OpenTelemetry is loaded.
+        """
+        where = self._optional_url(
+            "OTEL_EXPORTER_OTLP_ENDPOINT", ("http", "https"), "http://collector:4318"
+        )
+        if where is None or self._flag("OTEL_SDK_DISABLED", default=False):
+            return None
+        return self.text("OTEL_SERVICE_NAME", "aisuru-mistral")
+
+    @cached_property
     def metrics_token(self) -> str | None:
         """Bearer token that opens ``/metrics`` beyond loopback (``METRICS_TOKEN``)."""
         return self.text("METRICS_TOKEN")
-
-    def refusals(self) -> list[ConfigurationError]:
-        """Read everything and return all that cannot be accepted, once each."""
-        found: dict[str, ConfigurationError] = {}
-        for name, member in vars(type(self)).items():
-            if isinstance(member, cached_property) and not name.startswith("_"):
-                try:
-                    getattr(self, name)
-                except ConfigurationError as refusal:
-                    found.setdefault(str(refusal), refusal)
-        return list(found.values())
 
 
 def load() -> Environment:

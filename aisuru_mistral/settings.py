@@ -29,12 +29,14 @@ try:
     ALLOWED_HOSTS = ENV.allowed_hosts
     DEBUG = ENV.debug
     WEB_CONCURRENCY = ENV.web_concurrency
+    TRACED_AS = ENV.traced_as
     DATA_DIR = ENV.data_dir
     METRICS_TOKEN = ENV.metrics_token
     WEBHOOK_LOOPBACK = ENV.webhook_loopback
     KEY_TIMING = {"recheck": ENV.key_recheck_seconds}
     LOG_LEVEL = ENV.log_level
     VIES_API_URL = ENV.vies_api_url
+    MAINTENANCE = ENV.maintenance
     STAFF_PASSWORD = ENV.staff_password
     DEFAULT_FROM_EMAIL = ENV.mail_from
     ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXY_COUNT = ENV.trusted_proxy_count
@@ -88,6 +90,7 @@ MIDDLEWARE = [
     "tenants.console.assets.Assets",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
+    "tenants.console.maintenance.maintenance_middleware",
     "django.middleware.common.CommonMiddleware",
     # Views of the API are exempt: they check for themselves, when a session is what lets them in.
     "django.middleware.csrf.CsrfViewMiddleware",

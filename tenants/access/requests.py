@@ -21,6 +21,7 @@ from django.utils.translation import gettext as _
 from prometheus_client import Counter, Histogram
 from rest_framework.parsers import BaseParser
 
+from tenants.common import tracing
 from tenants.common.models import new_id
 from tenants.common.problems import Invalid
 
@@ -59,17 +60,19 @@ def request_middleware(get_response: _Sync | _Async) -> _Sync | _Async:
 
         async def asynchronous(request: HttpRequest) -> HttpResponseBase:
             started = _begin(request)
-            response: HttpResponseBase = await get_response(request)
-            return _end(request, response, started)
+            with tracing.span("request", request.headers.get("traceparent")) as here:
+                response: HttpResponseBase = await get_response(request)
+                return _end(request, response, started, here)
 
         return asynchronous
 
     def synchronous(request: HttpRequest) -> HttpResponseBase:
         started = _begin(request)
-        response = get_response(request)
-        if not isinstance(response, HttpResponseBase):
-            raise TypeError("an asynchronous handler behind a synchronous one")
-        return _end(request, response, started)
+        with tracing.span("request", request.headers.get("traceparent")) as here:
+            response = get_response(request)
+            if not isinstance(response, HttpResponseBase):
+                raise TypeError("an asynchronous handler behind a synchronous one")
+            return _end(request, response, started, here)
 
     return synchronous
 
@@ -86,7 +89,9 @@ def _begin(request: HttpRequest) -> float:
     return time.perf_counter()
 
 
-def _end(request: HttpRequest, response: HttpResponseBase, started: float) -> HttpResponseBase:
+def _end(
+    request: HttpRequest, response: HttpResponseBase, started: float, here: tracing.Span
+) -> HttpResponseBase:
     seconds = time.perf_counter() - started
     method = request.method if request.method in _METHODS else "other"
     route = request.resolver_match.route if request.resolver_match else "none"
@@ -95,6 +100,9 @@ def _end(request: HttpRequest, response: HttpResponseBase, started: float) -> Ht
     level = log.warning if response.status_code >= _SERVER_ERROR else log.info
     milliseconds = round(seconds * 1000, 1)
     level("request", method=method, route=route, status=response.status_code, ms=milliseconds)
+    here.update_name(f"{method} {route}")
+    here.set_attribute("http.response.status_code", response.status_code)
+    here.set_attribute("aim.request_id", request_id())
     response["X-Request-Id"] = request_id()
     return response
 

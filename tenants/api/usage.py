@@ -35,8 +35,8 @@ class UsageEventIn(In):
     endpoint = fields.Text(max_length=64, help_text="As in `/v1/chat/completions`.")
     occurred_at = serializers.DateTimeField(help_text="When the call was made.")
     usage = serializers.DictField(
-        help_text="Mistral's usage object; `pages_processed`, `annotated_pages` and `characters`"
-        " may stand beside its own members."
+        help_text="Mistral's usage object; `pages_processed`, `annotated_pages`, `characters`,"
+        " `training_tokens` and `storage_months` may stand beside its own members."
     )
     message_id = fields.Text(max_length=200, required=False, allow_blank=True)
 

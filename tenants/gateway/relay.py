@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 
+from tenants.common import tracing
 from tenants.common.problems import Problem
 from tenants.gateway import refusals, telemetry
 from tenants.gateway.bounds import Bounds
@@ -107,7 +108,9 @@ class Relay:
         upload = call.request.body
         problem = refused = None
         try:
-            refused = await self._carry(exchange, call, headers, seen, idle)
+            with tracing.span("mistral") as here:
+                refused = await self._carry(exchange, call, headers, seen, idle)
+                here.set_attribute("http.response.status_code", seen.http_status or 0)
         except TimeoutError:
             problem = refusals.timed_out()
         except MistralError as error:

@@ -33,7 +33,10 @@ _AHEAD = timedelta(minutes=5)
 OLDEST = timedelta(days=400)
 _LARGEST = 2**31 - 1
 _PRIORITY = "priority"
-_COUNTS = ("pages_processed", "annotated_pages", "characters")
+_COUNTS = (
+    *("pages_processed", "annotated_pages", "characters"),
+    *("training_tokens", "storage_months"),
+)
 _OWN = (*_COUNTS, "connectors")
 
 
@@ -47,8 +50,8 @@ class ReportedCall:
         model: the Mistral model that answered, or was asked.
         endpoint: as in ``/v1/chat/completions``.
         occurred_at: when.
-        usage: Mistral's usage object; ``pages_processed``, ``annotated_pages`` and ``characters``
-            beside its own members.
+        usage: Mistral's usage object; ``pages_processed``, ``annotated_pages``, ``characters``,
+            ``training_tokens`` and ``storage_months`` beside its own members.
         message_id: the AIsuru message that it was made for; may be empty.
     """
 
@@ -144,13 +147,12 @@ def _known(calls: Sequence[ReportedCall]) -> _Known:
 
 def _problems(call: ReportedCall, known: _Known) -> list[FieldError]:
     found = []
-    absent = _("There is nothing here.")
     if call.workspace_id not in known.workspaces:
-        found.append(FieldError("/workspace_id", "not_found", absent))
+        found.append(_absent("/workspace_id"))
     if call.key_id is not None and known.keys.get(call.key_id) != call.workspace_id:
-        found.append(FieldError("/key_id", "not_found", absent))
+        found.append(_absent("/key_id"))
     if call.model_id is not None and known.models.get(call.model_id) != call.workspace_id:
-        found.append(FieldError("/model_id", "not_found", absent))
+        found.append(_absent("/model_id"))
     now = timezone.now()
     if call.occurred_at > now + _AHEAD:
         detail = _("This lies in the future.")
@@ -159,6 +161,10 @@ def _problems(call: ReportedCall, known: _Known) -> list[FieldError]:
         detail = _("This is more than %(days)s days ago.") % {"days": OLDEST.days}
         found.append(FieldError("/occurred_at", "too_old", detail))
     return found
+
+
+def _absent(pointer: str) -> FieldError:
+    return FieldError(pointer, "not_found", _("There is nothing here."))
 
 
 def _entries(
@@ -241,6 +247,8 @@ def _used(usage: Mapping[str, Any]) -> tuple[Usage, Quantities]:
         pages=max(counts["pages_processed"] - counts["annotated_pages"], 0),
         annotated_pages=counts["annotated_pages"],
         characters=counts["characters"],
+        training_tokens=counts["training_tokens"],
+        storage_months=counts["storage_months"],
     )
 
 

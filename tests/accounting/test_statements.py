@@ -10,19 +10,24 @@ from decimal import Decimal
 
 import pytest
 from django.db import DatabaseError, connection
+from django.db.models import Sum
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tenants.accounting import closing, paper, statements
 from tenants.accounting.models import Statement
 from tenants.common import scope
+from tenants.common.models import new_id
+from tenants.common.money import rounded
 from tenants.common.months import Month
 from tenants.organizations.models import Announcement, Organization
-from tenants.spend import recovery, reports, rollups
+from tenants.spend import corrections, recovery, reports, rollups
+from tenants.spend.calls import Category
 from tenants.spend.groups import GROUPINGS
 from tenants.spend.meter import Meter
-from tenants.spend.models import UsageEvent
+from tenants.spend.models import Balance, SpendLine, UsageEvent
 from tests import factories
+from tests.factories import ACTOR
 from tests.spend import made
 from tests.spend.made import intent, settlement
 
@@ -200,11 +205,41 @@ def test_a_statement_is_fetched_by_ending_or_by_accept(hers, alice):
 
 AMOUNTS = st.decimals(0, 5, places=9) | st.none()
 CALLS = st.lists(st.tuples(st.sampled_from([9, 10, 11]), st.integers(0, 1), AMOUNTS), max_size=6)
+#: Of a month: what is added, and whether half of all that was spent is taken away again.
+CHANGES = st.lists(
+    st.tuples(
+        st.sampled_from([SEPTEMBER, OCTOBER, NOVEMBER]),
+        st.integers(0, 1),
+        st.decimals(0, 2, places=9) | st.none(),
+    ),
+    max_size=3,
+)
+
+
+def correct(organization, workspace, month, amount):
+    """Add an amount, or take half of what a workspace spent in a month away."""
+    with scope.tenant(organization.pk):
+        events = UsageEvent.objects.filter(workspace_id=workspace.pk, period=month.first_day)
+        spent = sum((event.cost or Decimal(0) for event in events), Decimal(0))
+    corrections.post_correction(
+        actor=ACTOR,
+        organization=organization,
+        month=month,
+        difference=corrections.Difference(
+            workspace.pk,
+            Category.COMPLETION,
+            "mistral-small-2603",
+            rounded(-spent / 2) if amount is None else amount,
+            {"prompt_tokens": 7},
+        ),
+        reason="an invoice",
+        reference=str(new_id()),
+    )
 
 
 @settings(max_examples=6, suppress_health_check=[HealthCheck.too_slow])
-@given(before=CALLS, between=CALLS, roll=st.booleans())
-def test_events_rollups_reports_csv_and_statements_say_the_same(before, between, roll):
+@given(before=CALLS, between=CALLS, changes=CHANGES, roll=st.booleans())
+def test_events_rollups_reports_csv_and_statements_say_the_same(before, between, changes, roll):
     organization = factories.organization()
     workspaces = [factories.default_workspace(organization), factories.workspace(organization)]
     meter = Meter()
@@ -216,12 +251,20 @@ def test_events_rollups_reports_csv_and_statements_say_the_same(before, between,
     meter.close()
     if roll:
         rollups.roll_up()
+    for month, where, amount in changes:
+        correct(organization, workspaces[where], month, amount)
     for month in (OCTOBER, NOVEMBER, Month.parse("2026-12", "Europe/Rome")):
         closing.close(organization, month)
     with scope.tenant(organization.pk):
         events = list(UsageEvent.objects.all())
         stated = list(Statement.objects.all())
+        lines = SpendLine.objects.aggregate(cost=Sum("cost"), events=Sum("events"))
+        balances = Balance.objects.filter(subject_kind="organization").aggregate(
+            settled=Sum("settled")
+        )
     whole = sum((event.cost or 0 for event in events), Decimal(0))
+    assert (lines["cost"] or 0, lines["events"] or 0) == (whole, len(events))
+    assert (balances["settled"] or 0) == whole
     assert sum(one.total + one.adjustments_total for one in stated) == whole
     assert sum(Decimal(row["amount"]) for one in stated for row in rows_of(one)) == whole
     requests = sum(int(row["requests"]) for one in stated for row in rows_of(one))
@@ -239,3 +282,5 @@ def test_events_rollups_reports_csv_and_statements_say_the_same(before, between,
                 assert sum(Decimal(amount or 0) for amount in amounts) == report.total
         total += report.total
     assert total == whole
+    made.roll_up(organization)
+    assert rollups.rebuild(organization.pk).changed == 0

@@ -24,6 +24,7 @@ class GatewayServer:
         mistral_url: where Mistral is.
         database_url: another than this test worker's.
         redis_url: where processes count together.
+        variables: more of the environment.
         bounds: what differs from ``tenants.gateway.bounds``.
     """
 
@@ -32,6 +33,7 @@ class GatewayServer:
         mistral_url: str,
         database_url: str | None = None,
         redis_url: str | None = None,
+        variables: dict[str, str] | None = None,
         **bounds: float,
     ) -> None:
         with socket.socket() as probe:
@@ -49,6 +51,7 @@ class GatewayServer:
             self._environment["DATABASE_URL"] = database_url
         if redis_url is not None:
             self._environment["REDIS_URL"] = redis_url
+        self._environment |= variables or {}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

@@ -1,5 +1,6 @@
 """Many callers, many kinds of calls at once: our ledger is Mistral's bill to the nano-unit."""
 
+import base64
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from random import Random
@@ -15,6 +16,7 @@ from tenants.spend.models import SpendLine
 from tests.gateway import tenancy
 from tests.gateway.tenancy import question
 from tests.keys.keyring import name_of
+from tests.registry.steps import create
 from tests.spend import made
 
 CALLERS, CALLS = 8, 48
@@ -78,3 +80,61 @@ def test_a_mixed_load_costs_what_mistral_bills_in_events_lines_balances_and_repo
         group_by=["day", "model"],
     )
     assert report.total == sum(group.amount for group in report.groups) == cost
+
+
+PDF = "data:application/pdf;pages=3;base64," + base64.b64encode(b"x" * 4000).decode()
+SCHEMA = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}
+DOCUMENT = {"document": {"type": "document_url", "document_url": PDF}}
+#: Model, path, body, and what it is billed as.
+KINDS = [
+    ("mistral-small-latest", "/v1/chat/completions", question(LONG), "completion"),
+    ("codestral-latest", "/v1/fim/completions", {"prompt": "def f("}, "completion"),
+    ("mistral-small-latest", "/v1/responses", {"input": LONG, "stream": True}, "completion"),
+    ("mistral-embed", "/v1/embeddings", {"input": ["one", "two and three"]}, "embeddings"),
+    ("mistral-ocr-latest", "/v1/ocr", DOCUMENT, "ocr"),
+    (
+        "mistral-ocr-latest",
+        "/v1/ocr",
+        {**DOCUMENT, "document_annotation_format": SCHEMA},
+        "ocr",
+    ),
+    ("voxtral-mini-tts-latest", "/v1/audio/speech", {"input": "Buongiorno! È già qui?"}, "audio"),
+    ("mistral-moderation-2603", "/v1/moderations", {"input": ["hello"]}, "moderation"),
+]
+
+
+@pytest.mark.slow
+def test_a_load_over_all_kinds_of_endpoints_is_mistrals_bill_in_every_meter(
+    gateway, mistral, made_up
+):
+    tenant = tenancy.make(made_up, currency="USD")
+    tokens = {tenant.model.mistral_model: tenant.token}
+    for name in {model for model, *_ in KINDS} - set(tokens):
+        _model, token = create(
+            tenant.workspace, organization=tenant.organization, mistral_model=name, name=name
+        )
+        tokens[name] = token.reveal()
+    tenant.limit("5.00")
+
+    def call(number: int) -> int:
+        model, path, request, _category = KINDS[number % len(KINDS)]
+        return httpx.post(
+            f"{gateway.url}{path}",
+            json=request,
+            headers={"authorization": f"Bearer {tokens[model]}"},
+            trust_env=False,
+            timeout=30,
+        ).status_code
+
+    with ThreadPoolExecutor(CALLERS) as pool:
+        assert set(pool.map(call, range(CALLS))) == {200}
+    events = tenant.settled(CALLS)
+    bill = mistral.state.ledger.total(key=name_of(tenant.plain))
+    cost = sum((event.cost or Decimal(0) for event in events), Decimal(0))
+    assert cost == bill.usd.quantize(Decimal("1e-9"))
+    # Speech and pages tell tokens too, and are billed without them.
+    for meter in ("cached_tokens", "pages", "annotated_pages", "characters"):
+        assert sum(getattr(event, meter) for event in events) == getattr(bill, meter), meter
+    assert {event.category for event in events} == {category for *_, category in KINDS}
+    assert not any(event.estimate for event in events)
+    assert tenant.balance().settled == cost

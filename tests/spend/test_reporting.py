@@ -15,9 +15,11 @@ from tenants.common.months import Month
 from tenants.common.problems import Invalid
 from tenants.organizations.models import AuditEvent
 from tenants.spend import corrections, limits, services
-from tenants.spend.calls import Category
+from tenants.spend.calls import _CATEGORIES, CONNECTORS, Category, category_of
 from tenants.spend.corrections import Difference
 from tenants.spend.models import UsageEvent
+from tenants.spend.own_prices import OwnPrice, report_prices
+from tenants.spend.pricing import Meter as Metered
 from tests.api import world
 from tests.api.callers import organization_caller, platform_caller
 from tests.factories import ACTOR
@@ -145,29 +147,68 @@ def test_a_platform_token_reports_for_several_organizations_at_once(organization
     assert len(events(organization)) == len(events(stranger)) == 1
 
 
-@pytest.mark.parametrize(
-    ("endpoint", "model", "usage", "expected"),
-    [
-        (
-            "/v1/ocr",
-            "mistral-ocr-2512",
-            {"pages_processed": 10, "annotated_pages": 4},
-            (Category.OCR, 6, 4),
-        ),
-        (
-            "/v1/embeddings",
-            "mistral-embed-2312",
-            {"prompt_tokens": 10},
-            (Category.EMBEDDINGS, 0, 0),
-        ),
-    ],
-)
-def test_every_meter_can_be_reported(organization, hers, endpoint, model, usage, expected):  # noqa: PLR0917 - a table
-    alice = organization_caller(organization)
-    report(alice, event(hers, endpoint=endpoint, model=model, usage=usage))
-    (row,) = events(organization)
-    assert (row["category"], row["pages"], row["annotated_pages"]) == expected
-    assert row["cost"] > 0
+CHAT, FREE = "mistral-small-2603", "mistral-moderation-2603"
+PROMPT = {"prompt_tokens": 10, "total_tokens": 10}
+CACHED = {
+    "prompt_tokens": 1000,
+    "completion_tokens": 200,
+    "prompt_tokens_details": {"cached_tokens": 640},
+}
+#: Endpoint, model, usage and what that costs, by hand from the published list of 2026-08-21 in EUR;
+#: training and storage by prices of the organization's own, since none are published.
+GOLDEN = [
+    ("/v1/chat/completions", CHAT, TOKENS, "0.00017"),
+    ("/v1/chat/completions", CHAT, CACHED, "0.00015088"),
+    ("/v1/chat/completions", CHAT, {**CACHED, "service_tier": "priority"}, "0.00026404"),
+    ("/v1/fim/completions", "codestral-2508", {**TOKENS, "prompt_tokens": 500}, "0.000209"),
+    ("/v1/agents/completions", CHAT, TOKENS, "0.00017"),
+    ("/v1/conversations", CHAT, TOKENS, "0.00017"),
+    ("/v1/conversations/{id}", CHAT, TOKENS, "0.00017"),
+    ("/v1/conversations/{id}/restart", CHAT, TOKENS, "0.00017"),
+    ("/v1/responses", CHAT, {"input_tokens": 1000, "output_tokens": 100}, "0.00017"),
+    ("/v1/embeddings", "mistral-embed-2312", {"prompt_tokens": 8192}, "0.0008192"),
+    ("/v1/moderations", FREE, PROMPT, "0"),
+    ("/v1/chat/moderations", FREE, PROMPT, "0"),
+    ("/v1/classifications", FREE, PROMPT, "0"),
+    ("/v1/chat/classifications", FREE, PROMPT, "0"),
+    ("/v1/ocr", "mistral-ocr-2512", {"pages_processed": 7}, "0.01225"),
+    ("/v1/ocr", "mistral-ocr-2512", {"pages_processed": 7, "annotated_pages": 2}, "0.01401"),
+    ("/v1/audio/transcriptions", "voxtral-mini-2602", {"prompt_audio_seconds": 61}, "0.002643333"),
+    (
+        "/v1/audio/transcriptions",
+        "voxtral-small-2507",
+        {"prompt_tokens": 375, "completion_tokens": 42, "prompt_audio_seconds": 30},
+        "0.0017977",
+    ),
+    ("/v1/audio/speech", "voxtral-mini-tts-2603", {"characters": 1234}, "0.01234"),
+    ("/v1/fine_tuning/models/{id}", CHAT, {"training_tokens": 250_000}, "0.75"),
+    ("/v1/fine_tuning/models/{id}/archive", CHAT, {"storage_months": 3}, "5.40"),
+]
+#: What is billed with the call that caused it, and what costs nothing.
+ELSEWHERE = {CONNECTORS, "/v1/responses/input_tokens"}
+
+
+def test_golden_costs_of_every_endpoint_in_its_category(organization, hers):
+    own = ((Metered.TRAINING_TOKEN, "3", 1_000_000), (Metered.STORAGE, "1.8", 1))
+    report_prices(
+        actor=ACTOR,
+        organization=organization,
+        prices=[OwnPrice(CHAT, meter, "EUR", Decimal(amount), per) for meter, amount, per in own],
+        at=timezone.now(),
+        source="a contract",
+        checksum="none",
+    )
+    reported = [
+        event(hers, endpoint=endpoint, model=model, usage=usage)
+        for endpoint, model, usage, _cost in GOLDEN
+    ]
+    assert report(organization_caller(organization), *reported)["accepted"] == len(GOLDEN)
+    found = {row["request_id"]: row for row in events(organization)}
+    for told, (endpoint, _model, _usage, expected) in zip(reported, GOLDEN, strict=True):
+        row = found[told["event_id"]]
+        assert row["cost"] == Decimal(expected), endpoint
+        assert row["category"] == category_of(endpoint), endpoint
+    assert {endpoint for endpoint, *_ in GOLDEN} == set(_CATEGORIES) - ELSEWHERE
 
 
 def test_a_model_without_a_price_is_taken_and_flagged(organization, hers):
