@@ -1,6 +1,6 @@
 # Everything a person or CI runs here. `make` alone lists it. Nothing needs root, Docker, Redis or a system PostgreSQL.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up browser test typescript check openapi messages configuration bench prove-limit lock clean
+.PHONY: help setup demo up browser test letters typescript check openapi messages configuration bench prove-limit lock clean
 
 MAKEFLAGS += --no-print-directory
 python := .venv/bin/python
@@ -27,6 +27,10 @@ browser: setup
 test: setup browser ## the whole test suite (PYTEST="-k name" narrows it)
 	@$(python) -m tests.browser.chromium
 	$(python) -m pytest $(PYTEST)
+
+letters: setup ## every letter that is mailed, as HTML and text in both languages, in var/letters
+	AIM_LETTERS=var/letters $(python) -m pytest -n 0 -q tests/notices/test_letters.py tests/notices/test_mailing.py -k letter
+	@ls var/letters | wc -l
 
 npm := tests/clients/typescript
 typescript: setup ## types for TypeScript generated from the schema, compiled and exercised; needs Node and npm
@@ -63,6 +67,7 @@ bench: setup ## the benchmarks, against a bare pass-through measured in the same
 	$(python) -m bench leaks
 	$(python) -m bench webhooks
 	$(python) -m bench.spend --most 10000000
+	$(python) -m bench.pages
 
 prove-limit: setup ## 200 clients in several processes race for the last of a budget, half a minute
 	$(python) -m bench.prove_limit

@@ -193,6 +193,11 @@ class Environment(Variables):
         return sorted({*listed, own, "127.0.0.1", "localhost", "[::1]"})
 
     @cached_property
+    def maintenance(self) -> bool:
+        """Close console, desk and management API, not the gateway (``MAINTENANCE``)."""
+        return self._flag("MAINTENANCE", default=False)
+
+    @cached_property
     def debug(self) -> bool:
         """Django's debug pages (``DEBUG``); never in production."""
         return self._flag("DEBUG", default=False)

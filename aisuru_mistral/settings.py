@@ -36,6 +36,7 @@ try:
     KEY_TIMING = {"recheck": ENV.key_recheck_seconds}
     LOG_LEVEL = ENV.log_level
     VIES_API_URL = ENV.vies_api_url
+    MAINTENANCE = ENV.maintenance
     STAFF_PASSWORD = ENV.staff_password
     DEFAULT_FROM_EMAIL = ENV.mail_from
     ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXY_COUNT = ENV.trusted_proxy_count
@@ -89,6 +90,7 @@ MIDDLEWARE = [
     "tenants.console.assets.Assets",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
+    "tenants.console.maintenance.maintenance_middleware",
     "django.middleware.common.CommonMiddleware",
     # Views of the API are exempt: they check for themselves, when a session is what lets them in.
     "django.middleware.csrf.CsrfViewMiddleware",

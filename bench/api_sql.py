@@ -75,10 +75,13 @@ INSERT INTO registry_registeredmodel (
     id, created_at, organization_id, workspace_id, key_id, name, description, mistral_model,
     snapshot, purposes, defaults, external_id, visible_to_tenant, use_as_default, created_by
 )
-SELECT <id>, now(), %(organization)s, %(workspace)s, %(key)s, 'Assistente ' || n, '',
+SELECT <id>, now(), %(organization)s, %(workspace)s, k.id, 'Assistente ' || n, '',
        'mistral-small-2603', 'mistral-small-2603', '{question_answering}', '{}', '', true,
        false, 'bench'
-<rows>
+FROM (
+    SELECT id, row_number() OVER (ORDER BY id) AS n FROM keys_mistralkey
+    WHERE workspace_id = %(workspace)s LIMIT %(many)s
+) k
 """
 TOKENS = """
 INSERT INTO access_organizationtoken (

@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -123,7 +124,9 @@ def describe_machine() -> str:
             break
     load = " ".join(f"{value:.1f}" for value in os.getloadavg())
     memory = psutil.virtual_memory().total / 2**30
+    optimized = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
+    build = "" if optimized else " (built without profile-guided optimization)"
     return (
         f"{psutil.cpu_count()} cores of {model}, {memory:.0f} GiB, Linux {os.uname().release},"
-        f" Python {sys.version.split()[0]}; load before the run {load}"
+        f" Python {sys.version.split()[0]}{build}; load before the run {load}"
     )

@@ -14,7 +14,7 @@ from tenants.api.endpoint import ApiView, Call, In, Out, PageQuery, Reply, endpo
 from tenants.common import scope
 from tenants.organizations.models import Organization, Workspace
 from tenants.registry import quotas, services
-from tenants.registry.models import ForeignParameters, OnDisconnect
+from tenants.registry.models import ForeignParameters, NewEndpoints, OnDisconnect
 from tenants.registry.quotas import DEFAULT_POLICY, Policy
 from tenants.spend import ratereport
 from tenants.spend.calls import LimitMode, SubjectKind
@@ -112,6 +112,12 @@ class TrafficPolicyIn(In):
         default=DEFAULT_POLICY.parameters.value,
         help_text="What other providers' parameters become, unless `X-Aim-Parameters` says so.",
     )
+    new_endpoints = fields.OneOf(
+        choices=NewEndpoints.values,
+        default=DEFAULT_POLICY.new_endpoints.value,
+        help_text="What becomes of endpoints of Mistral's that this service does not know:"
+        " `refuse`, or `pass` JSON questions that name the model; they have no known price.",
+    )
 
 
 class TrafficPolicyOut(Out):
@@ -123,6 +129,7 @@ class TrafficPolicyOut(Out):
     longest_wait = serializers.IntegerField()
     on_disconnect = serializers.ChoiceField(choices=OnDisconnect.values)
     parameters = serializers.ChoiceField(choices=ForeignParameters.values)
+    new_endpoints = serializers.ChoiceField(choices=NewEndpoints.values)
 
 
 class RateLimits(ApiView):

@@ -20,6 +20,7 @@ from tenants.assistance.visiting import Visit
 from tenants.common import scope
 from tenants.common.months import Month
 from tenants.common.problems import Conflict, Invalid, NotFound
+from tenants.mistral.masking import mask_key_shaped
 from tenants.organizations import audit
 from tenants.organizations.models import Organization, Workspace
 from tenants.spend import corrections, drilldown
@@ -86,7 +87,7 @@ def ask(*, visit: Visit, asked: Asked, reason: str) -> CorrectionRequest:
             amount=asked.amount,
             currency=organization.currency,
             corrects=asked.corrects,
-            reason=reason.strip(),
+            reason=mask_key_shaped(reason.strip()),
             asked_by=staff.person,
             asked_by_name=staff.name,
             needs_second=alone > ALONE,

@@ -27,6 +27,7 @@ from tenants.assistance.models import (
 from tenants.assistance.staff import Staff, StaffRole
 from tenants.common import scope
 from tenants.common.problems import Conflict, Forbidden, Invalid, NotFound
+from tenants.mistral.masking import mask_key_shaped
 from tenants.organizations import audit, outbox
 from tenants.organizations.audit import Actor
 from tenants.organizations.models import Organization, OrganizationStatus
@@ -143,8 +144,9 @@ def open_session(
             person_name=staff.name,
             grant=grant,
             granted_by=grant.granted_by if grant else "",
-            reason=reason.strip()[:_LONGEST_REASON],
-            ticket=ticket.strip(),
+            # Whoever pastes a key here does not mean to.
+            reason=mask_key_shaped(reason.strip()[:_LONGEST_REASON]),
+            ticket=mask_key_shaped(ticket.strip()),
             is_elevated=elevated,
             ends_at=min(ends_at, grant.ends_at) if grant else ends_at,
         )
@@ -196,7 +198,10 @@ def save_filter(*, staff: Staff, page: str, name: str, choice: Mapping[str, str]
         detail = _("You have %(most)d saved filters. Forget one first.")
         raise Conflict("filters_full", detail % {"most": _MOST_FILTERS})
     SavedFilter.objects.update_or_create(
-        person=staff.person, page=page, name=name, defaults={"choice": dict(choice)}
+        person=staff.person,
+        page=page,
+        name=mask_key_shaped(name),
+        defaults={"choice": dict(choice)},
     )
 
 

@@ -12,7 +12,9 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
+import structlog
 from django.contrib import messages
+from django.db import OperationalError
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase, HttpResponseRedirect
@@ -34,6 +36,8 @@ from tenants.console.frame import Frame
 from tenants.keys import tripwire
 from tenants.organizations.audit import Actor
 from tenants.organizations.models import Organization, Workspace
+
+log = structlog.get_logger(__name__)
 
 #: Where the way goes on for whoever is refused with these codes.
 _ONWARD: Mapping[str, str] = {
@@ -167,6 +171,9 @@ class Page(View):
                 response = self._answer(request, ids)
             except Problem as problem:
                 response = _refused(request, problem)
+            except OperationalError as error:  # the database is away, or restarts
+                log.warning("database_away", error=type(error).__name__, what="console")
+                response = refusals.unavailable(request)
         response.headers["Cache-Control"] = "no-store"
         return response
 

@@ -17,6 +17,7 @@ from tenants.console.catalogue import Offer
 from tenants.console.door import Page, Visit, page
 from tenants.console.forms import HouseForm
 from tenants.keys.models import MistralKey
+from tenants.registry import catalog
 from tenants.registry.models import RegisteredModel
 from tenants.spend.quote import Priced, Quote, quote
 
@@ -54,7 +55,9 @@ class ModelQuote(Page):
         model = visit.find(RegisteredModel, model_id)
         with scope.tenant(visit.organization.pk):
             key = MistralKey.objects.get(pk=model.key_id)
-            offers = [one for one in catalogue.offers(visit.organization, [key]) if one.is_chat]
+            seen = [one for one in catalogue.offers(visit.organization, [key]) if one.is_chat]
+        own = catalog.canonical(model.mistral_model)
+        offers = [one for one in seen if one.version != own] or seen
         asked = visit.request.GET
         form = QuoteForm(asked if "model" in asked else None, offers=offers)
         found: Quote | None = None

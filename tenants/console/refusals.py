@@ -13,9 +13,10 @@ from django.utils.translation import gettext as _
 
 from tenants.access import errors
 from tenants.access.requests import request_id
-from tenants.common.problems import Problem
+from tenants.common.problems import Problem, Unavailable
 
 _PROGRAMS = ("/api/", "/v1", "/_allauth/", "/health/", "/metrics", "/static/")
+_MINUTES_LATER = 120
 _BAD_REQUEST = HTTPStatus.BAD_REQUEST
 
 
@@ -76,6 +77,18 @@ def server_error(request: HttpRequest) -> HttpResponse:
         " it stays, tell support the number below."
     )
     return _page(request, 500, _("Something went wrong"), detail, "internal_error")
+
+
+def unavailable(request: HttpRequest) -> HttpResponse:
+    """Answer while the service is worked on, or its database is away: nothing was done."""
+    detail = _(
+        "The service is being worked on and comes back in minutes. Models answer meanwhile; nothing"
+        " that was saved is lost. Reload the page in a moment."
+    )
+    problem = Unavailable(
+        "maintenance", detail, title=_("Back in a moment"), retry_after=_MINUTES_LATER
+    )
+    return problem_page(request, problem) if _is_person(request) else errors.answer(problem)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

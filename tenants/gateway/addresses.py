@@ -38,6 +38,7 @@ class Action(Enum):
     DELETE_CONVERSATION = auto()
     TUNED = auto()
     DELETE_MODEL = auto()
+    ASK_SOMETHING_NEW = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,17 @@ _ROOTS = (
 )
 
 
+#: A question to an endpoint that nobody here knows, and what can be no question: it keeps things.
+_NEW = re.compile(r"/v1(?:/[a-z][a-z0-9_-]{0,40}){1,4}", re.ASCII)
+_KEEPERS = frozenset(
+    {
+        *("agents", "api-keys", "batch", "connectors", "conversations", "files", "fine_tuning"),
+        *("libraries", "models", "observability", "organizations", "service-accounts", "users"),
+        *("vector_stores", "workflows", "workspaces"),
+    }
+)
+
+
 def find(path: str, method: str) -> Place:
     """Find what a method of an address does.
 
@@ -109,6 +121,8 @@ def find(path: str, method: str) -> Place:
         mistral_id, slash, rest = path[len(root) :].partition("/")
         template = f"{root}{{id}}{slash}{rest}"
     methods = _ACTIONS.get(template)
+    if methods is None and method == "POST" and _is_new(path):
+        return Place(Action.ASK_SOMETHING_NEW, method, path)
     if methods is None or (root is not None and not _ID.fullmatch(mistral_id)):
         raise NotFound("not_found", "There is no such endpoint.")
     action = methods.get(method)
@@ -116,3 +130,7 @@ def find(path: str, method: str) -> Place:
         taken = ", ".join(sorted(methods)) or "GET"
         raise Invalid("method_not_allowed", f"This endpoint takes {taken} only.", status=405)
     return Place(action, method, template, mistral_id)
+
+
+def _is_new(path: str) -> bool:
+    return _NEW.fullmatch(path) is not None and path.split("/")[2] not in _KEEPERS

@@ -114,6 +114,10 @@ def _speech(document: Document, _model: ModelFacts, length: int) -> Bound:
     return Bound(length, context_length=0, generates=False, characters=characters)
 
 
+def _unknown(_document: Document, model: ModelFacts, length: int) -> Bound:
+    return Bound(length, unbounded_input=True, context_length=model.context_length)
+
+
 def _nothing(_document: Document, _model: ModelFacts, length: int) -> Bound:
     return Bound(length, context_length=0, generates=False)
 
@@ -125,6 +129,7 @@ _BOUNDS: Mapping[Kind, Callable[[Document, ModelFacts, int], Bound]] = {
     Kind.SPEECH: _speech,
     Kind.RESPONSES: _responses,
     Kind.COUNT: _nothing,
+    Kind.NEW: _unknown,
 }
 
 

@@ -17,7 +17,7 @@ from tenants.common.money import plain
 from tenants.common.months import Month
 from tenants.common.problems import Conflict, Invalid, Payment, Problem, Unavailable
 from tenants.common.secrets import Secret
-from tenants.gateway.endpoints import FREE
+from tenants.gateway.endpoints import FREE, Kind
 from tenants.gateway.pacing import Permit
 from tenants.gateway.requests import Request
 from tenants.gateway.snapshots import Picture, load
@@ -174,7 +174,7 @@ async def open_call(
         raise Invalid(
             "too_large", "The request asks for more tokens than can be counted."
         ) from None
-    if request.calls_connectors:
+    if request.calls_connectors or request.endpoint.kind is Kind.NEW:
         most = replace(most, cost=Cost(PriceState.UNPRICED, None, currency))
     intent = CallIntent(
         call_id=call_id,
@@ -273,6 +273,8 @@ def _cost(call: Call, seen: Observation, quantities: Quantities, estimate: Estim
     A fine-tuned model is no alias: it is priced by its own name, whatever the answer calls it.
     """
     prices = call.prices
+    if call.request.endpoint.kind is Kind.NEW:
+        return Cost(PriceState.UNPRICED, None, prices.currency)
     is_tuned = catalog.base_of(prices.mistral_model) is not None
     if seen.model is not None and seen.model != prices.mistral_model and not is_tuned:
         answered = call.picture.book.prices_for(seen.model, prices.currency, call.at)

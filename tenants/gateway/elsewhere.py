@@ -21,7 +21,7 @@ from tenants.gateway.shelf import Shelf
 from tenants.gateway.snapshots import Picture
 from tenants.gateway.uploads import Upload
 from tenants.mistral.stream import UpstreamPool
-from tenants.registry.models import ResourceKind
+from tenants.registry.models import ForeignParameters, NewEndpoints, ResourceKind
 from tenants.registry.resources import Owner
 from tenants.spend.pricing import Bound
 
@@ -89,6 +89,7 @@ class Elsewhere:
             Action.TRANSCRIBE: self._transcribe,
             Action.TUNED: self._tuned,
             Action.DELETE_MODEL: self._delete_model,
+            Action.ASK_SOMETHING_NEW: self._new,
         }
 
     async def request(self, place: Place, asked: Asked) -> Request:
@@ -263,6 +264,19 @@ class Elsewhere:
             "A model token deletes no model: what was trained could not be had again. Delete it in"
             " Mistral's Studio.",
         )
+
+    # ── What is not known here ───────────────────────────────────────────────────────────────────
+
+    async def _new(self, place: Place, asked: Asked) -> Request:
+        """Pass a question that names its model, where the workspace wants that."""
+        refusal = NotFound("not_found", "There is no such endpoint.")
+        if asked.picture.traffic.policy.new_endpoints is not NewEndpoints.LEAVE:
+            raise refusal
+        body = await asked.body()
+        if requests.read_object(body).get("model") is None:
+            raise refusal  # no question to a model
+        endpoint = Endpoint(place.template, Kind.NEW)
+        return requests.read(endpoint, body, asked.picture.snapshot.model, ForeignParameters.LEAVE)
 
     # ── Shared ───────────────────────────────────────────────────────────────────────────────────
 

@@ -22,6 +22,7 @@ class Kind(StrEnum):
     BATCH = "batch"  # a job: what its lines use is metered when it is over
     PLACE = "place"  # manages what is kept at Mistral, and costs nothing
     DOWNLOAD = "download"  # the same, and may be larger than memory
+    NEW = "new"  # nobody here knows it, nor what it costs
 
 
 #: What Mistral does for nothing, whatever the model.

@@ -10,7 +10,7 @@ from typing import Any
 
 from tenants.common.problems import Invalid, NotFound
 
-_HINTS = (b"file_id", b"library_ids", b"previous_response_id")
+_HINT = re.compile(rb'"(?:file_id|library_ids|previous_response_id)')
 #: Text of the caller's own making: what stands in it names nothing.
 _OPAQUE = frozenset({"arguments", "parameters", "schema", "metadata", "json_schema"})
 _MOST = 100
@@ -20,9 +20,7 @@ HIDDEN_NAME = re.compile(rb"\\u00(?:[46][1-9a-f]|[57][0-9a]|5f)", re.IGNORECASE)
 
 def may_have(body: bytes) -> bool:
     """Tell whether it is worth looking: also where a name could be hidden by escapes."""
-    if b"_id" in body and any(hint in body for hint in _HINTS):  # every hint has one
-        return True
-    return b"\\u00" in body and HIDDEN_NAME.search(body) is not None
+    return _HINT.search(body) is not None or HIDDEN_NAME.search(body) is not None
 
 
 def missing(noun: str, mistral_id: str) -> NotFound:

@@ -142,6 +142,7 @@ _METERS: Mapping[Kind, Callable[[Request, Observation, Quantities], Used]] = {
     Kind.CHAT: _tokens,
     Kind.TEXTS: _tokens,
     Kind.RESPONSES: _tokens,
+    Kind.NEW: _tokens,
     Kind.OCR: _read_pages,
     Kind.SPEECH: _spoken,
     Kind.CONVERSATION: _tokens,

@@ -69,6 +69,8 @@ class Window:
             return FOREVER
         self._forget(now)
         units = max(units, 0.0)
+        if self._total + self._others + units <= self.limit:
+            return 0.0
         rounds, rest = divmod(units, self.limit)
         if rest == 0 and rounds:
             rounds, rest = rounds - 1, self.limit

@@ -50,7 +50,7 @@ def deliver(organization_id: UUID, invitation_id: UUID) -> None:
         organization = Organization.objects.get()
     name = f"{row.pk.hex}.{row.generation}"
     # What the server does not take is due again when the lease is over.
-    if mail.send(_letter(row, organization), to=row.email, purpose="invitation", message_id=name):
+    if mail.send(letter_of(row, organization), to=row.email, purpose="invitation", message_id=name):
         with scope.tenant(organization_id):
             sent = Invitation.objects.filter(pk=invitation_id, generation=row.generation)
             sent.update(mailed_at=Now(), held_until=None)
@@ -63,7 +63,8 @@ def due() -> list[tuple[UUID, UUID]]:
         return [(organization_id, row_id) for organization_id, row_id in cursor.fetchall()]
 
 
-def _letter(row: Invitation, organization: Organization) -> Letter:
+def letter_of(row: Invitation, organization: Organization) -> Letter:
+    """Write an invitation in the language that it was made in."""
     with translation.override(row.locale):
         facts = {"organization": organization.name, "who": row.invited_by}
         return Letter(

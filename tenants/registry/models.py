@@ -164,6 +164,13 @@ class ForeignParameters(models.TextChoices):
     LEAVE = "pass"  # let Mistral judge
 
 
+class NewEndpoints(models.TextChoices):
+    """What is done with endpoints of Mistral's that this service does not know."""
+
+    REFUSE = "refuse"  # they do not exist: nobody has priced them
+    LEAVE = "pass"  # a JSON question that names the model passes, and is flagged as unpriced
+
+
 class TrafficPolicy(TenantRow):
     """How a workspace wants its calls to be treated where there is a choice.
 
@@ -179,6 +186,9 @@ class TrafficPolicy(TenantRow):
     on_disconnect = models.CharField(max_length=8, choices=OnDisconnect, default=OnDisconnect.DRAIN)
     parameters = models.CharField(
         max_length=8, choices=ForeignParameters, default=ForeignParameters.ADAPT
+    )
+    new_endpoints = models.CharField(
+        max_length=8, choices=NewEndpoints, default=NewEndpoints.REFUSE, db_default="refuse"
     )
     updated_at = models.DateTimeField(auto_now=True)
 

@@ -14,6 +14,7 @@ from django.utils import timezone
 from tenants.common import scope
 from tenants.registry.models import (
     ForeignParameters,
+    NewEndpoints,
     OnDisconnect,
     QuotaRecord,
     TrafficPolicy,
@@ -44,6 +45,7 @@ class Policy:
     longest_wait: int = 30
     on_disconnect: OnDisconnect = OnDisconnect.DRAIN
     parameters: ForeignParameters = ForeignParameters.ADAPT
+    new_endpoints: NewEndpoints = NewEndpoints.REFUSE
 
 
 DEFAULT_POLICY = Policy()
@@ -87,6 +89,7 @@ def policy(organization_id: UUID, workspace_id: UUID) -> Policy:
         found.longest_wait,
         OnDisconnect(found.on_disconnect),
         ForeignParameters(found.parameters),
+        NewEndpoints(found.new_endpoints),
     )
 
 

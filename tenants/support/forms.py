@@ -19,6 +19,8 @@ from tenants.assistance.staff import StaffRole
 #: What one types into first. The page is hidden until Alpine runs, so ``autofocus`` finds nothing.
 _FIRST = {"x-init": "setTimeout(() => $el.focus(), 50)"}
 _MONTH = r"^\d{4}-\d{2}$"
+#: Django's own words repeat what was sent.
+_NO_CHOICE = {"invalid_choice": _("This is no choice of the menu.")}
 _HOURS = LONGEST_SESSION.days * 24 + LONGEST_SESSION.seconds // 3600
 
 
@@ -98,7 +100,10 @@ class RoleForm(forms.Form):
 
     email = forms.CharField(label=_("E-mail"), max_length=254, widget=UnfoldAdminTextInputWidget())
     role = forms.ChoiceField(
-        label=_("Role"), choices=StaffRole.choices, widget=UnfoldAdminSelectWidget()
+        label=_("Role"),
+        choices=StaffRole.choices,
+        error_messages=_NO_CHOICE,
+        widget=UnfoldAdminSelectWidget(),
     )
 
 
@@ -214,6 +219,7 @@ class ReconciliationForm(forms.Form):
             ("aisuru", "AIsuru"),
             ("manual", _("the customer's invoice: one sum")),
         ],
+        error_messages=_NO_CHOICE,
         widget=UnfoldAdminSelectWidget(),
     )
     amount = forms.DecimalField(

@@ -125,9 +125,7 @@ def refusal(request: HttpRequest, staff: Staff | None, problem: Problem) -> Http
 
 def link(url: str, text: object) -> SafeString:
     """Make a link for a cell."""
-    return format_html(
-        '<a class="text-primary-600 dark:text-primary-500" href="{}">{}</a>', url, text or NOTHING
-    )
+    return format_html('<a class="desk-link" href="{}">{}</a>', url, text or NOTHING)
 
 
 def when(at: datetime | None) -> str:

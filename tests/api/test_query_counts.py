@@ -1,4 +1,4 @@
-"""Lists take as many queries for many rows as for few."""
+"""Lists take as many queries for thirty rows as for three."""
 
 import secrets
 from decimal import Decimal
@@ -25,7 +25,11 @@ from tests.api.test_permission_table import TABLE, reported
 from tests.api.world import WholeWorld
 from tests.factories import ACTOR
 
-MORE = 2
+FEW, MANY = 3, 30
+#: Months that are closed: the first of a year that is over.
+MONTHS = 12
+#: No more are allowed, the world's own one included.
+WEBHOOKS = 19
 READS = [row for row in TABLE if row.method == "GET" and not (row.is_audited or row.personal)]
 #: Lists that are no longer because an organization has more of everything.
 NO_LONGER = {
@@ -44,7 +48,7 @@ type Counted = tuple[int, int]
 def grow(found: WholeWorld, number: int) -> None:
     """Add one more of everything that is listed."""
     organization = found.organization
-    month = Month.parse(f"2026-0{number + 5}", organization.timezone)
+    month = Month.parse(f"2025-{number % MONTHS + 1:02}", organization.timezone)
     workspace = factories.workspace(organization)
     key = world.valid_key(found.workspace, f"Key {number}")
     world.registered_model(found.workspace, key, f"Model {number}")
@@ -53,7 +57,8 @@ def grow(found: WholeWorld, number: int) -> None:
     )
     people.member(organization, workspaces={found.workspace: WorkspaceRole.MEMBER})
     people.member(organization, Role.ADMIN, workspaces={workspace: WorkspaceRole.ADMIN})
-    closing.close(organization, month)
+    if number < MONTHS:
+        closing.close(organization, month)
     request_reconciliation(
         actor=ACTOR,
         organization=organization,
@@ -62,7 +67,8 @@ def grow(found: WholeWorld, number: int) -> None:
         figures=[{"category": "ocr", "amount": Decimal(1)}],
     )
     send_test(actor=ACTOR, endpoint=found.webhook)
-    create_webhook(actor=ACTOR, organization=organization, url=f"https://example.com/{number}")
+    if number < WEBHOOKS:
+        create_webhook(actor=ACTOR, organization=organization, url=f"https://example.com/{number}")
     grant_access(actor=ACTOR, organization=organization, hours=2)
     asking = people.person("Dora")
     with scope.tenant(organization.pk):
@@ -75,6 +81,12 @@ def grow(found: WholeWorld, number: int) -> None:
         ).save(force_insert=True)
         OrganizationDomain.objects.create(organization=organization, domain=f"m{number}.example")
         JoinRequest.objects.create(organization=organization, person=asking, email=asking.email)
+
+
+def report(caller: Caller, found: WholeWorld, many: int) -> None:
+    """Have so many calls been made."""
+    events = [event for _ in range(many) for event in reported(found)["events"]]
+    assert caller.post("usage", {"events": events}).status == 202
 
 
 def counted(caller: Caller, path: str) -> Counted:
@@ -90,15 +102,17 @@ def counted(caller: Caller, path: str) -> Counted:
 
 @pytest.fixture(scope="module")
 def few_and_many() -> dict[str, tuple[Counted, Counted]]:
-    """For every address that reads: rows and queries, before and after there is more."""
+    """For every address that reads: rows and queries, with three and with thirty of everything."""
     found = world.whole_world()
     caller = platform_caller()
     paths = {str(row): row.address(found).removeprefix(f"{BASE}/") for row in READS}
-    caller.post("usage", reported(found))
-    few = {name: counted(caller, path) for name, path in paths.items()}
-    for number in range(MORE):
-        caller.post("usage", reported(found))
+    for number in range(FEW - 1):
         grow(found, number)
+    report(caller, found, FEW)
+    few = {name: counted(caller, path) for name, path in paths.items()}
+    for number in range(FEW - 1, MANY - 1):
+        grow(found, number)
+    report(caller, found, MANY - FEW)
     return {name: (few[name], counted(caller, path)) for name, path in paths.items()}
 
 
@@ -108,6 +122,8 @@ def test_no_list_asks_once_for_each_row(few_and_many):
     fixed = NO_LONGER | {name for name in lists if name.endswith("limits/effective")}
     assert lists - fixed == grown, "let `grow` add what the new list has"
     assert len(grown) > 10
+    longer = [name for name in grown if few_and_many[name][1][0] >= MANY]
+    assert len(longer) > 8, "thirty rows, not a few more"
 
 
 def test_nothing_takes_more_queries_because_there_is_more(few_and_many):

@@ -116,6 +116,7 @@ def test_a_traffic_policy_is_set_and_read_and_audited(hers, alice):
         "longest_wait": 30,
         "on_disconnect": "drain",
         "parameters": "adapt",
+        "new_endpoints": "refuse",
     }
     workspace = {"workspace_id": str(hers.workspace.pk)}
     assert alice.get(path).body == workspace | default
@@ -125,6 +126,7 @@ def test_a_traffic_policy_is_set_and_read_and_audited(hers, alice):
         "longest_wait": 60,
         "on_disconnect": "abort",
         "parameters": "refuse",
+        "new_endpoints": "pass",
     }
     assert alice.put(path, wanted).body == workspace | wanted
     assert alice.get(path).body == workspace | wanted
@@ -139,6 +141,7 @@ def test_a_traffic_policy_is_set_and_read_and_audited(hers, alice):
         ("longest_wait", -1),
         ("on_disconnect", "wait"),
         ("parameters", "Adapt"),
+        ("new_endpoints", "allow"),
     ],
 )
 def test_a_policy_out_of_bounds_is_refused_and_changes_nothing(member, value, hers, alice):

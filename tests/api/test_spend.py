@@ -173,6 +173,21 @@ def test_a_limit_is_set_read_and_lifted(named, hers, alice):
     assert alice.put(path, {"monthly_spend": None}).body["monthly_spend"] is None
 
 
+def test_a_limit_in_shadow_tells_how_many_calls_it_would_have_refused_and_what_they_cost(
+    hers, alice, meter
+):
+    path = f"models/{hers.model.pk}/limits"
+    alice.put(path, {"monthly_spend": "1.00", "mode": "shadow"})
+    facts = {"key_id": hers.key.pk, "model_id": hers.model.pk}
+    for _ in range(3):
+        call = made.intent(hers.organization, hers.workspace, "0.75", **facts)
+        (verdict,) = meter.open_calls([call])
+        assert verdict.is_accepted
+    limits = alice.get(f"{path}/effective").body["results"]
+    (found,) = [limit for limit in limits if limit["mode"] == "shadow"]
+    assert (found["refused_calls"], found["refused_amount"]) == (2, "1.50")
+
+
 def test_every_limit_that_matches_is_told_widest_first(hers, spent, alice):
     for named, amount in (("organization", "100"), ("workspace", "50"), ("model", "20")):
         alice.put(f"{named}s/{hers.ids[f'{named}_id']}/limits", {"monthly_spend": amount})

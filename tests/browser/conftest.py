@@ -62,25 +62,37 @@ class Watched:
     def __post_init__(self) -> None:
         self.page.set_default_timeout(_PATIENCE)
         self.page.on("console", self._heard)
-        self.page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
+        self.page.on("pageerror", lambda error: self.complaints.append(f"thrown: {error}"))
         self.page.on("request", self._asked)
 
     def _heard(self, message: Any) -> None:
         if message.type in {"error", "warning"}:
-            self.complaints.append(f"{message.type}: {message.text}")
+            where = message.location.get("url", "")
+            text = f"{message.type} on {self.page.url}: {message.text} ({where})"
+            self.complaints.append(text)
 
     def _asked(self, request: Any) -> None:
         if not request.url.startswith((self.root, "data:")):
             self.complaints.append(f"request: {request.url}")
 
-    def go(self, path: str) -> None:
-        self.page.goto(self.root + path)
+    def go(self, path: str) -> int:
+        """Visit a page; tell the status."""
+        answer = self.page.goto(self.root + path)
+        return answer.status if answer else 0
 
-    def axe(self) -> list[str]:
+    def is_quiet(self, *, besides: str = "nothing") -> None:
+        """See that nothing was complained of, but for what contains a text."""
+        heard = [one for one in self.complaints if besides not in one]
+        if heard:
+            raise AssertionError("the browser complains:\n" + "\n".join(heard))
+
+    def axe(self, rules: list[str] | None = None) -> list[str]:
         """Have axe look at the page; tell what it found, in words."""
-        self.page.evaluate(_AXE)
+        if not self.page.evaluate("'axe' in window"):
+            self.page.evaluate(_AXE)
         found = self.page.evaluate(
-            "rules => axe.run(document, {runOnly: rules, resultTypes: ['violations']})", _RULES
+            "rules => axe.run(document, {runOnly: rules, resultTypes: ['violations']})",
+            rules or _RULES,
         )
         return [
             f"{one['id']}: {node['target']} {node['failureSummary']}"

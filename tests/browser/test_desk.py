@@ -1,14 +1,21 @@
 """The support desk in a browser: every script that it has may run, and nothing else."""
 
 import time
+from decimal import Decimal
 
+import pytest
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from playwright.sync_api import expect
 
+from tenants.assistance import services
 from tenants.assistance.staff import StaffRole
+from tenants.spend.services import set_limit
 from tests import factories
+from tests.api.world import whole_world
 from tests.browser.conftest import Watched
-from tests.support.conftest import staff_person
+from tests.factories import ACTOR
+from tests.support.conftest import hire, staff_person
+from tests.support.test_table import spent
 
 PASSWORD = "correct horse battery staple"
 
@@ -55,5 +62,100 @@ def test_a_lead_signs_in_breaks_open_looks_and_leaves(tab: Watched):
     expect(page.locator("#support-session")).to_have_count(0)
     tab.go(f"/admin/organizations/{organization.pk}/keys")
     expect(page.get_by_text("support_session_over")).to_be_visible()
-    refused = [one for one in tab.complaints if "403" not in one]
-    assert refused == []
+    tab.is_quiet(besides="403")
+
+
+ENDS = ["", "/keys", "/models", "/calls", "/spend", "/people", "/outside", "/audit"]
+ROLES = {
+    # The pages beside the look-up, and the verbs of an organization that a session offers.
+    StaffRole.VIEWER: ({"platform"}, set()),
+    StaffRole.AGENT: ({"platform"}, {"Check", "Post the correction", "Start the reconciliation"}),
+    StaffRole.LEAD: (
+        {"platform", "log"},
+        {"Check", "Suspend", "Extend the limit", "Post the correction", "Start the reconciliation"},
+    ),
+    StaffRole.SECURITY: ({"platform", "log", "staff"}, {"Suspend"}),
+}
+VERBS = {"Check", "Suspend", "Extend the limit", "Post the correction", "Start the reconciliation"}
+
+
+def signed_in(browser, web, role: StaffRole) -> Watched:
+    """Somebody of the staff at a browser that speaks English."""
+    worker = hire(role)
+    context = browser.new_context(
+        locale="en-US", viewport={"width": 1280, "height": 900}, reduced_motion="reduce"
+    )
+    name = "aim_session"
+    cookie = worker.client.cookies[name].value
+    context.add_cookies([{"name": name, "value": cookie, "url": web.url}])
+    return Watched(context.new_page(), web.url)
+
+
+def offered(tab: Watched) -> set[str]:
+    labels = tab.page.locator("main button, #main button, form button").all_inner_texts()
+    return {verb for verb in VERBS if any(label.strip().startswith(verb) for label in labels)}
+
+
+@pytest.mark.slow
+def test_each_role_sees_its_pages_and_its_verbs_and_no_more(browser, web):
+    found = whole_world()
+    organization = found.organization
+    place = f"/admin/organizations/{organization.pk}"
+    set_limit(
+        actor=ACTOR, organization=organization, subject=organization, monthly_spend=Decimal(500)
+    )
+    spent(found)
+    wrong: list[str] = []
+    for role, (pages, verbs) in ROLES.items():
+        tab = signed_in(browser, web, role)
+        page = tab.page
+        tab.go("/admin/")
+        for address in ("platform", "log", "staff"):
+            links = page.locator(f'a[href="/admin/{address}"]')
+            assert bool(links.count()) is (address in pages), (role, address)
+        tab.go(place)  # without a session: asked for a reason
+        expect(page.locator("#id_reason")).to_be_visible()
+        services.grant_access(actor=ACTOR, organization=organization, hours=2, allows_changes=True)
+        page.locator("#id_reason").fill("ticket 7")
+        if role is not StaffRole.VIEWER:
+            page.locator("#id_elevated").check(force=True)
+        page.get_by_role("button", name="Open", exact=True).click()
+        expect(page.locator("#support-session")).to_be_visible()
+        seen: set[str] = set()
+        for end in ENDS:
+            tab.go(f"{place}{end}")
+            expect(page.locator("#support-session")).to_be_visible()
+            seen |= offered(tab)
+            if role is StaffRole.LEAD:
+                tab.picture(f"desk{end.replace('/', '-') or '-overview'}")
+                wrong += tab.axe()
+        assert seen == verbs, role
+        tab.go(f"{place}/keys/{found.key.pk}")
+        if role is StaffRole.LEAD:
+            for end in (
+                "/",
+                "/platform",
+                "/platform/attention",
+                "/platform/prices",
+                "/platform/keyring",
+                "/log",
+            ):
+                tab.go(f"/admin{end}")
+                tab.picture(f"desk-platform{end.replace('/', '-')}")
+                wrong += tab.axe()
+            tab.go(f"{place}/spend")
+            page.keyboard.press("Control+e")
+            page.keyboard.press("Control+e")
+            expect(page.locator("html")).to_have_class("dark")
+            for end in ENDS:
+                tab.go(f"{place}{end}")
+                tab.picture(f"desk-dark{end.replace('/', '-')}")
+                wrong += tab.axe()
+        tab.go("/admin/staff")
+        expect(page.get_by_role("heading", name="Not done").first).to_be_visible() if (
+            role is not StaffRole.SECURITY
+        ) else expect(page.locator("#id_email")).to_be_visible()
+        tab.is_quiet(besides="403")
+        page.context.close()
+    # Unfold puts its side bar into no landmark.
+    assert [one for one in sorted(set(wrong)) if not one.startswith("region:")] == []

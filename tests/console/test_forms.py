@@ -310,8 +310,36 @@ def test_pages_allow_nothing_inline_and_nothing_from_elsewhere(hers, alice):
         policy = answer["Content-Security-Policy"]
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
+        assert "frame-ancestors 'none'" in policy
+        assert answer["X-Frame-Options"] == "DENY"
+        assert answer["Cross-Origin-Opener-Policy"] == "same-origin"
+        assert answer["X-Content-Type-Options"] == "nosniff"
+        assert answer["Cache-Control"] == "no-store" or path == "/sign-in"
         assert answer["Referrer-Policy"] == "same-origin"
         assert not re.search(r"<script(?![^>]* src=\"/static/)|style=|onclick=", text(answer))
+
+
+def test_browsers_fill_in_what_they_should_and_keep_no_secret(hers, alice):
+    def fields(page: str) -> dict[str, str]:
+        return {
+            re.search(r'(?:name|id)="([^"]+)"', tag)[1]: tag  # type: ignore[index]
+            for tag in re.findall(r"<input[^>]*>", page)
+            if "hidden" not in tag
+        }
+
+    client = Client()
+    sign_in, sign_up = (fields(text(client.get(path))) for path in ("/sign-in", "/sign-up"))
+    assert 'autocomplete="current-password"' in sign_in["password"]
+    assert 'autocomplete="new-password"' in sign_up["password1"]
+    assert "autocomplete" in sign_in["login"]
+    page = text(alice.get(f"/workspaces/{hers.workspace.pk}/keys/new"))
+    pasted = re.search(r'<[^>]*id="pasted_key"[^>]*>', page)
+    assert pasted
+    assert 'autocomplete="off"' in pasted[0]
+    assert " name=" not in pasted[0]
+    assert 'rel="noreferrer noopener"' in text(
+        alice.get(f"/organizations/{hers.organization.pk}/start")
+    )
 
 
 def test_files_are_served_from_their_packages_and_no_others():

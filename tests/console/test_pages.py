@@ -7,6 +7,7 @@ from tenants.organizations.roles import Role, WorkspaceRole
 from tests import factories, people
 from tests.api.test_permission_table import CAST, HOLDERS, Somebody
 from tests.api.world import WholeWorld, everything, whole_world
+from tests.console.html import faults
 from tests.console.pages import ACCOUNT_PAGES, PAGES, PERSONAL, Row
 from tests.people import session_caller
 
@@ -57,6 +58,8 @@ def test_the_administrator_sees_every_page_in_both_languages(row, language, hers
         assert "<h1>" in page
         assert "style=" not in page
         assert "<script>" not in page
+        assert page.count("<h1") == 1
+        assert faults(page) == []
 
 
 @pages

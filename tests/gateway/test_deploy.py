@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -44,6 +45,38 @@ def test_a_stop_takes_no_new_call_lets_a_stream_end_and_settles_it(mistral, made
     server.stop()
     (posted,) = tenant.settled()
     assert (posted.outcome, posted.estimate) == ("completed", "")
+
+
+def test_a_worker_is_replaced_without_a_broken_stream(mistral, made_up):
+    directives = {"chunk_delay": 0.1, "answer_tokens": 20}
+    tenant = tenancy.make(made_up, mistral={"directives": directives})
+    with GatewayServer(mistral.url) as server, ThreadPoolExecutor(1) as pool:
+        began = threading.Event()
+        streaming = pool.submit(_stream, server.url, tenant, began)
+        assert began.wait(10)
+        server.signal(signal.SIGHUP)
+        tenancy.eventually(lambda: server.log.count("Started worker") >= 2, 20)
+        assert streaming.result(20).endswith("data: [DONE]\n\n")
+        tenancy.eventually(lambda: not _is_closed(server.url, tenant))
+    events = tenant.settled(2)
+    assert {(event.outcome, event.estimate) for event in events} == {("completed", "")}
+
+
+def _stream(url: str, tenant: tenancy.Tenant, began: threading.Event) -> str:
+    """Read a stream to its end."""
+    received = ""
+    with httpx.stream(
+        "POST",
+        f"{url}/v1/chat/completions",
+        json=question(stream=True),
+        headers=tenant.headers,
+        trust_env=False,
+        timeout=20,
+    ) as answer:
+        for part in answer.iter_text():
+            received += part
+            began.set()
+    return received
 
 
 def _is_closed(url: str, tenant: tenancy.Tenant) -> bool:

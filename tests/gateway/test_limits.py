@@ -7,6 +7,10 @@ import pytest
 
 from tenants.common import scope
 from tenants.registry.models import RegisteredModel
+from tenants.spend import pricebook
+from tenants.spend.own_prices import price_by_base
+from tenants.spend.pricing import Quantities, cost
+from tests.factories import ACTOR
 from tests.gateway import tenancy
 from tests.gateway.tenancy import ask, question
 
@@ -93,6 +97,28 @@ def test_a_model_without_a_price_is_refused_where_there_is_a_limit_and_flagged_w
     tenant.limit("100.00")
     refused = ask(gateway.url, tenant)
     assert (refused.status_code, refused.json()["code"]) == (402, "price_unknown")
+
+
+def test_a_fine_tuned_model_by_its_base_is_held_and_billed_at_the_bases_price(
+    gateway, mistral, made_up
+):
+    tenant = tenancy.make(made_up, mistral={"organization": "aurora", "workspace": "main"})
+    tuned = next(row.id for row in mistral.state.find(tenant.plain).organization.fine_tuned)
+    with scope.tenant(tenant.organization.id):
+        RegisteredModel.objects.filter(pk=tenant.model.pk).update(mistral_model=tuned)
+    price_by_base(
+        actor=ACTOR,
+        organization=tenant.organization,
+        mistral_model=tuned,
+        base="mistral-small-2603",
+    )
+    tenant.limit("100.00")
+    tenancy.eventually(lambda: ask(gateway.url, tenant, model=tuned).is_success)
+    event = tenant.settled()[-1]
+    base = pricebook.prices_for("mistral-small-2603", "EUR", event.occurred_at)
+    used = Quantities(event.prompt_tokens, event.completion_tokens, event.cached_tokens)
+    assert (event.requested_model, event.is_unpriced) == (tuned, False)
+    assert event.cost == cost(used, base).amount
 
 
 def test_a_worst_case_that_cannot_be_counted_is_refused(gateway, tenant):

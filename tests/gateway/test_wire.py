@@ -1,16 +1,25 @@
 """Hostile bytes against the real server: nothing is smuggled, and nobody holds it up."""
 
+import asyncio
+import json
 import re
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
 
+import httpx
 import pytest
+from pyreqwest.client import ClientBuilder
 
 from tests.gateway import tenancy
 from tests.gateway.server import GatewayServer
 from tests.gateway.tenancy import ask
 from tests.keys.keyring import name_of
+from tests.mistral.far_side import answering
+
+CHATS = "/v1/chat/completions"
 
 CHAT, MODELS = b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\n", b"GET /v1/models HTTP/1.1\r\n"
 SMUGGLED = MODELS + b"host: a\r\n\r\n"
@@ -85,6 +94,64 @@ def test_no_address_in_a_request_leads_anywhere_but_here(gateway, mistral, tenan
     assert len(mistral.state.requests) == before
 
 
+def test_no_address_in_a_body_is_ever_called_from_here(scripted, made_up):
+    """Mistral reads what is elsewhere; this service passes addresses on, and opens none."""
+    scripted.script = answering(200, {"usage": {"prompt_tokens": 1, "total_tokens": 1}})
+    with socket.create_server(("127.0.0.1", 0)) as inside:
+        inside.settimeout(0.3)
+        trap = f"http://127.0.0.1:{inside.getsockname()[1]}/latest/meta-data"
+        link = {"type": "image_url", "image_url": trap}
+        document = {"type": "document_url", "document_url": trap}
+        asked: list[tuple[str, str, dict[str, Any]]] = [
+            ("mistral-small-latest", CHATS, {"messages": [{"role": "user", "content": [link]}]}),
+            ("mistral-small-latest", CHATS, {"messages": [], "base_url": trap, "proxy": trap}),
+            ("mistral-small-latest", "/v1/conversations", {"inputs": "x", "webhook_url": trap}),
+            ("mistral-ocr-latest", "/v1/ocr", {"document": document, "callback": trap}),
+            ("voxtral-mini-tts-latest", "/v1/audio/speech", {"input": "x", "ref_audio": trap}),
+        ]
+        for model, path, body in asked:
+            tenant = tenancy.make(made_up, mistral_model=model)
+            before = len(scripted.far_side.requests)
+            tenancy.post(scripted.url, tenant, path, body, **{"x-forwarded-host": trap})
+            assert len(scripted.far_side.requests) == before + 1
+            assert trap.encode() in scripted.received.body
+            assert trap not in str(scripted.received.headers)
+        voice = tenancy.make(made_up, mistral_model="voxtral-mini-latest")
+        httpx.post(
+            f"{scripted.url}/v1/audio/transcriptions",
+            files={"model": (None, "voxtral-mini-latest"), "file_url": (None, trap)},
+            headers=voice.headers,
+            trust_env=False,
+        )
+        with pytest.raises(TimeoutError):
+            inside.accept()
+
+
+async def test_http_2_is_served_with_many_calls_on_one_connection(gateway, tenant):
+    body = json.dumps({"messages": [{"role": "user", "content": "Say hello"}]}).encode()
+    streamed = body[:-1] + b', "stream": true}'
+    async with (
+        ClientBuilder()
+        .http2_prior_knowledge()
+        .no_proxy()
+        .default_headers({"authorization": f"Bearer {tenant.token}"})
+        .timeout(timedelta(seconds=20))
+        .build()
+    ) as client:
+
+        async def call(content: bytes) -> tuple[str, int, bytes]:
+            request = client.post(f"{gateway.url}{CHATS}").body_bytes(content).build()
+            answer = await request.send()
+            return answer.version, answer.status, bytes(await answer.bytes())
+
+        answers = await asyncio.gather(*(call(one) for one in (body, streamed) * 10))
+    assert {(version, status) for version, status, _ in answers} == {("HTTP/2.0", 200)}
+    assert all(b'"choices"' in content for *_, content in answers)
+    assert all(content.endswith(b"data: [DONE]\n\n") for *_, content in answers[1::2])
+    events = await asyncio.to_thread(tenant.settled, 20)
+    assert {event.estimate for event in events} == {""}
+
+
 def test_an_answer_cannot_put_headers_into_ours(scripted, tenant):
     def script(_request, connection: socket.socket) -> None:
         connection.sendall(
@@ -101,8 +168,41 @@ def test_an_answer_cannot_put_headers_into_ours(scripted, tenant):
 @pytest.fixture(scope="module")
 def strict(mistral, _database):
     """A gateway of little patience and few places."""
-    with GatewayServer(mistral.url, receive=0.5, calls_of_one=3, calls=5) as server:
+    heads = {"GRANIAN_HTTP1_HEADER_READ_TIMEOUT": "1000"}
+    with GatewayServer(
+        mistral.url, variables=heads, receive=0.5, calls_of_one=3, calls=5
+    ) as server:
         yield server
+
+
+def test_heads_that_drip_are_given_up_and_others_are_served_meanwhile(strict, tenant):
+    began = time.monotonic()
+    dripping = [socket.create_connection(("127.0.0.1", strict.port)) for _ in range(50)]
+    for wire in dripping:
+        wire.sendall(CHAT)
+    assert ask(strict.url, tenant, max_tokens=1).is_success
+    for number in range(100):
+        if not dripping:
+            break
+        time.sleep(0.1)
+        dripping = [wire for wire in dripping if _takes(wire, b"x-%d: y\r\n" % number)]
+    assert not dripping
+    assert time.monotonic() - began < 8
+
+
+def _takes(wire: socket.socket, sent: bytes) -> bool:
+    """Send a little more of a head; False once the other end has hung up."""
+    wire.settimeout(0)
+    try:
+        wire.sendall(sent)
+        is_open = wire.recv(65536) != b""
+    except BlockingIOError:
+        return True
+    except ConnectionError:
+        is_open = False
+    if not is_open:
+        wire.close()
+    return is_open
 
 
 def test_a_body_that_drips_is_given_up(strict, tenant):

@@ -19,6 +19,7 @@ from tenants.people import mail
 from tests import factories, people
 from tests.api.callers import Caller
 from tests.factories import ACTOR
+from tests.letters import looked_at
 
 KEY = {
     "name": "Chiave principale",
@@ -244,6 +245,7 @@ def test_a_letter_says_the_fact_in_both_languages_and_has_one_button(
         with scope.tenant(organization.pk):
             letter = letters.write(row, organization, language=language)
         assert letter.subject == subject
+        looked_at(kind, language, letter)
         page = Links(letter.html)
         assert page.language == language
         assert len(page.links) == 1

@@ -3,7 +3,9 @@
 import psycopg
 import pytest
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from tenants.access.services import issue_organization_token
 from tenants.assistance.models import PlatformEvent
@@ -16,6 +18,7 @@ from tenants.organizations.models import Organization
 from tenants.registry.services import rotate_token
 from tenants.spend.calls import Outcome
 from tenants.spend.meter import Meter
+from tenants.support.lists import KNOWN
 from tenants.support.looking import Kind, read
 from tests import factories
 from tests.api.world import World, made_up_key, registered_model, valid_key
@@ -179,7 +182,14 @@ def test_a_page_asks_as_much_of_a_small_organization_as_of_a_larger_one():
         assert counts[0] <= 28, route
 
 
-def test_no_page_shows_a_secret_whatever_is_asked(hers):
+def fail_with(secret: str):
+    def fail(_visit: object) -> None:
+        raise ValueError(secret)
+
+    return fail
+
+
+def test_no_page_list_export_history_or_error_shows_a_secret(hers, monkeypatch):
     worker = hire(StaffRole.SECURITY)
     organization = hers.organization
     worker.enter(organization, elevated=True)
@@ -213,6 +223,32 @@ def test_no_page_shows_a_secret_whatever_is_asked(hers):
         ]
         if secret != canary:
             assert str(organization.pk) in found.text  # a token is found by its digest
+        place = f"organizations/{organization.pk}"
+        for listing in KNOWN:
+            shown.append(worker.get(f"{place}/{listing}", format="csv").text)
+            worker.post(f"{place}/filters/{listing}", name=secret)
+            shown.append(worker.get(f"{place}/{listing}", status=secret, cursor=secret).text)
+        lead = hire(StaffRole.LEAD)
+        lead.enter(organization, elevated=True)
+        for verb in ("corrections", "limits/extend", "reconciliations"):
+            typed = {"month": "2026-11", "workspace": secret, "limit": secret, "source": secret}
+            shown.append(lead.post(f"{place}/{verb}", amount=secret, reason=secret, **typed).text)
+        lead.post(
+            f"{place}/corrections",
+            month=f"{timezone.now():%Y-%m}",
+            workspace=str(hers.workspace.pk),
+            amount="99",
+            reason=f"see {secret}",
+        )
+        shown += [lead.get(f"{place}/{page}").text for page in ("spend", "keys", "audit")]
+        shown += [worker.get("platform/attention", csv="waiting-corrections").text]
+    broken = Client(raise_request_exception=False)
+    broken.cookies = worker.client.cookies
+    monkeypatch.setattr("tenants.support.overview._holds", fail_with(canary))
+    answer = broken.get(f"/admin/organizations/{organization.pk}")
+    assert answer.status_code == 500
+    shown.append(answer.text)
+    monkeypatch.undo()
     stopped = worker.client.post(
         f"/admin/organizations/{organization.pk}/models/{hers.model.pk}/stop", follow=True
     )

@@ -128,9 +128,9 @@ def field(bound: BoundField, label: str = "", hint: str = "", **attributes: str)
     """Show a field: label, help, what is wrong with it, and the control tied to all three."""
     described = []
     if hint or bound.help_text:
-        described.append(f"{bound.id_for_label}_help")
+        described.append(f"{bound.auto_id}_help")
     if bound.errors:
-        described.append(f"{bound.id_for_label}_error")
+        described.append(f"{bound.auto_id}_error")
     extra: dict[str, Any] = {name.replace("_", "-"): text for name, text in attributes.items()}
     if described:
         extra["aria-describedby"] = " ".join(described)
