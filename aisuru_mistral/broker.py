@@ -55,7 +55,10 @@ def celery_settings(broker_url: str) -> dict[str, Any]:
         "task_reject_on_worker_lost": True,
         "task_serializer": "json",
         "accept_content": ["json"],
-        "task_publish_retry": False,
+        # Once, at once: a connection that the broker has closed is made anew. What it cannot
+        # take now is found by the sweeps.
+        "task_publish_retry": True,
+        "task_publish_retry_policy": {"max_retries": 1, "interval_start": 0, "interval_max": 0},
         "worker_prefetch_multiplier": 1,
         "worker_enable_remote_control": False,
         "worker_hijack_root_logger": False,

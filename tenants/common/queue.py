@@ -20,6 +20,6 @@ def enqueue_on_commit(task: "Task[..., None]", *ids: str) -> None:
 
 def _enqueue(task: "Task[..., None]", ids: tuple[str, ...]) -> None:
     try:
-        task.apply_async(args=ids, retry=False)
+        task.apply_async(args=ids)
     except Exception as error:  # noqa: BLE001 - each broker raises its own kind; the sweep mends it
         log.warning("enqueue_failed", task=task.name, error=type(error).__name__)
