@@ -60,14 +60,8 @@ messages: setup ## collects the sentences for people and compiles their translat
 	.venv/bin/pybabel -q compile -l it -i $(messages).po -o $(messages).mo
 	@rm $(messages).pot
 
-bench: setup ## the benchmarks, against a bare pass-through measured in the same run
-	$(python) -m bench
-	$(python) -m bench api
-	$(python) -m bench custody
-	$(python) -m bench leaks
-	$(python) -m bench webhooks
-	$(python) -m bench.spend --most 10000000
-	$(python) -m bench.pages
+bench: setup ## the benchmarks, each against a bare rival measured in the same run (an hour; PART="keys" for one)
+	$(python) -m bench $(or $(PART),all)
 
 prove-limit: setup ## 200 clients in several processes race for the last of a budget, half a minute
 	$(python) -m bench.prove_limit

@@ -22,6 +22,8 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from prometheus_client.registry import Collector
 
 from aisuru_mistral import queue_depth
+from tenants.assistance import workers
+from tenants.assistance.models import WorkerSeen
 from tenants.support import figures
 
 log = structlog.get_logger(__name__)
@@ -39,7 +41,7 @@ class Platform(Collector):
     def collect(self) -> Iterator[Metric]:
         """Read them; a database that is away costs the figures, not the page."""
         try:
-            found, queues = _read(int(time.monotonic() // _FRESH))
+            found, queues, heard = _read(int(time.monotonic() // _FRESH))
         except DatabaseError as error:
             log.warning("figures_unreadable", error=type(error).__name__)
             return
@@ -60,7 +62,12 @@ class Platform(Collector):
             lengths.add_metric([queue.name], queue.length)
             if queue.oldest_seconds is not None:
                 waits.add_metric([queue.name], queue.oldest_seconds)
-        yield from (amounts, ages, lengths, waits)
+        silence = GaugeMetricFamily(
+            "aim_worker_silent_seconds", "Since a worker's last task.", labels=["worker"]
+        )
+        for worker in heard:
+            silence.add_metric([worker.name], (timezone.now() - worker.seen_at).total_seconds())
+        yield from (amounts, ages, lengths, waits, silence)
 
 
 PLATFORM = Platform()
@@ -83,5 +90,7 @@ def page() -> bytes:
 
 
 @lru_cache(maxsize=1)
-def _read(_moment: int) -> tuple[list[figures.Figure], list[figures.Queue]]:
-    return figures.figures(), queue_depth.queues()
+def _read(
+    _moment: int,
+) -> tuple[list[figures.Figure], list[figures.Queue], list[WorkerSeen]]:
+    return figures.figures(), queue_depth.queues(), workers.workers()

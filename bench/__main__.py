@@ -1,7 +1,11 @@
 """`python -m bench`: the gateway against bare pass-throughs, in one run and on one stub.
 
-`python -m bench api`, `… custody`, `… keys`, `… leaks`, `… path` and `… webhooks` are parts of
-their own.
+The other parts, each a module with options of its own (`python -m bench.keys --help`):
+
+- `api`, `desk`, `pages`: server time of the API's lists, the support desk and the console;
+- `custody`, `keys`, `leaks`: sealing, rotation, checks and search of keys, the leak tripwire;
+- `path`, `pacing`, `soak`: one call's CPU, rate limits, memory in the long run;
+- `spend`, `webhooks`: the ledger as it grows, fanning out and delivering.
 
 It prints tables; `--write` also puts them into docs/benchmarks.md. It takes a few minutes
 and touches nothing but loopback and a folder that it removes.
@@ -29,7 +33,10 @@ from bench.wire import MODEL
 
 _LOADS = ((PLAIN, 1), (PLAIN, 16), (PLAIN, 64), (STREAM, 1), (STREAM, 16))
 _ROUNDS = 2
-_PARTS = ("api", "custody", "keys", "leaks", "path", "webhooks")
+_PARTS = (
+    *("api", "desk", "pages", "custody", "keys", "leaks"),
+    *("path", "pacing", "soak", "spend", "webhooks"),
+)
 _VERSIONS = (
     *("granian", "uvicorn", "uvloop", "httptools", "aiohttp", "pyreqwest", "httpx"),
     *("orjson", "psycopg", "Django"),
@@ -44,16 +51,32 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="also write docs/benchmarks.md")
     parser.add_argument("--seconds", type=float, default=1.5, help="of each single measurement")
     parser.add_argument(
-        "part", nargs="?", choices=("gateway", *_PARTS), default="gateway", help="what to measure"
+        "part",
+        nargs="?",
+        choices=("gateway", "all", *_PARTS),
+        default="gateway",
+        help="what to measure",
     )
     arguments = parser.parse_args()
+    wanted = _PARTS if arguments.part == "all" else {arguments.part} & set(_PARTS)
+    failed = [part for part in wanted if not _passes(part)]
     if arguments.part in _PARTS:
-        subprocess.run([sys.executable, "-m", f"bench.{arguments.part}"], cwd=ROOT, check=True)
-        return
+        sys.exit(bool(failed))
     written = report.write(_run(arguments.seconds))
     print(written)
     if arguments.write:
         (ROOT / "docs" / "benchmarks.md").write_text(written, encoding="utf-8")
+    if failed:
+        sys.exit(f"not as promised: {', '.join(failed)}")
+
+
+def _passes(part: str) -> bool:
+    """Run a part of its own; tell whether it kept what it promises."""
+    print(f"\n== {part}", flush=True)
+    return (
+        subprocess.run([sys.executable, "-m", f"bench.{part}"], cwd=ROOT, check=False).returncode
+        == 0
+    )
 
 
 def _run(seconds: float) -> Run:

@@ -35,7 +35,7 @@ FROM spend_usageevent WHERE organization_id = %s GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--most", type=int, default=1_000_000, help="events, at the last size")
+    parser.add_argument("--most", type=int, default=10_000_000, help="events, at the last size")
     parser.add_argument("--seconds", type=float, default=3.0, help="of each single measurement")
     arguments = parser.parse_args()
     print(describe_machine(), end="\n\n")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from django.conf import settings
 
 from aisuru_mistral.doctor.findings import Finding, Look, fail, ok, warn
+from tenants.assistance import workers
 from tenants.support import figures
 
 _LEAST_FREE = 1024**3
@@ -14,7 +15,19 @@ _MANY = 10_000
 
 def looks() -> dict[str, Look]:
     """The looks, by name."""
-    return {"work": _work, "queue": _queue, "disk": _disk}
+    return {"workers": _workers, "work": _work, "queue": _queue, "disk": _disk}
+
+
+def _workers() -> Iterator[Finding]:
+    heard = [one for one in workers.workers() if not workers.is_silent(one)]
+    if heard:
+        yield ok("workers", f"{', '.join(one.name for one in heard)}: heard of within minutes")
+    else:
+        yield fail(
+            "workers",
+            "no worker has finished a task in the last minutes",
+            "start a worker and beat; if they run, see what they log",
+        )
 
 
 def _work() -> Iterator[Finding]:

@@ -183,3 +183,19 @@ class PlatformEvent(Row):
 
     def __str__(self) -> str:
         return f"{self.person_name} {self.verb}"
+
+
+class WorkerSeen(models.Model):
+    """A worker, and when it last finished a task; of no tenant.
+
+    ``name`` is Celery's, as in ``celery@host``.
+    """
+
+    name = models.CharField(max_length=200, primary_key=True)
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name

@@ -275,7 +275,8 @@ def _asked(
     more = True
 
     async def body() -> bytes:
-        return await _body(receive, headers, parts.bounds, parts.patience)
+        whole = await _body(receive, headers, parts.bounds, parts.patience)
+        return await _without_secrets(whole, picture)
 
     async def piece() -> bytes:
         nonlocal more

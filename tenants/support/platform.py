@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from tenants.access.pagination import page
+from tenants.assistance import workers
 from tenants.assistance.models import PlatformEvent, StaffMember
 from tenants.assistance.services import give_role, record_platform_event
 from tenants.assistance.staff import Staff, StaffRole
@@ -33,7 +34,7 @@ def platform(request: HttpRequest, staff: Staff) -> HttpResponse:
     words = _figure_words()
     late = figures.late(found)
     health = Section(
-        _("Workers"),
+        _("What is due"),
         _("Work waits for too long: see whether a worker and beat are running.")
         if late
         else _("No work waits longer than five minutes."),
@@ -56,8 +57,29 @@ def platform(request: HttpRequest, staff: Staff) -> HttpResponse:
         if queues is None
         else [[one.name, one.length, one.oldest_seconds or NOTHING] for one in queues],
     )
-    sections = [health, _answers(), waiting]
+    sections = [_workers(), health, _answers(), waiting]
     return pages.page(request, staff, _("Platform"), sections)
+
+
+def _workers() -> Section:
+    """Show which workers there are, by what they say of themselves."""
+    found = workers.workers()
+    silent = [one for one in found if workers.is_silent(one)]
+    if not found:
+        told = _("No worker has said anything in the last day.")
+    elif len(silent) == len(found):
+        told = _("Every worker is silent: see whether one and beat are running.")
+    else:
+        told = ""
+    return Section(
+        _("Workers"),
+        told,
+        headers=[_("Worker"), _("Last task"), _("State")],
+        rows=[
+            [one.name, when(one.seen_at), _("silent") if one in silent else _("working")]
+            for one in found
+        ],
+    )
 
 
 def _answers() -> Section:

@@ -8,7 +8,7 @@ from tenants.common import scope
 from tenants.common.tokens import TokenKind, mint
 from tenants.organizations.models import Announcement, AuditEvent
 from tests.factories import default_workspace
-from tests.gateway.tenancy import ask, eventually, question
+from tests.gateway.tenancy import ask, eventually, post, question
 from tests.keys.keyring import registered
 from tests.mistral.far_side import answering
 
@@ -42,6 +42,15 @@ def test_a_key_in_a_prompt_does_not_leave_and_is_told_once_a_day(scripted, tenan
     ]
     assert tenant.plain not in scripted.gateway.log
     assert token not in scripted.gateway.log
+
+
+def test_a_key_in_a_conversation_does_not_leave_either(scripted, tenant):
+    answered = {"conversation_id": "conv_1", "outputs": [], "usage": {}}
+    scripted.script = answering(200, answered)
+    body = {"model": "mistral-small-latest", "inputs": f"la chiave: {tenant.plain}"}
+    assert post(scripted.url, tenant, "/v1/conversations", body).is_success
+    assert json.loads(scripted.received.body)["inputs"] == "la chiave: ****"
+    assert told(tenant.organization) == [("key.leaked", "gateway_prompt", True)]
 
 
 def test_a_prompt_without_a_secret_goes_on_byte_for_byte(scripted, tenant):

@@ -163,3 +163,19 @@ def test_a_refusal_on_both_sides_of_an_outage_is_said_twice(workspace, made_up, 
     mistral.state.change(name_of(plain), behaviour={})
     assert checked(set_back(key, next_check_at=1)).status == KeyStatus.VALID
     assert told(key)[1][-1] == "key.validated", "it comes back by itself"
+
+
+def test_a_check_that_finds_something_else_is_remembered_and_one_that_does_not_is_not(
+    workspace, made_up, mistral
+):
+    plain = made_up()
+    key = checked(registered(workspace, plain))
+    key = checked(set_back(key, next_check_at=1))
+    before = (key.status, key.verdict_code)
+    mistral.state.change(name_of(plain), behaviour={"error": "billing_inactive"})
+    key = checked(set_back(key, next_check_at=1))
+    after = (key.status, key.verdict_code)
+    assert before != after
+    with scope.tenant(key.organization_id):
+        history = list(key.verdicts.order_by("id").values_list("status", "verdict_code"))
+    assert history == [before, after]

@@ -161,6 +161,11 @@ def test_mistral_is_known_by_how_it_refuses_strangers(settings):
         assert states({"mistral": neighbours.looks()["mistral"]}) == {"mistral": "warn"}
 
 
+def test_a_worker_that_says_nothing_is_a_failure(monkeypatch):
+    monkeypatch.setattr("tenants.assistance.workers.workers", list)
+    assert states({"workers": work.looks()["workers"]}) == {"workers": "fail"}
+
+
 def test_a_full_disk_is_seen_coming(monkeypatch):
     usage = type("Usage", (), {"free": 5 * 1024**2})
     monkeypatch.setattr("aisuru_mistral.doctor.work.shutil.disk_usage", lambda _folder: usage)

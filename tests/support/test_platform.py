@@ -5,7 +5,8 @@ from decimal import Decimal
 
 from django.utils import timezone
 
-from tenants.assistance.models import PlatformEvent
+from tenants.assistance import workers
+from tenants.assistance.models import PlatformEvent, WorkerSeen
 from tenants.assistance.staff import StaffRole
 from tenants.common import scope
 from tenants.keys.models import MistralKey
@@ -55,6 +56,15 @@ def test_answers_of_mistral_are_counted_by_class(organization):
     shown = hire(StaffRole.VIEWER).get("platform").text
     for words in ("provider: quota (429)", "provider: no capacity (503)", "gateway: not sent"):
         assert words in shown
+
+
+def test_workers_are_named_by_what_they_say_of_themselves():
+    workers.note("celery@one-that-lives")
+    silent = WorkerSeen(name="celery@gone", seen_at=timezone.now() - timedelta(minutes=9))
+    silent.save()
+    shown = hire(StaffRole.VIEWER).get("platform").text
+    assert shown.index("celery@gone") < shown.index("silent") < shown.index("one-that-lives")
+    silent.delete()
 
 
 def test_who_needs_attention_is_named_and_whoever_looks_is_logged(organization):
