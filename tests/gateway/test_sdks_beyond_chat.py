@@ -107,9 +107,10 @@ def test_code_is_completed_streamed_and_asynchronously(sdks):
     tenant, mistral_sdk, _ = sdks(model)
 
     async def both() -> None:
-        assert (await mistral_sdk.fim.complete_async(model=model, prompt="def f(")).choices
-        async with await mistral_sdk.fim.stream_async(model=model, prompt="def f(") as stream:
-            assert [event.data async for event in stream][-1].usage.total_tokens > 0
+        async with mistral_sdk:  # its asynchronous half closes in the loop it was used in
+            assert (await mistral_sdk.fim.complete_async(model=model, prompt="def f(")).choices
+            async with await mistral_sdk.fim.stream_async(model=model, prompt="def f(") as stream:
+                assert [event.data async for event in stream][-1].usage.total_tokens > 0
 
     with mistral_sdk.fim.stream(model=model, prompt="def f(", suffix="return") as stream:
         assert list(stream)
@@ -121,8 +122,9 @@ def test_texts_are_embedded_asynchronously_and_in_base64(sdks):
     tenant, mistral_sdk, openai_sdk = sdks("mistral-embed")
 
     async def embed() -> None:
-        made = await mistral_sdk.embeddings.create_async(model="mistral-embed", inputs=["one"])
-        assert len(made.data) == 1
+        async with mistral_sdk:
+            made = await mistral_sdk.embeddings.create_async(model="mistral-embed", inputs=["one"])
+            assert len(made.data) == 1
 
     asyncio.run(embed())
     made = openai_sdk.embeddings.create(model="mistral-embed", input=["one", "two"])
