@@ -111,7 +111,7 @@ def test_the_doctor_finds_its_database_well(container):
         assert found[code] == "ok", printed
 
 
-@pytest.mark.parametrize(("role", "sign"), [("worker", "ready"), ("beat", "beat: Starting")])
+@pytest.mark.parametrize(("role", "sign"), [("worker", "ready"), ("beat", "Sending due task")])
 def test_worker_and_beat_start_and_stop(container, role, sign):
     process = container(role, WORKER_CONCURRENCY="1")
     try:
