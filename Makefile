@@ -32,6 +32,9 @@ letters: setup ## every letter that is mailed, as HTML and text in both language
 	AIM_LETTERS=var/letters $(python) -m pytest -n 0 -q tests/notices/test_letters.py tests/notices/test_mailing.py -k letter
 	@ls var/letters | wc -l
 
+rehearse: setup ## plays deployments, in minutes: the image built and run without Docker, every broker, PostgreSQL away
+	$(python) -m pytest -n 0 -m rehearsal $(PYTEST)
+
 npm := tests/clients/typescript
 typescript: setup ## types for TypeScript generated from the schema, compiled and exercised; needs Node and npm
 	@command -v npm >/dev/null && npm ci --prefix $(npm) --no-audit --no-fund --ignore-scripts --silent --fetch-timeout=20000 --fetch-retries=1 \

@@ -247,14 +247,17 @@ class Bucket:
     def recall(self, saved: Sequence[RateLimitReading], now: float, *, closed_for: float) -> None:
         """Take up what was known before this process began, or what another one has learned.
 
-        What is left of a month is what Mistral said last, or less, by what the ledger has.
+        What is left of a month is what Mistral said last, or less, by what the ledger has; what was
+        left of a minute says nothing any more.
         """
         for reading in saved:
             key = (reading.window, reading.by_size)
             if key not in self.readings and reading.limit:
                 self.readings[key] = reading
-                self._measure(key, reading, now)
-                self.is_unread |= self._is_month(key)
+                is_month = self._is_month(key)
+                limit_alone = RateLimitReading(*key, limit=reading.limit)
+                self._measure(key, reading if is_month else limit_alone, now)
+                self.is_unread |= is_month
         # Clocks differ a little: what is known here already is not learned again.
         if closed_for > 0 and self.gate.until + 1 < now + closed_for:
             self.gate.close(closed_for, now)

@@ -131,6 +131,7 @@ _CATEGORIES = {
     "/v1/ocr": Category.OCR,
     "/v1/audio/transcriptions": Category.AUDIO,
     "/v1/audio/speech": Category.AUDIO,
+    "/v1/fine_tuning/jobs": Category.FINE_TUNING,  # reported only: the gateway makes none
 }
 
 

@@ -50,11 +50,7 @@ def databases():
         copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
         connection.execute(copy.format(sql.Identifier(names[0]), sql.Identifier(TEMPLATE)))
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(names[1])))
-    yield [provision.with_database(owner, name) for name in names]
-    with psycopg.connect(owner, autocommit=True) as connection:
-        for name in names:
-            drop = sql.SQL("DROP DATABASE {} WITH (FORCE)")
-            connection.execute(drop.format(sql.Identifier(name)))
+    return [provision.with_database(owner, name) for name in names]
 
 
 def manage(database, *words, **changes):

@@ -19,6 +19,7 @@ import pytest
 from psycopg import sql
 
 from aisuru_mistral.launcher import ports, provision
+from tenants.common.models import new_id
 from tests.gateway.conftest import redis_server
 from tests.gateway.proxy import DatabaseProxy, Wire
 from tests.keys.conftest import made_up, mistral
@@ -26,7 +27,7 @@ from tests.postgres import APP_LOGIN, APP_PASSWORD, OWNER_URL, TEMPLATE, service
 
 __all__ = ["made_up", "mistral", "redis_server"]
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.rehearsal, pytest.mark.timeout(300)]
 ENTRYPOINT = Path(__file__).resolve().parents[2] / "docker" / "entrypoint.sh"
 RABBIT = ("127.0.0.1", 5672)
 
@@ -94,15 +95,12 @@ def wait_for(check, deployment, seconds=60):
 @pytest.fixture
 def database():
     owner = service_environment()[OWNER_URL]
-    name = f"broker_{os.getpid()}"
+    name = f"broker_{new_id().hex}"
     with psycopg.connect(owner, autocommit=True) as connection:
         copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
         connection.execute(copy.format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
     address = provision.with_database(owner, name)
-    yield provision.with_login(address, APP_LOGIN, APP_PASSWORD)
-    with psycopg.connect(owner, autocommit=True) as connection:
-        drop = sql.SQL("DROP DATABASE {} WITH (FORCE)")
-        connection.execute(drop.format(sql.Identifier(name)))
+    return provision.with_login(address, APP_LOGIN, APP_PASSWORD)
 
 
 def tcp(address):

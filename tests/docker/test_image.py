@@ -18,7 +18,7 @@ from aisuru_mistral.launcher import ports, provision
 from tests.docker import image as images
 from tests.postgres import OWNER_URL, service_environment
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # it installs every package anew
+pytestmark = [pytest.mark.rehearsal, pytest.mark.timeout(600)]  # it installs every package anew
 DATABASE = f"built_{os.getpid()}"
 PASSED_ON = ("SECRET_KEY", "ENCRYPTION_KEYRING", "MISTRAL_API_URL")
 

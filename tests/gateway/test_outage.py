@@ -8,7 +8,8 @@ import pytest
 from tests.gateway.server import ROOT
 
 
-@pytest.mark.slow
+@pytest.mark.rehearsal
+@pytest.mark.timeout(300)
 def test_while_postgresql_is_away_for_ten_seconds_nothing_is_sent_and_nothing_is_lost():
     """On a PostgreSQL of its own, which can be killed; the scenario tells by itself what failed."""
     played = subprocess.run(

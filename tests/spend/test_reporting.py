@@ -181,8 +181,8 @@ GOLDEN = [
         "0.0017977",
     ),
     ("/v1/audio/speech", "voxtral-mini-tts-2603", {"characters": 1234}, "0.01234"),
-    ("/v1/fine_tuning/models/{id}", CHAT, {"training_tokens": 250_000}, "0.75"),
-    ("/v1/fine_tuning/models/{id}/archive", CHAT, {"storage_months": 3}, "5.40"),
+    ("/v1/fine_tuning/jobs", CHAT, {"training_tokens": 250_000}, "0.75"),
+    ("/v1/fine_tuning/jobs", CHAT, {"storage_months": 3}, "5.40"),
 ]
 #: What is billed with the call that caused it, and what costs nothing.
 ELSEWHERE = {CONNECTORS, "/v1/responses/input_tokens"}
