@@ -54,6 +54,17 @@ def owner_url() -> str:
     return provision.with_database(os.environ[OWNER_URL], f"test_{worker}")
 
 
+def new_database(name: str, template: str = "template1") -> str:
+    """Make a database of a test's own on the suite's server; give its address as its owner.
+
+    Nobody drops it: the server is thrown away, and a drop waits for every backend of all others.
+    """
+    with psycopg.connect(os.environ[OWNER_URL], autocommit=True) as connection:
+        create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        connection.execute(create.format(sql.Identifier(name), sql.Identifier(template)))
+    return provision.with_database(os.environ[OWNER_URL], name)
+
+
 def service_environment(**changes: str) -> dict[str, str]:
     """Environment for a process of the service itself, on this worker's database."""
     return os.environ | {"DJANGO_SETTINGS_MODULE": "aisuru_mistral.settings"} | changes

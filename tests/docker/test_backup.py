@@ -7,12 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import psycopg
 import pytest
-from psycopg import sql
 
 from aisuru_mistral.launcher import postgres, provision
-from tests.postgres import APP_LOGIN, APP_PASSWORD, OWNER_URL, TEMPLATE, service_environment
+from tests.postgres import APP_LOGIN, APP_PASSWORD, TEMPLATE, new_database, service_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = postgres.program("pg_dump").parent
@@ -44,13 +42,8 @@ for organization_id in walking.organization_ids():
 @pytest.fixture
 def databases():
     """Make a database with everything in it, and an empty one to restore into."""
-    owner = service_environment()[OWNER_URL]
-    names = [f"backup_{os.getpid()}_{what}" for what in ("from", "into")]
-    with psycopg.connect(owner, autocommit=True) as connection:
-        copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-        connection.execute(copy.format(sql.Identifier(names[0]), sql.Identifier(TEMPLATE)))
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(names[1])))
-    return [provision.with_database(owner, name) for name in names]
+    name = f"backup_{os.getpid()}"
+    return new_database(f"{name}_from", TEMPLATE), new_database(f"{name}_into")
 
 
 def manage(database, *words, **changes):

@@ -14,16 +14,14 @@ import time
 from pathlib import Path
 
 import httpx
-import psycopg
 import pytest
-from psycopg import sql
 
 from aisuru_mistral.launcher import ports, provision
 from tenants.common.models import new_id
 from tests.gateway.conftest import redis_server
 from tests.gateway.proxy import DatabaseProxy, Wire
 from tests.keys.conftest import made_up, mistral
-from tests.postgres import APP_LOGIN, APP_PASSWORD, OWNER_URL, TEMPLATE, service_environment
+from tests.postgres import APP_LOGIN, APP_PASSWORD, TEMPLATE, new_database, service_environment
 
 __all__ = ["made_up", "mistral", "redis_server"]
 
@@ -94,12 +92,7 @@ def wait_for(check, deployment, seconds=60):
 
 @pytest.fixture
 def database():
-    owner = service_environment()[OWNER_URL]
-    name = f"broker_{new_id().hex}"
-    with psycopg.connect(owner, autocommit=True) as connection:
-        copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-        connection.execute(copy.format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
-    address = provision.with_database(owner, name)
+    address = new_database(f"broker_{new_id().hex}", TEMPLATE)
     return provision.with_login(address, APP_LOGIN, APP_PASSWORD)
 
 

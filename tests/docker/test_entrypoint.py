@@ -8,13 +8,11 @@ import time
 from pathlib import Path
 
 import httpx
-import psycopg
 import pytest
 import yaml
-from psycopg import sql
 
 from aisuru_mistral.launcher import ports, provision
-from tests.postgres import OWNER_URL, service_environment
+from tests.postgres import new_database, service_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 ENTRYPOINT = ROOT / "docker" / "entrypoint.sh"
@@ -25,18 +23,14 @@ DATABASE = f"image_{os.getpid()}"
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory):
     """What compose.yaml gives its services, with secrets in files."""
-    owner = service_environment()[OWNER_URL]
-    with psycopg.connect(owner, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
-    app = provision.with_login(
-        provision.with_database(owner, DATABASE), f"aim_{DATABASE}_app", "a-made-up-password"
-    )
+    owner = new_database(DATABASE)
+    app = provision.with_login(owner, f"aim_{DATABASE}_app", "a-made-up-password")
     folder = tmp_path_factory.mktemp("secrets")
     (folder / "database_url").write_text(app)
     facts = service_environment(
         DATA_DIR=str(folder),
         DATABASE_URL_FILE=str(folder / "database_url"),
-        DATABASE_OWNER_URL=provision.with_database(owner, DATABASE),
+        DATABASE_OWNER_URL=owner,
         PATH=f"{Path(sys.executable).parent}:/usr/bin:/bin",
     )
     del facts["DATABASE_URL"]

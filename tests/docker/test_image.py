@@ -10,13 +10,11 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
-import psycopg
 import pytest
-from psycopg import sql
 
 from aisuru_mistral.launcher import ports, provision
 from tests.docker import image as images
-from tests.postgres import OWNER_URL, service_environment
+from tests.postgres import OWNER_URL, new_database, service_environment
 
 pytestmark = [pytest.mark.rehearsal, pytest.mark.timeout(600)]  # it installs every package anew
 DATABASE = f"built_{os.getpid()}"
@@ -33,11 +31,8 @@ def image():
 @pytest.fixture(scope="module")
 def container(image):
     """Start the image's roles on a database of their own, with what compose.yaml gives them."""
-    owner = service_environment()[OWNER_URL]
-    _open_to_all(owner)
-    with psycopg.connect(owner, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
-    address = provision.with_database(owner, DATABASE)
+    _open_to_all(service_environment()[OWNER_URL])
+    address = new_database(DATABASE)
     here = service_environment()
     facts = (
         {"LOG_LEVEL": "INFO"}
