@@ -8,20 +8,20 @@ named, and the run fails.
 """
 
 import argparse
-import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
 
 from bench import crowd
+from bench.page_times import measure
 from bench.stage import Stage, stage
 
 PROMISED_MS = 150.0
-_WARM_UP = 3
 _BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 
 type Request = Callable[[Any], Any]
@@ -57,44 +57,20 @@ def _measure(set_up: Stage, rounds: int) -> list[str]:
         The pages that were slower than promised.
     """
     from django.conf import settings  # noqa: PLC0415 - Django is set up by the stage
-    from django.db import connection  # noqa: PLC0415
     from django.test import Client  # noqa: PLC0415
-    from django.test.utils import CaptureQueriesContext  # noqa: PLC0415
 
     host = urlsplit(settings.PUBLIC_URL).hostname
     client = Client(headers={"Accept": "text/html"}, SERVER_NAME=host)
     _enter(client, set_up)
-    requests = dict(_requests(set_up))
-    taken: dict[str, list[float]] = {name: [] for name in requests}
-    worked_for: dict[str, list[float]] = {name: [] for name in requests}
-    for number in range(_WARM_UP + rounds):
-        for name, ask in requests.items():
-            began, worked = time.perf_counter(), time.process_time()
-            answer = ask(client)
-            seconds, work = time.perf_counter() - began, time.process_time() - worked
-            if answer.status_code != 200:
-                raise RuntimeError(f"{name}: {answer.status_code}")
-            if number >= _WARM_UP:
-                taken[name].append(seconds * 1000)
-                worked_for[name].append(work * 1000)
-    sizes: dict[str, tuple[int, int]] = {}
-    for name, ask in requests.items():
-        with CaptureQueriesContext(connection) as queries:
-            sizes[name] = (len(ask(client).content), len(queries))
-    connection.close()
-    print(f"| page | median ms | p95 ms | under {PROMISED_MS:.0f} | CPU ms | queries | KiB |")
-    print("| --- | ---: | ---: | :-: | ---: | ---: | ---: |")
-    slow = []
-    for name, times in taken.items():
-        middle, p95 = statistics.median(times), statistics.quantiles(times, n=20)[-1]
-        size, many = sizes[name]
-        is_slow = p95 >= PROMISED_MS
-        slow += [name] * is_slow
-        told = "**no**" if is_slow else "yes"
-        work = statistics.median(worked_for[name])
-        row = (name, f"{middle:.1f}", f"{p95:.1f}", told, f"{work:.1f}", many, f"{size / 1024:.0f}")
-        print("|", " | ".join(map(str, row)), "|")
-    return slow
+
+    def asking(name: str, request: Request) -> int:
+        answer = request(client)
+        if answer.status_code != 200:
+            raise RuntimeError(f"{name}: {answer.status_code}")
+        return len(answer.content)
+
+    asks = {name: partial(asking, name, request) for name, request in _requests(set_up)}
+    return measure(asks, rounds=rounds, promised_ms=PROMISED_MS)
 
 
 def _enter(client: Any, set_up: Stage) -> None:

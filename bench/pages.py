@@ -8,11 +8,11 @@ A page whose p95 is over the promise is named, and the run fails.
 """
 
 import argparse
-import statistics
 import sys
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,10 +21,10 @@ from uuid import UUID
 import psycopg
 
 from bench import crowd
+from bench.page_times import measure
 from bench.stage import Stage, stage
 
 PROMISED_MS = 50.0
-_WARM_UP = 3
 #: What is saved, not looked at: it is as long as what is asked for.
 _FILES = ("-table", "-file")
 #: What pages are asked beside being shown.
@@ -68,9 +68,7 @@ def _measure(set_up: Stage, rounds: int) -> list[str]:
         The pages that were slower than promised.
     """
     from django.conf import settings  # noqa: PLC0415 - Django is set up by the stage
-    from django.db import connection  # noqa: PLC0415
     from django.test import Client  # noqa: PLC0415
-    from django.test.utils import CaptureQueriesContext  # noqa: PLC0415
 
     settings.API_RATES = dict.fromkeys(settings.API_RATES, (10**9, 60))
     client = Client(
@@ -78,35 +76,17 @@ def _measure(set_up: Stage, rounds: int) -> list[str]:
     )
     client.force_login(_administrator(set_up), backend=_BACKEND)
     _prove(client)
-    pages = dict(_pages(_ids(set_up)))
-    taken: dict[str, list[float]] = {name: [] for name in pages}
-    burnt: dict[str, list[float]] = {name: [] for name in pages}
-    sizes: dict[str, tuple[int, int]] = {}
-    for number in range(_WARM_UP + rounds):
-        for name, address in pages.items():
-            began, burning = time.perf_counter(), time.process_time()
-            _whole(client, name, address)
-            if number >= _WARM_UP:
-                burnt[name].append((time.process_time() - burning) * 1000)
-                taken[name].append((time.perf_counter() - began) * 1000)
-    for name, address in pages.items():
-        with CaptureQueriesContext(connection) as queries:
-            sizes[name] = (len(_whole(client, name, address)), len(queries))
-    connection.close()
-    print(f"| page | median ms | p95 ms | under {PROMISED_MS:.0f} | CPU ms | queries | KiB |")
-    print("| --- | ---: | ---: | :-: | ---: | ---: | ---: |")
-    slow = []
-    for name, times in taken.items():
-        middle, p95 = statistics.median(times), statistics.quantiles(times, n=20)[-1]
-        size, many = sizes[name]
-        is_file = name.endswith(_FILES)
-        is_slow = p95 >= PROMISED_MS and not is_file
-        slow += [name] * is_slow
-        told = "file" if is_file else "**no**" if is_slow else "yes"
-        cpu = statistics.median(burnt[name])
-        times_and_cpu = f"{middle:.1f} | {p95:.1f} | {told} | {cpu:.1f}"
-        print(f"| {name} | {times_and_cpu} | {many} | {size / 1024:.0f} |")
-    return slow
+    asks = {name: partial(_size, client, name, address) for name, address in _pages(_ids(set_up))}
+    return measure(
+        asks,
+        rounds=rounds,
+        promised_ms=PROMISED_MS,
+        unjudged=[name for name in asks if name.endswith(_FILES)],
+    )
+
+
+def _size(client: Any, name: str, address: str) -> int:
+    return len(_whole(client, name, address))
 
 
 def _whole(client: Any, name: str, address: str) -> bytes:
