@@ -63,7 +63,7 @@ messages: setup ## collects the sentences for people and compiles their translat
 	.venv/bin/pybabel -q compile -l it -i $(messages).po -o $(messages).mo
 	@rm $(messages).pot
 
-bench: setup ## the benchmarks, each against a bare rival measured in the same run (an hour; PART="keys" for one)
+bench: setup ## the benchmarks, each against a bare rival measured in the same run (long; PART="keys" for one)
 	$(python) -m bench $(or $(PART),all)
 
 prove-limit: setup ## 200 clients in several processes race for the last of a budget, half a minute
