@@ -53,6 +53,7 @@ def test_a_lead_signs_in_breaks_open_looks_and_leaves(tab: Watched):
     expect(found).to_be_visible()
     page.keyboard.press("Escape")
     expect(found).not_to_be_visible()
+    expect(page.locator("#search-input-command")).not_to_be_focused()  # or it takes the keys
     page.keyboard.press("Control+e")  # from what the system says to light, and then to dark
     page.keyboard.press("Control+e")
     expect(page.locator("html")).to_have_class("dark")
