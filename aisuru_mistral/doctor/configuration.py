@@ -15,6 +15,7 @@ from aisuru_mistral.env import Environment
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _SECRETS = (
     *("SECRET_KEY", "ENCRYPTION_KEYRING", "DATABASE_URL", "DATABASE_OWNER_URL"),
+    "DATABASE_DIRECT_URL",
     *("CELERY_BROKER_URL", "REDIS_URL", "EMAIL_URL", "METRICS_TOKEN", "VAULT_TOKEN"),
 )
 

@@ -33,6 +33,7 @@ from tenants.gateway.refusals import JSON
 from tenants.gateway.relay import Exchange, Message, Receive, Relay, Send
 from tenants.gateway.shared import connect
 from tenants.gateway.shelf import Shelf, owner_of
+from tenants.gateway.siblings import Siblings
 from tenants.gateway.snapshots import Picture, Pictures
 from tenants.gateway.together import Together
 from tenants.gateway.tripwire import Place, screen, suspects
@@ -40,6 +41,7 @@ from tenants.gateway.writer import Writer
 from tenants.mistral.headers import forwarded
 from tenants.mistral.stream import PoolLimits, PoolTimeouts, UpstreamPool
 from tenants.registry.models import ResourceKind
+from tenants.spend.channel import past_poolers
 from tenants.spend.pricing import Modifier
 
 log = structlog.get_logger(__name__)
@@ -165,6 +167,7 @@ class Gateway:
             self._parts = _assemble()
             self._parts.writer.start()
             self._parts.keeper.start()
+            self._parts.pacer.together.start()
         return self._parts
 
 
@@ -182,7 +185,8 @@ def _assemble() -> _Parts:
     keeper, relay = Keeper(lanes), Relay(pool, limits, Doubts(shelf))
     shared = connect(settings.REDIS_URL) if settings.REDIS_URL else None
     breaker = Breaker(failures=limits.outages)
-    pacer = Pacer(lanes, breaker, Together(shared), keeper.read_months)
+    siblings = Siblings(past_poolers) if shared is None else None
+    pacer = Pacer(lanes, breaker, Together(shared, siblings), keeper.read_months)
     return _Parts(
         bounds=limits,
         pictures=Pictures(limits, load_opened),
