@@ -97,6 +97,7 @@ class Gateway:
         started = time.perf_counter()
         call_id = new_id()
         exchange = Exchange(receive, send, str(call_id))
+        structlog.contextvars.bind_contextvars(request_id=exchange.request_id)
         try:
             await self._serve(scope, exchange, call_id, started)
         except CallerLeftError:
@@ -104,7 +105,7 @@ class Gateway:
         except Problem as problem:
             await exchange.refuse(problem)
         except Exception as error:  # noqa: BLE001 - the last wall: a caller never sees a traceback
-            log.error("gateway_fault", call=exchange.request_id, **_place_of(error))  # noqa: TRY400 - a traceback could quote the request
+            log.error("gateway_fault", **_place_of(error))  # noqa: TRY400 - a traceback could quote the request
             fault = Problem("internal_error", "Something went wrong in the service.")
             await exchange.refuse(fault)
 
@@ -125,6 +126,8 @@ class Gateway:
         else:
             _allow(method, "POST")
         picture = await _authenticate(headers, parts.pictures)
+        whose = picture.snapshot.organization.id
+        structlog.contextvars.bind_contextvars(organization_id=str(whose))
         if picture.blocked is not None:
             raise Conflict("model_blocked", picture.explanation, reason=picture.blocked.value)
         message_id = requests.message_id(headers.get(b"x-message-id"))
