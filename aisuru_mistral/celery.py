@@ -15,7 +15,10 @@ from django.conf import settings
 from django.db import connection
 from kombu.transport import TRANSPORT_ALIASES
 
+from aisuru_mistral import correlation
 from tenants.common.queue import enqueue_on_commit
+
+__all__ = ["app", "correlation"]  # the latter listens to Celery as soon as it is imported
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aisuru_mistral.settings")  # noqa: TID251 - before settings exist
 

@@ -99,4 +99,5 @@ def _read(
     _moment: int,
 ) -> tuple[list[figures.Figure], list[figures.Queue], list[WorkerSeen], list[str]]:
     reasons = [one.reason for one in parking.parked()]
-    return figures.figures(), queue_depth.queues(), workers.workers(), reasons
+    found = figures.figures() + figures.lags()
+    return found, queue_depth.queues(), workers.workers(), reasons
