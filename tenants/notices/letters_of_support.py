@@ -69,12 +69,20 @@ def acted(told: Told) -> Letter:
 
 def _what(verb: str) -> str:
     return {
+        "correction.requested": _("a correction of the spend was asked for"),
         "correction.posted": _("a correction of the spend was posted"),
+        "correction.refused": _("a correction of the spend was refused"),
         "token.revoked": _("a token was revoked"),
         "token.rotated": _("a token was replaced"),
-        "model.stopped": _("the tokens of a model were stopped"),
-        "model.rotated": _("the token of a model was replaced"),
-        "model.unblocked": _("a model was unblocked"),
+        "model.token_rotated": _("the token of a model was replaced"),
+        "model.updated": _("a model was given another key"),
+        "model.publish_requested": _("a model was published in AIsuru again"),
+        "key.check_requested": _("a key was checked"),
+        "invitation.sent_again": _("an invitation was sent again"),
+        "webhook.delivery_replayed": _("an event was delivered to a webhook again"),
+        "limit.extended": _("a limit was extended until a day"),
+        "reconciliation.requested": _("a month was compared"),
+        "support.holds_released": _("holds of ended processes were released"),
         "organization.suspended": _("the organization was suspended"),
         "organization.reactivated": _("the organization works again"),
     }.get(verb, verb)

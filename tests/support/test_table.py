@@ -148,6 +148,19 @@ def told(answer: Any) -> str:
     return " ".join(re.findall(r'<p class="mb-4">(.*?)</p>|<dd[^>]*>(.*?)</dd>', answer.text)[0])
 
 
+def announced(organization_id: UUID) -> list[str]:
+    """Verbs of the staff that were announced in the transaction that wrote their audit rows."""
+    rows = made.as_owner(
+        """SELECT e.verb FROM organizations_announcement a JOIN organizations_auditevent e
+             ON e.organization_id = a.organization_id AND e.verb = a.data ->> 'verb'
+            AND e.target_id::text = a.data ->> 'target_id' AND e.xmin = a.xmin
+           WHERE a.organization_id = %s AND a.kind = 'support.acted'
+             AND e.actor_name = a.data ->> 'staff' ORDER BY a.id""",
+        organization_id,
+    )
+    return [verb for (verb,) in rows]
+
+
 def spent(found: World) -> None:
     """Have something spent that a correction can give back."""
     meter = Meter()
@@ -260,10 +273,13 @@ def test_what_a_role_may_see_and_do_with_and_without_a_session(role):
     worker.enter(organization, elevated=True)
     for route, (roles, verb) in VERBS.items():
         ids, so_far = prepare(route, found), len(verbs_of(organization.pk, worker.person))
+        told_before = announced(organization.pk)
         answer = worker.post(address(route, found, **ids), **posted(route, found))
         assert answer.status_code == (302 if role in roles else 403), (route, told(answer))
         done = verbs_of(organization.pk, worker.person)[so_far:]
         assert (verb in done) is (role in roles), route
+        told_now = announced(organization.pk)[len(told_before) :]
+        assert told_now == ([verb] if role in roles else []), route
 
 
 def test_verbs_are_posts_and_looks_are_gets(lead: Worker, hers: WholeWorld):
