@@ -51,7 +51,10 @@ def acted(told: Told) -> Letter:
     words = {"organization": told.organization.name, "what": _what(told.data.get("verb", ""))}
     return Letter(
         _("The support staff acted in %(organization)s: %(what)s") % words,
-        (_("Whoever did it had a session that may act; the audit log shows all of it."),),
+        (
+            *_more(told.data.get("verb", "")),
+            _("Whoever did it had a session that may act; the audit log shows all of it."),
+        ),
         Button(
             _("Open the organization"),
             page("console-overview", organization_id=told.organization.pk),
@@ -64,6 +67,23 @@ def acted(told: Told) -> Letter:
         ),
         told.small(),
         get_language() or "",
+    )
+
+
+def _more(verb: str) -> tuple[str, ...]:
+    """Say what whoever is concerned can do about it."""
+    if verb != "member.second_factor_reset_requested":
+        return ()
+    return (
+        _(
+            "Somebody told the support staff that a member has lost every second factor: app,"
+            " passkeys and recovery codes. In a day at the earliest, and only if another person of"
+            " the staff agrees, they are forgotten and the password alone signs in."
+        ),
+        _(
+            "If it is you and you did not ask: sign in with your second factor, which ends it, or"
+            " tell the support staff. An administrator can also remove the member."
+        ),
     )
 
 
@@ -83,6 +103,13 @@ def _what(verb: str) -> str:
         "limit.extended": _("a limit was extended until a day"),
         "reconciliation.requested": _("a month was compared"),
         "support.holds_released": _("holds of ended processes were released"),
+        "member.second_factor_reset_requested": _(
+            "the second factors of a member are to be forgotten"
+        ),
+        "member.second_factor_reset": _("the second factors of a member were forgotten"),
+        "member.second_factor_reset_refused": _(
+            "the second factors of a member are not forgotten after all"
+        ),
         "organization.suspended": _("the organization was suspended"),
         "organization.reactivated": _("the organization works again"),
     }.get(verb, verb)
