@@ -92,4 +92,4 @@ def page() -> bytes:
 def _read(
     _moment: int,
 ) -> tuple[list[figures.Figure], list[figures.Queue], list[WorkerSeen]]:
-    return figures.figures(), figures.queues() or [], workers.workers()
+    return figures.figures() + figures.lags(), figures.queues() or [], workers.workers()

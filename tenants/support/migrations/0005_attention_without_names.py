@@ -18,7 +18,7 @@ BEFORE = {
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('support', '0003_platform_and_ledger'),
+        ('support', '0004_lags'),
     ]
 
     operations = [

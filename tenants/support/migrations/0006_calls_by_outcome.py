@@ -30,7 +30,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('spend', '0014_limit_extensions'),
-        ('support', '0004_attention_without_names'),
+        ('support', '0005_attention_without_names'),
     ]
 
     operations = [
