@@ -81,7 +81,7 @@ def _choice(visit: Visit) -> Choice:
         category=category if category in set(Category) else None,
         mistral_model=asked.get("mistral_model") or None,
         message_id=message or None,
-        went_wrong=asked.get("outcome") == WRONG,
+        went_wrong=asked.get("outcome") == WRONG or None,
     )
 
 

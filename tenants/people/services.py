@@ -62,13 +62,15 @@ def verified_addresses(person: Person) -> list[str]:
 def has_second_factor(person: Person) -> bool:
     """Tell whether signing in asks for more than the password; recovery codes alone do not."""
     rows = Authenticator.objects.filter(user_id=person.pk)
-    return rows.exclude(type=Authenticator.Type.RECOVERY_CODES).exists()
+    found: bool = rows.exclude(type=Authenticator.Type.RECOVERY_CODES).exists()
+    return found
 
 
 def used_second_factor_since(person: Person, at: datetime) -> bool:
     """Tell whether an app, a passkey or a recovery code was used or added since an instant."""
     rows = Authenticator.objects.filter(user_id=person.pk)
-    return rows.filter(Q(last_used_at__gt=at) | Q(created_at__gt=at)).exists()
+    found: bool = rows.filter(Q(last_used_at__gt=at) | Q(created_at__gt=at)).exists()
+    return found
 
 
 def forget_second_factors(*, person: Person) -> None:

@@ -55,7 +55,7 @@ class Choice:
     source: str | None = None
     message_id: str | None = None
     is_unpriced: bool | None = None
-    went_wrong: bool = False
+    went_wrong: bool | None = None
 
 
 EVERYTHING = Choice()
