@@ -21,7 +21,6 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
-from aisuru_mistral import queue_depth
 from tenants.assistance import parking, workers
 from tenants.assistance.models import WorkerSeen
 from tenants.support import figures
@@ -98,6 +97,6 @@ def page() -> bytes:
 def _read(
     _moment: int,
 ) -> tuple[list[figures.Figure], list[figures.Queue], list[WorkerSeen], list[str]]:
-    reasons = [one.reason for one in parking.parked()]
     found = figures.figures() + figures.lags()
-    return found, queue_depth.queues(), workers.workers(), reasons
+    reasons = [one.reason for one in parking.parked()]
+    return found, figures.queues() or [], workers.workers(), reasons
