@@ -146,12 +146,7 @@ def test_alerts_and_dashboard_ask_for_what_there_is():
         assert asked <= known, expression
 
 
-def test_every_alert_says_how_bad_it_is_and_where_to_read_on():
+def test_every_alert_says_how_bad_it_is():
     for rule in rules():
-        if "alert" not in rule:
-            continue
-        assert rule["labels"]["severity"] in {"page", "ticket", "info"}
-        page, _, place = rule["annotations"]["runbook"].partition("#")
-        text = (ROOT / page).read_text()
-        headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
-        assert not place or place in {h.lower().replace(" ", "-") for h in headings}
+        if "alert" in rule:
+            assert rule["labels"]["severity"] in {"page", "ticket", "info"}
