@@ -9,7 +9,7 @@ import yaml
 
 from tests.papers.pages import ROOT, anchors, links, pages, tracked
 
-ALERTS = ROOT / "docker" / "prometheus" / "alerts.yml"
+PROMETHEUS = ROOT / "docker" / "prometheus"
 _NAMED = re.compile(r"(?<![\w/.-])(docs/[\w./-]+\.(?:md|yaml))(?:#([\w-]+))?")
 
 
@@ -57,10 +57,13 @@ def test_every_page_is_reached_from_the_first_one():
 
 
 def test_every_alert_has_a_runbook_of_its_own():
-    groups = yaml.safe_load(ALERTS.read_text(encoding="utf-8"))["groups"]
+    files = [
+        yaml.safe_load((PROMETHEUS / name).read_text("utf-8")) for name in ("alerts.yml", "slo.yml")
+    ]
+    groups = [group for file in files for group in file["groups"]]
     alerts = [rule for group in groups for rule in group["rules"] if "alert" in rule]
     runbooks = [rule["annotations"]["runbook"] for rule in alerts]
-    assert len(alerts) > 8
+    assert len(alerts) > 12
     for rule, runbook in zip(alerts, runbooks, strict=True):
         page, _, anchor = runbook.partition("#")
         assert anchor == rule["alert"].lower(), rule["alert"]
