@@ -6,7 +6,7 @@ from tenants.common.row_security import ReferenceTable
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('assistance', '0003_workers'),
+        ('assistance', '0004_resets_of_second_factors'),
     ]
 
     operations = [
