@@ -1,6 +1,6 @@
 # Everything a person or CI runs here. `make` alone lists it. Nothing needs root, Docker, Redis or a system PostgreSQL.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up browser test letters rehearse typescript check types lint contracts mutate openapi messages configuration bench prove-limit lock clean
+.PHONY: help setup demo up browser test letters rehearse typescript check types lint contracts mutate audit openapi messages configuration bench prove-limit lock clean
 
 MAKEFLAGS += --no-print-directory
 python := .venv/bin/python
@@ -49,6 +49,7 @@ types: setup
 lint: setup
 	$(python) -m ruff format --check .
 	$(python) -m ruff check .
+	$(python) -m ruff check --isolated --select S --ignore S608 tenants/*/migrations # statements of our own names
 
 contracts: setup
 	.venv/bin/lint-imports
@@ -62,6 +63,9 @@ mutate: setup ## breaks the vault, prices and limits of the last commit in hundr
 	git archive HEAD | tar x -C $(mutants); cd $(mutants); export VIRTUAL_ENV=$(CURDIR)/.venv; \
 	mutmut="$(CURDIR)/.venv/bin/uv run --active --no-project --with mutmut==3.8.1 mutmut"; \
 	PYTHONPATH=. $$mutmut run --max-children 2 && $$mutmut results
+
+audit: setup ## asks PyPI whether a locked version of production has a known vulnerability
+	@.ci/audit
 
 openapi: setup ## writes docs/openapi.yaml from the code
 	$(manage) spectacular --validate --file docs/openapi.yaml

@@ -17,6 +17,14 @@ __all__ = ["ROOT", "ConfigurationError", "read_env_file"]
 
 SECRET_KEY_LENGTH = 50
 _KNOWN_SECRETS = ("changeme", "change-me", "secret", "django-insecure", "password", "example")
+# A network that swallows packets is found out in seconds, not in the kernel's quarter of an hour.
+_CONNECTION_PATIENCE = {
+    "connect_timeout": "5",
+    "tcp_user_timeout": "10000",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+}
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _HOW_TO_MAKE_SIGNING = (
@@ -102,11 +110,22 @@ class Environment(Variables):
         return self._url("DATABASE_URL", value, ("postgresql", "postgres"), example)
 
     @cached_property
+    def database_direct_url(self) -> str | None:
+        """The same PostgreSQL without a pooler in between (``DATABASE_DIRECT_URL``).
+
+        Must be set where ``DATABASE_URL`` leads to pgbouncer in transaction mode: the ledger's
+        writers, pgmq and the locks of conditional changes belong to a session.
+        """
+        example = "postgresql://user:password@host:5432/name"
+        return self._optional_url("DATABASE_DIRECT_URL", ("postgresql", "postgres"), example)
+
+    @cached_property
     def celery_broker_url(self) -> str:
         """Celery's broker (``CELERY_BROKER_URL``); by default pgmq in the same PostgreSQL."""
         value = self.text("CELERY_BROKER_URL")
         if value is None:
-            return "pgmq" + self.database_url[self.database_url.index("://") :]
+            address = self.database_direct_url or self.database_url
+            return "pgmq" + address[address.index("://") :]
         schemes = ("pgmq", "redis", "rediss", "amqp", "amqps")
         return self._url("CELERY_BROKER_URL", value, schemes, "redis://host:6379/0")
 
@@ -268,7 +287,11 @@ def load() -> Environment:
 
 
 def django_database(url: str) -> dict[str, Any]:
-    """Turn a PostgreSQL address (``?host=/socket/dir`` allowed) into Django's settings."""
+    """Turn a PostgreSQL address into Django's settings.
+
+    Its query may name a folder of a socket (``host``), several servers (``host=a,b``), and whatever
+    else libpq knows: ``sslmode``, ``target_session_attrs``.
+    """
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query))
     host = query.pop("host", parts.hostname or "")
@@ -278,5 +301,5 @@ def django_database(url: str) -> dict[str, Any]:
         "PASSWORD": unquote(parts.password or ""),
         "HOST": host,
         "PORT": str(parts.port or ""),
-        "OPTIONS": dict(query),
+        "OPTIONS": _CONNECTION_PATIENCE | query,
     }
