@@ -79,7 +79,7 @@ def test_web_becomes_ready_and_stops_on_sigterm(prepared, tmp_path):
             assert client.get(address).status_code == 200
     finally:
         web.send_signal(signal.SIGTERM)
-        assert web.wait(30) == 0
+        assert web.wait(60) == 0
 
 
 def test_manage_runs_commands_as_the_application(prepared):
