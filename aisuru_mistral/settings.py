@@ -138,6 +138,8 @@ DATABASES: dict[str, dict[str, Any]] = {
 DATABASES["default"]["OPTIONS"] |= {
     "application_name": "aisuru-mistral",
     "connect_timeout": 5,
+    # Django's own statements are never prepared, whatever this says; those of `common.prepared` are.
+    "prepare_threshold": 5,
     # Whoever asks after a vain attempt of so long begins a new one: the pool's own pauses grow.
     "pool": {
         "min_size": 1,
