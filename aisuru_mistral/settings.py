@@ -139,7 +139,7 @@ DATABASES: dict[str, dict[str, Any]] = {
 DATABASES["default"]["OPTIONS"] |= {
     "application_name": "aisuru-mistral",
     "connect_timeout": 5,
-    # Django's own statements are never prepared, whatever this says; those of `common.prepared` are.
+    # Of what Django does itself nothing is prepared, whatever this says; `common.prepared` is.
     "prepare_threshold": 5,
     # Whoever asks after a vain attempt of so long begins a new one: the pool's own pauses grow.
     "pool": {
