@@ -138,6 +138,8 @@ DATABASES: dict[str, dict[str, Any]] = {
 }
 DATABASES["default"]["OPTIONS"] |= {
     "application_name": "aisuru-mistral",
+    # For `common.prepared`, nothing of Django's own; poolers may know no prepared statements.
+    "prepare_threshold": 5 if DATABASE_DIRECT_URL is None else None,
     # Whoever asks after a vain attempt of so long begins a new one: the pool's own pauses grow.
     "pool": {
         "min_size": 1,
