@@ -21,8 +21,6 @@ __all__ = ["made_up", "mistral"]
 
 _AXE = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-#: What axe looks at once more when the colours are others.
-COLOURS = ["cat.color"]
 _PATIENCE = 15_000
 #: Where screenshots go, if anybody wants some.
 PICTURES = os.environ.get("AIM_PICTURES")  # noqa: TID251 - for people who look

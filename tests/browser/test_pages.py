@@ -15,13 +15,13 @@ from tenants.spend.reporting import ReportedCall, report_usage
 from tenants.spend.services import set_limit
 from tests import people
 from tests.api.world import WholeWorld, whole_world
-from tests.browser.conftest import COLOURS, Watched
+from tests.browser.conftest import Watched
 from tests.console.pages import MODEL, ORGANIZATION, PAGES, WORKSPACE
 from tests.factories import ACTOR
 from tests.people import session_caller
 from tests.spend.made import as_owner
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 OUTSIDE = ["/sign-in", "/sign-up", "/reset-password", "/reset-password/sent", "/nowhere"]
 OWN = [
@@ -41,6 +41,8 @@ SAME = {
     *(f"{WORKSPACE}/{end}" for end in ("spend", "calls", "limits")),
     f"{MODEL}/limits",
 }
+#: What axe looks at once more when the colours are others.
+COLOURS = ["cat.color"]
 NARROW: ViewportSize = {"width": 360, "height": 740}
 WIDE: ViewportSize = {"width": 1280, "height": 900}
 
