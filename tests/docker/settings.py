@@ -3,5 +3,5 @@
 from aisuru_mistral.settings import *  # noqa: F403
 from aisuru_mistral.settings import CELERY_BEAT_SCHEDULE
 
-KEY_TIMING = {"queue": 4, "read": 10, "answer": 20}
+KEY_TIMING = {"queue": 4, "read": 10, "answer": 20, "claim": 30}
 CELERY_BEAT_SCHEDULE["keys.sweep"] |= {"schedule": 1, "options": {"expires": 5}}
