@@ -15,9 +15,9 @@ from aisuru_mistral.doctor import configuration, database, neighbours, work
 from aisuru_mistral.doctor.findings import State, examine
 from aisuru_mistral.env import Environment
 from aisuru_mistral.simulator.server import SimulatorServer
-from tenants.common.secrets import Secret
 from tests.postgres import owner_url, service_environment
 from tests.shell.test_env import GOOD_KEY, GOOD_SECRET
+from tests.vault.rings import ring_of, some_key
 
 GOOD = {
     "SECRET_KEY": GOOD_SECRET,
@@ -110,13 +110,12 @@ def test_a_keyring_that_lacks_a_key_in_use_is_a_failure(monkeypatch):
 
 
 def test_a_master_key_of_the_right_name_and_with_other_bytes_is_a_failure(
-    organization, settings, monkeypatch
+    organization, monkeypatch
 ):
     only_this_one = "aisuru_mistral.doctor.database.walking.organization_ids"
     monkeypatch.setattr(only_this_one, lambda: iter([organization.id]))
     assert states({"keyring": database.looks()["keyring"]}) == {"keyring": "ok"}
-    [(name, _key)] = settings.ENCRYPTION_KEYRING
-    settings.ENCRYPTION_KEYRING = ((name, Secret(bytes(32))),)
+    monkeypatch.setattr("tenants.vault.envelope.keyring", lambda: ring_of(some_key("t1")))
     assert states({"keyring": database.looks()["keyring"]}) == {"keyring": "fail"}
 
 
