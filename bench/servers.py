@@ -118,6 +118,11 @@ class Server:
                 self._process.wait(10)
 
     @property
+    def is_running(self) -> bool:
+        """Tell whether it has not ended by itself."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def children(self) -> list[psutil.Process]:
         """Its processes that serve, where it has several."""
         assert self._process is not None

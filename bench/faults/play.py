@@ -265,6 +265,10 @@ async def ask(host: str, port: int, request: bytes) -> str:
         return "broken off"
     finally:
         writer.close()
+    return _told(answer)
+
+
+def _told(answer: bytes) -> str:
     head, _, rest = answer.partition(b"\r\n\r\n")
     status = head[9:12].decode()
     if not status or not _is_whole(head.lower(), rest):
@@ -272,10 +276,12 @@ async def ask(host: str, port: int, request: bytes) -> str:
     if status == "200":
         return status
     problem = orjson.loads(rest)
-    told = f"{status} {problem['code']}"
+    told = f"{status} {problem.get('code')}"
+    if problem.get("source") != "gateway":
+        return f"{told} from Mistral"
     if status in {"429", "503"} and b"retry-after:" not in head.lower():
         return f"{told} without Retry-After"
-    return told if problem["source"] == "gateway" else f"{told} from {problem['source']}"
+    return told
 
 
 def _is_whole(head: bytes, body: bytes) -> bool:
