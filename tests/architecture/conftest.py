@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from tenants.access.models import TenantRequest
 from tenants.accounting.models import Observed, SyncRun
-from tenants.assistance.models import CorrectionRequest, SupportSession
+from tenants.assistance.models import CorrectionRequest, FactorReset, SupportSession
 from tenants.billing.models import BillingProfile, Plan
 from tenants.common import scope
 from tenants.common.models import new_id
@@ -29,14 +29,16 @@ from tenants.spend.own_prices import OwnPrice, price_by_base, report_prices
 from tenants.spend.policies import Policy
 from tenants.spend.pricing import Meter as Metered
 from tenants.spend.services import set_limit, set_policy, set_retention
+from tests import factories
 from tests.api import world
 from tests.factories import ACTOR
 from tests.spend import made
 
 
-@pytest.fixture
-def populated(organization):
-    """Alice's organization with a row of everything."""
+@pytest.fixture(scope="module")
+def populated():
+    """An organization with a row of everything, for those who only look or are refused."""
+    organization = factories.organization()
     hers = world.whole_world(organization)
     set_limit(
         actor=ACTOR, organization=organization, subject=organization, monthly_spend=Decimal(500)
@@ -142,6 +144,14 @@ def populated(organization):
             grant=hers.grant,
             reason="a test",
             ends_at=timezone.now(),
+        )
+        FactorReset.objects.create(
+            organization=organization,
+            person=hers.member.person,
+            asked_by=hers.member.person,
+            asked_by_name="somebody",
+            ready_at=timezone.now(),
+            expires_at=timezone.now(),
         )
         BillingProfile.objects.create(organization=organization, legal_name="Rossi Srl")
         Plan.objects.create(organization=organization)

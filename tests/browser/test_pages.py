@@ -2,10 +2,12 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from itertools import cycle
+from typing import Any
 
 import pytest
 from django.utils import timezone
-from playwright.sync_api import ViewportSize, expect
+from playwright.sync_api import Page, ViewportSize, expect
 
 from tenants.organizations.models import Workspace
 from tenants.organizations.roles import Role, WorkspaceRole
@@ -13,7 +15,7 @@ from tenants.spend.reporting import ReportedCall, report_usage
 from tenants.spend.services import set_limit
 from tests import people
 from tests.api.world import WholeWorld, whole_world
-from tests.browser.conftest import Watched
+from tests.browser.conftest import COLOURS, Watched
 from tests.console.pages import MODEL, ORGANIZATION, PAGES, WORKSPACE
 from tests.factories import ACTOR
 from tests.people import session_caller
@@ -39,8 +41,6 @@ SAME = {
     *(f"{WORKSPACE}/{end}" for end in ("spend", "calls", "limits")),
     f"{MODEL}/limits",
 }
-#: What axe looks at once more when the colours are others.
-COLOURS = ["cat.color"]
 NARROW: ViewportSize = {"width": 360, "height": 740}
 WIDE: ViewportSize = {"width": 1280, "height": 900}
 
@@ -137,7 +137,10 @@ def signed_in(  # noqa: PLR0917 - who, where, in which words
 
 
 def judged(tab: Watched, path: str) -> list[str]:
-    """Visit a page, wide and narrow, light and dark; tell everything that is wrong with it."""
+    """Visit a page, wide and narrow, light and dark; tell everything that is wrong with it.
+
+    The colours of a narrow page are those of the wide one; its bar at the top is looked at once.
+    """
     tab.go(path)
     wrong = [f"{path}: {one}" for one in tab.axe()]
     name = path.strip("/").replace("/", "-")[-40:] or "home"
@@ -150,7 +153,7 @@ def judged(tab: Watched, path: str) -> list[str]:
     width = tab.page.evaluate("document.documentElement.scrollWidth")
     if width > NARROW["width"]:
         wrong.append(f"{path}: {width} px wide on a narrow screen")
-    wrong += [f"{path}, narrow: {one}" for one in tab.axe()]
+    wrong += [f"{path}, narrow: {one}" for one in tab.axe(has_colours=False)]
     tab.picture(f"narrow-{name}")
     tab.page.set_viewport_size(WIDE)
     return wrong
@@ -162,6 +165,8 @@ def test_every_page_is_sound(context, web, hers):
     wrong = [
         one for path in [*(row.address(hers) for row in rows), *OWN] for one in judged(tab, path)
     ]
+    tab.page.set_viewport_size(NARROW)
+    wrong += tab.axe(COLOURS)
     assert wrong == []
     tab.is_quiet()
 
@@ -172,8 +177,7 @@ def test_every_page_outside_is_sound(tab):
     tab.is_quiet(besides="404")
 
 
-@pytest.mark.parametrize("language", ["it", "en"])
-def test_every_role_walks_all_its_ways(language, browser, web, hers):
+def test_every_role_walks_all_its_ways(browser, web, hers):
     inside = {hers.workspace: WorkspaceRole.ADMIN}
     roles: dict[str, tuple[Role, dict[Workspace, WorkspaceRole]]] = {
         "admin": (Role.ADMIN, {}),
@@ -182,7 +186,7 @@ def test_every_role_walks_all_its_ways(language, browser, web, hers):
         "workspace admin": (Role.MEMBER, inside),
     }
     walked: dict[str, set[str]] = {}
-    for name, (role, workspaces) in roles.items():
+    for (name, (role, workspaces)), language in zip(roles.items(), cycle(["it", "en"])):
         context = browser.new_context(viewport=WIDE)
         tab = signed_in(context, web, hers.organization, role, workspaces, language)
         tab.go(f"/organizations/{hers.organization.pk}")
@@ -225,3 +229,70 @@ def test_without_scripts_everything_but_sealing_and_streaming_works(browser, web
     page.get_by_role("button", name="Italiano").click()
     assert page.locator("html").get_attribute("lang") == "it"
     context.close()
+
+
+#: What a control is called here.
+NAME = "const name = one => one.id || one.ariaLabel || one.value || one.textContent.trim();"
+#: Where the keyboard is within the page's own part; None beyond it.
+STOP = f"""() => {{ {NAME}
+  const at = document.activeElement;
+  if (!at.closest("main")) return null;
+  const style = getComputedStyle(at);
+  return {{name: name(at),
+          outlined: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2}};
+}}"""
+#: What can be acted on there, from top to bottom as it is seen; of radio buttons the chosen one.
+FIELDS = f"""() => {{ {NAME}
+  const all = document.querySelectorAll("main :is(a[href], button, input:not([type=hidden]),"
+    + "select, textarea, summary, [tabindex='0'])");
+  const shown = [...all].filter(one => one.checkVisibility() && !one.disabled);
+  const stops = shown.filter(one => one.type !== "radio" || one.checked);
+  const at = one => one.getBoundingClientRect();
+  const down = (a, b) => at(a).top - at(b).top;
+  stops.sort((a, b) => Math.abs(down(a, b)) > 12 ? down(a, b) : at(a).left - at(b).left);
+  return stops.map(name);
+}}"""
+
+
+def tabbed(page: Page, most: int = 60) -> list[dict[str, Any]]:
+    """Press Tab until the page is through; tell where the keyboard was, and how it looked."""
+    stops: list[dict[str, Any]] = []
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        stop = page.evaluate(STOP)
+        if stop is None or stop in stops:
+            break
+        stops.append(stop)
+    return stops
+
+
+def test_a_form_is_filled_in_by_keyboard_alone(context, web, hers):
+    tab = signed_in(context, web, hers.organization, language="en")
+    page = tab.page
+    tab.go(f"/workspaces/{hers.workspace.pk}/models/new")
+    page.keyboard.press("Tab")
+    skip = page.get_by_role("link", name="Skip to the content")
+    expect(skip).to_be_focused()
+    expect(skip).to_be_in_viewport()
+    page.keyboard.press("Enter")
+    expect(page.locator("#main")).to_be_focused()
+    stops = tabbed(page)
+    names = [stop["name"] for stop in stops]
+    assert names == page.evaluate(FIELDS)  # all of them, in the order in which they are read
+    assert [stop["name"] for stop in stops if not stop["outlined"]] == []
+    # Left empty and sent by Enter: it comes back with the keyboard where the mistake is.
+    page.locator("#id_name").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#id_name")).to_be_focused()
+    page.keyboard.type("By keyboard")
+    page.keyboard.press("Enter")
+    expect(page.locator("#token")).to_contain_text("aim_mdl_")
+    # Menus open, close and give the keyboard back.
+    menu = page.locator("summary", has_text="Alice Rossi")
+    menu.focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Name and language")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(menu).to_be_focused()
+    tab.is_quiet(besides="422")

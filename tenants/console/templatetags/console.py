@@ -117,6 +117,8 @@ def called(value: str, kind: str) -> Any:
         "workspace role": words.WORKSPACE_ROLES,
         "purpose": words.PURPOSES,
         "category": words.CATEGORIES,
+        "outcome": words.OUTCOMES,
+        "retained": words.RETAINED,
         "capability": words.CAPABILITIES,
         "scope": words.SCOPES,
     }
