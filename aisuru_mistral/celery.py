@@ -11,7 +11,10 @@ from celery import Celery
 from celery.signals import task_postrun, worker_ready
 from django.conf import settings
 
+from aisuru_mistral import correlation
 from tenants.common.queue import enqueue_on_commit
+
+__all__ = ["app", "correlation"]  # the latter listens to Celery as soon as it is imported
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aisuru_mistral.settings")  # noqa: TID251 - before settings exist
 

@@ -102,11 +102,22 @@ class Environment(Variables):
         return self._url("DATABASE_URL", value, ("postgresql", "postgres"), example)
 
     @cached_property
+    def database_direct_url(self) -> str | None:
+        """The same PostgreSQL without a pooler in between (``DATABASE_DIRECT_URL``).
+
+        Must be set where ``DATABASE_URL`` leads to pgbouncer in transaction mode: the ledger's
+        writers, pgmq and the locks of conditional changes belong to a session.
+        """
+        example = "postgresql://user:password@host:5432/name"
+        return self._optional_url("DATABASE_DIRECT_URL", ("postgresql", "postgres"), example)
+
+    @cached_property
     def celery_broker_url(self) -> str:
         """Celery's broker (``CELERY_BROKER_URL``); by default pgmq in the same PostgreSQL."""
         value = self.text("CELERY_BROKER_URL")
         if value is None:
-            return "pgmq" + self.database_url[self.database_url.index("://") :]
+            address = self.database_direct_url or self.database_url
+            return "pgmq" + address[address.index("://") :]
         schemes = ("pgmq", "redis", "rediss", "amqp", "amqps")
         return self._url("CELERY_BROKER_URL", value, schemes, "redis://host:6379/0")
 

@@ -1,9 +1,17 @@
-"""Structured logs on standard error: one JSON object a line; it writes no bodies and no locals."""
+"""Structured logs on standard error: one JSON object a line; it writes no bodies and no locals.
+
+A line names what it belongs to: request, organization, task, and where somebody traces, trace and
+span. Whatever is shaped like a secret is masked in all of it, and passwords in addresses.
+"""
 
 import logging
+import re
 import sys
 
 import structlog
+
+from tenants.common import tracing
+from tenants.mistral.masking import MASK, mask_shapes
 
 # Frames without their locals: a request's frame holds the body, and with it a key that is pasted.
 _TRACEBACKS = structlog.processors.ExceptionRenderer(
@@ -11,10 +19,26 @@ _TRACEBACKS = structlog.processors.ExceptionRenderer(
 )
 
 
+_PASSWORD = re.compile(r"(?<=://)([^\s/:@\"]*):[^\s/@\"]+@")
+
+
+def with_trace(
+    _logger: object, _method: str, event: structlog.types.EventDict
+) -> structlog.types.EventDict:
+    """Name the span that a line is written in."""
+    return {**event, **tracing.ids()}
+
+
+def redacted(line: str) -> str:
+    """Mask what no line may show, whatever wrote it."""
+    return _PASSWORD.sub(rf"\1:{MASK}@", mask_shapes(line))
+
+
 def configure(level: str) -> None:
     """Send structlog and the standard library's loggers through one JSON formatter."""
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
+        with_trace,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -33,6 +57,7 @@ def configure(level: str) -> None:
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 _TRACEBACKS,
                 structlog.processors.JSONRenderer(),
+                lambda _logger, _method, line: redacted(str(line)),
             ],
         )
     )

@@ -33,7 +33,7 @@ _NAMED = re.compile(r" \((``[A-Z_]+``(?:, ``[A-Z_]+``)*)(?:, ([^)]*))?\)")
 _SAID = {
     "data_dir": "`var` beside the code",
     "vault": "must be set then",
-    "celery_broker_url": "pgmq, by `DATABASE_URL`",
+    "celery_broker_url": "pgmq in the same PostgreSQL",
     "public_url": "loopback and `PORT`",
     "allowed_hosts": "`PUBLIC_URL`'s, and loopback",
 }

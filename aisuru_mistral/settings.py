@@ -20,6 +20,7 @@ try:
     DATA_KEY_DAYS = ENV.data_key_days
     AUDIT_ANCHORS = ENV.data_dir / "audit-anchors.jsonl"
     DATABASE_URL = ENV.database_url
+    DATABASE_DIRECT_URL = ENV.database_direct_url
     BROKER_URL = ENV.celery_broker_url
     MISTRAL_API_URL = ENV.mistral_api_url
     REDIS_URL = ENV.redis_url
@@ -147,6 +148,17 @@ DATABASES["default"]["OPTIONS"] |= {
         "reconnect_timeout": 5,
     },
 }
+#: The alias for what belongs to a session: the same, unless a pooler shares sessions out.
+DIRECT_DATABASE = "default"
+if DATABASE_DIRECT_URL is not None:
+    DIRECT_DATABASE = "direct"
+    _pooled = DATABASES["default"]
+    _pooled["DISABLE_SERVER_SIDE_CURSORS"] = True
+    DATABASES["direct"] = _pooled | env.django_database(DATABASE_DIRECT_URL)
+    DATABASES["direct"]["OPTIONS"] |= {
+        **_pooled["OPTIONS"],
+        "pool": _pooled["OPTIONS"]["pool"] | {"min_size": 0},
+    }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # ── People's languages and time ──────────────────────────────────────────────────────────────────

@@ -93,4 +93,4 @@ def page() -> bytes:
 def _read(
     _moment: int,
 ) -> tuple[list[figures.Figure], list[figures.Queue], list[WorkerSeen]]:
-    return figures.figures(), queue_depth.queues(), workers.workers()
+    return figures.figures() + figures.lags(), queue_depth.queues(), workers.workers()

@@ -24,9 +24,10 @@ class OpenTelemetry:
     """A tracer that makes OpenTelemetry's spans."""
 
     def __init__(self, provider: "TracerProvider") -> None:
-        from opentelemetry import propagate  # noqa: PLC0415 - only where it is wanted
+        from opentelemetry import propagate, trace  # noqa: PLC0415 - only where it is wanted
         from opentelemetry.trace import Status, StatusCode  # noqa: PLC0415
 
+        self._trace = trace
         self._tracer = provider.get_tracer("aisuru_mistral")
         self._propagate = propagate
         self._status, self._error = Status, StatusCode.ERROR
@@ -43,6 +44,13 @@ class OpenTelemetry:
             except BaseException as error:
                 made.set_status(self._status(self._error, type(error).__name__))
                 raise
+
+    def ids(self) -> dict[str, str]:
+        """Name the current span as W3C writes it."""
+        context = self._trace.get_current_span().get_span_context()
+        if not context.is_valid:
+            return {}
+        return {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}
 
     def inject(self, headers: dict[str, Any]) -> None:
         """Write the current span into the headers of a task."""

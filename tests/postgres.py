@@ -1,7 +1,8 @@
 """pytest plugin: one throw-away PostgreSQL per run, one migrated database per worker.
 
 It runs before pytest-django reads the settings, so that the suite connects the way the service
-does: as the unprivileged application login. Databases are copies of one migrated template.
+does: as the unprivileged application login. Databases are copies of one migrated template. With
+``TEST_DATABASE_URL`` they are made on that server instead, and dropped when the run ends.
 """
 
 import atexit
@@ -19,14 +20,16 @@ from psycopg import sql
 
 from aisuru_mistral.launcher import provision
 from aisuru_mistral.launcher.postgres import EmbeddedPostgres
+from tests.borrowed_postgres import BorrowedPostgres
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = "aim_template"
 APP_LOGIN = "aim_test_app"
 APP_PASSWORD = "test-application-password"
 OWNER_URL = "AIM_TEST_OWNER_URL"
+BORROWED = "TEST_DATABASE_URL"
 
-_server: EmbeddedPostgres | None = None
+_server: EmbeddedPostgres | BorrowedPostgres | None = None
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -44,7 +47,8 @@ def pytest_unconfigure() -> None:
     global _server  # noqa: PLW0603 - one server per run
     if _server is not None:
         _server.stop()
-        shutil.rmtree(_server.data_dir.parent, ignore_errors=True)
+        if isinstance(_server, EmbeddedPostgres):
+            shutil.rmtree(_server.data_dir.parent, ignore_errors=True)
         _server = None
 
 
@@ -72,16 +76,14 @@ def service_environment(**changes: str) -> dict[str, str]:
 
 def _start() -> None:
     global _server  # noqa: PLW0603 - one server per run
-    _server = EmbeddedPostgres(
-        Path(tempfile.mkdtemp(prefix="aim-test-")) / "postgres",
-        durable=False,
-        connections=200,
-        tell=lambda _line: None,
-    )
+    borrowed = os.environ.get(BORROWED)
+    _server = BorrowedPostgres(borrowed, APP_LOGIN) if borrowed else _own()
     atexit.register(pytest_unconfigure)  # also when the run ends before it begins
     _server.start()
     os.environ[OWNER_URL] = _server.owner_url()
     provision.provision(_server.owner_url(), TEMPLATE, APP_LOGIN, APP_PASSWORD)
+    if isinstance(_server, BorrowedPostgres):
+        _server.hurry(APP_LOGIN)
     settings = {
         "DATABASE_URL": provision.with_database(_server.owner_url(), TEMPLATE),
         "DJANGO_SETTINGS_MODULE": "tests.settings",
@@ -97,6 +99,15 @@ def _start() -> None:
             stdout=subprocess.DEVNULL,
             check=True,
         )
+
+
+def _own() -> EmbeddedPostgres:
+    return EmbeddedPostgres(
+        Path(tempfile.mkdtemp(prefix="aim-test-")) / "postgres",
+        durable=False,
+        connections=200,
+        tell=lambda _line: None,
+    )
 
 
 def _database_for(worker: str) -> str:

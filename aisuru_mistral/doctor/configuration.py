@@ -15,6 +15,7 @@ from aisuru_mistral.env import Environment
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _SECRETS = (
     *("SECRET_KEY", "ENCRYPTION_KEYRING", "DATABASE_URL", "DATABASE_OWNER_URL"),
+    "DATABASE_DIRECT_URL",
     *("CELERY_BROKER_URL", "REDIS_URL", "EMAIL_URL", "METRICS_TOKEN", "VAULT_TOKEN"),
 )
 
@@ -70,8 +71,8 @@ def _addresses(environment: Environment) -> Iterator[Finding]:
     if environment.web_concurrency > 1 and environment.redis_url is None:
         yield warn(
             "redis",
-            f"{environment.web_concurrency} web processes and no REDIS_URL: each counts Mistral's "
-            "rate limits for itself",
+            f"{environment.web_concurrency} web processes and no REDIS_URL: each keeps to an equal "
+            "share of every rate limit, used or not",
             "set REDIS_URL (money limits hold without it)",
         )
 

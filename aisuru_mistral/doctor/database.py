@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, connections
 from django.utils import timezone
 
 from aisuru_mistral import health
@@ -36,6 +36,7 @@ def looks() -> dict[str, Look]:
     return {
         "database": _version,
         "login": _login,
+        "pooler": _pooler,
         "migrations": _migrations,
         "keyring": _keyring,
         "clock": _clock,
@@ -73,6 +74,44 @@ def _login() -> Iterator[Finding]:
             "this login owns tables, or may pass row-level security: nothing keeps tenants apart",
             "use the login that `docker/entrypoint.sh migrate` makes, in DATABASE_URL",
         )
+
+
+def _pooler() -> Iterator[Finding]:
+    """Tell a pooler by the process that answers: it is not the one that was connected to."""
+    direct = connections[settings.DIRECT_DATABASE]
+    if _is_pooled(direct):
+        yield fail(
+            "pooler",
+            "a pooler (pgbouncer) answers where sessions must be our own: in transaction mode it "
+            "loses the ledger's locks and prepared statements",
+            "set DATABASE_DIRECT_URL to PostgreSQL itself (docs/operations.md)",
+        )
+    elif settings.DIRECT_DATABASE == "default":
+        yield ok("pooler", "no pooler is in the way")
+    elif _whereabouts(direct) != _whereabouts(connections["default"]):
+        yield fail(
+            "pooler",
+            "DATABASE_DIRECT_URL leads to another database, or to another login, than DATABASE_URL",
+            "give both the same name, user and password, and only another host or port",
+        )
+    else:
+        yield ok("pooler", "what belongs to a session goes past the pooler")
+
+
+def _is_pooled(through: Any) -> bool:
+    with through.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        [answering] = cursor.fetchone()
+        return bool(answering != cursor.connection.info.backend_pid)
+
+
+def _whereabouts(through: Any) -> Any:
+    with through.cursor() as cursor:
+        cursor.execute(
+            """SELECT oid, current_user, pg_postmaster_start_time() FROM pg_database
+               WHERE datname = current_database()"""
+        )
+        return cursor.fetchone()
 
 
 def _migrations() -> Iterator[Finding]:

@@ -32,7 +32,7 @@ def _workers() -> Iterator[Finding]:
 
 
 def _work() -> Iterator[Finding]:
-    late = figures.late(figures.figures())
+    late = figures.late(figures.figures() + figures.lags())
     for figure in late:
         yield fail(
             "work",

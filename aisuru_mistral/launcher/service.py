@@ -49,7 +49,12 @@ _CHECKED_BEFORE_PARTS = (
 # Only the launcher needs them, or the parts must take them from run.env.
 _NOT_FOR_PARTS = {
     f"{name}{suffix}"
-    for name in ("DATABASE_URL", "POSTGRES_PASSWORD", "POSTGRES_APP_PASSWORD")
+    for name in (
+        "DATABASE_URL",
+        "DATABASE_DIRECT_URL",
+        "POSTGRES_PASSWORD",
+        "POSTGRES_APP_PASSWORD",
+    )
     for suffix in ("", "_FILE")
 }
 

@@ -86,6 +86,8 @@ def admit(
     if principal.visitor is not None:
         require_terms(principal)
         principal = tenancy.bound(principal, named())
+    if principal.organization_id is not None:
+        tenancy.note(principal.organization_id)
     require(principal, *scopes)
     if is_dangerous:
         require_sudo(principal)

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
+import structlog
 from django.db import connection
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
@@ -58,7 +59,7 @@ def locate(principal: Principal, model: type[Row], row_id: UUID) -> UUID:
         NotFound: a platform principal named a row that is nowhere.
     """
     if principal.organization_id is not None:
-        return principal.organization_id
+        return note(principal.organization_id)
     if not principal.is_platform:
         raise not_found()
     if model is Organization:
@@ -69,6 +70,12 @@ def locate(principal: Principal, model: type[Row], row_id: UUID) -> UUID:
         organization_id = scope.organization_of(model, row_id)
     if organization_id is None:
         raise not_found()
+    return note(organization_id)
+
+
+def note(organization_id: UUID) -> UUID:
+    """Name the organization in every line that is logged of this request from now on."""
+    structlog.contextvars.bind_contextvars(organization_id=str(organization_id))
     return organization_id
 
 

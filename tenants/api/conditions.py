@@ -17,7 +17,8 @@ from typing import Any
 
 import orjson
 import structlog
-from django.db import DatabaseError, connection
+from django.conf import settings
+from django.db import DatabaseError, connections
 from django.utils.translation import gettext as _
 from rest_framework.request import Request
 
@@ -54,7 +55,7 @@ def unchanged(request: Request, current: Callable[[], str | None]) -> Iterator[N
         Conflict: ``stale``.
     """
     name = f"api {request.path}"
-    with connection.cursor() as cursor:
+    with connections[settings.DIRECT_DATABASE].cursor() as cursor:
         cursor.execute(_LOCK, [name])
     try:
         wanted = request.headers.get(HEADER)
@@ -72,6 +73,7 @@ def _matches(wanted: str, current: Callable[[], str | None]) -> bool:
 
 
 def _unlock(name: str) -> None:
+    connection = connections[settings.DIRECT_DATABASE]
     try:
         with connection.cursor() as cursor:
             cursor.execute(_UNLOCK, [name])

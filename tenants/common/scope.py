@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from uuid import UUID
 
+import structlog
 from django.db import connection, transaction
 from django.db.models import Model
 
@@ -41,8 +42,9 @@ def tenant(organization_id: UUID, *, snapshot: bool = False) -> Iterator[None]:
     """
     assert_no_transaction()
     token = _current.set(organization_id)
+    named = structlog.contextvars.bound_contextvars(organization_id=str(organization_id))
     try:
-        with transaction.atomic(durable=True):
+        with named, transaction.atomic(durable=True):
             if snapshot:
                 _read_one_instant()
             _set("aim.organization", str(organization_id))

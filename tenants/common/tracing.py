@@ -24,6 +24,9 @@ class Tracer(Protocol):
     def open(self, name: str, parent: str | None) -> AbstractContextManager[Span]:
         """Open a span as the current one, below the caller's (``traceparent``, W3C) if there is."""
 
+    def ids(self) -> dict[str, str]:
+        """Name the current span: ``trace_id`` and ``span_id`` (W3C); nothing outside of one."""
+
 
 class _Nothing:
     def set_attribute(self, key: str, value: str | int) -> None:
@@ -45,6 +48,11 @@ def start(tracer: Tracer) -> None:
 def is_on() -> bool:
     """Tell whether somebody traces."""
     return bool(_tracers)
+
+
+def ids() -> dict[str, str]:
+    """Name the current span, for a line of the log; nothing where nobody traces."""
+    return _tracers[0].ids() if _tracers else {}
 
 
 def span(name: str, parent: str | None = None) -> AbstractContextManager[Span]:

@@ -33,6 +33,7 @@ from tenants.gateway.refusals import JSON
 from tenants.gateway.relay import Exchange, Message, Receive, Relay, Send
 from tenants.gateway.shared import connect
 from tenants.gateway.shelf import Shelf, owner_of
+from tenants.gateway.siblings import Siblings
 from tenants.gateway.snapshots import Picture, Pictures
 from tenants.gateway.together import Together
 from tenants.gateway.tripwire import Place, screen, suspects
@@ -40,6 +41,7 @@ from tenants.gateway.writer import Writer
 from tenants.mistral.headers import forwarded
 from tenants.mistral.stream import PoolLimits, PoolTimeouts, UpstreamPool
 from tenants.registry.models import ResourceKind
+from tenants.spend.channel import past_poolers
 from tenants.spend.pricing import Modifier
 
 log = structlog.get_logger(__name__)
@@ -95,6 +97,7 @@ class Gateway:
         started = time.perf_counter()
         call_id = new_id()
         exchange = Exchange(receive, send, str(call_id))
+        structlog.contextvars.bind_contextvars(request_id=exchange.request_id)
         try:
             await self._serve(scope, exchange, call_id, started)
         except CallerLeftError:
@@ -102,7 +105,7 @@ class Gateway:
         except Problem as problem:
             await exchange.refuse(problem)
         except Exception as error:  # noqa: BLE001 - the last wall: a caller never sees a traceback
-            log.error("gateway_fault", call=exchange.request_id, **_place_of(error))  # noqa: TRY400 - a traceback could quote the request
+            log.error("gateway_fault", **_place_of(error))  # noqa: TRY400 - a traceback could quote the request
             fault = Problem("internal_error", "Something went wrong in the service.")
             await exchange.refuse(fault)
 
@@ -123,6 +126,8 @@ class Gateway:
         else:
             _allow(method, "POST")
         picture = await _authenticate(headers, parts.pictures)
+        whose = picture.snapshot.organization.id
+        structlog.contextvars.bind_contextvars(organization_id=str(whose))
         if picture.blocked is not None:
             raise Conflict("model_blocked", picture.explanation, reason=picture.blocked.value)
         message_id = requests.message_id(headers.get(b"x-message-id"))
@@ -165,6 +170,7 @@ class Gateway:
             self._parts = _assemble()
             self._parts.writer.start()
             self._parts.keeper.start()
+            self._parts.pacer.together.start()
         return self._parts
 
 
@@ -182,7 +188,8 @@ def _assemble() -> _Parts:
     keeper, relay = Keeper(lanes), Relay(pool, limits, Doubts(shelf))
     shared = connect(settings.REDIS_URL) if settings.REDIS_URL else None
     breaker = Breaker(failures=limits.outages)
-    pacer = Pacer(lanes, breaker, Together(shared), keeper.read_months)
+    siblings = Siblings(past_poolers) if shared is None else None
+    pacer = Pacer(lanes, breaker, Together(shared, siblings), keeper.read_months)
     return _Parts(
         bounds=limits,
         pictures=Pictures(limits, load_opened),

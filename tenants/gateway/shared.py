@@ -11,6 +11,7 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextvars import Context
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -198,7 +199,8 @@ class Shared:
     def _put(self, asked: _Asked) -> None:
         self._asked.append(asked)
         if self._flushing is None:
-            self._flushing = asyncio.create_task(self._flush())
+            # It asks for many calls: what it logs is of none of them.
+            self._flushing = asyncio.create_task(self._flush(), context=Context())
 
     async def _flush(self) -> None:
         try:

@@ -1,8 +1,8 @@
 """Between a ticket's needs here and the counters that all processes share in Redis.
 
 A ticket is first admitted here, by what this process knows, and then together with everybody else.
-What others have used is noted here, so that a line does not ask in vain. While Redis is away each
-unit counts as many times as there are processes: everybody keeps to a share.
+What others have used is noted here, so that a line does not ask in vain. Without Redis, and while
+it is away, each unit counts as many times as there are processes: everybody keeps to a share.
 
 A chat message whose calls reach several processes is one message to all of them: a process asks
 about one that it does not know, and claims for everybody to see what a begun one waits for.
@@ -14,6 +14,7 @@ from tenants.gateway.buckets import Rule
 from tenants.gateway.lanes import Lane
 from tenants.gateway.line import State, Ticket
 from tenants.gateway.shared import Answer, Caller, Part, Shared, gate, month, window
+from tenants.gateway.siblings import Siblings
 from tenants.gateway.windows import Gate, MonthCount, Window
 from tenants.mistral.windows import TOKENS
 
@@ -23,10 +24,12 @@ class Together:
 
     Args:
         shared: Redis; None where this process counts alone.
+        siblings: how many processes there are, where each counts alone.
     """
 
-    def __init__(self, shared: Shared | None) -> None:
+    def __init__(self, shared: Shared | None, siblings: Siblings | None = None) -> None:
         self._shared = shared
+        self._siblings = siblings
 
     @property
     def is_alone(self) -> bool:
@@ -35,8 +38,10 @@ class Together:
 
     @property
     def share(self) -> int:
-        """How many times a unit counts here: more than once only while Redis is away."""
-        return self._shared.share if self._shared is not None and self._shared.is_away else 1
+        """How many times a unit counts here: as often as there are processes, without Redis."""
+        if self._shared is not None:
+            return self._shared.share if self._shared.is_away else 1
+        return 1 if self._siblings is None else self._siblings.number
 
     async def ask(self, ticket: Ticket, lane: Lane, now: float) -> None:
         """Ask whether a ticket's message has begun in another process; refuse one too many.
@@ -126,8 +131,15 @@ class Together:
         if self._shared is not None:
             self._shared.close_gate(rule.shared, seconds)
 
+    def start(self) -> None:
+        """Find the other processes, in the running event loop."""
+        if self._siblings is not None:
+            self._siblings.start()
+
     async def stop(self) -> None:
-        """Let go of Redis."""
+        """Let go of Redis, and of the other processes."""
+        if self._siblings is not None:
+            self._siblings.stop()
         if self._shared is not None:
             await self._shared.stop()
 

@@ -34,6 +34,11 @@ def is_plausible_key(text: str) -> bool:
     return _PLAUSIBLE_KEY.fullmatch(text) is not None
 
 
+def mask_shapes(text: str) -> str:
+    """Mask everything shaped like a secret in a text, whatever it is a text of."""
+    return _SHAPED.sub(MASK, text)
+
+
 def mask_key_shaped[Text: (str, bytes)](text: Text, *, secrets: Iterable[Secret[str]] = ()) -> Text:
     """Mask, in a text or a body, the given secrets and everything shaped like one.
 

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import psycopg
+from django.conf import settings
+from django.db import connections
 from psycopg import pq
 from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
@@ -23,6 +25,13 @@ _FINE = frozenset({pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK})
 
 class ChannelBroken(Exception):  # noqa: N818 - a state of the world, named for its reader
     """The connection is gone; what became of the statement is not known."""
+
+
+def past_poolers() -> Mapping[str, Any]:
+    """What psycopg connects with to PostgreSQL itself: a session that is nobody else's."""
+    parameters: dict[str, Any] = connections[settings.DIRECT_DATABASE].get_connection_params()
+    del parameters["cursor_factory"]
+    return parameters
 
 
 class Channel:

@@ -3,7 +3,7 @@
 The rules live in two SECURITY DEFINER functions (``migrations/sql``): a batch may span many
 organizations, and nobody but they can write a balance, a hold or an event. The meter keeps a
 session lock under its writer id for as long as its process lives; holds of a writer whose lock is
-free are turned into estimates by ``recover_orphans``.
+free are turned into estimates by ``recover_orphans``. It connects past any pooler, therefore.
 
 There are two: ``Meter`` blocks its thread, ``LoopMeter`` belongs to an event loop. Both go the same
 steps. They refuse to guess: whatever the database did not confirm is ``MeterUnavailable``, and
@@ -12,14 +12,13 @@ repeating the same call ids afterwards doubles nothing.
     MeterUnavailable   the database did not answer; nothing is known to have happened
 """
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any, LiteralString
 from uuid import UUID
 
 import orjson
 import psycopg
 import structlog
-from django.db import connections
 from psycopg.rows import tuple_row
 
 from tenants.common.models import new_id
@@ -33,7 +32,7 @@ from tenants.spend.calls import (
     Settlement,
     SubjectKind,
 )
-from tenants.spend.channel import Channel, ChannelBroken, Rows
+from tenants.spend.channel import Channel, ChannelBroken, Rows, past_poolers
 from tenants.spend.rows import Row, event_row, hold_row
 
 log = structlog.get_logger(__name__)
@@ -135,7 +134,7 @@ class Meter:
     def _connected(self) -> psycopg.Connection[tuple[Any, ...]]:
         if self._connection is None:
             parameters = {
-                **_parameters(),
+                **past_poolers(),
                 "autocommit": True,
                 "prepare_threshold": _PREPARE_AFTER,
                 "row_factory": tuple_row,
@@ -156,7 +155,7 @@ class LoopMeter:
 
     def __init__(self, writer_id: UUID) -> None:
         self._writer_id = writer_id
-        self._channel = Channel(_parameters, (_CONNECT, (str(writer_id),)), _ANSWER_PATIENCE)
+        self._channel = Channel(past_poolers, (_CONNECT, (str(writer_id),)), _ANSWER_PATIENCE)
 
     async def open_calls(self, calls: Sequence[CallIntent]) -> list[OpenVerdict]:
         """Judge calls in order, and hold what each may cost.
@@ -239,12 +238,6 @@ def _send(query: LiteralString, before: tuple[str, ...], rows: list[Row]) -> "_S
     for row in rows:
         found += yield from _send(query, before, [row])
     return found
-
-
-def _parameters() -> Mapping[str, Any]:
-    parameters: dict[str, Any] = connections["default"].get_connection_params()
-    del parameters["cursor_factory"]
-    return parameters
 
 
 def _refusal(row: tuple[Any, ...]) -> Refusal:

@@ -15,7 +15,9 @@ LATE = timedelta(minutes=5)
 _HOUR = 3600
 #: More are not looked at: a share is a share.
 MOST_ANSWERS = 50_000
-_WAITING = frozenset({"keys_due", "announcements", "invitations_unmailed"})
+_WAITING = frozenset(
+    {"keys_due", "announcements", "invitations_unmailed", "webhooks_due", "mails_due"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,13 @@ def figures() -> list[Figure]:
     """Read them all, in one query."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT * FROM support_figures()")
+        return [Figure(*row) for row in cursor.fetchall()]
+
+
+def lags() -> list[Figure]:
+    """Read what is due to be told and since when, and what checks of keys found within an hour."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT *, false FROM support_lags()")
         return [Figure(*row) for row in cursor.fetchall()]
 
 

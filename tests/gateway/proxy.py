@@ -86,16 +86,18 @@ class DatabaseProxy(Wire):
     """Carries bytes between a loopback port and the suite's PostgreSQL.
 
     Args:
-        address: of the database, through a socket; this worker's own by default.
+        address: of the database; this worker's own by default.
     """
 
     def __init__(self, address: str | None = None) -> None:
         parts = urlsplit(address or os.environ["DATABASE_URL"])  # noqa: TID251 - this worker's
-        target = f"{parse_qs(parts.query)['host'][0]}/.s.PGSQL.5432"
+        [folder] = parse_qs(parts.query).get("host", [""])
 
         def connect() -> socket.socket:
+            if not folder:
+                return socket.create_connection((parts.hostname or "", parts.port or 5432))
             far = socket.socket(socket.AF_UNIX)
-            far.connect(target)
+            far.connect(f"{folder}/.s.PGSQL.5432")
             return far
 
         super().__init__(connect)

@@ -1,14 +1,22 @@
 """Two gateway processes before one ledger: as honest, as strict and as quick to forget as one."""
 
+import asyncio
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle, islice
 
+import psycopg
 import pytest
 
+from tenants.gateway.siblings import Siblings
 from tenants.registry import services as registry
+from tenants.spend import services
+from tenants.spend.channel import past_poolers
+from tenants.spend.rates import Rates
 from tests.factories import ACTOR
 from tests.gateway import tenancy
+from tests.gateway.proxy import DatabaseProxy
 from tests.gateway.server import GatewayServer
 from tests.gateway.tenancy import ask
 
@@ -47,6 +55,50 @@ def test_two_processes_together_never_pass_a_limit(urls, made_up):
     balance = tenant.balance()
     assert balance.excess == 0
     assert balance.held == 0
+
+
+def test_without_redis_two_processes_together_let_no_more_through_than_a_limit(urls, made_up):
+    tenant = tenancy.make(made_up, mistral={"directives": {"answer_tokens": 200}})
+    tenant.is_impatient()
+    services.set_limit(
+        actor=ACTOR,
+        organization=tenant.organization,
+        subject=tenant.organization,
+        monthly_spend=None,
+        rates=Rates(tokens_per_minute=1200),
+    )
+    answers = [ask(url, tenant, max_tokens=200) for url in islice(cycle(urls), 8)]
+    assert Counter(answer.status_code for answer in answers) == {200: 4, 429: 4}
+    used = sum(e.prompt_tokens + e.completion_tokens for e in tenant.settled(4))
+    assert 600 < used <= 1200, "each process alone would let as much through as both may"
+
+
+async def test_a_process_is_one_of_the_others_as_long_as_it_lives(urls):
+    one, other = Siblings(past_poolers), Siblings(past_poolers)
+    await one.count()
+    before = one.number
+    assert before >= 3, "the two that serve are among them"
+    await other.count()
+    await one.count()
+    assert one.number == other.number == before + 1
+    other.stop()
+    async with asyncio.timeout(5):
+        while one.number != before:
+            await one.count()
+    one.stop()
+
+
+async def test_while_postgresql_is_away_the_last_number_stands():
+    with DatabaseProxy() as database:
+        parameters = psycopg.conninfo.conninfo_to_dict(database.url)
+        hand = Siblings(lambda: parameters)
+        await hand.count()
+        hand.number += 5
+        known = hand.number
+        database.cut()
+        await hand.count()
+        assert hand.number == known
+        hand.stop()
 
 
 def test_a_revoked_token_is_refused_by_both_within_a_second_also_while_it_is_busy(urls, tenant):

@@ -21,7 +21,9 @@ from tenants.spend.pricing import Cost, PriceState, Quantities, WorstCase
 from tests.postgres import service_environment
 
 ROOT = Path(__file__).resolve().parents[2]
-RULES = yaml.safe_load((ROOT / "docker/prometheus/alerts.yml").read_text())
+PROMETHEUS = ROOT / "docker/prometheus"
+BUDGETS = yaml.safe_load((PROMETHEUS / "slo.yml").read_text())["groups"]
+GROUPS = [*yaml.safe_load((PROMETHEUS / "alerts.yml").read_text())["groups"], *BUDGETS]
 DASHBOARD = json.loads((ROOT / "docker/grafana/aisuru-mistral.json").read_text())
 
 
@@ -34,7 +36,7 @@ def samples():
 
 
 def rules():
-    return [rule for group in RULES["groups"] for rule in group["rules"]]
+    return [rule for group in GROUPS for rule in group["rules"]]
 
 
 def expressions():
@@ -103,6 +105,7 @@ def test_settled_calls_are_counted_by_class_and_never_by_tenant():
 def test_the_platform_tells_what_waits():
     whats = {dict(labels)["what"] for name, labels in samples() if name == "aim_platform"}
     assert {"keys_due", "announcements", "holds", "limits_over_80"} <= whats
+    assert {"webhooks_due", "mails_due", "verdicts_ok", "verdicts_key_unknown"} <= whats
 
 
 def test_without_a_database_the_other_figures_are_there(monkeypatch):
@@ -142,8 +145,37 @@ def test_alerts_and_dashboard_ask_for_what_there_is():
     for expression in expressions():
         promql_parser.parse(expression)
         asked = set(re.findall(r"\b(?:aim[_:][a-z_:0-9]+|up)\b", expression))
-        assert asked, expression
+        assert asked or expression.startswith("vector("), expression
         assert asked <= known, expression
+
+
+def test_every_objective_is_counted_in_every_window_that_an_alert_looks_at():
+    text = (ROOT / "docs/slo.md").read_text()
+    told = dict(re.findall(r"^\| `(\w+)` \|.*\| ([\d.]+) % \|$", text, re.MULTILINE))
+    budgets = {
+        rule["labels"]["slo"]: Decimal(rule["expr"].removeprefix("vector(").removesuffix(")"))
+        for rule in BUDGETS[0]["rules"]
+    }
+    assert {name: 100 - 100 * share for name, share in budgets.items()} == {
+        name: Decimal(share) for name, share in told.items()
+    }
+    alerts = [rule for rule in BUDGETS[-1]["rules"] if "alert" in rule]
+    for rule in alerts:
+        windows = re.findall(r"aim:slo_errors:ratio_(\w+)", rule["expr"])
+        assert len(set(windows)) == 2
+        for name in budgets:
+            for window in windows:
+                found = [
+                    one["expr"]
+                    for one in rules()
+                    if one.get("record") == f"aim:slo_errors:ratio_{window}"
+                    and one["labels"] == {"slo": name}
+                ]
+                assert len(found) == 1
+                ranges = set(re.findall(r"\[(\w+)(?::1m)?\]", found[0]))
+                assert ranges == {window}, found
+    factors = {re.findall(r"> ([\d.]+)", rule["expr"])[0] for rule in alerts}
+    assert factors == {"14.4", "6", "3", "1"}
 
 
 def test_every_alert_says_how_bad_it_is_and_where_to_read_on():
