@@ -9,6 +9,7 @@ import statistics
 import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 _WARM_UP = 3
 _NANOSECONDS = 1e9
@@ -36,23 +37,24 @@ def measure(
     from django.test.utils import CaptureQueriesContext  # noqa: PLC0415
 
     # All pages on one backend: its work is theirs.
-    connection.close()
-    connection.close_pool()
-    connection.settings_dict["OPTIONS"]["pool"]["max_size"] = 1
+    database: Any = connection
+    database.close()
+    database.close_pool()
+    database.settings_dict["OPTIONS"]["pool"]["max_size"] = 1
     taken: dict[str, list[float]] = {name: [] for name in asks}
     worked: dict[str, list[float]] = {name: [] for name in asks}
     queried: dict[str, list[float]] = {name: [] for name in asks}
     for number in range(_WARM_UP + rounds):
         for name, ask in asks.items():
-            database = _worked_in_database()
+            before = _worked_in_database()
             began, working = time.perf_counter(), time.process_time()
             ask()
             seconds, work = time.perf_counter() - began, time.process_time() - working
-            database = _worked_in_database() - database
+            queries_work = _worked_in_database() - before
             if number >= _WARM_UP:
                 taken[name].append(seconds * 1000)
                 worked[name].append(work * 1000)
-                queried[name].append(database * 1000)
+                queried[name].append(queries_work * 1000)
     sizes: dict[str, tuple[int, int]] = {}
     for name, ask in asks.items():
         with CaptureQueriesContext(connection) as queries:
@@ -68,8 +70,8 @@ def measure(
         is_slow = p95 >= promised_ms and name not in unjudged
         slow += [name] * is_slow
         told = "file" if name in unjudged else "**no**" if is_slow else "yes"
-        work, database = statistics.median(worked[name]), statistics.median(queried[name])
-        times_told = f"{middle:.1f} | {p95:.1f} | {told} | {work:.1f} | {database:.1f}"
+        work, beside = statistics.median(worked[name]), statistics.median(queried[name])
+        times_told = f"{middle:.1f} | {p95:.1f} | {told} | {work:.1f} | {beside:.1f}"
         print(f"| {name} | {times_told} | {many} | {size / 1024:.0f} |")
     return slow
 
