@@ -21,7 +21,6 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
-from aisuru_mistral import queue_depth
 from tenants.assistance import workers
 from tenants.assistance.models import WorkerSeen
 from tenants.support import figures
@@ -93,4 +92,4 @@ def page() -> bytes:
 def _read(
     _moment: int,
 ) -> tuple[list[figures.Figure], list[figures.Queue], list[WorkerSeen]]:
-    return figures.figures() + figures.lags(), queue_depth.queues(), workers.workers()
+    return figures.figures() + figures.lags(), figures.queues() or [], workers.workers()

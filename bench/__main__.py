@@ -3,6 +3,7 @@
 The other parts, each a module with options of its own (`python -m bench.keys --help`):
 
 - `api`, `desk`, `pages`: server time of the API's lists, the support desk and the console;
+- `paint`: a newcomer's way in a browser, and how soon pages are painted there;
 - `custody`, `keys`, `leaks`: sealing, rotation, checks and search of keys, the leak tripwire;
 - `path`, `pacing`, `soak`: one call's CPU, rate limits, memory in the long run;
 - `spend`, `webhooks`: the ledger as it grows, fanning out and delivering.
@@ -34,7 +35,7 @@ from bench.wire import MODEL
 _LOADS = ((PLAIN, 1), (PLAIN, 16), (PLAIN, 64), (STREAM, 1), (STREAM, 16))
 _ROUNDS = 2
 _PARTS = (
-    *("api", "desk", "pages", "custody", "keys", "leaks"),
+    *("api", "desk", "pages", "paint", "custody", "keys", "leaks"),
     *("path", "pacing", "soak", "spend", "webhooks"),
 )
 _VERSIONS = (

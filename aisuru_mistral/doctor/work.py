@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 from django.conf import settings
 
-from aisuru_mistral import queue_depth
 from aisuru_mistral.doctor.findings import Finding, Look, fail, ok, warn
 from tenants.assistance import workers
 from tenants.support import figures
@@ -45,7 +44,7 @@ def _work() -> Iterator[Finding]:
 
 
 def _queue() -> Iterator[Finding]:
-    for queue in queue_depth.queues():
+    for queue in figures.queues() or ():
         if queue.length > _MANY:
             yield warn(
                 "queue",

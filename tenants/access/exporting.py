@@ -94,6 +94,7 @@ EXPORTED: Mapping[str, Part] = {
     "assistance.SupportGrant": Part("support_grants"),
     "assistance.SupportSession": Part("support_sessions"),
     "assistance.CorrectionRequest": Part("correction_requests"),
+    "assistance.FactorReset": Part("second_factor_resets"),
     "organizations.Announcement": Part("announcements"),
     "notices.WebhookEndpoint": Part("webhooks"),
     "notices.WebhookSecret": Part("webhook_secrets"),

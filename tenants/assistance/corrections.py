@@ -14,7 +14,6 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from tenants.assistance.models import CorrectionRequest, CorrectionStatus
-from tenants.assistance.services import tell_act
 from tenants.assistance.staff import Staff
 from tenants.assistance.visiting import Visit
 from tenants.common import scope
@@ -154,7 +153,6 @@ def _post(visit: Visit, request: CorrectionRequest) -> None:
     )
     _decide(visit, request, CorrectionStatus.POSTED)
     _record(visit, request, "correction.posted")
-    tell_act(visit.staff, visit.session, "correction.posted", request)
 
 
 def _decide(visit: Visit, request: CorrectionRequest, status: CorrectionStatus) -> None:
@@ -165,7 +163,7 @@ def _decide(visit: Visit, request: CorrectionRequest, status: CorrectionStatus) 
 
 def _record(visit: Visit, request: CorrectionRequest, verb: str) -> None:
     audit.record(
-        actor=visit.staff.actor,
+        actor=visit.actor,
         organization_id=visit.organization.pk,
         verb=verb,
         target=request,

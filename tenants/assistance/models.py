@@ -144,6 +144,61 @@ class CorrectionRequest(TenantRow):
         return self.status == CorrectionStatus.WAITING and at < self.expires_at
 
 
+class ResetStatus(models.TextChoices):
+    """What became of a reset of second factors that somebody of the staff asked for."""
+
+    WAITING = "waiting"
+    DONE = "done"
+    REFUSED = "refused"
+
+
+class FactorReset(TenantRow):
+    """That a person's second factors are to be forgotten, as they say that all of them are lost.
+
+    It waits for a day, in which they may object, and for another person of the staff; then it
+    expires by itself. Nobody confirms their own, by constraint.
+    """
+
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
+    asked_by = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
+    asked_by_name = models.CharField(max_length=254)
+    ready_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    status = models.CharField(max_length=8, choices=ResetStatus, default=ResetStatus.WAITING)
+    decided_by = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="+")
+    decided_by_name = models.CharField(max_length=254, blank=True)
+    decided_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=~models.Q(status=ResetStatus.DONE)
+                | (models.Q(decided_by__isnull=False) & ~models.Q(decided_by=models.F("asked_by"))),
+                name="factor_reset_four_eyes",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(status=ResetStatus.DONE)
+                | models.Q(decided_at__gte=models.F("ready_at")),
+                name="factor_reset_waits",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["expires_at"],
+                condition=models.Q(status=ResetStatus.WAITING),
+                name="factor_reset_waiting_idx",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.person_id} {self.status}"
+
+    def is_waiting(self, at: datetime) -> bool:
+        """Tell whether it can still be confirmed at an instant."""
+        return self.status == ResetStatus.WAITING and at < self.expires_at
+
+
 class SavedFilter(Row):
     """A choice of filters that somebody of the staff gave a name; of no tenant.
 

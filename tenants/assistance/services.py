@@ -12,7 +12,7 @@ from uuid import UUID
 import structlog
 from django.contrib.auth.models import Group
 from django.db import IntegrityError, transaction
-from django.db.models import F, Model
+from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -168,23 +168,6 @@ def close_session(*, staff: Staff, organization_id: UUID) -> None:
             session.ended_at = timezone.now()
             session.save(update_fields=["ended_at"])
             _tell(staff, session, "support.session_closed")
-
-
-def tell_act(staff: Staff, session: SupportSession, verb: str, target: Model) -> None:
-    """Announce what somebody of the staff did, inside the organization's scope."""
-    outbox.announce(
-        organization_id=session.organization_id,
-        kind="support.acted",
-        data={
-            "session_id": str(session.pk),
-            "staff": staff.name,
-            "verb": verb,
-            "target_kind": target._meta.model_name,
-            "target_id": str(target.pk),
-            "reason": session.reason,
-            "ticket": session.ticket,
-        },
-    )
 
 
 def save_filter(*, staff: Staff, page: str, name: str, choice: Mapping[str, str]) -> None:

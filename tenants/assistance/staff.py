@@ -55,6 +55,8 @@ CAPABILITIES: Mapping[str, frozenset[StaffRole]] = {
         "model:stop": {_LEAD, _SECURITY},
         "token:revoke": {_LEAD, _SECURITY},
         "token:rotate": {_LEAD, _SECURITY},
+        "factor:ask": {_SECURITY},
+        "factor:confirm": {_LEAD, _SECURITY},
         "log:read": {_LEAD, _SECURITY},
         "staff:manage": {_SECURITY},
     }.items()

@@ -5,7 +5,7 @@ Whoever has no open session gets no scope, and without a scope the tenant's tabl
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from tenants.assistance.staff import Staff, StaffRole
 from tenants.common import scope
 from tenants.common.problems import Forbidden
 from tenants.organizations import audit
+from tenants.organizations.audit import Actor, Errand
 from tenants.organizations.models import Organization, OrganizationStatus
 from tenants.people.models import Person
 
@@ -35,6 +36,13 @@ class Visit:
     def may(self, capability: str) -> bool:
         """Tell whether the role and this session allow a verb."""
         return self.session.is_elevated and self.staff.may(capability)
+
+    @property
+    def actor(self) -> Actor:
+        """Who acts here, and for what: each audit row of theirs is announced with it."""
+        session = self.session
+        errand = Errand(session.pk, session.reason, session.ticket)
+        return replace(self.staff.actor, errand=errand)
 
 
 @dataclass(frozen=True, slots=True)

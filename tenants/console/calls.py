@@ -24,11 +24,13 @@ from tenants.spend.drilldown import Choice
 from tenants.spend.models import UsageEvent
 
 ROWS = 50
+#: What the address asks for whoever wants to see what went wrong only.
+WRONG = "wrong"
 _HEAD = (
     *("occurred_at", "call_id", "workspace_id", "key_id", "model_id", "model", "category"),
     *("requested_model", "answered_model", "message_id", "prompt_tokens", "completion_tokens"),
     *("cached_tokens", "pages", "audio_seconds", "characters", "duration_ms", "http_status"),
-    *("cost", "currency", "estimate", "corrects"),
+    *("cost", "currency", "estimate", "corrects", "outcome"),
 )
 
 
@@ -79,6 +81,7 @@ def _choice(visit: Visit) -> Choice:
         category=category if category in set(Category) else None,
         mistral_model=asked.get("mistral_model") or None,
         message_id=message or None,
+        went_wrong=asked.get("outcome") == WRONG or None,
     )
 
 
@@ -165,7 +168,7 @@ def _row(call: UsageEvent, name: str) -> list[Any]:
         *(call.prompt_tokens, call.completion_tokens, call.cached_tokens, call.pages),
         *(call.audio_seconds, call.characters, call.duration_ms, call.http_status),
         *("" if call.cost is None else plain(call.cost), call.currency),
-        *(call.estimate, call.corrects or ""),
+        *(call.estimate, call.corrects or "", call.outcome),
     ]
 
 

@@ -23,10 +23,13 @@ from tenants.onboarding.services import progress
 from tenants.organizations.models import OrganizationStatus, Workspace
 from tenants.registry import status
 from tenants.registry.status import BlockedReason
-from tenants.spend import registered, reports
+from tenants.spend import drilldown, registered, reports
 
 _SOON = timedelta(days=14)
 _MOST = 6
+_LATELY = timedelta(hours=24)
+#: More than a hundred are many: they are not counted.
+_MOST_WRONG = 100
 _WRONG = [status for status in KeyStatus if status not in {KeyStatus.VALID, KeyStatus.REVOKED}]
 
 
@@ -76,6 +79,11 @@ def _facts(visit: Visit, workspace: Workspace | None) -> dict[str, Any]:
     if visit.may(TokenScope.SPEND_READ):
         facts |= _money(visit, workspace)
     with scope.tenant(visit.organization.pk):
+        if visit.may(TokenScope.SPEND_READ):
+            facts["wrong"] = drilldown.count_wrong(
+                visit.organization, workspace, since=timezone.now() - _LATELY, most=_MOST_WRONG
+            )
+            facts["most_wrong"] = _MOST_WRONG
         if visit.may(TokenScope.KEYS_READ):
             rows = MistralKey.objects.filter(revoked_at=None)
             keys = rows.filter(workspace=workspace) if workspace else rows

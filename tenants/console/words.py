@@ -10,7 +10,7 @@ from tenants.keys.models import KeyStatus
 from tenants.organizations.roles import Role, WorkspaceRole
 from tenants.registry.models import Purpose
 from tenants.registry.status import ModelStatus
-from tenants.spend.calls import Category
+from tenants.spend.calls import Category, Outcome
 from tenants.spend.pricing import Meter
 
 #: A status, and the tone in which it is shown beside its word and sign.
@@ -52,6 +52,14 @@ CATEGORIES: Mapping[str, Promise] = {
     Category.FINE_TUNING: _("Fine-tuning"),
     Category.PROBE: _("Paid trials"),
     Category.FREE: _("Free requests"),
+}
+#: How a call ended, where it was not answered.
+OUTCOMES: Mapping[str, Promise] = {
+    Outcome.REFUSED: _("refused by Mistral"),
+    Outcome.FAILED: _("Mistral failed"),
+    Outcome.DISCONNECTED: _("the caller went away"),
+    Outcome.NOT_SENT: _("not sent to Mistral"),
+    Outcome.UNKNOWN: _("ended with the process"),
 }
 CAPABILITIES: Mapping[str, Promise] = {
     "completion_chat": _("chat"),

@@ -110,7 +110,16 @@ class MistralKey(TenantRow):
                 condition=models.Q(next_check_at__isnull=False),
                 name="key_due_idx",
             ),
-            models.Index(fields=["organization", "status", "-id"], name="key_status_idx"),
+            # With what both walls ask for, so that lists go by the index alone and in its order.
+            models.Index(fields=["organization", "-id", "workspace"], name="key_newest_idx"),
+            models.Index(
+                fields=["organization", "status", "-id", "workspace"], name="key_of_status_idx"
+            ),
+            models.Index(
+                fields=["workspace", "id"],
+                condition=models.Q(status=KeyStatus.VALID),
+                name="key_first_valid_idx",
+            ),
             models.Index(
                 fields=["expires_on"],
                 condition=models.Q(expires_on__isnull=False, revoked_at=None),

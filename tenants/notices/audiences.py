@@ -1,6 +1,7 @@
 """Finds the members whom an announcement is mailed to, inside the organization's scope."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 from uuid import UUID
 
 from tenants.notices.kinds import KINDS, Audience
@@ -17,8 +18,10 @@ from tenants.organizations.roles import (
 _EVERYTHING = frozenset(CAPABILITIES)
 
 
-def of(kind: str, workspace_id: UUID | None) -> list[UUID | None]:
-    """Name the members whom this kind of announcement is for, and who have not muted it.
+def of(
+    kind: str, workspace_id: UUID | None, data: Mapping[str, Any] | None = None
+) -> list[UUID | None]:
+    """Name the members whom an announcement is for, and who have not muted its kind.
 
     None stands for the organization's owner, as long as nobody is a member.
     """
@@ -35,6 +38,8 @@ def of(kind: str, workspace_id: UUID | None) -> list[UUID | None]:
             workspace_id=workspace_id, role__in=inside, member__person__is_active=True
         )
         wanted |= set(placed.values_list("member_id", flat=True))
+    if known.tells_target and data and data.get("target_kind") == "member":
+        wanted |= set(standing.filter(pk=data["target_id"]).values_list("pk", flat=True))
     if known.is_mutable:
         muted = MutedKind.objects.filter(kind=kind, member_id__in=wanted)
         wanted -= set(muted.values_list("member_id", flat=True))

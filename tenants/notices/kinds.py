@@ -43,11 +43,13 @@ class Kind:
         meaning: when it happens, for people.
         audience: whom it is mailed to; None for nobody.
         is_mutable: each of them may say that they want no such mail.
+        tells_target: it is mailed to the member too whom it happened to.
     """
 
     meaning: Promise
     audience: Audience | None = None
     is_mutable: bool = True
+    tells_target: bool = False
 
 
 KINDS: Mapping[str, Kind] = {
@@ -99,7 +101,10 @@ KINDS: Mapping[str, Kind] = {
     ),
     "support.session_closed": Kind(_("The support staff has left the organization.")),
     "support.acted": Kind(
-        _("The support staff did something in the organization."), PEOPLE, is_mutable=False
+        _("The support staff did something in the organization."),
+        PEOPLE,
+        is_mutable=False,
+        tells_target=True,
     ),
     "webhook.disabled": Kind(
         _("A webhook was switched off because its endpoint takes nothing."),

@@ -51,7 +51,10 @@ def acted(told: Told) -> Letter:
     words = {"organization": told.organization.name, "what": _what(told.data.get("verb", ""))}
     return Letter(
         _("The support staff acted in %(organization)s: %(what)s") % words,
-        (_("Whoever did it had a session that may act; the audit log shows all of it."),),
+        (
+            *_more(told.data.get("verb", "")),
+            _("Whoever did it had a session that may act; the audit log shows all of it."),
+        ),
         Button(
             _("Open the organization"),
             page("console-overview", organization_id=told.organization.pk),
@@ -67,14 +70,46 @@ def acted(told: Told) -> Letter:
     )
 
 
+def _more(verb: str) -> tuple[str, ...]:
+    """Say what whoever is concerned can do about it."""
+    if verb != "member.second_factor_reset_requested":
+        return ()
+    return (
+        _(
+            "Somebody told the support staff that a member has lost every second factor: app,"
+            " passkeys and recovery codes. In a day at the earliest, and only if another person of"
+            " the staff agrees, they are forgotten and the password alone signs in."
+        ),
+        _(
+            "If it is you and you did not ask: sign in with your second factor, which ends it, or"
+            " tell the support staff. An administrator can also remove the member."
+        ),
+    )
+
+
 def _what(verb: str) -> str:
     return {
+        "correction.requested": _("a correction of the spend was asked for"),
         "correction.posted": _("a correction of the spend was posted"),
+        "correction.refused": _("a correction of the spend was refused"),
         "token.revoked": _("a token was revoked"),
         "token.rotated": _("a token was replaced"),
-        "model.stopped": _("the tokens of a model were stopped"),
-        "model.rotated": _("the token of a model was replaced"),
-        "model.unblocked": _("a model was unblocked"),
+        "model.token_rotated": _("the token of a model was replaced"),
+        "model.updated": _("a model was given another key"),
+        "model.publish_requested": _("a model was published in AIsuru again"),
+        "key.check_requested": _("a key was checked"),
+        "invitation.sent_again": _("an invitation was sent again"),
+        "webhook.delivery_replayed": _("an event was delivered to a webhook again"),
+        "limit.extended": _("a limit was extended until a day"),
+        "reconciliation.requested": _("a month was compared"),
+        "support.holds_released": _("holds of ended processes were released"),
+        "member.second_factor_reset_requested": _(
+            "the second factors of a member are to be forgotten"
+        ),
+        "member.second_factor_reset": _("the second factors of a member were forgotten"),
+        "member.second_factor_reset_refused": _(
+            "the second factors of a member are not forgotten after all"
+        ),
         "organization.suspended": _("the organization was suspended"),
         "organization.reactivated": _("the organization works again"),
     }.get(verb, verb)

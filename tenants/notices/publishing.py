@@ -55,7 +55,7 @@ def publish(organization_id: UUID) -> int:
                     Notice(organization_id=organization_id, announcement=row, member_id=member_id)
                     for row in rows
                     if is_mailed(row.kind, row.data)
-                    for member_id in audiences.of(row.kind, row.workspace_id)
+                    for member_id in audiences.of(row.kind, row.workspace_id, row.data)
                 ],
                 ignore_conflicts=True,
             )

@@ -1,7 +1,8 @@
 """Who did what: one row per verb, in the verb's own transaction; it never holds values.
 
 The database gives each row its place in the organization's chain when the transaction commits
-(``audit_chain``).
+(``audit_chain``). What somebody of the support staff does is announced with the row, in the same
+transaction, so that no verb can forget it and no crash can part the two.
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,17 @@ from uuid import UUID
 
 from django.db.models import Model
 
+from tenants.organizations import outbox
 from tenants.organizations.models import AuditEvent
+
+
+@dataclass(frozen=True)
+class Errand:
+    """For what the support staff acts: the session and the reason that its owner reads."""
+
+    session_id: UUID
+    reason: str
+    ticket: str
 
 
 @dataclass(frozen=True)
@@ -23,12 +34,14 @@ class Actor:
         id: the token's id, or the name of the command.
         name: what people call it.
         request_id: ties the audit row to the request's log lines; empty outside of requests.
+        errand: of the support staff while it acts: each row is announced too.
     """
 
     kind: str
     id: str
     name: str
     request_id: str = ""
+    errand: Errand | None = None
 
 
 def record(
@@ -59,3 +72,17 @@ def record(
         changed=list(changed),
         request_id=actor.request_id,
     )
+    if actor.errand is not None:
+        outbox.announce(
+            organization_id=organization_id,
+            kind="support.acted",
+            data={
+                "session_id": str(actor.errand.session_id),
+                "staff": actor.name,
+                "verb": verb,
+                "target_kind": target._meta.model_name,
+                "target_id": str(target.pk),
+                "reason": actor.errand.reason,
+                "ticket": actor.errand.ticket,
+            },
+        )

@@ -1,10 +1,13 @@
 """Verbs on people: none of them knows an organization. What is done is logged, by id."""
 
 from collections.abc import Mapping
+from datetime import datetime
 
 import structlog
 from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from tenants.common.problems import Conflict, Invalid
@@ -54,6 +57,26 @@ def verified_addresses(person: Person) -> list[str]:
     """List the addresses that a person has proved to read."""
     rows = EmailAddress.objects.filter(user_id=person.pk, verified=True).order_by("pk")
     return list(rows.values_list("email", flat=True))
+
+
+def has_second_factor(person: Person) -> bool:
+    """Tell whether signing in asks for more than the password; recovery codes alone do not."""
+    rows = Authenticator.objects.filter(user_id=person.pk)
+    found: bool = rows.exclude(type=Authenticator.Type.RECOVERY_CODES).exists()
+    return found
+
+
+def used_second_factor_since(person: Person, at: datetime) -> bool:
+    """Tell whether an app, a passkey or a recovery code was used or added since an instant."""
+    rows = Authenticator.objects.filter(user_id=person.pk)
+    found: bool = rows.filter(Q(last_used_at__gt=at) | Q(created_at__gt=at)).exists()
+    return found
+
+
+def forget_second_factors(*, person: Person) -> None:
+    """Forget apps, passkeys and recovery codes; password, address and sessions stay."""
+    Authenticator.objects.filter(user_id=person.pk).delete()
+    log.info("second_factors_forgotten", person_id=str(person.pk))
 
 
 def create_staff(*, email: str, password: str, name: str = "") -> Person:

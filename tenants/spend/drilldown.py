@@ -16,7 +16,7 @@ from tenants.common import scope
 from tenants.common.months import Month
 from tenants.organizations.models import FormerTimeZone, Organization, Workspace
 from tenants.registry.models import RegisteredModel
-from tenants.spend.calls import instant_of
+from tenants.spend.calls import Outcome, instant_of
 from tenants.spend.models import SpendLine, UsageEvent
 
 MOST = 200
@@ -55,6 +55,7 @@ class Choice:
     source: str | None = None
     message_id: str | None = None
     is_unpriced: bool | None = None
+    went_wrong: bool | None = None
 
 
 EVERYTHING = Choice()
@@ -105,6 +106,15 @@ def calls(
     return CallsPage(results, (last.occurred_at, last.id) if last else None)
 
 
+def count_wrong(
+    organization: Organization, workspace: Workspace | None, *, since: datetime, most: int
+) -> int:
+    """Count the newest calls that went wrong, up to so many, inside the organization's scope."""
+    rows = UsageEvent.objects.filter(organization=organization, occurred_at__gte=since)
+    rows = rows.filter(workspace_id=workspace.pk) if workspace else rows
+    return rows.exclude(outcome=Outcome.COMPLETED.value).order_by()[:most].count()
+
+
 def _since(  # noqa: PLR0917 - what calls() was asked
     organization: Organization,
     workspace: Workspace | None,
@@ -128,7 +138,8 @@ def _since(  # noqa: PLR0917 - what calls() was asked
         "source": choice.source,
     }
     lines = {name: value for name, value in lines.items() if value is not None}
-    if month is None or not lines or choice.message_id is not None:
+    # Roll-ups do not know how calls ended, and have no messages.
+    if month is None or not lines or choice.message_id is not None or choice.went_wrong:
         return None
     zone = ZoneInfo(organization.timezone)
     days = SpendLine.objects.filter(organization=organization, period=month.first_day, **lines)
@@ -174,6 +185,8 @@ def _chosen(choice: Choice, organization: Organization) -> Q:
     chosen &= Q(**{name: value for name, value in named.items() if value is not None})
     if choice.is_unpriced is not None:
         chosen &= Q(cost__isnull=choice.is_unpriced)
+    if choice.went_wrong:
+        chosen &= ~Q(outcome=Outcome.COMPLETED.value)
     if choice.mistral_model is not None:
         chosen &= Q(answered_model=choice.mistral_model) | Q(
             answered_model="", requested_model=choice.mistral_model

@@ -1,12 +1,14 @@
-"""Who needs somebody: organizations near their limit, keys near their end, corrections that wait.
+"""Who needs somebody: organizations near their limit, keys near their end, what waits for two.
 
-It names organizations and how near they are, by definer functions, to staff without a session; so
-whoever looks is in the platform's log. What an organization has is seen in a session only.
+Staff see nothing of a tenant by default, so nobody is named: organizations are counted by band, and
+told by id, because a session is opened by id. Whoever looks is in the platform's log, and so is
+whoever follows an id to the form that asks why.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
@@ -22,7 +24,7 @@ from tenants.support.door import closed
 from tenants.support.pages import Section, link, when
 
 _MOST = 100
-_DAYS = 30
+_DAYS = (7, 14, 30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class _Table:
 
 
 def attention(request: HttpRequest, staff: Staff) -> HttpResponse:
-    """Show all three, or one of them as CSV."""
+    """Show all of it, or one table as CSV."""
     if not staff.may("platform:read"):
         raise role_missing()
     tables = _tables()
@@ -65,40 +67,58 @@ def attention(request: HttpRequest, staff: Staff) -> HttpResponse:
 
 
 def _tables() -> list[_Table]:
-    over = _read("SELECT * FROM support_over_80(%s)", [_MOST])
-    expiring = _read("SELECT * FROM support_expiring(%s, %s)", [_DAYS, _MOST])
-    waiting = _read("SELECT * FROM assistance_waiting_corrections()", [])
+    near = _read("SELECT * FROM support_near_limit(%s)", [_MOST])
+    ending = _read("SELECT * FROM support_near_end(%s, %s)", [list(_DAYS), _MOST])
+    waiting = _read("SELECT * FROM assistance_waiting()", [])
+    limits = {band: _("%(band)d %% and over") % {"band": band} for band, _many, _ids in near}
+    ends = {days: _("within %(days)d days") % {"days": days} for days in _DAYS}
+    whats = {"correction": _("a correction"), "second factor": _("a reset of second factors")}
     return [
         _Table(
             "over-80",
             _("Organizations over 80 per cent of their limit"),
-            [_("Organization"), _("Per cent")],
-            [[_organization(row), f"{row[2]} %"] for row in over],
+            [_("Band"), _("Organizations")],
+            [[limits[band], many] for band, many, _ids in near],
+        ),
+        _Table(
+            "over-80-ids",
+            _("Where, by id: of each band %(most)d at most") % {"most": _MOST},
+            [_("Organization"), _("Band")],
+            [[_organization(one), limits[band]] for band, _many, ids in near for one in ids],
         ),
         _Table(
             "expiring-keys",
-            _("Keys that expire within %(days)d days") % {"days": _DAYS},
-            [_("Organization"), _("Keys"), _("First on")],
-            [[_organization(row), row[2], row[3].isoformat()] for row in expiring],
+            _("Keys that expire within %(days)d days") % {"days": max(_DAYS)},
+            [_("The first of them"), _("Organizations"), _("Keys")],
+            [[ends[days], many, keys] for days, many, keys, _ids in ending],
         ),
         _Table(
-            "waiting-corrections",
-            _("Corrections that wait for another person"),
-            [_("Organization"), _("Asked by"), _("When"), _("Until")],
-            [[_organization(row), row[2], when(row[3]), when(row[4])] for row in waiting],
+            "expiring-keys-ids",
+            _("Where, by id: of each band %(most)d at most") % {"most": _MOST},
+            [_("Organization"), _("The first of them")],
+            [[_organization(one), ends[days]] for days, _many, _keys, ids in ending for one in ids],
+        ),
+        _Table(
+            "waiting",
+            _("What waits for another person of the staff"),
+            [_("Organization"), _("What"), _("Asked by"), _("When"), _("From"), _("Until")],
+            [
+                [_organization(one), whats[what], who, *map(when, instants)]
+                for one, what, who, *instants in waiting
+            ],
         ),
     ]
 
 
-def _read(query: str, values: Sequence[int]) -> list[tuple[Any, ...]]:
+def _read(query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(query, values)
         found: list[tuple[Any, ...]] = cursor.fetchall()
     return found
 
 
-def _organization(row: tuple[Any, ...]) -> Any:
-    return link(reverse("admin:organization", args=[row[0]]), row[1])
+def _organization(organization_id: UUID) -> Any:
+    return link(reverse("admin:organization", args=[organization_id]), organization_id)
 
 
 ATTENTION = closed(attention)

@@ -50,7 +50,7 @@ def index(request: HttpRequest, staff: Staff) -> HttpResponse:
 
 def open_session(request: HttpRequest, staff: Staff, organization_id: UUID) -> HttpResponse:
     """Ask why and for how long, and open a session."""
-    organization = _in_directory(organization_id)
+    organization = _in_directory(staff, organization_id)
     form = OpenForm(
         request.POST or None,
         may_elevate=staff.may("session:elevate"),
@@ -109,8 +109,8 @@ def palette(request: HttpRequest, staff: Staff) -> HttpResponse:
     return answer.render()
 
 
-def _in_directory(organization_id: UUID) -> Organization:
-    """Read an organization's name, which the directory tells without a session.
+def _in_directory(staff: Staff, organization_id: UUID) -> Organization:
+    """Read an organization's name, which the directory tells without a session; this is logged.
 
     Raises:
         NotFound: it is not there, or was erased.
@@ -118,6 +118,12 @@ def _in_directory(organization_id: UUID) -> Organization:
     with scope.platform():
         known = Organization.objects.exclude(status=OrganizationStatus.ERASED)
         found = known.filter(pk=organization_id).only("id", "name").first()
+        services.record_platform_event(
+            staff=staff,
+            verb="directory.asked",
+            detail=str(organization_id),
+            found=int(found is not None),
+        )
     if found is None:
         raise NotFound("not_found", _("There is nothing here."))
     return found

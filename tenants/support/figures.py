@@ -6,7 +6,10 @@ does.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
+from celery import current_app
+from django.conf import settings
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
@@ -78,7 +81,24 @@ def answers() -> list[Answers]:
 
 
 def queues() -> list[Queue] | None:
-    """Read how long the queues are; None when the broker is elsewhere."""
+    """Ask the broker, whichever it is, how long its queues are; None when it does not answer.
+
+    In PostgreSQL it is known too since when the oldest waits.
+    """
+    if settings.BROKER_URL.startswith("pgmq"):
+        return _queues_here()
+    name = current_app.conf.task_default_queue
+    try:
+        with current_app.connection_for_read() as broker:
+            broker.ensure_connection(max_retries=1, timeout=2)
+            channel: Any = broker.default_channel
+            declared = channel.queue_declare(name, passive=True)
+    except Exception:  # noqa: BLE001 - each broker raises its own kind
+        return None
+    return [Queue(name, declared.message_count, None)]
+
+
+def _queues_here() -> list[Queue] | None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT to_regclass('pgmq.meta') IS NOT NULL")
         if cursor.fetchone() != (True,):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
@@ -27,16 +27,19 @@ _NOUNS = ("key", "model", "token", "limit", "member", "invitation", "support", "
 
 
 def key_rows() -> QuerySet[MistralKey]:
-    """Keys that can be shown: no sealed bytes, no fingerprint."""
-    return MistralKey.objects.select_related("workspace").only(*tables.KEY_COLUMNS)
+    """Keys that can be shown: no sealed bytes, no fingerprint.
+
+    Workspaces are read apart: joined, PostgreSQL would read all keys of all workspaces and sort
+    them, as it cannot know how many rows are behind the wall.
+    """
+    return MistralKey.objects.prefetch_related("workspace").only(*tables.KEY_COLUMNS)
 
 
 def model_rows() -> QuerySet[RegisteredModel]:
-    """Models that were not deleted, with all that their status depends on."""
+    """Models that were not deleted, with all that their status depends on; read apart, as keys."""
+    keys = MistralKey.objects.defer("sealed", "fingerprint")
     rows = RegisteredModel.objects.filter(retired_at=None)
-    return rows.select_related("organization", "workspace", "key").defer(
-        "key__sealed", "key__fingerprint"
-    )
+    return rows.prefetch_related("organization", "workspace", Prefetch("key", keys))
 
 
 def stop_buttons(visit: Visit, rows: Sequence[RegisteredModel]) -> list[Button]:

@@ -36,7 +36,7 @@ def extend_limit(request: HttpRequest, staff: Staff, organization_id: UUID) -> H
     data = _read(ExtendForm(request.POST))
     zone = ZoneInfo(visit.organization.timezone)
     extend(
-        actor=staff.actor,
+        actor=visit.actor,
         organization=visit.organization,
         limit_id=data["limit"],
         monthly_spend=data["monthly_spend"],
@@ -92,7 +92,7 @@ def start_reconciliation(request: HttpRequest, staff: Staff, organization_id: UU
     if source is FigureSource.MANUAL and data["amount"] is not None:
         figures = [{"category": Category.COMPLETION.value, "model": "", "amount": data["amount"]}]
     request_reconciliation(
-        actor=staff.actor,
+        actor=visit.actor,
         organization=visit.organization,
         month=month_of(data["month"], visit.organization),
         source=source,

@@ -10,7 +10,7 @@ from tenants.access.models import OrganizationToken
 from tenants.assistance.staff import Staff
 from tenants.assistance.visiting import Visit, visit
 from tenants.organizations.models import Invitation, Member
-from tenants.support import pages
+from tenants.support import pages, resets
 from tenants.support.door import closed
 from tenants.support.pages import Button, Section, when
 
@@ -20,7 +20,7 @@ _MANY = 50
 def people(request: HttpRequest, staff: Staff, organization_id: UUID) -> HttpResponse:
     """List members, open invitations and tokens (by their hint)."""
     with visit(staff=staff, organization_id=organization_id, page="people") as found:
-        members = Member.objects.select_related("person")[:_MANY]
+        members = list(Member.objects.select_related("person")[:_MANY])
         invitations = list(Invitation.objects.filter(closed_at=None).defer("digest")[:_MANY])
         tokens = list(OrganizationToken.objects.filter(revoked_at=None).defer("digest")[:_MANY])
         sections = [
@@ -28,7 +28,9 @@ def people(request: HttpRequest, staff: Staff, organization_id: UUID) -> HttpRes
                 _("Members"),
                 headers=[_("E-mail"), _("Name"), _("Role")],
                 rows=[[one.person.email, one.person.name, one.role] for one in members],
+                buttons=resets.ask_buttons(found, members),
             ),
+            resets.waiting(found),
             Section(
                 _("Open invitations"),
                 headers=[_("E-mail"), _("Role"), _("Sent"), _("Until")],

@@ -51,7 +51,7 @@ def platform(request: HttpRequest, staff: Staff) -> HttpResponse:
     )
     waiting = Section(
         _("Queues"),
-        "" if queues is not None else _("The broker is not in this database: ask the broker."),
+        "" if queues is not None else _("The broker does not answer."),
         headers=[_("Queue"), _("Tasks"), _("Oldest (seconds)")],
         rows=None
         if queues is None

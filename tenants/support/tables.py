@@ -27,7 +27,7 @@ type Rows = list[list[Any]]
 KEY_COLUMNS = (
     "id",
     "organization_id",
-    "workspace__name",
+    "workspace_id",
     "name",
     "last4",
     "status",

@@ -15,6 +15,7 @@ from tenants.support import (
     people,
     platform,
     prices,
+    resets,
     signing_in,
     spend,
     verbs,
@@ -93,6 +94,9 @@ urlpatterns = [
         verbs.REPLAY_DELIVERY,
         name="delivery_replay",
     ),
+    path(f"{_ORGANIZATION}/members/<uuid:member_id>/reset", resets.ASK, name="reset_ask"),
+    path(f"{_ORGANIZATION}/resets/<uuid:reset_id>/confirm", resets.CONFIRM, name="reset_confirm"),
+    path(f"{_ORGANIZATION}/resets/<uuid:reset_id>/refuse", resets.REFUSE, name="reset_refuse"),
     path(f"{_ORGANIZATION}/suspend", verbs.SUSPEND, name="suspend"),
     path(f"{_ORGANIZATION}/reactivate", verbs.REACTIVATE, name="reactivate"),
 ]

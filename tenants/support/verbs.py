@@ -1,12 +1,13 @@
 """What staff may do for an organization: verbs, never fields, each by its room's own service.
 
-The session must allow it and the role too; the verb's own audit row names the person of the staff.
+The session must allow it and the role too. The verb's own audit row names the person of the staff,
+and is announced in the transaction that does it (``Visit.actor``).
 """
 
 from uuid import UUID
 
 from django.contrib import messages
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -14,9 +15,8 @@ from django.utils.translation import gettext as _
 from tenants.access.models import OrganizationToken
 from tenants.access.services import revoke_organization_token, rotate_organization_token
 from tenants.aisuru.completion_config import Flavour
-from tenants.assistance.services import tell_act
 from tenants.assistance.staff import Staff
-from tenants.assistance.visiting import Visit, authorise
+from tenants.assistance.visiting import authorise
 from tenants.common import scope
 from tenants.common.models import TenantRow
 from tenants.common.problems import NotFound
@@ -44,9 +44,9 @@ def check_key(
     request: HttpRequest, staff: Staff, organization_id: UUID, key_id: UUID
 ) -> HttpResponse:
     """Have Mistral asked about a key now."""
-    authorise(staff=staff, organization_id=organization_id, capability="key:check")
+    visit = authorise(staff=staff, organization_id=organization_id, capability="key:check")
     key = _found(MistralKey.objects.all(), organization_id, key_id)
-    request_validation(actor=staff.actor, key=key)
+    request_validation(actor=visit.actor, key=key)
     return done(request, "admin:keys", organization_id, _("The key is being checked."))
 
 
@@ -54,9 +54,9 @@ def resend_invitation(
     request: HttpRequest, staff: Staff, organization_id: UUID, invitation_id: UUID
 ) -> HttpResponse:
     """Send a new link; the one before stops working."""
-    authorise(staff=staff, organization_id=organization_id, capability="invitation:resend")
+    visit = authorise(staff=staff, organization_id=organization_id, capability="invitation:resend")
     invitation = _found(Invitation.objects.all(), organization_id, invitation_id)
-    invitations.send_again(actor=staff.actor, invitation=invitation)
+    invitations.send_again(actor=visit.actor, invitation=invitation)
     return done(request, "admin:people", organization_id, _("A new link is on its way."))
 
 
@@ -64,13 +64,13 @@ def release_holds(request: HttpRequest, staff: Staff, organization_id: UUID) -> 
     """Release the organization's holds whose process has ended; a living one's is never touched."""
     visit = authorise(staff=staff, organization_id=organization_id, capability="hold:release")
     with scope.tenant(organization_id):
+        count = recover_orphans_of(organization_id)
         audit.record(
-            actor=staff.actor,
+            actor=visit.actor,
             organization_id=organization_id,
             verb="support.holds_released",
             target=visit.session,
         )
-    count = recover_orphans_of(organization_id)
     said = _("Orphaned holds released: %(count)d.") % {"count": count}
     return done(request, "admin:organization", organization_id, said)
 
@@ -81,8 +81,7 @@ def revoke_token(
     """Revoke a token of the organization's scripts at once."""
     visit = authorise(staff=staff, organization_id=organization_id, capability="token:revoke")
     token = _found(OrganizationToken.objects.all(), organization_id, token_id)
-    revoke_organization_token(actor=staff.actor, token=token)
-    _tell(visit, "token.revoked", token)
+    revoke_organization_token(actor=visit.actor, token=token)
     return done(request, "admin:people", organization_id, _("The token is revoked."))
 
 
@@ -96,9 +95,8 @@ def rotate_script_token(
     visit = authorise(staff=staff, organization_id=organization_id, capability="token:rotate")
     token = _found(OrganizationToken.objects.all(), organization_id, token_id)
     rotate_organization_token(
-        actor=staff.actor, token=token, grantable=token.scopes, grace_seconds=_GRACE
+        actor=visit.actor, token=token, grantable=token.scopes, grace_seconds=_GRACE
     )
-    _tell(visit, "token.rotated", token)
     said = _("It works for a day more. The organization issues itself another one meanwhile.")
     return done(request, "admin:people", organization_id, said)
 
@@ -112,8 +110,7 @@ def stop_model(
     """
     visit = authorise(staff=staff, organization_id=organization_id, capability="model:stop")
     model = _found(RegisteredModel.objects.all(), organization_id, model_id)
-    rotate_token(actor=staff.actor, model=model)
-    _tell(visit, "model.stopped", model)
+    rotate_token(actor=visit.actor, model=model)
     said = _("Its tokens are stopped. The organization makes itself a new one.")
     return done(request, "admin:models", organization_id, said)
 
@@ -127,8 +124,7 @@ def rotate_model_token(
     """
     visit = authorise(staff=staff, organization_id=organization_id, capability="token:rotate")
     model = _found(RegisteredModel.objects.all(), organization_id, model_id)
-    rotate_token(actor=staff.actor, model=model, grace_seconds=_GRACE)
-    _tell(visit, "model.rotated", model)
+    rotate_token(actor=visit.actor, model=model, grace_seconds=_GRACE)
     said = _("Its tokens work for a day more. The organization makes itself a new one meanwhile.")
     return done(request, "admin:models", organization_id, said)
 
@@ -139,8 +135,7 @@ def unblock(
     """Do what can be done for a model that answers no calls, by what stops it."""
     visit = authorise(staff=staff, organization_id=organization_id, capability="model:unblock")
     model = _found(house.model_rows(), organization_id, model_id)
-    is_bound_anew = unblock_model(actor=staff.actor, model=model)
-    _tell(visit, "model.unblocked", model)
+    is_bound_anew = unblock_model(actor=visit.actor, model=model)
     said = (
         _("The model has another key of its workspace.")
         if is_bound_anew
@@ -153,9 +148,9 @@ def replay_delivery(
     request: HttpRequest, staff: Staff, organization_id: UUID, delivery_id: UUID
 ) -> HttpResponse:
     """Deliver to a webhook once more, under the id it had."""
-    authorise(staff=staff, organization_id=organization_id, capability="delivery:replay")
+    visit = authorise(staff=staff, organization_id=organization_id, capability="delivery:replay")
     delivery = _found(Delivery.objects.all(), organization_id, delivery_id)
-    replay(actor=staff.actor, delivery=delivery)
+    replay(actor=visit.actor, delivery=delivery)
     return done(request, "admin:outside", organization_id, _("It is being delivered again."))
 
 
@@ -163,14 +158,14 @@ def publish_again(
     request: HttpRequest, staff: Staff, organization_id: UUID, model_id: UUID
 ) -> HttpResponse:
     """Push a model to AIsuru once more, as its owner had it pushed; never for the first time."""
-    authorise(staff=staff, organization_id=organization_id, capability="model:publish")
+    visit = authorise(staff=staff, organization_id=organization_id, capability="model:publish")
     with scope.tenant(organization_id):
         rows = Publication.objects.filter(model_id=model_id, is_wanted=True)
         publication = rows.select_related("model").first()
     if publication is None:
         raise NotFound("not_found", _("There is nothing here."))
     publish_model(
-        actor=staff.actor, model=publication.model, flavour=Flavour[publication.flavour.upper()]
+        actor=visit.actor, model=publication.model, flavour=Flavour[publication.flavour.upper()]
     )
     return done(request, "admin:outside", organization_id, _("It is being published again."))
 
@@ -181,12 +176,11 @@ def suspend(request: HttpRequest, staff: Staff, organization_id: UUID) -> HttpRe
         staff=staff, organization_id=organization_id, capability="organization:suspend"
     )
     set_suspended(
-        actor=staff.actor,
+        actor=visit.actor,
         organization=visit.organization,
         suspended=True,
         tell=announcing.organization_suspended,
     )
-    _tell(visit, "organization.suspended", visit.organization)
     said = _("The organization is suspended: its models answer no calls.")
     return done(request, "admin:organization", organization_id, said)
 
@@ -197,19 +191,12 @@ def reactivate(request: HttpRequest, staff: Staff, organization_id: UUID) -> Htt
         staff=staff, organization_id=organization_id, capability="organization:suspend"
     )
     set_suspended(
-        actor=staff.actor,
+        actor=visit.actor,
         organization=visit.organization,
         suspended=False,
         tell=announcing.organization_reactivated,
     )
-    _tell(visit, "organization.reactivated", visit.organization)
     return done(request, "admin:organization", organization_id, _("The organization works again."))
-
-
-def _tell(visit: Visit, verb: str, target: Model) -> None:
-    """Tell the organization what was done, once it is done."""
-    with scope.tenant(visit.organization.pk):
-        tell_act(visit.staff, visit.session, verb, target)
 
 
 def _found[M: TenantRow](rows: QuerySet[M], organization_id: UUID, row_id: UUID) -> M:

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from tenants.access.models import TenantRequest
 from tenants.accounting.models import Observed, SyncRun
-from tenants.assistance.models import CorrectionRequest, SupportSession
+from tenants.assistance.models import CorrectionRequest, FactorReset, SupportSession
 from tenants.billing.models import BillingProfile, Plan
 from tenants.common import scope
 from tenants.common.models import new_id
@@ -142,6 +142,14 @@ def populated(organization):
             grant=hers.grant,
             reason="a test",
             ends_at=timezone.now(),
+        )
+        FactorReset.objects.create(
+            organization=organization,
+            person=hers.member.person,
+            asked_by=hers.member.person,
+            asked_by_name="somebody",
+            ready_at=timezone.now(),
+            expires_at=timezone.now(),
         )
         BillingProfile.objects.create(organization=organization, legal_name="Rossi Srl")
         Plan.objects.create(organization=organization)

@@ -63,7 +63,7 @@ class Watched:
         self.page.set_default_timeout(_PATIENCE)
         self.page.on("console", self._heard)
         self.page.on("pageerror", lambda error: self.complaints.append(f"thrown: {error}"))
-        self.page.on("request", self._asked)
+        self.page.on("request", self.asked)
 
     def _heard(self, message: Any) -> None:
         if message.type in {"error", "warning"}:
@@ -71,7 +71,8 @@ class Watched:
             text = f"{message.type} on {self.page.url}: {message.text} ({where})"
             self.complaints.append(text)
 
-    def _asked(self, request: Any) -> None:
+    def asked(self, request: Any) -> None:
+        """Note what goes to another host."""
         if not request.url.startswith((self.root, "data:")):
             self.complaints.append(f"request: {request.url}")
 

@@ -4,7 +4,7 @@ import re
 from secrets import token_hex
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from tenants.common import scope
 from tenants.keys.models import MistralKey
@@ -42,6 +42,8 @@ WORDS = {
     },
 }
 type Words = dict[str, str]
+#: Steps that a key's verdict, a model and the first metered message do.
+GREEN = ("api_key", "model", "first_call")
 
 
 @pytest.mark.parametrize("language", WORDS)
@@ -53,6 +55,7 @@ def test_a_newcomer_reaches_a_streamed_answer(language, browser, web, made_up):
     assert tab.page.locator("html").get_attribute("lang") == language
     address = signs_up(tab.page, web, say)
     tab.picture(f"{language}-newcomer")
+    checklist = watches(context, tab)
     tab.go("/keys")
     registers(tab.page, made_up(), address, say)
     tab.picture(f"{language}-key")
@@ -67,6 +70,7 @@ def test_a_newcomer_reaches_a_streamed_answer(language, browser, web, made_up):
         tab.page.wait_for_timeout(500)
         tab.page.reload()
     expect(tab.page.locator("svg.chart").first).to_be_visible()
+    turned_green(checklist)
     tab.is_quiet()
     context.close()
 
@@ -85,6 +89,28 @@ def signs_up(page: Page, web: Web, say: Words) -> str:
     page.get_by_role("button", name=say["confirm"], exact=True).click()
     page.wait_for_url("**/organizations/*")
     return address
+
+
+def watches(context: BrowserContext, tab: Watched) -> Page:
+    """The checklist in a tab of its own, with a step unfolded and the keyboard on it."""
+    page = context.new_page()
+    page.on("request", tab.asked)
+    page.goto(f"{tab.page.url}/start")
+    for step in GREEN:
+        expect(page.locator(f"#step-{step} .step-mark")).not_to_have_text("✓")
+    page.locator("#step-first_call summary").focus()
+    page.keyboard.press("Enter")
+    page.evaluate("window.neverLeft = true")
+    return page
+
+
+def turned_green(page: Page) -> None:
+    """What the system sees by itself is done there, and nobody has touched the page."""
+    for step in GREEN:
+        expect(page.locator(f"#step-{step} .step-mark")).to_have_text("✓", timeout=15_000)
+    assert page.evaluate("window.neverLeft")
+    assert page.locator("#step-first_call").get_attribute("open") is not None
+    assert page.evaluate("document.activeElement.closest('details').id") == "step-first_call"
 
 
 def registers(page: Page, plain: str, address: str, say: Words) -> None:

@@ -2,10 +2,11 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.utils import timezone
-from playwright.sync_api import ViewportSize, expect
+from playwright.sync_api import Page, ViewportSize, expect
 
 from tenants.organizations.models import Workspace
 from tenants.organizations.roles import Role, WorkspaceRole
@@ -225,3 +226,70 @@ def test_without_scripts_everything_but_sealing_and_streaming_works(browser, web
     page.get_by_role("button", name="Italiano").click()
     assert page.locator("html").get_attribute("lang") == "it"
     context.close()
+
+
+#: What a control is called here.
+NAME = "const name = one => one.id || one.ariaLabel || one.value || one.textContent.trim();"
+#: Where the keyboard is within the page's own part; None beyond it.
+STOP = f"""() => {{ {NAME}
+  const at = document.activeElement;
+  if (!at.closest("main")) return null;
+  const style = getComputedStyle(at);
+  return {{name: name(at),
+          outlined: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2}};
+}}"""
+#: What can be acted on there, from top to bottom as it is seen; of radio buttons the chosen one.
+FIELDS = f"""() => {{ {NAME}
+  const all = document.querySelectorAll("main :is(a[href], button, input:not([type=hidden]),"
+    + "select, textarea, summary, [tabindex='0'])");
+  const shown = [...all].filter(one => one.checkVisibility() && !one.disabled);
+  const stops = shown.filter(one => one.type !== "radio" || one.checked);
+  const at = one => one.getBoundingClientRect();
+  const down = (a, b) => at(a).top - at(b).top;
+  stops.sort((a, b) => Math.abs(down(a, b)) > 12 ? down(a, b) : at(a).left - at(b).left);
+  return stops.map(name);
+}}"""
+
+
+def tabbed(page: Page, most: int = 60) -> list[dict[str, Any]]:
+    """Press Tab until the page is through; tell where the keyboard was, and how it looked."""
+    stops: list[dict[str, Any]] = []
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        stop = page.evaluate(STOP)
+        if stop is None or stop in stops:
+            break
+        stops.append(stop)
+    return stops
+
+
+def test_a_form_is_filled_in_by_keyboard_alone(context, web, hers):
+    tab = signed_in(context, web, hers.organization, language="en")
+    page = tab.page
+    tab.go(f"/workspaces/{hers.workspace.pk}/models/new")
+    page.keyboard.press("Tab")
+    skip = page.get_by_role("link", name="Skip to the content")
+    expect(skip).to_be_focused()
+    expect(skip).to_be_in_viewport()
+    page.keyboard.press("Enter")
+    expect(page.locator("#main")).to_be_focused()
+    stops = tabbed(page)
+    names = [stop["name"] for stop in stops]
+    assert names == page.evaluate(FIELDS)  # all of them, in the order in which they are read
+    assert [stop["name"] for stop in stops if not stop["outlined"]] == []
+    # Left empty and sent by Enter: it comes back with the keyboard where the mistake is.
+    page.locator("#id_name").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#id_name")).to_be_focused()
+    page.keyboard.type("By keyboard")
+    page.keyboard.press("Enter")
+    expect(page.locator("#token")).to_contain_text("aim_mdl_")
+    # Menus open, close and give the keyboard back.
+    menu = page.locator("summary", has_text="Alice Rossi")
+    menu.focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Name and language")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(menu).to_be_focused()
+    tab.is_quiet(besides="422")

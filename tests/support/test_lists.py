@@ -75,7 +75,9 @@ def test_a_list_is_taken_as_csv_by_who_may_and_the_audit_log_says_so(organizatio
     assert (header[0], row[0][:7]) == ("Key", "'=cmd()")
     assert "support.keys_exported" in verbs_of(organization.pk, agent.person)
     over = agent.get("platform/attention", csv="over-80")
-    assert over.text.startswith("Organization,Per cent")
+    assert over.text.startswith("Band,Organizations")
+    ids = agent.get("platform/attention", csv="over-80-ids").text
+    assert ids.startswith("Organization,Band")
     assert viewer.get("platform/attention", csv="over-80").status_code == 403
 
 

@@ -67,7 +67,7 @@ def test_workers_are_named_by_what_they_say_of_themselves():
     silent.delete()
 
 
-def test_who_needs_attention_is_named_and_whoever_looks_is_logged(organization):
+def test_who_needs_attention_is_counted_and_told_by_id_alone(organization):
     small = world(organization)
     set_limit(
         actor=ACTOR, organization=organization, subject=organization, monthly_spend=Decimal(10)
@@ -80,13 +80,16 @@ def test_who_needs_attention_is_named_and_whoever_looks_is_logged(organization):
     shown = viewer.get("platform/attention").text
     link = f"/admin/organizations/{organization.pk}"
     assert shown.count(link) == 2
-    assert "90 %" in shown
-    assert f"{day}" in shown
-    assert small.key.last4 not in shown
-    assert small.key.name not in shown
+    assert "90 % and over" in shown
+    assert "within 7 days" in shown
+    named = (organization.name, organization.slug, f"{day}", small.key.last4, small.key.name)
+    assert [word for word in named if word in shown] == []
+    form = viewer.client.get(f"{link}/open").text  # where an id leads: the name is logged
+    assert organization.name in form
     with scope.platform():
-        event = PlatformEvent.objects.filter(person=viewer.person).latest("id")
-    assert event.verb == "attention.viewed"
+        events = PlatformEvent.objects.filter(person=viewer.person).order_by("id")
+        told = list(events.values_list("verb", "detail"))
+    assert told == [("attention.viewed", ""), ("directory.asked", str(organization.pk))]
 
 
 def test_an_import_shows_what_it_changed(organization):

@@ -33,6 +33,7 @@ from tests.api.callers import platform_caller
 from tests.api.world import WholeWorld, World, everything, whole_world
 from tests.factories import ACTOR
 from tests.spend import made
+from tests.support import factors
 from tests.support.conftest import Worker, hire, second_factor, staff_person, verbs_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,6 +83,18 @@ VERBS = {
     f"{INSIDE}/tokens/<uuid:token_id>/revoke": ({LEAD, SECURITY}, "token.revoked"),
     f"{INSIDE}/models/<uuid:model_id>/publish": ({AGENT, LEAD}, "model.publish_requested"),
     f"{INSIDE}/deliveries/<uuid:delivery_id>/replay": ({AGENT, LEAD}, "webhook.delivery_replayed"),
+    f"{INSIDE}/members/<uuid:member_id>/reset": (
+        {SECURITY},
+        "member.second_factor_reset_requested",
+    ),
+    f"{INSIDE}/resets/<uuid:reset_id>/confirm": (
+        {LEAD, SECURITY},
+        "member.second_factor_reset",
+    ),
+    f"{INSIDE}/resets/<uuid:reset_id>/refuse": (
+        {LEAD, SECURITY},
+        "member.second_factor_reset_refused",
+    ),
     f"{INSIDE}/suspend": ({LEAD, SECURITY}, "organization.suspended"),
     f"{INSIDE}/reactivate": ({LEAD, SECURITY}, "organization.reactivated"),
 }
@@ -137,6 +150,10 @@ def prepare(route: str, found: WholeWorld) -> dict[str, Any]:
     if route.endswith("/unblock"):
         with scope.tenant(pk):
             MistralKey.objects.filter(pk=found.key.pk).update(status="invalid")
+    if route.endswith("/reset"):
+        return {"member_id": factors.locked_out(found.organization).pk}
+    if "<uuid:reset_id>" in route:
+        return {"reset_id": factors.asked(found.organization, hire(SECURITY))}
     if "<uuid:request_id>" in route:
         spent(found)
         return {"request_id": asked(found)}
@@ -146,6 +163,19 @@ def prepare(route: str, found: WholeWorld) -> dict[str, Any]:
 def told(answer: Any) -> str:
     """What a page says of a refusal."""
     return " ".join(re.findall(r'<p class="mb-4">(.*?)</p>|<dd[^>]*>(.*?)</dd>', answer.text)[0])
+
+
+def announced(organization_id: UUID) -> list[str]:
+    """Verbs of the staff that were announced in the transaction that wrote their audit rows."""
+    rows = made.as_owner(
+        """SELECT e.verb FROM organizations_announcement a JOIN organizations_auditevent e
+             ON e.organization_id = a.organization_id AND e.verb = a.data ->> 'verb'
+            AND e.target_id::text = a.data ->> 'target_id' AND e.xmin = a.xmin
+           WHERE a.organization_id = %s AND a.kind = 'support.acted'
+             AND e.actor_name = a.data ->> 'staff' ORDER BY a.id""",
+        organization_id,
+    )
+    return [verb for (verb,) in rows]
 
 
 def spent(found: World) -> None:
@@ -260,10 +290,13 @@ def test_what_a_role_may_see_and_do_with_and_without_a_session(role):
     worker.enter(organization, elevated=True)
     for route, (roles, verb) in VERBS.items():
         ids, so_far = prepare(route, found), len(verbs_of(organization.pk, worker.person))
+        told_before = announced(organization.pk)
         answer = worker.post(address(route, found, **ids), **posted(route, found))
         assert answer.status_code == (302 if role in roles else 403), (route, told(answer))
         done = verbs_of(organization.pk, worker.person)[so_far:]
         assert (verb in done) is (role in roles), route
+        told_now = announced(organization.pk)[len(told_before) :]
+        assert told_now == ([verb] if role in roles else []), route
 
 
 def test_verbs_are_posts_and_looks_are_gets(lead: Worker, hers: WholeWorld):
@@ -279,10 +312,11 @@ def test_a_session_in_one_organization_opens_no_other(hers, stranger):
     before = everything(hers.organization.pk)
     for route in LOOKS:
         assert worker.get(address(route, hers)).status_code in {302, 403}
-    for route in VERBS:
+    for route, (roles, _verb) in VERBS.items():
         assert worker.post(address(route, hers)).status_code == 403
         elsewhere = address(route, hers).replace(str(hers.organization.pk), str(stranger.pk))
-        assert worker.post(elsewhere).status_code in {302, 404, 422}  # some name no row
+        answers = {302, 404, 422} if LEAD in roles else {403}  # some name no row
+        assert worker.post(elsewhere).status_code in answers
     assert everything(hers.organization.pk) == before
 
 

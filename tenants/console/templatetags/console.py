@@ -117,6 +117,7 @@ def called(value: str, kind: str) -> Any:
         "workspace role": words.WORKSPACE_ROLES,
         "purpose": words.PURPOSES,
         "category": words.CATEGORIES,
+        "outcome": words.OUTCOMES,
         "capability": words.CAPABILITIES,
         "scope": words.SCOPES,
     }

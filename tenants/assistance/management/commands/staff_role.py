@@ -3,13 +3,13 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from allauth.mfa.models import Authenticator
 from django.core.management.base import BaseCommand, CommandError
 
 from tenants.assistance.services import give_role
 from tenants.assistance.staff import StaffRole
 from tenants.common.problems import Problem
 from tenants.people.models import Person
+from tenants.people.services import forget_second_factors
 
 
 class Command(BaseCommand):
@@ -39,5 +39,5 @@ class Command(BaseCommand):
         except Problem as refusal:
             raise CommandError(refusal.detail) from None
         if options["forget_second_factor"] and person.is_staff:
-            Authenticator.objects.filter(user=person).delete()
+            forget_second_factors(person=person)
             self.stdout.write(f"{person.email} enrols a second factor at the next sign-in.")

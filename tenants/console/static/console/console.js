@@ -41,10 +41,13 @@ document.addEventListener("change", (event) => {
   if (event.target.matches("[data-submit]")) event.target.form.requestSubmit();
 });
 
-/* A part that is renewed keeps open what was open, and closed what was closed. */
+/* A part that is renewed keeps open what was open, and the keyboard where it was. */
 const unfolded = new Map();
+let focused = null;
 document.addEventListener("htmx:beforeSwap", (event) => {
   for (const one of event.target.querySelectorAll("details[id]")) unfolded.set(one.id, one.open);
+  const at = document.activeElement;
+  focused = event.target.contains(at) && { home: at.closest("[id]")?.id, kind: at.tagName, text: at.textContent };
 });
 document.addEventListener("htmx:afterSettle", () => {
   for (const [id, open] of unfolded) {
@@ -52,6 +55,11 @@ document.addEventListener("htmx:afterSettle", () => {
     if (one) one.open = open || one.open;
   }
   unfolded.clear();
+  if (focused && document.activeElement === document.body) {
+    const like = document.getElementById(focused.home)?.querySelectorAll(focused.kind) ?? [];
+    ([...like].find((one) => one.textContent === focused.text) ?? like[0])?.focus({ preventScroll: true });
+  }
+  focused = null;
   showScripted();
 });
 

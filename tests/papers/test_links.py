@@ -1,0 +1,72 @@
+"""Every link of every page, alert and module leads somewhere: to a file, and to a heading in it."""
+
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+import yaml
+
+from tests.papers.pages import ROOT, anchors, links, pages, tracked
+
+PROMETHEUS = ROOT / "docker" / "prometheus"
+_NAMED = re.compile(r"(?<![\w/.-])(docs/[\w./-]+\.(?:md|yaml))(?:#([\w-]+))?")
+
+
+def _is_wrong(target: str, near: Path) -> bool:
+    path, _, anchor = unquote(target).partition("#")
+    there = (near / path).resolve() if path else None
+    page = str(there.relative_to(ROOT)) if there and there.is_relative_to(ROOT) else ""
+    if not there or not page or not there.exists():
+        return True
+    return bool(anchor) and anchor not in anchors(page)
+
+
+@pytest.mark.parametrize("page", pages())
+def test_every_link_of_a_page_leads_somewhere(page):
+    inside = [one for one in links(page) if not re.match(r"[a-z]+:", one)]
+    targets = [f"{Path(page).name}{one}" if one.startswith("#") else one for one in inside]
+    assert [one for one in targets if _is_wrong(one, (ROOT / page).parent)] == []
+
+
+def test_every_paper_that_code_names_exists():
+    wrong = []
+    for name in tracked():
+        if not name.endswith((".py", ".yaml", ".yml", ".sh", ".in", ".md", ".toml", "Makefile")):
+            continue
+        for path, anchor in _NAMED.findall((ROOT / name).read_text(encoding="utf-8")):
+            is_there = (ROOT / path).is_file()
+            if not is_there or (anchor and anchor not in anchors(path)):
+                wrong.append(f"{name}: {path}#{anchor}")
+    assert wrong == []
+
+
+def test_every_page_is_reached_from_the_first_one():
+    reached, waiting = set(), ["README.md"]
+    while waiting:
+        page = waiting.pop()
+        reached.add(page)
+        for link in links(page):
+            there = (ROOT / page).parent / link.partition("#")[0]
+            found = [there] if there.suffix == ".md" else sorted(there.glob("*.md"))
+            for one in found:
+                name = str(one.resolve().relative_to(ROOT)) if one.is_file() else ""
+                if name in pages() and name not in reached:
+                    waiting.append(name)
+    assert set(pages()) - reached == set()
+
+
+def test_every_alert_has_a_runbook_of_its_own():
+    files = [
+        yaml.safe_load((PROMETHEUS / name).read_text("utf-8")) for name in ("alerts.yml", "slo.yml")
+    ]
+    groups = [group for file in files for group in file["groups"]]
+    alerts = [rule for group in groups for rule in group["rules"] if "alert" in rule]
+    runbooks = [rule["annotations"]["runbook"] for rule in alerts]
+    assert len(alerts) > 12
+    for rule, runbook in zip(alerts, runbooks, strict=True):
+        page, _, anchor = runbook.partition("#")
+        assert anchor == rule["alert"].lower(), rule["alert"]
+        assert anchor in anchors(page)
+    page = runbooks[0].partition("#")[0]
+    assert anchors(page) >= {runbook.partition("#")[2] for runbook in runbooks}
