@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from django.templatetags.static import static
 from django.utils.csp import CSP
 
-from aisuru_mistral import broker, env, logging, mailing
+from aisuru_mistral import broker, env, logging, mailing, metric_files
 from tenants.common.secrets import Secret
 
 try:
@@ -138,7 +138,8 @@ DATABASES: dict[str, dict[str, Any]] = {
 }
 DATABASES["default"]["OPTIONS"] |= {
     "application_name": "aisuru-mistral",
-    "connect_timeout": 5,
+    # For `common.prepared`, nothing of Django's own; poolers may know no prepared statements.
+    "prepare_threshold": 5 if DATABASE_DIRECT_URL is None else None,
     # Whoever asks after a vain attempt of so long begins a new one: the pool's own pauses grow.
     "pool": {
         "min_size": 1,
@@ -374,3 +375,4 @@ CELERY_BEAT_SCHEDULE = {
 
 LOGGING_CONFIG = None
 logging.configure(LOG_LEVEL)
+metric_files.install()
