@@ -1,6 +1,6 @@
 # Everything a person or CI runs here. `make` alone lists it. Nothing needs root, Docker, Redis or a system PostgreSQL.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up browser test letters typescript check audit openapi messages configuration bench prove-limit lock clean
+.PHONY: help setup demo up browser test letters rehearse typescript check types lint contracts mutate audit openapi messages configuration bench prove-limit lock clean
 
 MAKEFLAGS += --no-print-directory
 python := .venv/bin/python
@@ -41,15 +41,28 @@ typescript: setup ## types for TypeScript generated from the schema, compiled an
 	    || { echo "There is no npm here, or it cannot install: the TypeScript client was not checked."; exit 0; }; \
 	    test -d $(npm)/node_modules && $(python) -m pytest -n 0 -q -rs tests/clients/test_typescript_client.py
 
-check: setup ## formatting, lint, types, import contracts, migrations, schema drift
+check: lint types contracts ## formatting, lint, types, import contracts, migrations, schema drift (-j2 for two at once)
+
+types: setup
+	$(python) -m mypy .
+
+lint: setup
 	$(python) -m ruff format --check .
 	$(python) -m ruff check .
 	$(python) -m ruff check --isolated --select S --ignore S608 tenants/*/migrations # statements of our own names
-	$(python) -m mypy .
+
+contracts: setup
 	.venv/bin/lint-imports
 	$(manage) makemigrations --check --dry-run
 	$(manage) spectacular --validate | diff -u docs/openapi.yaml - || { \
 	    echo "docs/openapi.yaml differs from the code: run 'make openapi' and commit it"; exit 1; }
+
+mutants := var/mutants
+mutate: setup ## breaks the vault, prices and limits of the last commit in hundreds of ways, and tells what no test noticed
+	@eval "$$($(python) -P aisuru_mistral/launcher/pip_settings.py)"; rm -rf $(mutants); mkdir -p $(mutants); \
+	git archive HEAD | tar x -C $(mutants); cd $(mutants); export VIRTUAL_ENV=$(CURDIR)/.venv; \
+	mutmut="$(CURDIR)/.venv/bin/uv run --active --no-project --with mutmut==3.8.1 mutmut"; \
+	PYTHONPATH=. $$mutmut run --max-children 2 && $$mutmut results
 
 audit: setup ## asks PyPI whether a locked version of production has a known vulnerability
 	@.ci/audit

@@ -8,22 +8,12 @@ import httpx
 import pytest
 import redis
 
-from tenants.spend import services
-from tenants.spend.rates import Rates
-from tests.factories import ACTOR
 from tests.gateway import tenancy
+from tests.gateway.rated import rate
 from tests.gateway.server import GatewayServer
 from tests.gateway.tenancy import ask, question
 
-
-def rate(tenant, **rates):
-    services.set_limit(
-        actor=ACTOR,
-        organization=tenant.organization,
-        subject=tenant.organization,
-        monthly_spend=None,
-        rates=Rates(**rates),
-    )
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
