@@ -54,7 +54,7 @@ def sum_up_pages() -> tuple[int, int]:
 
     Reports read every page of the ledger that the index cannot tell about. Autovacuum sums pages
     up, but drops requests when there are many, and one that is interrupted spoils the rest of a
-    month's index for ever (``migrations/sql/0015_sum_up.sql``).
+    month's index for ever (``migrations/sql/0016_sum_up.sql``).
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT summed, mended FROM spend_sum_up_pages()")

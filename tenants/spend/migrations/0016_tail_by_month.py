@@ -21,14 +21,14 @@ FORMER, PRESENT = (f"spend_rollup_lines(bigint, bigint, uuid{more})" for more in
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('spend', '0014_limit_extensions'),
+        ('spend', '0015_patient_partitions'),
     ]
 
     operations = [
-        DefinerFunction("spend_periods()", sql("0015_periods")),
+        DefinerFunction("spend_periods()", sql("0016_periods")),
         migrations.RunSQL(
-            [sql("0015_lines"), sql("0015_line_view"), f"DROP FUNCTION {FORMER}"],
+            [sql("0016_lines"), sql("0016_line_view"), f"DROP FUNCTION {FORMER}"],
             ["DROP VIEW spend_line", f"DROP FUNCTION {PRESENT}", OLD_LINES, OLD_VIEW],
         ),
-        DefinerFunction("spend_sum_up_pages()", sql("0015_sum_up")),
+        DefinerFunction("spend_sum_up_pages()", sql("0016_sum_up")),
     ]
