@@ -1,6 +1,6 @@
 # Everything a person or CI runs here. `make` alone lists it. Nothing needs root, Docker, Redis or a system PostgreSQL.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up browser test letters rehearse typescript check types lint contracts mutate audit openapi messages configuration bench prove-limit lock clean
+.PHONY: help setup demo up browser test test-stores letters rehearse typescript check types lint contracts mutate audit openapi messages configuration bench prove-limit lock clean
 
 MAKEFLAGS += --no-print-directory
 python := .venv/bin/python
@@ -34,6 +34,17 @@ letters: setup ## every letter that is mailed, as HTML and text in both language
 
 rehearse: setup ## plays deployments, in minutes: the image built and run without Docker, every broker, PostgreSQL away
 	$(python) -m pytest -n 0 -m rehearsal $(PYTEST)
+
+# What must hold on every broker and on every PostgreSQL: queues, limits, and what breaks.
+queues := tests/stores tests/shell/test_celery.py tests/organizations/test_outbox.py tests/notices/test_delivering.py \
+  tests/keys/test_validation.py tests/keys/test_races.py tests/keys/test_faults.py tests/registry/test_publishing.py
+limiters := tests/gateway/test_limits.py tests/gateway/test_pacing.py tests/gateway/test_shared.py tests/gateway/test_together.py \
+  tests/gateway/test_messages_together.py tests/gateway/test_processes.py tests/api/test_throttling.py tests/spend/test_limits.py \
+  tests/spend/test_race.py tests/spend/test_ledger.py
+failures := tests/gateway/test_durability.py tests/gateway/test_deploy.py tests/gateway/test_faults.py \
+  tests/spend/test_recovery.py tests/spend/test_rollups.py tests/api/test_idempotency.py
+test-stores: setup ## queues, limits and failures on TEST_DATABASE_URL, or our own PostgreSQL, and on every broker there is
+	$(python) -m pytest -m "rehearsal or not rehearsal" $(queues) $(limiters) $(failures) $(PYTEST)
 
 npm := tests/clients/typescript
 typescript: setup ## types for TypeScript generated from the schema, compiled and exercised; needs Node and npm
