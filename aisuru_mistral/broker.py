@@ -10,8 +10,8 @@ from aisuru_mistral.env import django_database
 def _pgmq_connection(url: str) -> str:
     """Write pgmq's address in libpq's form: it ignores ``?host=`` in the other.
 
-    pgmq takes the values apart and puts them together again without quotes, so they carry quotes of
-    their own where they need them.
+    pgmq takes five values apart and puts them together again without quotes, so they carry quotes
+    of their own where they need them; all other options (``sslmode``, time-outs) go with the last.
     """
     facts = django_database(url)
     parts = {
@@ -21,12 +21,14 @@ def _pgmq_connection(url: str) -> str:
         "user": facts["USER"],
         "password": facts["PASSWORD"],
     }
-    quoted = {
-        name: conninfo.make_conninfo("", password=value).partition("=")[2]
-        for name, value in parts.items()
-        if value
-    }
+    quoted = {name: _quote(value) for name, value in parts.items() if value}
+    others = " ".join(f"{name}={_quote(value)}" for name, value in facts["OPTIONS"].items())
+    quoted["dbname"] += f" {others}"
     return conninfo.make_conninfo("", **quoted)
+
+
+def _quote(value: str) -> str:
+    return conninfo.make_conninfo("", password=value).partition("=")[2]
 
 
 def celery_settings(broker_url: str) -> dict[str, Any]:
@@ -41,7 +43,8 @@ def celery_settings(broker_url: str) -> dict[str, Any]:
             "wait_time_seconds": 0,
             "pool_size": 2,
             "pool_timeout": 5,
-            "visibility_timeout": 300,
+            # Longer than any task may take, as with Redis: what is done is not delivered again.
+            "visibility_timeout": 3_600,
         }
         broker_url = "pgmq://"
     return {

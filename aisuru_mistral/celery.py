@@ -1,15 +1,19 @@
 """The Celery application: its settings come from Django's, its tasks from the rooms.
 
 A worker that starts may have another keyring than the one before: it has custody audited at once.
-Each worker says that it lives, for the support desk and the doctor.
+Each worker says that it lives, for the support desk and the doctor. No message is delivered for
+ever: what kills its workers, and what nobody can read, is parked.
 """
 
 import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import task_postrun, worker_ready
+from celery.signals import task_postrun, task_received, task_rejected, task_unknown, worker_ready
+from celery.worker import state
 from django.conf import settings
+from django.db import connection
+from kombu.transport import TRANSPORT_ALIASES
 
 from aisuru_mistral import correlation
 from tenants.common.queue import enqueue_on_commit
@@ -18,9 +22,11 @@ __all__ = ["app", "correlation"]  # the latter listens to Celery as soon as it i
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aisuru_mistral.settings")  # noqa: TID251 - before settings exist
 
+TRANSPORT_ALIASES["pgmq"] = "aisuru_mistral.queue:Transport"
 app = Celery("aisuru_mistral")
 app.conf.update(settings.CELERY)
 app.conf.beat_schedule = settings.CELERY_BEAT_SCHEDULE
+app.conf.beat_scheduler = "aisuru_mistral.beat:Scheduler"
 app.autodiscover_tasks()
 
 
@@ -37,3 +43,41 @@ def say_that_it_lives(task: Any = None, **_: Any) -> None:
 
     if task is not None and task.request.hostname and not task.request.is_eager:
         workers.note(task.request.hostname)
+
+
+@task_received.connect
+def park_what_is_spent(request: Any = None, **_: Any) -> None:
+    """Revoke a message that was delivered too often; each time before, its worker died.
+
+    PostgreSQL counts the deliveries of a message, the other brokers say that there was one.
+    """
+    from tenants.assistance import parking  # noqa: PLC0415 - models, once the apps are there
+
+    delivery = request.message.delivery_info or {}
+    counted = delivery.get("pgmq_message", {}).get("read_ct", 1) > 1
+    if not (counted or delivery.get("redelivered")):
+        return
+    message = f"{request.id}-{request.request_dict.get('retries') or 0}"
+    if parking.is_spent(message, request.task_name, str(request.argsrepr)):
+        state.revoked.add(request.id)
+    connection.close()
+
+
+@task_unknown.connect
+def note_what_is_unknown(name: str = "", id: str = "", **_: Any) -> None:  # noqa: A002 - Celery's
+    """Note a message for a task that this code does not have; Celery has taken it out."""
+    from tenants.assistance import parking  # noqa: PLC0415 - models, once the apps are there
+
+    parking.park(str(id), str(name), "unknown")
+    connection.close()
+
+
+@task_rejected.connect
+def note_what_is_malformed(message: Any = None, **_: Any) -> None:
+    """Note a message that is no task, or not whole; Celery has taken it out."""
+    from tenants.assistance import parking  # noqa: PLC0415 - models, once the apps are there
+
+    headers = message.headers if isinstance(message.headers, dict) else {}
+    found = str(headers.get("id") or message.delivery_tag)
+    parking.park(found, str(headers.get("task", "")), "malformed")
+    connection.close()

@@ -17,6 +17,14 @@ __all__ = ["ROOT", "ConfigurationError", "read_env_file"]
 
 SECRET_KEY_LENGTH = 50
 _KNOWN_SECRETS = ("changeme", "change-me", "secret", "django-insecure", "password", "example")
+# A network that swallows packets is found out in seconds, not in the kernel's quarter of an hour.
+_CONNECTION_PATIENCE = {
+    "connect_timeout": "5",
+    "tcp_user_timeout": "10000",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+}
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _HOW_TO_MAKE_SIGNING = (
@@ -279,7 +287,11 @@ def load() -> Environment:
 
 
 def django_database(url: str) -> dict[str, Any]:
-    """Turn a PostgreSQL address (``?host=/socket/dir`` allowed) into Django's settings."""
+    """Turn a PostgreSQL address into Django's settings.
+
+    Its query may name a folder of a socket (``host``), several servers (``host=a,b``), and whatever
+    else libpq knows: ``sslmode``, ``target_session_attrs``.
+    """
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query))
     host = query.pop("host", parts.hostname or "")
@@ -289,5 +301,5 @@ def django_database(url: str) -> dict[str, Any]:
         "PASSWORD": unquote(parts.password or ""),
         "HOST": host,
         "PORT": str(parts.port or ""),
-        "OPTIONS": dict(query),
+        "OPTIONS": _CONNECTION_PATIENCE | query,
     }

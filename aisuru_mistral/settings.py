@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from django.templatetags.static import static
 from django.utils.csp import CSP
 
-from aisuru_mistral import broker, env, logging, mailing
+from aisuru_mistral import broker, env, logging, mailing, metric_files
 from tenants.common.secrets import Secret
 
 try:
@@ -138,7 +138,8 @@ DATABASES: dict[str, dict[str, Any]] = {
 }
 DATABASES["default"]["OPTIONS"] |= {
     "application_name": "aisuru-mistral",
-    "connect_timeout": 5,
+    # For `common.prepared`, nothing of Django's own; poolers may know no prepared statements.
+    "prepare_threshold": 5 if DATABASE_DIRECT_URL is None else None,
     # Whoever asks after a vain attempt of so long begins a new one: the pool's own pauses grow.
     "pool": {
         "min_size": 1,
@@ -349,6 +350,7 @@ CELERY_BEAT_SCHEDULE = {
         "organizations.rotate_data_keys": 86_400,
         "spend.recover_orphans": 15,
         "spend.roll_up": 10,
+        "spend.sum_up_pages": 60,
         "spend.tell_of_limits": 15,
         "spend.end_extensions": 30,
         "spend.sweep_batches": 10,
@@ -373,3 +375,4 @@ CELERY_BEAT_SCHEDULE = {
 
 LOGGING_CONFIG = None
 logging.configure(LOG_LEVEL)
+metric_files.install()

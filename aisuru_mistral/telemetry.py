@@ -21,7 +21,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
-from tenants.assistance import workers
+from tenants.assistance import parking, workers
 from tenants.assistance.models import WorkerSeen
 from tenants.support import figures
 
@@ -40,7 +40,7 @@ class Platform(Collector):
     def collect(self) -> Iterator[Metric]:
         """Read them; a database that is away costs the figures, not the page."""
         try:
-            found, queues, heard = _read(int(time.monotonic() // _FRESH))
+            found, queues, heard, parked = _read(int(time.monotonic() // _FRESH))
         except DatabaseError as error:
             log.warning("figures_unreadable", error=type(error).__name__)
             return
@@ -66,7 +66,12 @@ class Platform(Collector):
         )
         for worker in heard:
             silence.add_metric([worker.name], (timezone.now() - worker.seen_at).total_seconds())
-        yield from (amounts, ages, lengths, waits, silence)
+        stuck = GaugeMetricFamily(
+            "aim_tasks_parked", "Taken out of the queue in a day.", labels=["reason"]
+        )
+        for reason in parking.REASONS:
+            stuck.add_metric([reason], parked.count(reason))
+        yield from (amounts, ages, lengths, waits, silence, stuck)
 
 
 PLATFORM = Platform()
@@ -91,5 +96,7 @@ def page() -> bytes:
 @lru_cache(maxsize=1)
 def _read(
     _moment: int,
-) -> tuple[list[figures.Figure], list[figures.Queue], list[WorkerSeen]]:
-    return figures.figures() + figures.lags(), figures.queues() or [], workers.workers()
+) -> tuple[list[figures.Figure], list[figures.Queue], list[WorkerSeen], list[str]]:
+    found = figures.figures() + figures.lags()
+    reasons = [one.reason for one in parking.parked()]
+    return found, figures.queues() or [], workers.workers(), reasons

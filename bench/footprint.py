@@ -1,7 +1,7 @@
 """`python -m bench.footprint`: what a call leaves behind, in the write-ahead log and on disk.
 
 Calls of one tenant are opened and settled in batches, as the gateway's writer does, against the
-limits of the bench's stage. What was written ahead is the difference of positions in PostgreSQL's log;
+limits of the bench's stage. What was written ahead is the difference of two positions;
 what is kept is the size of the ledger's partitions with all their indexes, after a vacuum.
 """
 

@@ -1,12 +1,16 @@
 """The load generator, a process of its own, for a bounded time; it prints what it saw as JSON.
 
-Each of N kept-alive connections asks again as soon as it was answered.
+Each of N kept-alive connections asks again as soon as it was answered. Where a file of tokens is
+named (`@file`), each question goes with the next of them.
 """
 
 import asyncio
 import sys
 import time
 from array import array
+from collections.abc import Iterable
+from itertools import cycle
+from pathlib import Path
 from typing import cast
 
 import orjson
@@ -37,7 +41,7 @@ class Caller(asyncio.Protocol):
         self._parts.clear()
         self._wanted, self._have, self._chunked, self._first = None, 0, False, 0.0
         self._asked = time.perf_counter()
-        self._transport.write(self._load.request)
+        self._transport.write(next(self._load.requests))
 
     def data_received(self, data: bytes) -> None:
         """Look for the end of the answer."""
@@ -87,8 +91,8 @@ class Caller(asyncio.Protocol):
 class Load:
     """All connections of one measurement."""
 
-    def __init__(self, request: bytes, connections: int, seconds: float) -> None:
-        self.request = request
+    def __init__(self, requests: Iterable[bytes], connections: int, seconds: float) -> None:
+        self.requests = cycle(requests)
         self.latencies = array("d")
         self.firsts = array("d")
         self._open = connections
@@ -136,11 +140,12 @@ def _at(ordered: list[float], share: float) -> float:
 
 
 async def run(
-    port: int, token: str, connections: int, seconds: float, *, stream: bool
+    port: int, tokens: Iterable[str], connections: int, seconds: float, *, stream: bool
 ) -> dict[str, float]:
     """Load one server."""
-    request = wire.request("/v1/chat/completions", wire.question(stream=stream), token)
-    load = Load(request, connections, seconds)
+    body = wire.question(stream=stream)
+    requests = [wire.request("/v1/chat/completions", body, one) for one in tokens]
+    load = Load(requests, connections, seconds)
     loop = asyncio.get_running_loop()
     for _ in range(connections):
         await loop.create_connection(lambda: Caller(load), "127.0.0.1", port)
@@ -149,8 +154,9 @@ async def run(
 
 def main() -> None:
     port, token, connections, seconds, stream = sys.argv[1:]
+    tokens = Path(token[1:]).read_text().split() if token.startswith("@") else [token]
     seen = uvloop.run(
-        run(int(port), token, int(connections), float(seconds), stream=stream == "stream")
+        run(int(port), tokens, int(connections), float(seconds), stream=stream == "stream")
     )
     sys.stdout.buffer.write(orjson.dumps(seen))
 

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 _PATIENCE = 60.0
 _GRANIAN = ("-m", "granian", "--loop", "uvloop", "--no-ws")
 _UVICORN = ("-m", "uvicorn", "--loop", "uvloop", "--http", "httptools", "--lifespan", "off")
-_ADDRESS = ("--host", "127.0.0.1", "--port", "{port}")
+_ADDRESS = ("--host", "{host}", "--port", "{port}")
 _QUIET = ("--no-access-log", "--log-level", "error")
 
 
@@ -27,6 +27,14 @@ class Usage:
 
     cpu: float
     memory: int
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a process runs: on loopback, or in a network that a command leads into."""
+
+    host: str = "127.0.0.1"
+    enter: tuple[str, ...] = ()
 
 
 def free_port() -> int:
@@ -40,22 +48,38 @@ def free_port() -> int:
 class Server:
     """One server process."""
 
-    def __init__(self, name: str, arguments: list[str], environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        arguments: list[str],
+        environment: Mapping[str, str],
+        inside: "Place | None" = None,
+    ) -> None:
         self.name = name
         self.port = free_port()
-        self._command = [sys.executable, *(part.format(port=self.port) for part in arguments)]
+        place = inside or Place()
+        self.host = place.host
+        facts = {"port": self.port, "host": self.host}
+        command = (part.format(**facts) for part in arguments)
+        self._command = [*place.enter, sys.executable, *command]
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
         self.seconds_to_start = 0.0
 
     @classmethod
     def granian(
-        cls, name: str, application: str, environment: Mapping[str, str], workers: int = 1
+        cls,
+        name: str,
+        application: str,
+        environment: Mapping[str, str],
+        workers: int = 1,
+        inside: "Place | None" = None,
     ) -> Self:
         """An ASGI application under granian, as the launcher runs it."""
         interface = ("--interface", "asgi" if "asgi:" in application else "asginl")
-        options = (*interface, "--workers", str(workers), *_ADDRESS, application)
-        return cls(name, [*_GRANIAN, *options], environment)
+        respawn = ("--respawn-failed-workers",) if workers > 1 else ()
+        options = (*interface, "--workers", str(workers), *respawn, *_ADDRESS, application)
+        return cls(name, [*_GRANIAN, *options], environment, inside)
 
     @classmethod
     def uvicorn(cls, name: str, application: str, environment: Mapping[str, str]) -> Self:
@@ -74,7 +98,7 @@ class Server:
         )
         while time.monotonic() - began < _PATIENCE:
             try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                socket.create_connection((self.host, self.port), timeout=1).close()
             except OSError:
                 time.sleep(0.02)
             else:
@@ -92,6 +116,17 @@ class Server:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait(10)
+
+    @property
+    def is_running(self) -> bool:
+        """Tell whether it has not ended by itself."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def children(self) -> list[psutil.Process]:
+        """Its processes that serve, where it has several."""
+        assert self._process is not None
+        return psutil.Process(self._process.pid).children(recursive=True)
 
     @property
     def usage(self) -> Usage:

@@ -11,7 +11,7 @@ import string
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -40,10 +40,15 @@ class Stage:
 
 
 @contextmanager
-def stage(mistral_url: str) -> Iterator[Stage]:
-    """Set it up, and clear it away."""
-    folder = Path(tempfile.mkdtemp(prefix="aim-bench-"))
-    postgres = EmbeddedPostgres(folder / "postgres", tell=lambda _line: None)
+def stage(
+    mistral_url: str,
+    *,
+    folder: Path | None = None,
+    make_postgres: Callable[[Path], EmbeddedPostgres] | None = None,
+) -> Iterator[Stage]:
+    """Set it up, and clear it away; in a folder of its own unless one is given."""
+    folder = folder or Path(tempfile.mkdtemp(prefix="aim-bench-"))
+    postgres = (make_postgres or _durable)(folder / "postgres")
     try:
         postgres.start()
         url = provision.provision(
@@ -63,6 +68,10 @@ def stage(mistral_url: str) -> Iterator[Stage]:
     finally:
         postgres.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _durable(data_dir: Path) -> EmbeddedPostgres:
+    return EmbeddedPostgres(data_dir, tell=lambda _line: None)
 
 
 def _environment(folder: Path, url: str, mistral_url: str) -> dict[str, str]:

@@ -32,6 +32,10 @@ class Stub(asyncio.Protocol):
         if len(self._received) < total:
             return
         body, self._received = self._received[head_end + 4 : total], self._received[total:]
+        self.answer(body)
+
+    def answer(self, body: bytes) -> None:
+        """Answer one question."""
         if b'"stream":true' in body:
             self._transport.write(wire.STREAM_HEAD)
             asyncio.get_running_loop().call_soon(self._part, 0)

@@ -9,7 +9,9 @@ case "$role" in
   web)
     # Several processes count in files that each of them can read out for all.
     export PROMETHEUS_MULTIPROC_DIR="${DATA_DIR:-/tmp}/metrics-${PORT:-8000}"
-    rm -rf "$PROMETHEUS_MULTIPROC_DIR" && mkdir -p "$PROMETHEUS_MULTIPROC_DIR"
+    rm -rf "$PROMETHEUS_MULTIPROC_DIR"
+    # On a full disk each counts for itself.
+    mkdir -p "$PROMETHEUS_MULTIPROC_DIR" || unset PROMETHEUS_MULTIPROC_DIR
     exec python -m granian --interface asgi --no-ws \
       --http1-header-read-timeout 10000 --backlog 2048 --backpressure 2048 \
       --host "${HOST:-0.0.0.0}" --port "${PORT:-8000}" --workers "${WEB_CONCURRENCY:-1}" \

@@ -1,21 +1,30 @@
 """Looks at the work in the background, and at the disk: whether what is due gets done."""
 
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 
 from django.conf import settings
 
 from aisuru_mistral.doctor.findings import Finding, Look, fail, ok, warn
-from tenants.assistance import workers
+from tenants.assistance import parking, workers
 from tenants.support import figures
 
 _LEAST_FREE = 1024**3
 _MANY = 10_000
 
 
-def looks() -> dict[str, Look]:
-    """The looks, by name."""
-    return {"workers": _workers, "work": _work, "queue": _queue, "disk": _disk}
+def looks(*, has_database: bool = True) -> dict[str, Look]:
+    """The looks, by name; a full disk may be why there is no database."""
+    if not has_database:
+        return {"disk": _disk}
+    return {
+        "workers": _workers,
+        "work": _work,
+        "queue": _queue,
+        "parked": _parked,
+        "disk": _disk,
+    }
 
 
 def _workers() -> Iterator[Finding]:
@@ -51,6 +60,18 @@ def _queue() -> Iterator[Finding]:
                 f"{queue.length} tasks wait in {queue.name}",
                 "start more workers, or see why they are slow",
             )
+
+
+def _parked() -> Iterator[Finding]:
+    found = parking.parked()
+    for (task, reason), count in Counter((one.task, one.reason) for one in found).items():
+        yield warn(
+            "parked",
+            f"{count} messages for {task or 'no task'} were taken out of the queue: {reason}",
+            "see task_parked in the workers' log; repeated: it ended its worker each time",
+        )
+    if not found:
+        yield ok("parked", "no message was taken out of the queue in the last day")
 
 
 def _disk() -> Iterator[Finding]:

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 from urllib.parse import quote
@@ -70,6 +71,7 @@ class EmbeddedPostgres:
         durable: False trades safety against power failures for speed, for tests.
         password: of the superuser and the owner; without one the cluster keeps its own in a file.
         connections: how many clients may be connected at once.
+        settings: the server's, that differ from ours.
         log: where the server's messages go.
         tell: hears what is changed on the machine to make it run.
 
@@ -83,6 +85,7 @@ class EmbeddedPostgres:
         durable: bool = True,
         password: str | None = None,
         connections: int = 100,
+        settings: Mapping[str, str] | None = None,
         log: Path | None = None,
         tell: Say = say,
     ) -> None:
@@ -91,6 +94,7 @@ class EmbeddedPostgres:
         self.process: subprocess.Popen[bytes] | None = None
         self._durable = durable
         self._connections = connections
+        self._settings = settings or {}
         self._given_password = password
         self._tell = tell
         self._user: SystemUser | None = None
@@ -118,6 +122,10 @@ class EmbeddedPostgres:
     def owner_url(self, database: str = MAINTENANCE_DATABASE) -> str:
         """Return the address for the owner of databases: no superuser, but may make roles."""
         return self._url(OWNER, database)
+
+    def superuser_url(self, database: str = MAINTENANCE_DATABASE) -> str:
+        """Return the address for the superuser: for what only it may do to the server."""
+        return self._url(SUPERUSER, database)
 
     def _url(self, user: str, database: str) -> str:
         place = quote(str(self.socket_dir), safe="/")
@@ -165,6 +173,7 @@ class EmbeddedPostgres:
         settings = _SETTINGS | ({} if self._durable else _SETTINGS_OF_A_TEST)
         settings["max_connections"] = str(self._connections)
         settings["unix_socket_directories"] = str(self.socket_dir)
+        settings |= self._settings
         command = [str(program("postgres")), "-D", str(self.data_dir)]
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
@@ -190,8 +199,7 @@ class EmbeddedPostgres:
 
     def ensure_owner(self) -> None:
         """Make the role that owns databases, unless it is there."""
-        url = self._url(SUPERUSER, MAINTENANCE_DATABASE)
-        with psycopg.connect(url, autocommit=True) as connection:
+        with psycopg.connect(self.superuser_url(), autocommit=True) as connection:
             found = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [OWNER])
             if found.fetchone():
                 return

@@ -17,19 +17,19 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from uuid import UUID
 
-import redis
 import structlog
 from django.conf import settings
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from tenants.access.authentication import Principal
 from tenants.common.problems import TooMany
+
+if TYPE_CHECKING:  # loaded where there is a REDIS_URL only: it is six megabytes of every process
+    import redis
 
 #: For one answer of Redis, in seconds.
 _PATIENCE = 0.25
@@ -214,11 +214,13 @@ class Together:
         """Count a request under all policies, or under none."""
         if self._clock() < self._away_until:
             return self._own.take(policies)
+        from redis import RedisError  # noqa: PLC0415
+
         keys = [_PREFIX + policy.key for policy in policies]
         arguments = [part for policy in policies for part in (policy.quota, policy.seconds)]
         try:
             lacking, *left = self._script(keys=keys, args=arguments)
-        except redis.RedisError as error:
+        except RedisError as error:
             self._away_until = self._clock() + _PAUSE
             log.warning("redis_away", error=type(error).__name__, what="api")
             return self._own.take(policies)
@@ -259,6 +261,10 @@ def _admission(
 def _counter(url: str) -> Counter:
     if not url:
         return Own()
+    import redis  # noqa: PLC0415
+    from redis.backoff import NoBackoff  # noqa: PLC0415
+    from redis.retry import Retry  # noqa: PLC0415
+
     client: Any = redis.Redis.from_url(
         url, socket_timeout=_PATIENCE, socket_connect_timeout=_PATIENCE, retry=Retry(NoBackoff(), 0)
     )

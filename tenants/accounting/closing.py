@@ -11,7 +11,7 @@ from uuid import UUID
 import structlog
 from django.utils import timezone
 
-from tenants.accounting import paper, statements
+from tenants.accounting import statements
 from tenants.accounting.models import Statement
 from tenants.common import scope
 from tenants.common.models import new_id
@@ -88,6 +88,9 @@ def close(organization: Organization, month: Month) -> Statement:
 def _written(organization: Organization, month: Month, document: statements.Document) -> Statement:
     as_json, as_csv = statements.as_json(document), statements.as_csv(document)
     digest = hashlib.sha256(as_json).hexdigest()
+    # It brings reportlab: eight megabytes of whoever never closes a month.
+    from tenants.accounting import paper  # noqa: PLC0415
+
     as_pdf = paper.as_pdf(document, json_sha256=digest, language=organization.locale)
     return Statement(
         id=new_id(),

@@ -254,3 +254,30 @@ class WorkerSeen(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class RepeatedTask(models.Model):
+    """A message for the workers that was delivered again, or that no worker can do; of no tenant.
+
+    Most are delivered again because their worker died, and are done then. One that is ``parked``
+    was taken out of the queue. ``arguments`` are ids; empty where they could be anything.
+    """
+
+    message = models.CharField(max_length=80, primary_key=True)
+    task = models.CharField(max_length=100)
+    arguments = models.CharField(max_length=200, blank=True)
+    deliveries = models.PositiveIntegerField()
+    reason = models.CharField(max_length=12, blank=True)
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-seen_at"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(reason__in=["", "repeated", "unknown", "malformed"]),
+                name="repeated_task_reason",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.task} {self.reason}"

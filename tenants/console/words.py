@@ -61,6 +61,14 @@ OUTCOMES: Mapping[str, Promise] = {
     Outcome.NOT_SENT: _("not sent to Mistral"),
     Outcome.UNKNOWN: _("ended with the process"),
 }
+#: What a certificate of erasure says that stays.
+RETAINED: Mapping[str, Promise] = {
+    "audit_events": _("the audit log, by ids"),
+    "identifiers": _("ids of what there was"),
+    "limits": _("amounts of limits"),
+    "support_sessions": _("who of the support staff looked in, and when"),
+    "usage_ledger": _("metered calls and sums, by ids"),
+}
 CAPABILITIES: Mapping[str, Promise] = {
     "completion_chat": _("chat"),
     "function_calling": _("tools"),

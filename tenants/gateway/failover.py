@@ -13,6 +13,7 @@ from uuid import UUID
 from django.db import Error as DatabaseFault
 from django.db import connection
 
+from tenants.common import scope
 from tenants.gateway import traffic
 from tenants.gateway.calls import open_key
 from tenants.gateway.snapshots import Picture
@@ -68,7 +69,9 @@ class Alternates:
 def _load(picture: Picture) -> tuple[Picture, ...]:
     """Read them, and open their keys, on this thread's own connection."""
     try:
-        pictures = [_with_key(picture, key) for key in snapshots.alternates(picture.snapshot)]
+        keys = snapshots.alternates(picture.snapshot)
+        with scope.tenant(picture.snapshot.organization.id):
+            pictures = [_with_key(picture, key) for key in keys]
     finally:
         connection.close()
     for other in pictures:

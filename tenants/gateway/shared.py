@@ -15,15 +15,16 @@ from contextvars import Context
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import redis
 import structlog
-from redis.asyncio import Redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from tenants.common.models import new_id
+
+# Loaded where there is a REDIS_URL only: it is six megabytes of every process.
+if TYPE_CHECKING:
+    import redis
+    from redis.asyncio import Redis
 
 log = structlog.get_logger(__name__)
 
@@ -217,12 +218,14 @@ class Shared:
     async def _ask(self, batch: Sequence[_Asked]) -> Sequence[Answer | None]:
         if self.is_away:
             return [None] * len(batch)
+        from redis import RedisError  # noqa: PLC0415
+
         keys, arguments = _encode(self._process, batch)
         self.round_trips += 1
         try:
             async with asyncio.timeout(PATIENCE):
                 raw = await self._script(keys=keys, args=arguments)
-        except (redis.RedisError, OSError, TimeoutError) as error:
+        except (RedisError, OSError, TimeoutError) as error:
             self._away_until = self._clock() + self._pause
             self._pause = min(self._pause * 2, _LONGEST_PAUSE)
             log.warning("redis_away", error=type(error).__name__, share=self.share)
@@ -262,6 +265,10 @@ def _answer(lacking: Any, wait: Any, used: Any, begun: Any, served: Any) -> Answ
 
 def connect(url: str) -> Shared:
     """Make a process's hand on the counters; nothing is connected before it is needed."""
+    from redis.asyncio import Redis  # noqa: PLC0415
+    from redis.backoff import NoBackoff  # noqa: PLC0415
+    from redis.retry import Retry  # noqa: PLC0415
+
     client = Redis.from_url(
         url,
         socket_timeout=PATIENCE,
@@ -274,14 +281,20 @@ def connect(url: str) -> Shared:
 
 def answers(url: str) -> bool:
     """Tell whether Redis answers now; for health checks, in a thread."""
+    from redis import RedisError  # noqa: PLC0415
+
     try:
         return bool(_pinger(url).ping())
-    except (redis.RedisError, OSError):
+    except (RedisError, OSError):
         return False
 
 
 @cache
 def _pinger(url: str) -> "redis.Redis":
+    import redis  # noqa: PLC0415
+    from redis.backoff import NoBackoff  # noqa: PLC0415
+    from redis.retry import Retry  # noqa: PLC0415
+
     return redis.Redis.from_url(
         url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE, retry=Retry(NoBackoff(), 0)
     )

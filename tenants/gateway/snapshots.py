@@ -18,6 +18,7 @@ from django.db import Error as DatabaseFault
 from django.db import connection
 from django.utils import timezone, translation
 
+from tenants.common import scope
 from tenants.common.problems import Unavailable
 from tenants.common.secrets import Secret
 from tenants.common.tokens import TokenKind, digest, kind_of
@@ -64,21 +65,25 @@ class Picture:
 
 def load(token_digest: bytes) -> Picture | None:
     """Read a picture from the database; None for a token that is not ours, revoked or over."""
-    found = snapshots.resolve(token_digest)
-    if found is None:
+    organization_id = snapshots.organization_of(token_digest)
+    if organization_id is None:
         return None
-    reason = found.blocked(timezone.now())
-    organization_id = found.organization.id
     book = pricebook.of_organization(organization_id)
+    chosen = policies.current(organization_id)
+    with scope.tenant(organization_id):
+        found = snapshots.find(token_digest)
+        if found is None:
+            return None
+        reason = found.blocked(timezone.now())
+        known = traffic.load(found) if reason is None else UNKNOWN
     if reason is None:
-        chosen = policies.current(organization_id)
         workspace_id, model = found.workspace.id, found.model.canonical_model
         return Picture(
             found,
             book,
             allows_unpriced=chosen.of(workspace_id).unpriced is UnpricedPolicy.ALLOW,
             usual_tokens=chosen.output_tokens(workspace_id, model),
-            traffic=traffic.load(found),
+            traffic=known,
         )
     with translation.override("en"):
         return Picture(found, book, reason, status.explain(reason))

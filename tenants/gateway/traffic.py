@@ -6,7 +6,6 @@ what one process learns and saves reaches the others soon.
 
 from dataclasses import dataclass
 
-from tenants.common import scope
 from tenants.registry import quotas
 from tenants.registry.quotas import DEFAULT_POLICY, NOTHING_LEARNED, Learned, Policy
 from tenants.registry.snapshots import Snapshot
@@ -27,18 +26,15 @@ UNKNOWN = Traffic()
 
 
 def load(snapshot: Snapshot) -> Traffic:
-    """Read it from the database."""
+    """Read it from the database, inside the tenant's scope."""
     organization_id, workspace_id = snapshot.organization.id, snapshot.workspace.id
-    with scope.tenant(organization_id):
-        return Traffic(
-            rates.configured(
-                organization_id=organization_id,
-                workspace_id=workspace_id,
-                key_id=snapshot.key.id,
-                model_id=snapshot.model.id,
-            ),
-            quotas.learned(
-                organization_id, snapshot.key.quota_code, snapshot.model.canonical_model
-            ),
-            quotas.policy(organization_id, workspace_id),
-        )
+    return Traffic(
+        rates.configured(
+            organization_id=organization_id,
+            workspace_id=workspace_id,
+            key_id=snapshot.key.id,
+            model_id=snapshot.model.id,
+        ),
+        quotas.learned(organization_id, snapshot.key.quota_code, snapshot.model.canonical_model),
+        quotas.policy(organization_id, workspace_id),
+    )

@@ -9,9 +9,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from tenants.common import scope
+from tenants.common.prepared import Prepared
 from tenants.registry.models import (
     ForeignParameters,
     NewEndpoints,
@@ -66,31 +68,47 @@ class Observation:
 
 def learned(organization_id: UUID, quota_code: str, mistral_model: str) -> Learned:
     """Find what is known of a quota, inside the tenant's scope."""
-    found = QuotaRecord.objects.filter(
-        organization_id=organization_id, quota_code=quota_code, mistral_model=mistral_model
-    ).first()
-    if found is None:
-        return NOTHING_LEARNED
-    return Learned(
-        tuple(found.windows), found.closed_until, found.outside_plan_until, found.observed_at
-    )
+    for windows, *instants in _LEARNED.ask(organization_id, quota_code, mistral_model):
+        return Learned(tuple(windows), *instants)
+    return NOTHING_LEARNED
 
 
 def policy(organization_id: UUID, workspace_id: UUID) -> Policy:
     """Find what a workspace wishes, inside the tenant's scope."""
-    found = TrafficPolicy.objects.filter(
-        organization_id=organization_id, workspace_id=workspace_id
-    ).first()
-    if found is None:
-        return DEFAULT_POLICY
-    return Policy(
-        found.failover,
-        found.capacity_retries,
-        found.longest_wait,
-        OnDisconnect(found.on_disconnect),
-        ForeignParameters(found.parameters),
-        NewEndpoints(found.new_endpoints),
+    for row in _POLICY.ask(organization_id, workspace_id):
+        failover, retries, longest_wait, on_disconnect, parameters, new_endpoints = row
+        return Policy(
+            failover,
+            retries,
+            longest_wait,
+            OnDisconnect(on_disconnect),
+            ForeignParameters(parameters),
+            NewEndpoints(new_endpoints),
+        )
+    return DEFAULT_POLICY
+
+
+def _learned(organization_id: UUID, code: str, mistral_model: str) -> QuerySet[QuotaRecord, Any]:
+    rows = QuotaRecord.objects.filter(
+        organization_id=organization_id, quota_code=code, mistral_model=mistral_model
     )
+    return rows.values_list("windows", "closed_until", "outside_plan_until", "observed_at")
+
+
+def _policy(organization_id: UUID, workspace_id: UUID) -> QuerySet[TrafficPolicy, Any]:
+    rows = TrafficPolicy.objects.filter(organization_id=organization_id, workspace_id=workspace_id)
+    return rows.values_list(
+        "failover",
+        "capacity_retries",
+        "longest_wait",
+        "on_disconnect",
+        "parameters",
+        "new_endpoints",
+    )
+
+
+_LEARNED = Prepared(_learned, UUID, str, str)
+_POLICY = Prepared(_policy, UUID, UUID)
 
 
 def save(organization_id: UUID, observations: Iterable[Observation]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection
@@ -17,6 +17,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from tenants.common import scope
+from tenants.common.prepared import Prepared
 from tenants.keys import expiry
 from tenants.keys.models import KeyStatus, MistralKey
 from tenants.keys.quota import is_known, quota_code
@@ -28,6 +29,8 @@ from tenants.registry.models import ModelToken
 from tenants.registry.status import BlockedReason, Circumstances
 
 _MOST_ALTERNATES = 20
+_MOST_ORGANIZATIONS = 20_000
+_organizations: dict[bytes, UUID] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +124,97 @@ class Snapshot:
         ).blocked(now)
 
 
+class _TokenRow(NamedTuple):
+    """What is read of a token, in the order of ``_TOKEN_COLUMNS``."""
+
+    token_id: UUID
+    expires_at: datetime | None
+    organization_status: str
+    organization_locale: str
+    organization_timezone: str
+    organization_currency: str
+    workspace_id: UUID
+    workspace_archived_at: datetime | None
+    model_id: UUID
+    model_name: str
+    mistral_model: str
+    context_size: int | None
+    timeout: int | None
+    defaults: dict[str, float | int | bool]
+    retired_at: datetime | None
+    seen_name: str | None
+    seen_root: str | None
+    seen_context: int | None
+
+
+_TOKEN_COLUMNS = (
+    "id",
+    "expires_at",
+    "organization__status",
+    "organization__locale",
+    "organization__timezone",
+    "organization__currency",
+    "model__workspace_id",
+    "model__workspace__archived_at",
+    "model_id",
+    "model__name",
+    "model__mistral_model",
+    "model__context_size",
+    "model__timeout",
+    "model__defaults",
+    "model__retired_at",
+    "seen__name",
+    "seen__root",
+    "seen__context_length",
+)
+
+
+class _KeyRow(NamedTuple):
+    """What is read of a key: ``_KEY_COLUMNS``, and the data key that opens it."""
+
+    id: UUID
+    organization_id: UUID
+    workspace_id: UUID
+    status: str
+    expires_on: date | None
+    mistral_workspace_id: str
+    identity: dict[str, str | None] | None
+    sealed: bytes | None
+    secret_version: int
+    data_key_version: int
+    found_data_key: UUID | None
+    found_wrapped: bytes
+
+
+_KEY_COLUMNS = _KeyRow._fields[:-2]
+
+
+def organization_of(digest: bytes) -> UUID | None:
+    """Find whose model token this is; None when it is nobody's.
+
+    A token never changes hands, so that one which was found is not looked for again.
+    """
+    found = _organizations.get(digest)
+    if found is None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT registry_find_token(%s)", [digest])
+            found = cursor.fetchone()[0]
+        if found is not None:
+            if len(_organizations) >= _MOST_ORGANIZATIONS:
+                _organizations.clear()
+            _organizations[digest] = found
+    return found
+
+
+def find(digest: bytes) -> Snapshot | None:
+    """Find, in its organization's scope, what a model token stands for; see ``resolve``."""
+    rows = _LIVE_TOKEN.ask(digest)
+    if not rows:
+        return None
+    width = len(_TOKEN_COLUMNS)
+    return _snapshot(_TokenRow(*rows[0][:width]), _KeyRow(*rows[0][width:]))
+
+
 def resolve(digest: bytes) -> Snapshot | None:
     """Find what a model token stands for; None when it is not ours, revoked or over.
 
@@ -129,12 +223,11 @@ def resolve(digest: bytes) -> Snapshot | None:
     Args:
         digest: of the token, as ``common.tokens.digest`` makes it.
     """
-    organization_id = _organization_of(digest)
+    organization_id = organization_of(digest)
     if organization_id is None:
         return None
     with scope.tenant(organization_id):
-        token = _live_tokens().filter(digest=digest).first()
-    return None if token is None else _snapshot(token)
+        return find(digest)
 
 
 def alternates(snapshot: Snapshot) -> tuple[KeyFacts, ...]:
@@ -159,28 +252,22 @@ def alternates(snapshot: Snapshot) -> tuple[KeyFacts, ...]:
             )
             .exclude(pk=snapshot.key.id)
             .annotate(
-                data_key_id=Subquery(data_key.values("id")),
-                data_key_wrapped=Subquery(data_key.values("wrapped")),
+                found_data_key=Subquery(data_key.values("id")),
+                found_wrapped=Subquery(data_key.values("wrapped")),
             )
-            .order_by("id")[:_MOST_ALTERNATES]
+            .order_by("id")
+            .values_list(*_KEY_COLUMNS, "found_data_key", "found_wrapped")[:_MOST_ALTERNATES]
         )
         found: dict[str, KeyFacts] = {}
         for row in rows:
-            facts = _key_facts(row, row)
+            facts = _key_facts(_KeyRow(*row))
             if is_known(facts.quota_code) and facts.quota_code != snapshot.key.quota_code:
                 found.setdefault(facts.quota_code, facts)
     return tuple(found.values())
 
 
-def _organization_of(digest: bytes) -> UUID | None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT registry_find_token(%s)", [digest])
-        found: UUID | None = cursor.fetchone()[0]
-    return found
-
-
-def _live_tokens() -> QuerySet[ModelToken]:
-    """Tokens that are neither revoked nor over by the database's clock, with all they lead to."""
+def _live_token(digest: bytes) -> QuerySet[ModelToken, Any]:
+    """A token that is neither revoked nor over by the database's clock, with all it leads to."""
     data_key = DataKey.objects.filter(
         organization_id=OuterRef("organization_id"),
         version=OuterRef("model__key__data_key_version"),
@@ -190,71 +277,77 @@ def _live_tokens() -> QuerySet[ModelToken]:
         condition=Q(model__key__seen_models__mistral_id=F("model__mistral_model")),
     )
     return (
-        ModelToken.objects.filter(Q(expires_at=None) | Q(expires_at__gt=Now()), revoked_at=None)
-        .select_related("organization", "model__workspace", "model__key")
+        ModelToken.objects.filter(
+            Q(expires_at=None) | Q(expires_at__gt=Now()), revoked_at=None, digest=digest
+        )
         .annotate(
             seen=seen,
-            seen_name=F("seen__name"),
-            seen_root=F("seen__root"),
-            seen_context=F("seen__context_length"),
-            data_key_id=Subquery(data_key.values("id")),
-            data_key_wrapped=Subquery(data_key.values("wrapped")),
+            found_data_key=Subquery(data_key.values("id")),
+            found_wrapped=Subquery(data_key.values("wrapped")),
+        )
+        .values_list(
+            *_TOKEN_COLUMNS,
+            *(f"model__key__{name}" for name in _KEY_COLUMNS),
+            "found_data_key",
+            "found_wrapped",
         )
     )
 
 
-def _snapshot(token: Any) -> Snapshot:
-    """Turn a row of ``_live_tokens``, annotations included, into plain data."""
-    model, organization = token.model, token.organization
-    published = catalog.find(model.mistral_model)
+_LIVE_TOKEN = Prepared(_live_token, bytes)
+
+
+def _snapshot(row: _TokenRow, key: _KeyRow) -> Snapshot:
+    """Turn what was read into plain data."""
+    published = catalog.find(row.mistral_model)
     fallback = published.context_length if published else None
     return Snapshot(
         organization=OrganizationFacts(
-            organization.id,
-            organization.status,
-            organization.locale,
-            organization.timezone,
-            organization.currency,
+            key.organization_id,
+            row.organization_status,
+            row.organization_locale,
+            row.organization_timezone,
+            row.organization_currency,
         ),
-        workspace=WorkspaceFacts(model.workspace_id, model.workspace.archived_at is not None),
+        workspace=WorkspaceFacts(row.workspace_id, row.workspace_archived_at is not None),
         model=ModelFacts(
-            id=model.id,
-            name=model.name,
-            mistral_model=model.mistral_model,
-            canonical_model=catalog.canonical(token.seen_name or model.mistral_model),
-            base_model=token.seen_root or catalog.base_of(model.mistral_model),
-            context_length=token.seen_context or fallback,
-            context_size=model.context_size,
-            timeout=model.timeout,
-            defaults=MappingProxyType(model.defaults),
-            is_retired=model.retired_at is not None,
+            id=row.model_id,
+            name=row.model_name,
+            mistral_model=row.mistral_model,
+            canonical_model=catalog.canonical(row.seen_name or row.mistral_model),
+            base_model=row.seen_root or catalog.base_of(row.mistral_model),
+            context_length=row.seen_context or fallback,
+            context_size=row.context_size,
+            timeout=row.timeout,
+            defaults=MappingProxyType(row.defaults),
+            is_retired=row.retired_at is not None,
         ),
-        key=_key_facts(model.key, token),
-        token=TokenFacts(token.id, token.expires_at),
+        key=_key_facts(key),
+        token=TokenFacts(row.token_id, row.expires_at),
     )
 
 
-def _key_facts(key: MistralKey, annotated: Any) -> KeyFacts:
-    """Turn a key into plain data; ``annotated`` has the data key that opens it."""
+def _key_facts(key: _KeyRow) -> KeyFacts:
+    """Turn a key into plain data."""
     return KeyFacts(
-        key.pk,
+        key.id,
         key.status,
         key.expires_on,
-        _sealed(key, annotated),
-        quota_code(key.pk, key.mistral_workspace_id, key.identity),
+        _sealed(key),
+        quota_code(key.id, key.mistral_workspace_id, key.identity),
     )
 
 
-def _sealed(key: MistralKey, annotated: Any) -> SealedKey | None:
+def _sealed(key: _KeyRow) -> SealedKey | None:
     if key.sealed is None:
         return None
     wrapped = None
-    if annotated.data_key_id is not None:
+    if key.found_data_key is not None:
         wrapped = WrappedKey(
             key.organization_id,
-            annotated.data_key_id,
+            key.found_data_key,
             key.data_key_version,
-            bytes(annotated.data_key_wrapped),
+            bytes(key.found_wrapped),
         )
     return SealedKey(
         key.organization_id,

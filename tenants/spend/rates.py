@@ -8,15 +8,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Q, Sum
+from django.db.models import Q, QuerySet, Sum
 from django.utils import timezone
 
 from tenants.common import scope
 from tenants.common.models import new_id
 from tenants.common.months import Month
+from tenants.common.prepared import Prepared
 from tenants.keys.models import MistralKey
 from tenants.keys.quota import quota_code
 from tenants.registry import catalog
@@ -75,17 +77,29 @@ def configured(
     *, organization_id: UUID, workspace_id: UUID, key_id: UUID, model_id: UUID
 ) -> tuple[RateLimit, ...]:
     """List the rate limits that a call must pass, widest first; inside the scope."""
-    rows = Limit.objects.filter(
-        RATES_SET,
-        organization_id=organization_id,
-        subject_id__in=(organization_id, workspace_id, key_id, model_id),
-    )
     found = [
-        RateLimit(SubjectKind(row.subject_kind), row.subject_id, of(row), LimitMode(row.mode))
-        for row in rows
+        RateLimit(SubjectKind(kind), subject_id, Rates(*rates), LimitMode(mode))
+        for kind, subject_id, mode, *rates in _CONFIGURED.ask(
+            organization_id, workspace_id, key_id, model_id
+        )
     ]
     order = list(SubjectKind)
     return tuple(sorted(found, key=lambda limit: order.index(limit.subject_kind)))
+
+
+def _configured(
+    organization_id: UUID, workspace_id: UUID, key_id: UUID, model_id: UUID
+) -> QuerySet[Limit, Any]:
+    return Limit.objects.filter(
+        RATES_SET,
+        organization_id=organization_id,
+        subject_id__in=(organization_id, workspace_id, key_id, model_id),
+    ).values_list("subject_kind", "subject_id", "mode", *_RATES)
+
+
+#: Columns of a row that limit rates, as ``Rates`` has them.
+_RATES = ("requests_per_second", "tokens_per_minute", "tokens_per_month")
+_CONFIGURED = Prepared(_configured, UUID, UUID, UUID, UUID)
 
 
 def tokens_of_month(

@@ -82,7 +82,7 @@ def _tables() -> list[_Table]:
         ),
         _Table(
             "over-80-ids",
-            _("Where, by id: of each band %(most)d at most") % {"most": _MOST},
+            _("Near their limit, by id: of each band %(most)d at most") % {"most": _MOST},
             [_("Organization"), _("Band")],
             [[_organization(one), limits[band]] for band, _many, ids in near for one in ids],
         ),
@@ -94,7 +94,7 @@ def _tables() -> list[_Table]:
         ),
         _Table(
             "expiring-keys-ids",
-            _("Where, by id: of each band %(most)d at most") % {"most": _MOST},
+            _("With keys near their end, by id: of each band %(most)d at most") % {"most": _MOST},
             [_("Organization"), _("The first of them")],
             [[_organization(one), ends[days]] for days, _many, _keys, ids in ending for one in ids],
         ),

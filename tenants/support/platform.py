@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from tenants.access.pagination import page
-from tenants.assistance import workers
+from tenants.assistance import parking, workers
 from tenants.assistance.models import PlatformEvent, StaffMember
 from tenants.assistance.services import give_role, record_platform_event
 from tenants.assistance.staff import Staff, StaffRole
@@ -57,7 +57,7 @@ def platform(request: HttpRequest, staff: Staff) -> HttpResponse:
         if queues is None
         else [[one.name, one.length, one.oldest_seconds or NOTHING] for one in queues],
     )
-    sections = [_workers(), health, _answers(), waiting]
+    sections = [_workers(), _parked(), health, _answers(), waiting]
     return pages.page(request, staff, _("Platform"), sections)
 
 
@@ -78,6 +78,24 @@ def _workers() -> Section:
         rows=[
             [one.name, when(one.seen_at), _("silent") if one in silent else _("working")]
             for one in found
+        ],
+    )
+
+
+def _parked() -> Section:
+    """Show which messages were taken out of the queue, because no worker can do them."""
+    words = {
+        "repeated": _("ended its worker each time"),
+        "unknown": _("no such task"),
+        "malformed": _("cannot be read"),
+    }
+    return Section(
+        _("Parked tasks"),
+        _("Taken out of the queue within the last day."),
+        headers=[_("Task"), _("For"), _("Why"), _("When")],
+        rows=[
+            [one.task or NOTHING, one.arguments or NOTHING, words[one.reason], when(one.seen_at)]
+            for one in parking.parked()
         ],
     )
 

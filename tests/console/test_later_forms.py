@@ -218,4 +218,6 @@ def test_erasing_asks_for_proof_and_for_the_name_and_shows_the_certificate():
     with scope.tenant(small.organization.pk):
         certificate = ErasureCertificate.objects.get()
     assert certificate.digest in text(erased)
+    assert "metered calls and sums, by ids" in text(erased)
+    assert not any(code in text(erased) for code in certificate.retained if "_" in code)
     assert client.get(erase, headers=HTML).status_code == 404

@@ -5,11 +5,13 @@ import sys
 from datetime import timedelta
 from types import SimpleNamespace
 
+import pytest
+from celery.worker import state
 from django.utils import timezone
 
-from aisuru_mistral.celery import say_that_it_lives
-from tenants.assistance import workers
-from tenants.assistance.models import WorkerSeen
+from aisuru_mistral.celery import note_what_is_unknown, park_what_is_spent, say_that_it_lives
+from tenants.assistance import parking, workers
+from tenants.assistance.models import RepeatedTask, WorkerSeen
 from tenants.common.models import new_id
 from tests.postgres import service_environment
 
@@ -51,3 +53,43 @@ def test_what_is_done_in_the_process_itself_is_no_workers():
     task = SimpleNamespace(request=SimpleNamespace(hostname="nobody@here", is_eager=True))
     say_that_it_lives(task=task)
     assert not WorkerSeen.objects.filter(name="nobody@here").exists()
+
+
+def received(**delivery):
+    """A message as a worker receives it."""
+    return SimpleNamespace(
+        id=str(new_id()),
+        request_dict={"retries": 1},
+        task_name="keys.validate",
+        argsrepr="['an id']",
+        message=SimpleNamespace(delivery_info=delivery),
+    )
+
+
+@pytest.mark.parametrize("delivery", [{"redelivered": True}, {"pgmq_message": {"read_ct": 2}}])
+def test_a_message_that_is_delivered_again_and_again_is_parked(delivery):
+    request = received(**delivery)
+    for _ in range(parking.MOST_REPEATS - 1):
+        park_what_is_spent(request=request)
+        assert request.id not in state.revoked
+    park_what_is_spent(request=request)
+    assert request.id in state.revoked
+    [parked] = [one for one in parking.parked() if one.message.startswith(request.id)]
+    assert (parked.task, parked.arguments) == ("keys.validate", "['an id']")
+    assert (parked.reason, parked.deliveries) == ("repeated", parking.MOST_REPEATS)
+    parked.delete()
+
+
+def test_a_message_that_is_delivered_once_is_not_counted():
+    request = received(pgmq_message={"read_ct": 1})
+    park_what_is_spent(request=request)
+    assert not RepeatedTask.objects.filter(message__startswith=request.id).exists()
+
+
+def test_what_nobody_knows_is_noted_by_its_name_alone():
+    identity = str(new_id())
+    note_what_is_unknown(name="no.such\x00task", id=identity)  # noted nowhere, and not in the way
+    note_what_is_unknown(name="no.such.task", id=identity)
+    [parked] = [one for one in parking.parked() if one.message == identity]
+    assert (parked.task, parked.arguments, parked.reason) == ("no.such.task", "", "unknown")
+    parked.delete()

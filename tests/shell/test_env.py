@@ -177,6 +177,17 @@ def test_the_service_does_not_start_without_its_secrets(tmp_path):
     [
         ("pgmq://u:p@h:5433/db", {"host": "h", "port": "5433", "dbname": "db"}),
         ("pgmq://u:p%40s%20s'@/db?host=/run/a%20b", {"host": "/run/a b", "password": "p@s s'"}),
+        (
+            "pgmq://u:p@/db?host=a,b&port=1,2&target_session_attrs=read-write&sslmode=verify-full",
+            {
+                "host": "a,b",
+                "port": "1,2",
+                "dbname": "db",
+                "target_session_attrs": "read-write",
+                "sslmode": "verify-full",
+                "tcp_user_timeout": "10000",
+            },
+        ),
     ],
 )
 def test_pgmq_reaches_the_same_database_as_everyone_else(url, expected):

@@ -28,8 +28,7 @@ class Command(BaseCommand):
         """Print finding after finding, as they come."""
         reached = database.looks()
         looks = configuration.looks(env.load()) | reached
-        if len(reached) > 1:  # without a database there is no work to look at
-            looks |= work.looks()
+        looks |= work.looks(has_database=len(reached) > 1)
         failed = False
         for finding in examine(looks | neighbours.looks()):
             failed |= finding.state is State.FAIL

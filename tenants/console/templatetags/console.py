@@ -118,6 +118,7 @@ def called(value: str, kind: str) -> Any:
         "purpose": words.PURPOSES,
         "category": words.CATEGORIES,
         "outcome": words.OUTCOMES,
+        "retained": words.RETAINED,
         "capability": words.CAPABILITIES,
         "scope": words.SCOPES,
     }

@@ -1,4 +1,4 @@
-"""The same story on every broker: keys are checked, whatever becomes of broker and workers.
+"""Web, worker and beat as processes of their own on each broker, for tests that disturb them.
 
 Redis and RabbitMQ are extra: the first where the machine has a ``redis-server``, the second where
 one listens on loopback as it does after its installation.
@@ -18,14 +18,9 @@ import pytest
 
 from aisuru_mistral.launcher import ports, provision
 from tenants.common.models import new_id
-from tests.gateway.conftest import redis_server
 from tests.gateway.proxy import DatabaseProxy, Wire
-from tests.keys.conftest import made_up, mistral
 from tests.postgres import APP_LOGIN, APP_PASSWORD, TEMPLATE, new_database, service_environment
 
-__all__ = ["made_up", "mistral", "redis_server"]
-
-pytestmark = [pytest.mark.rehearsal, pytest.mark.timeout(300)]
 ENTRYPOINT = Path(__file__).resolve().parents[2] / "docker" / "entrypoint.sh"
 RABBIT = ("127.0.0.1", 5672)
 
@@ -54,6 +49,11 @@ class Deployment:
         """End a role and all its processes without a warning."""
         os.killpg(self._parts[role].pid, signal.SIGKILL)
         self._parts[role].wait(10)
+
+    def keep(self, role):
+        """Start a role again if it has ended, as a supervisor does."""
+        if self._parts[role].poll() is not None:
+            self.start(role)
 
     def stop(self):
         if self._client is not None:
@@ -139,41 +139,3 @@ def deployment(database, broker, mistral, tmp_path):
         made.start(role)
     yield made
     made.stop()
-
-
-def test_keys_are_checked_whatever_becomes_of_broker_and_workers(deployment, made_up):
-    client = deployment.connect()
-
-    def answers():
-        try:
-            return client.get("/organizations").status_code == 200
-        except httpx.TransportError:
-            return False
-
-    wait_for(answers, deployment)
-    made = client.post("/organizations", json={"name": "Brokers", "owner_email": "b@b.example"})
-    workspace = made.json()["default_workspace_id"]
-
-    def register():
-        answer = client.post(f"/workspaces/{workspace}/keys", json={"name": "k", "key": made_up()})
-        assert answer.status_code == 202, answer.text
-        return answer.json()["id"]
-
-    def becomes_valid(key):
-        def valid():
-            return client.get(f"/keys/{key}").json()["status"] == "valid"
-
-        wait_for(valid, deployment)
-
-    becomes_valid(register())
-
-    deployment.wire.cut()
-    while_away = register()
-    assert client.get(f"/keys/{while_away}").json()["status"] == "pending"
-    deployment.wire.mend()
-    becomes_valid(while_away)
-
-    deployment.kill("worker")
-    for_nobody = register()
-    deployment.start("worker")
-    becomes_valid(for_nobody)
