@@ -1,6 +1,6 @@
 # Everything a person or CI runs here. `make` alone lists it. Nothing needs root, Docker, Redis or a system PostgreSQL.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up browser test letters typescript check audit openapi messages configuration bench prove-limit lock clean
+.PHONY: help setup demo up browser test test-stores letters rehearse typescript check types lint contracts mutate audit openapi messages configuration bench prove-limit lock clean
 
 MAKEFLAGS += --no-print-directory
 python := .venv/bin/python
@@ -35,21 +35,45 @@ letters: setup ## every letter that is mailed, as HTML and text in both language
 rehearse: setup ## plays deployments, in minutes: the image built and run without Docker, every broker, PostgreSQL away
 	$(python) -m pytest -n 0 -m rehearsal $(PYTEST)
 
+# What must hold on every broker and on every PostgreSQL: queues, limits, and what breaks.
+queues := tests/stores tests/shell/test_celery.py tests/organizations/test_outbox.py tests/notices/test_delivering.py \
+  tests/keys/test_validation.py tests/keys/test_races.py tests/keys/test_faults.py tests/registry/test_publishing.py
+limiters := tests/gateway/test_limits.py tests/gateway/test_pacing.py tests/gateway/test_shared.py tests/gateway/test_together.py \
+  tests/gateway/test_messages_together.py tests/gateway/test_processes.py tests/api/test_throttling.py tests/spend/test_limits.py \
+  tests/spend/test_race.py tests/spend/test_ledger.py
+failures := tests/gateway/test_durability.py tests/gateway/test_deploy.py tests/gateway/test_faults.py \
+  tests/spend/test_recovery.py tests/spend/test_rollups.py tests/api/test_idempotency.py
+test-stores: setup ## queues, limits and failures on TEST_DATABASE_URL, or our own PostgreSQL, and on every broker there is
+	$(python) -m pytest -m "rehearsal or not rehearsal" $(queues) $(limiters) $(failures) $(PYTEST)
+
 npm := tests/clients/typescript
 typescript: setup ## types for TypeScript generated from the schema, compiled and exercised; needs Node and npm
 	@command -v npm >/dev/null && npm ci --prefix $(npm) --no-audit --no-fund --ignore-scripts --silent --fetch-timeout=20000 --fetch-retries=1 \
 	    || { echo "There is no npm here, or it cannot install: the TypeScript client was not checked."; exit 0; }; \
 	    test -d $(npm)/node_modules && $(python) -m pytest -n 0 -q -rs tests/clients/test_typescript_client.py
 
-check: setup ## formatting, lint, types, import contracts, migrations, schema drift
+check: lint types contracts ## formatting, lint, types, import contracts, migrations, schema drift (-j2 for two at once)
+
+types: setup
+	$(python) -m mypy .
+
+lint: setup
 	$(python) -m ruff format --check .
 	$(python) -m ruff check .
 	$(python) -m ruff check --isolated --select S --ignore S608 tenants/*/migrations # statements of our own names
-	$(python) -m mypy .
+
+contracts: setup
 	.venv/bin/lint-imports
 	$(manage) makemigrations --check --dry-run
 	$(manage) spectacular --validate | diff -u docs/openapi.yaml - || { \
 	    echo "docs/openapi.yaml differs from the code: run 'make openapi' and commit it"; exit 1; }
+
+mutants := var/mutants
+mutate: setup ## breaks the vault, prices and limits of the last commit in hundreds of ways, and tells what no test noticed
+	@eval "$$($(python) -P aisuru_mistral/launcher/pip_settings.py)"; rm -rf $(mutants); mkdir -p $(mutants); \
+	git archive HEAD | tar x -C $(mutants); cd $(mutants); export VIRTUAL_ENV=$(CURDIR)/.venv; \
+	mutmut="$(CURDIR)/.venv/bin/uv run --active --no-project --with mutmut==3.8.1 mutmut"; \
+	PYTHONPATH=. $$mutmut run --max-children 2 && $$mutmut results
 
 audit: setup ## asks PyPI whether a locked version of production has a known vulnerability
 	@.ci/audit

@@ -13,7 +13,6 @@ import socket
 import subprocess
 import time
 from decimal import Decimal
-from types import MappingProxyType
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")  # noqa: TID251 - a process of its own
 
@@ -24,27 +23,15 @@ django.setup()  # the product is imported after this
 from redis.asyncio import Redis  # noqa: E402
 
 from tenants.common.models import new_id  # noqa: E402
-from tenants.gateway.breaker import Breaker  # noqa: E402
 from tenants.gateway.endpoints import ENDPOINTS  # noqa: E402
-from tenants.gateway.lanes import Lane, Lanes  # noqa: E402
-from tenants.gateway.pacing import Pacer  # noqa: E402
 from tenants.gateway.requests import Request  # noqa: E402
 from tenants.gateway.shared import Shared  # noqa: E402
 from tenants.gateway.snapshots import Picture  # noqa: E402
-from tenants.gateway.together import Together  # noqa: E402
-from tenants.gateway.traffic import Traffic  # noqa: E402
-from tenants.registry.snapshots import (  # noqa: E402
-    KeyFacts,
-    ModelFacts,
-    OrganizationFacts,
-    Snapshot,
-    TokenFacts,
-    WorkspaceFacts,
-)
 from tenants.spend.calls import LimitMode, SubjectKind  # noqa: E402
-from tenants.spend.pricebook import PriceBook  # noqa: E402
 from tenants.spend.pricing import Bound  # noqa: E402
 from tenants.spend.rates import RateLimit, Rates  # noqa: E402
+from tests.gateway.paced import nobody, picture_of  # noqa: E402
+from tests.gateway.paced import pacer as pacer_of  # noqa: E402
 
 _TOLD = {
     "content-type": "application/json",
@@ -71,50 +58,24 @@ def picture(*, rated: bool) -> Picture:
         RateLimit(SubjectKind.ORGANIZATION, organization, _rates(), LimitMode.ENFORCE),
         RateLimit(SubjectKind.MODEL, model, _rates(), LimitMode.ENFORCE),
     )
-    snapshot = Snapshot(
-        OrganizationFacts(organization, "active", "it", "Europe/Rome", "EUR"),
-        WorkspaceFacts(new_id(), is_archived=False),
-        ModelFacts(
-            id=model,
-            name="Bench",
-            mistral_model="mistral-small-latest",
-            canonical_model="mistral-small-2603",
-            base_model=None,
-            context_length=32_000,
-            context_size=None,
-            timeout=None,
-            defaults=MappingProxyType({}),
-            is_retired=False,
-        ),
-        KeyFacts(new_id(), "valid", None, None, f"key:{new_id()}"),
-        TokenFacts(new_id(), None),
-    )
-    return Picture(snapshot, PriceBook([]), traffic=Traffic(limits if rated else ()))
+    return picture_of(organization, model, *(limits if rated else ()))
 
 
 def _rates() -> Rates:
     return Rates(Decimal(900_000), 10**12, None)
 
 
-async def _read_months(_lane: Lane) -> None:
-    raise AssertionError("no month is limited here")
-
-
-async def _nobody() -> object:
-    return await asyncio.get_running_loop().create_future()
-
-
 async def measure(
     pictures: list[Picture], told: dict[str, str], shared: Shared | None, at_once: int = 1
 ) -> float:
     """Tell the seconds of one call."""
-    pacer = Pacer(Lanes(), Breaker(), Together(shared), _read_months)
+    pacer = pacer_of(shared)
 
     async def calls(count: int) -> None:
         for number in range(count):
             found = pictures[number % len(pictures)]
             until = pacer.clock() + 30
-            permit = await pacer.admit(found, _REQUEST, f"m{number // 5}", _nobody, until)
+            permit = await pacer.admit(found, _REQUEST, f"m{number // 5}", nobody, until)
             permit.heard(told)
             permit.finish(400, 100)
 

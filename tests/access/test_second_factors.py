@@ -25,6 +25,8 @@ from tests import people
 from tests.organizations.test_rotation import OWN
 from tests.vault.rings import forget, ring_of
 
+pytestmark = pytest.mark.slow
+
 SECRET = "JBSWY3DPEHPK3PXP"
 OLD = AeadKey("older", os.urandom(32))
 NEW = AeadKey("newer", os.urandom(32))

@@ -15,7 +15,8 @@ from tenants.common.text import normalise_domain, normalise_email, normalise_nam
 from tenants.mistral.masking import mask_key_shaped
 from tests import people
 from tests.api.callers import Caller, organization_caller
-from tests.api.test_permission_table import TABLE, Row
+from tests.api.rows import Row
+from tests.api.test_permission_table import TABLE
 from tests.api.world import WholeWorld, everything, whole_world
 from tests.people import session_caller
 

@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 from tenants.access.requests import MAX_BODY
 from tests import people
 from tests.api.callers import BASE, Caller
-from tests.api.test_permission_table import TABLE, elsewhere
+from tests.api.rows import elsewhere
+from tests.api.test_permission_table import TABLE
 from tests.api.world import MODEL, WholeWorld, everything, whole_world
 from tests.people import session_caller
+
+pytestmark = pytest.mark.slow
 
 DEEP = b'{"name":' + b"[" * 900 + b"]" * 900 + b"}"
 BROKEN = {

@@ -8,7 +8,7 @@ import pytest
 from tenants.api.fields import LAST_YEAR
 from tenants.keys import expiry
 from tests.api.callers import Caller
-from tests.api.test_permission_table import new_model
+from tests.api.rows import new_model
 from tests.api.world import everything, made_up_key
 
 PLAIN = ["/health/live", "/health/ready", "/metrics", "/"]

@@ -18,7 +18,7 @@ from tenants.common.models import new_id
 from tenants.organizations.models import AuditEvent, DataKey, Organization, Workspace
 from tenants.registry.models import RegisteredModel
 from tests.api.callers import Answer, Caller, organization_caller
-from tests.api.test_permission_table import new_model
+from tests.api.rows import new_model
 from tests.api.world import made_up_key
 from tests.postgres import owner_url
 

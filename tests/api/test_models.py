@@ -10,7 +10,7 @@ from tenants.registry.models import ModelToken, RegisteredModel
 from tenants.registry.snapshots import resolve
 from tests import factories
 from tests.api.callers import organization_caller, platform_caller
-from tests.api.test_permission_table import new_model
+from tests.api.rows import new_model
 from tests.api.world import registered_model, valid_key, world
 
 

@@ -21,7 +21,8 @@ from tenants.organizations.roles import Role, WorkspaceRole
 from tests import factories, people
 from tests.api import world
 from tests.api.callers import BASE, Caller, platform_caller
-from tests.api.test_permission_table import TABLE, reported
+from tests.api.rows import reported
+from tests.api.test_permission_table import TABLE
 from tests.api.world import WholeWorld
 from tests.factories import ACTOR
 

@@ -13,6 +13,8 @@ from jsonschema import Draft202012Validator, FormatChecker
 
 from tests.api.callers import Caller
 
+pytestmark = pytest.mark.slow
+
 COMMITTED = Path(__file__).resolve().parents[2] / "docs" / "openapi.yaml"
 
 

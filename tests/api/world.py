@@ -4,6 +4,7 @@ import secrets
 import string
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from uuid import UUID
 
 from django.apps import apps
@@ -156,13 +157,16 @@ def with_login(found: World) -> World:
     return found
 
 
-def whole_world(organization: Organization | None = None) -> WholeWorld:
-    """Make one that has everything; it takes twice as long."""
+def whole_world(
+    organization: Organization | None = None, *, has_statement: bool = True
+) -> WholeWorld:
+    """Make one that has everything; it takes four times as long, half of that for a statement."""
     small = world(organization)
     organization, workspace = small.organization, small.workspace
     set_admin_key(actor=ACTOR, organization=organization, plain=Secret(made_up_key()))
     with_login(small)
-    closing.close(organization, Month.parse(CLOSED, organization.timezone))
+    if has_statement:
+        closing.close(organization, Month.parse(CLOSED, organization.timezone))
     token, _plain = issue_organization_token(
         actor=ACTOR, organization=organization, name="old", scopes=[], grantable=[]
     )
@@ -226,14 +230,17 @@ def everything(organization_id: UUID) -> dict[str, object]:
     When a token was used last is no change.
     """
     with scope.tenant(organization_id), connection.cursor() as cursor:
-        picture = {}
-        for table in _tables():
-            cursor.execute(
-                f"""SELECT count(*), md5(string_agg(t::text, '|' ORDER BY t::text)) FROM (
-                    SELECT to_jsonb(t) - 'last_used_at' FROM {table} t) t"""
-            )
-            picture[table] = cursor.fetchone()
-    return picture
+        cursor.execute(_picture())
+        return {table: facts for table, *facts in cursor.fetchall()}
+
+
+@cache
+def _picture() -> str:
+    return " UNION ALL ".join(
+        f"""SELECT '{table}', count(*), md5(string_agg(t::text, '|' ORDER BY t::text))
+            FROM (SELECT to_jsonb(t) - 'last_used_at' FROM {table} t) t"""
+        for table in _tables()
+    )
 
 
 def _tables() -> list[str]:

@@ -29,14 +29,16 @@ from tenants.spend.own_prices import OwnPrice, price_by_base, report_prices
 from tenants.spend.policies import Policy
 from tenants.spend.pricing import Meter as Metered
 from tenants.spend.services import set_limit, set_policy, set_retention
+from tests import factories
 from tests.api import world
 from tests.factories import ACTOR
 from tests.spend import made
 
 
-@pytest.fixture
-def populated(organization):
-    """Alice's organization with a row of everything."""
+@pytest.fixture(scope="module")
+def populated():
+    """An organization with a row of everything, for those who only look or are refused."""
+    organization = factories.organization()
     hers = world.whole_world(organization)
     set_limit(
         actor=ACTOR, organization=organization, subject=organization, monthly_spend=Decimal(500)

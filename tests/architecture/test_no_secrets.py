@@ -1,6 +1,7 @@
 """No secret lies in the repository: well-known shapes, our own tokens, and Mistral's keys."""
 
 import re
+from typing import Any
 
 import pytest
 from detect_secrets.core.plugins.initialize import from_plugin_classname
@@ -60,7 +61,7 @@ def texts() -> dict[str, str]:
 
 def test_nothing_has_the_shape_of_somebodys_secret(texts):
     with transient_settings({"plugins_used": [{"name": name} for name in SHAPES]}):
-        plugins = [from_plugin_classname(name) for name in SHAPES]
+        plugins: list[Any] = [from_plugin_classname(name) for name in SHAPES]
     wrong = [
         f"{name}: {plugin.secret_type}"
         for name, text in texts.items()

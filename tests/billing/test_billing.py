@@ -17,7 +17,7 @@ from tenants.common import scope
 from tenants.vies import client
 from tenants.vies.client import Answer, Registration
 from tests.api.callers import organization_caller, platform_caller
-from tests.api.test_permission_table import PLAN, PROFILE
+from tests.api.rows import PLAN, PROFILE
 from tests.api.world import valid_key, world
 
 

@@ -21,6 +21,8 @@ __all__ = ["made_up", "mistral"]
 
 _AXE = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+#: What axe looks at once more when the colours are others.
+COLOURS = ["cat.color"]
 _PATIENCE = 15_000
 #: Where screenshots go, if anybody wants some.
 PICTURES = os.environ.get("AIM_PICTURES")  # noqa: TID251 - for people who look
@@ -87,13 +89,17 @@ class Watched:
         if heard:
             raise AssertionError("the browser complains:\n" + "\n".join(heard))
 
-    def axe(self, rules: list[str] | None = None) -> list[str]:
+    def axe(self, rules: list[str] | None = None, *, has_colours: bool = True) -> list[str]:
         """Have axe look at the page; tell what it found, in words."""
         if not self.page.evaluate("'axe' in window"):
             self.page.evaluate(_AXE)
         found = self.page.evaluate(
-            "rules => axe.run(document, {runOnly: rules, resultTypes: ['violations']})",
-            rules or _RULES,
+            """([rules, hasColours]) => axe.run(document, {
+                runOnly: rules,
+                rules: {'color-contrast': {enabled: hasColours}},
+                resultTypes: ['violations'],
+            })""",
+            [rules or _RULES, has_colours],
         )
         return [
             f"{one['id']}: {node['target']} {node['failureSummary']}"

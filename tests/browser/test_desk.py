@@ -12,7 +12,7 @@ from tenants.assistance.staff import StaffRole
 from tenants.spend.services import set_limit
 from tests import factories
 from tests.api.world import whole_world
-from tests.browser.conftest import Watched
+from tests.browser.conftest import COLOURS, Watched
 from tests.factories import ACTOR
 from tests.support.conftest import hire, staff_person
 from tests.support.test_table import spent
@@ -151,7 +151,7 @@ def test_each_role_sees_its_pages_and_its_verbs_and_no_more(browser, web):
             for end in ENDS:
                 tab.go(f"{place}{end}")
                 tab.picture(f"desk-dark{end.replace('/', '-')}")
-                wrong += tab.axe()
+                wrong += tab.axe(COLOURS)
         tab.go("/admin/staff")
         expect(page.get_by_role("heading", name="Not done").first).to_be_visible() if (
             role is not StaffRole.SECURITY

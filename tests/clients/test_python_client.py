@@ -13,6 +13,8 @@ from django.core.wsgi import get_wsgi_application
 from tests.api.callers import organization_caller, platform_caller
 from tests.api.world import MODEL, World, with_login, world
 
+pytestmark = pytest.mark.slow
+
 SCHEMA = Path(__file__).resolve().parents[2] / "docs" / "openapi.yaml"
 CONFIG = """\
 post_hooks: []

@@ -5,11 +5,13 @@ from django.test import Client
 
 from tenants.organizations.roles import Role, WorkspaceRole
 from tests import factories, people
-from tests.api.test_permission_table import CAST, HOLDERS, Somebody
+from tests.api.roles import CAST, HOLDERS, Somebody
 from tests.api.world import WholeWorld, everything, whole_world
 from tests.console.html import faults
 from tests.console.pages import ACCOUNT_PAGES, PAGES, PERSONAL, Row
 from tests.people import session_caller
+
+pytestmark = pytest.mark.slow
 
 pages = pytest.mark.parametrize("row", PAGES, ids=str)
 HTML = {"Accept": "text/html"}

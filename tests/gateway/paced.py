@@ -2,6 +2,7 @@
 
 import asyncio
 from types import MappingProxyType
+from uuid import UUID
 
 from tenants.common.models import new_id
 from tenants.gateway.breaker import Breaker
@@ -33,11 +34,16 @@ def picture(**rates) -> Picture:
     """The picture of a model whose organization has these rates."""
     organization = new_id()
     limit = RateLimit(SubjectKind.ORGANIZATION, organization, Rates(**rates), LimitMode.ENFORCE)
+    return picture_of(organization, new_id(), limit)
+
+
+def picture_of(organization: UUID, model: UUID, *limits: RateLimit) -> Picture:
+    """The picture of a model with these limits above it."""
     snapshot = Snapshot(
         OrganizationFacts(organization, "active", "it", "Europe/Rome", "EUR"),
         WorkspaceFacts(new_id(), is_archived=False),
         ModelFacts(
-            id=new_id(),
+            id=model,
             name="Assistente",
             mistral_model="mistral-small-latest",
             canonical_model="mistral-small-2603",
@@ -51,7 +57,7 @@ def picture(**rates) -> Picture:
         KeyFacts(new_id(), "valid", None, None, f"key:{new_id()}"),
         TokenFacts(new_id(), None),
     )
-    return Picture(snapshot, PriceBook([]), traffic=Traffic((limit,)))
+    return Picture(snapshot, PriceBook([]), traffic=Traffic(limits))
 
 
 def pacer(shared: Shared | None = None) -> Pacer:

@@ -8,6 +8,8 @@ from tests.gateway import tenancy
 from tests.gateway.differential import Pair, events_of
 from tests.mistral.far_side import answering
 
+pytestmark = pytest.mark.slow
+
 CHAT = [{"role": "user", "content": "Say hello to everybody in the office"}]
 SCHEMA = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}
 PDF = "data:application/pdf;pages=3;base64," + base64.b64encode(b"x" * 4000).decode()

@@ -29,6 +29,8 @@ from tests.factories import ACTOR
 from tests.keys.keyring import checked, fresh, registered, set_back
 from tests.postgres import owner_url
 
+pytestmark = pytest.mark.slow
+
 
 def spellings(plain: str) -> list[str]:
     """How the key may look in text: as it is, cut, in hex, in base64 at any offset."""

@@ -10,12 +10,12 @@ import time
 from typing import Any
 
 import psutil
-import psycopg
 import pytest
 
 from aisuru_mistral import env
 from aisuru_mistral.launcher import ports, provision
 from aisuru_mistral.launcher.processes import Identity
+from tests.postgres import TEMPLATE, new_database
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -144,13 +144,6 @@ def test_sigterm_stops_all_parts_and_the_next_start_is_ready_in_seconds(running)
     assert "migrations and prices (nothing new)" in running.console()
 
 
-def test_ctrl_c_and_a_closed_terminal_stop_it_too(running):
-    assert running.end(signal.SIGINT) == 0
-    running.start()
-    assert running.end(signal.SIGHUP) == 0
-    assert running.processes() == []
-
-
 @pytest.mark.parametrize("name", ["web", "worker", "beat", "postgres"])
 def test_a_part_killed_without_warning_is_back_by_itself(running, name):
     before = running.parts()
@@ -160,15 +153,6 @@ def test_a_part_killed_without_warning_is_back_by_itself(running, name):
     assert f"{name} was killed by SIGKILL" in running.console()
     after = running.parts()
     assert all(identity.is_alive() for identity in after.values())
-
-
-def test_after_a_kill_of_the_launcher_the_next_start_finds_its_data_and_no_leftovers(running):
-    old = running.parts()
-    assert running.end(signal.SIGKILL) == -signal.SIGKILL
-    running.start()
-    assert running.is_ready()
-    assert not any(identity.is_alive() for identity in old.values())
-    assert len([part for part in running.processes() if part.name() == "postgres"]) > 0
 
 
 def test_after_a_kill_of_everything_at_once_the_next_start_works(running):
@@ -238,26 +222,23 @@ def test_the_parts_know_no_password_but_the_applications(running):
             assert secret not in shown
 
 
-def test_a_database_of_ones_own_is_prepared_and_used_instead(make_cluster, place):
-    server = make_cluster("elsewhere")
-    server.start()
-    with psycopg.connect(server.owner_url(), autocommit=True) as owner:
-        owner.execute("CREATE DATABASE given")
-    url = server.owner_url("given")
+def test_a_database_of_ones_own_is_used_instead_and_ctrl_c_stops_it_too(place):
+    name = f"given_{os.getpid()}"
     launched = Launched(place)
     try:
-        launched.start(DATABASE_URL=url)
+        launched.start(DATABASE_URL=new_database(name, TEMPLATE))
         assert set(launched.parts()) == {"web", "worker", "beat"}
         assert not (place / "postgres").exists()
         used = env.read_env_file(place / "run.env")["DATABASE_URL"]
-        assert provision.database_of(used) == "given"
-        assert used.startswith("postgresql://aim_given_app:")
-        assert launched.end() == 0
+        assert provision.database_of(used) == name
+        assert used.startswith(f"postgresql://aim_{name}_app:")
+        assert launched.end(signal.SIGINT) == 0
+        assert launched.processes() == []
     finally:
         launched.end(signal.SIGKILL)
 
 
-def test_the_demo_tells_its_whole_story_and_begins_it_again_after_it_was_killed(place):
+def test_the_demo_tells_its_story_and_again_after_a_kill_and_ends_with_its_terminal(place):
     launched = Launched(place)
     try:
         launched.start("demo")
@@ -271,10 +252,14 @@ def test_the_demo_tells_its_whole_story_and_begins_it_again_after_it_was_killed(
         assert "AIsuru has “Assistente" in told
         assert "key_unknown" in told
         assert "→ 402" in told
+        old = launched.parts()
         assert launched.end(signal.SIGKILL) == -signal.SIGKILL
         launched.start("demo")
+        assert not any(identity.is_alive() for identity in old.values())
         launched.wait_for_words("valid: sees")
-        assert launched.end() == 0
+        assert "migrations and prices (nothing new)" in launched.console()
+        assert launched.end(signal.SIGHUP) == 0
+        assert launched.processes() == []
     finally:
         launched.end(signal.SIGKILL)
         for process in launched.processes():

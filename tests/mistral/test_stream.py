@@ -15,7 +15,7 @@ from tenants.mistral.stream import PoolLimits, PoolTimeouts, UpstreamPool
 from tests.mistral.far_side import FarSide, answer, answering, free_address, reset
 
 KEY = "QwErTyUiOpAsDfGhJkLzXcVbNm012345"
-PATIENT = PoolTimeouts(connect=5.0, idle=5.0)
+PATIENT = PoolTimeouts(connect=1.0, idle=5.0)  # an answer in one piece is awaited for both
 QUICK = PoolTimeouts(connect=0.3, idle=0.3)
 HEADERS = {"content-type": "application/json", "accept": "text/event-stream"}
 STREAM_HEAD = (

@@ -18,6 +18,8 @@ from aisuru_mistral.simulator.keys import WELL_KNOWN
 from aisuru_mistral.simulator.server import SimulatorServer
 from tests.simulator.conftest import CHAT, HELLO
 
+pytestmark = pytest.mark.slow
+
 STARTS = 12
 ROOT = Path(__file__).parents[2]
 

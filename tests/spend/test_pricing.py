@@ -151,7 +151,11 @@ def test_free_on_purpose_is_a_priced_zero():
 def test_no_price_is_neither_free_nor_zero():
     found = cost(Quantities(prompt_tokens=10), UNPRICED)
     assert (found.state, found.amount) == (PriceState.UNPRICED, None)
-    assert found.missing == (Meter.INPUT,)
+    assert (found.currency, found.missing) == ("EUR", (Meter.INPUT,))
+    halved = cost(
+        Quantities(prompt_tokens=10), replace(UNPRICED, factors=FACTORS), [Modifier.BATCH]
+    )
+    assert halved.factor == FACTORS[Modifier.BATCH] != 1
     assert cost(Quantities(), UNPRICED).amount is None
 
 
@@ -197,6 +201,7 @@ def test_impossible_quantities_are_refused(facts):
         (Bound(100, context_length=8192, unbounded_input=True, max_tokens=7), 8192, 7),
         (Bound(100, context_length=None, unbounded_input=True, max_tokens=7), LONGEST_CONTEXT, 7),
         (Bound(100, context_length=8192, generates=False), TEMPLATE_TOKENS + 100, 0),
+        (Bound(100, context_length=8192, usual_tokens=77), TEMPLATE_TOKENS + 100, 77),
     ],
 )
 def test_the_worst_case_of_a_request(bound, prompt, completion):
@@ -204,6 +209,13 @@ def test_the_worst_case_of_a_request(bound, prompt, completion):
     assert found.quantities.prompt_tokens == prompt
     assert found.quantities.completion_tokens == completion
     assert found.cost == cost(found.quantities, SMALL)
+
+
+def test_what_is_no_text_is_bounded_as_the_request_says():
+    bound = Bound(0, pages=7, annotated_pages=2, audio_seconds=60, characters=500)
+    found = worst_case(bound, OCR).quantities
+    assert (found.pages, found.annotated_pages) == (7, 2)
+    assert (found.audio_seconds, found.characters) == (60, 500)
 
 
 def test_the_worst_case_of_an_unpriced_request_is_unknown():

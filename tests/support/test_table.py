@@ -36,6 +36,8 @@ from tests.spend import made
 from tests.support import factors
 from tests.support.conftest import Worker, hire, second_factor, staff_person, verbs_of
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 INSIDE = "organizations/<uuid:organization_id>"
 VIEWER, AGENT, LEAD, SECURITY = StaffRole

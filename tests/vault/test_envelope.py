@@ -192,3 +192,14 @@ def test_fingerprints_are_equal_for_equal_secrets_only(one, other):
     same = envelope.fingerprint(Secret(one)) == envelope.fingerprint(Secret(other))
     assert same == (one == other)
     assert len(envelope.fingerprint(Secret(one))) == 32
+
+
+@pytest.mark.parametrize("box", [b"", b"\1", b"\1\0", b"\1\0a", b"\2\1a", b"\1\2a", b"\1\1\xff"])
+def test_what_begins_like_no_box_names_no_key(box):
+    with pytest.raises(OpeningError):
+        key_id_of(box)
+
+
+def test_a_box_names_its_key_and_no_more_of_itself():
+    assert key_id_of(b"\1\2t1and the rest") == "t1"
+    assert key_id_of(b"\1\2t1") == "t1"
