@@ -7,7 +7,6 @@ from uuid import UUID
 import uuid_utils.compat
 from django.db import models
 
-
 #: How far ids may be ahead of the clock, so that they go on in order where it is corrected.
 _AHEAD_MS = 10_000
 
