@@ -1,6 +1,6 @@
 # Everything a person or CI runs here. `make` alone lists it. Nothing needs root, Docker, Redis or a system PostgreSQL.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up browser test test-stores letters rehearse typescript check types lint contracts mutate audit openapi messages configuration bench prove-limit lock clean
+.PHONY: help setup demo up browser test test-stores letters rehearse typescript check types lint contracts mutate audit docs openapi messages configuration bench prove-limit lock clean
 
 MAKEFLAGS += --no-print-directory
 python := .venv/bin/python
@@ -77,6 +77,13 @@ mutate: setup ## breaks the vault, prices and limits of the last commit in hundr
 
 audit: setup ## asks PyPI whether a locked version of production has a known vulnerability
 	@.ci/audit
+
+# Links are looked after by tests/papers; here everything else that Sphinx cannot read is an error.
+docs: setup ## builds the pages into var/docs; README.html is the first
+	$(python) -m sphinx -q -W -C -b html -d var/docs/.doctrees . var/docs -D extensions=myst_parser -D root_doc=README \
+	    -D project=aisuru-mistral -D html_theme=alabaster -D html_show_sourcelink=0 -D myst_heading_anchors=4 \
+	    -D suppress_warnings=toc.not_included,misc.highlighting_failure,myst.xref_missing \
+	    -D exclude_patterns=.venv,var,tests,bench,.git
 
 openapi: setup ## writes docs/openapi.yaml from the code
 	$(manage) spectacular --validate --file docs/openapi.yaml
