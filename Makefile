@@ -1,6 +1,6 @@
 # Everything a person or CI runs here. `make` alone lists it. Nothing needs root, Docker, Redis or a system PostgreSQL.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up browser test letters rehearse typescript check types lint contracts mutate audit openapi messages configuration bench prove-limit lock clean
+.PHONY: help setup demo up browser test test-stores letters rehearse typescript check types lint contracts mutate audit docs openapi messages configuration bench prove-limit lock clean
 
 MAKEFLAGS += --no-print-directory
 python := .venv/bin/python
@@ -35,6 +35,17 @@ letters: setup ## every letter that is mailed, as HTML and text in both language
 rehearse: setup ## plays deployments, in minutes: the image built and run without Docker, every broker, PostgreSQL away
 	$(python) -m pytest -n 0 -m rehearsal $(PYTEST)
 
+# What must hold on every broker and on every PostgreSQL: queues, limits, and what breaks.
+queues := tests/stores tests/shell/test_celery.py tests/organizations/test_outbox.py tests/notices/test_delivering.py \
+  tests/keys/test_validation.py tests/keys/test_races.py tests/keys/test_faults.py tests/registry/test_publishing.py
+limiters := tests/gateway/test_limits.py tests/gateway/test_pacing.py tests/gateway/test_shared.py tests/gateway/test_together.py \
+  tests/gateway/test_messages_together.py tests/gateway/test_processes.py tests/api/test_throttling.py tests/spend/test_limits.py \
+  tests/spend/test_race.py tests/spend/test_ledger.py
+failures := tests/gateway/test_durability.py tests/gateway/test_deploy.py tests/gateway/test_faults.py \
+  tests/spend/test_recovery.py tests/spend/test_rollups.py tests/api/test_idempotency.py
+test-stores: setup ## queues, limits and failures on TEST_DATABASE_URL, or our own PostgreSQL, and on every broker there is
+	$(python) -m pytest -m "rehearsal or not rehearsal" $(queues) $(limiters) $(failures) $(PYTEST)
+
 npm := tests/clients/typescript
 typescript: setup ## types for TypeScript generated from the schema, compiled and exercised; needs Node and npm
 	@command -v npm >/dev/null && npm ci --prefix $(npm) --no-audit --no-fund --ignore-scripts --silent --fetch-timeout=20000 --fetch-retries=1 \
@@ -66,6 +77,13 @@ mutate: setup ## breaks the vault, prices and limits of the last commit in hundr
 
 audit: setup ## asks PyPI whether a locked version of production has a known vulnerability
 	@.ci/audit
+
+# Links are looked after by tests/papers; here everything else that Sphinx cannot read is an error.
+docs: setup ## builds the pages into var/docs; README.html is the first
+	$(python) -m sphinx -q -W -C -b html -d var/docs/.doctrees . var/docs -D extensions=myst_parser -D root_doc=README \
+	    -D project=aisuru-mistral -D html_theme=alabaster -D html_show_sourcelink=0 -D myst_heading_anchors=4 \
+	    -D suppress_warnings=toc.not_included,misc.highlighting_failure,myst.xref_missing \
+	    -D exclude_patterns=.venv,var,tests,bench,.git
 
 openapi: setup ## writes docs/openapi.yaml from the code
 	$(manage) spectacular --validate --file docs/openapi.yaml

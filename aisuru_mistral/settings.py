@@ -350,6 +350,7 @@ CELERY_BEAT_SCHEDULE = {
         "organizations.rotate_data_keys": 86_400,
         "spend.recover_orphans": 15,
         "spend.roll_up": 10,
+        "spend.sum_up_pages": 60,
         "spend.tell_of_limits": 15,
         "spend.end_extensions": 30,
         "spend.sweep_batches": 10,

@@ -5,7 +5,7 @@ The other parts, each a module with options of its own (`python -m bench.keys --
 - `api`, `desk`, `pages`: server time of the API's lists, the support desk and the console;
 - `paint`: a newcomer's way in a browser, and how soon pages are painted there;
 - `custody`, `keys`, `leaks`: sealing, rotation, checks and search of keys, the leak tripwire;
-- `path`, `pacing`, `soak`: one call's CPU, rate limits, memory in the long run;
+- `footprint`, `path`, `pacing`, `soak`: one call's bytes and CPU, rate limits, memory in time;
 - `many`: thousands of tenants on hundreds of connections;
 - `spend`, `webhooks`: the ledger as it grows, fanning out and delivering.
 
@@ -37,7 +37,7 @@ _LOADS = ((PLAIN, 1), (PLAIN, 16), (PLAIN, 64), (STREAM, 1), (STREAM, 16))
 _ROUNDS = 2
 _PARTS = (
     *("api", "desk", "pages", "paint", "custody", "keys", "leaks"),
-    *("many", "path", "pacing", "soak", "spend", "webhooks"),
+    *("footprint", "many", "path", "pacing", "soak", "spend", "webhooks"),
 )
 _VERSIONS = (
     *("granian", "uvicorn", "uvloop", "httptools", "aiohttp", "pyreqwest", "httpx"),

@@ -26,12 +26,12 @@ def _measure(meter: Meter, stage: Stage, model: str, batch: int, seconds: float)
     opening, settling, rounds = 0.0, 0.0, 0
     until = time.perf_counter() + seconds
     while time.perf_counter() < until or rounds < 2:
-        calls = [_intent(stage, model) for _ in range(batch)]
+        calls = [intent_of(stage, model) for _ in range(batch)]
         began = time.perf_counter()
         verdicts = meter.open_calls(calls)
         opened = time.perf_counter()
         assert all(verdict.is_accepted for verdict in verdicts)
-        settlements = [_settlement(call) for call in calls]
+        settlements = [settlement_of(call) for call in calls]
         ready = time.perf_counter()
         meter.settle_calls(settlements)
         done = time.perf_counter()
@@ -42,7 +42,7 @@ def _measure(meter: Meter, stage: Stage, model: str, batch: int, seconds: float)
     return Throughput(batch, opening * 1000 / (rounds - 1), settling * 1000 / (rounds - 1))
 
 
-def _intent(stage: Stage, model: str) -> CallIntent:
+def intent_of(stage: Stage, model: str) -> CallIntent:
     call_id = new_id()
     prices = pricebook.prices_for(model, "EUR", instant_of(call_id))
     return CallIntent(
@@ -58,7 +58,7 @@ def _intent(stage: Stage, model: str) -> CallIntent:
     )
 
 
-def _settlement(call: CallIntent) -> Settlement:
+def settlement_of(call: CallIntent) -> Settlement:
     quantities = Quantities(prompt_tokens=52, completion_tokens=30)
     prices = pricebook.prices_for(call.requested_model, "EUR", instant_of(call.call_id))
     return Settlement(call, Outcome.COMPLETED, quantities, cost(quantities, prices), 200)

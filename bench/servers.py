@@ -1,12 +1,14 @@
 """The processes under measurement: started on loopback, watched, and ended."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import sysconfig
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -95,6 +97,7 @@ class Server:
             env=dict(self._environment),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         while time.monotonic() - began < _PATIENCE:
             try:
@@ -108,14 +111,15 @@ class Server:
         raise SystemExit(f"{self.name} did not start")
 
     def __exit__(self, *_: object) -> None:
-        """End it."""
-        if self._process is not None:
-            self._process.terminate()
-            try:
-                self._process.wait(10)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait(10)
+        """End it, and by force what is left of its processes."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(10)
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(10)
 
     @property
     def is_running(self) -> bool:

@@ -43,6 +43,18 @@ def _addresses(environment: Environment) -> Iterator[Finding]:
             "DEBUG is on: pages of errors show settings and code to whoever causes one",
             "unset DEBUG",
         )
+    if "*" in environment.allowed_hosts:
+        yield fail(
+            "hosts",
+            "ALLOWED_HOSTS has *: whoever sends a request chooses the address in links and mails",
+            "name the hosts that the service answers to",
+        )
+    if environment.webhook_loopback and not is_here:
+        yield fail(
+            "webhooks",
+            "WEBHOOK_LOOPBACK is on: a customer's webhook reaches what listens on this machine",
+            "unset WEBHOOK_LOOPBACK (and DEBUG, which turns it on)",
+        )
     if is_here:
         yield warn(
             "public_url",

@@ -1,6 +1,7 @@
 """Looks at PostgreSQL: who we are in it, what it has, whether it has room and the right time."""
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from django.conf import settings
@@ -9,7 +10,9 @@ from django.utils import timezone
 
 from aisuru_mistral import health
 from aisuru_mistral.doctor.findings import Finding, Look, fail, ok, warn
-from tenants.organizations import rotation
+from tenants.common import scope
+from tenants.organizations import data_keys, rotation, walking
+from tenants.organizations.data_keys import WrappedKey
 from tenants.spend import recovery
 
 _OLDEST = 15
@@ -25,6 +28,7 @@ _LONGEST = """
     FROM pg_stat_activity WHERE datname = current_database() AND state <> 'idle'
 """
 _LONG = 600
+_ORGANIZATIONS_TRIED = 20
 
 
 def looks() -> dict[str, Look]:
@@ -132,8 +136,24 @@ def _keyring() -> Iterator[Finding]:
             f"ENCRYPTION_KEYRING lacks {', '.join(missing)}, which keys here are sealed under",
             "put it back behind the newest one; without it these keys are lost",
         )
+        return
+    looked_at = list(_some_data_keys())
+    if lost := sum(not data_keys.opens(key) for key in looked_at):
+        yield fail(
+            "keyring",
+            f"{lost} of {len(looked_at)} data keys that were tried do not open: a master key has "
+            "its id here, and other bytes than it had",
+            "put the right ENCRYPTION_KEYRING back: with this one, their keys are lost",
+        )
     else:
-        yield ok("keyring", "every master key in use is in the keyring")
+        yield ok("keyring", "every master key in use is in the keyring, and opens what it sealed")
+
+
+def _some_data_keys() -> Iterator[WrappedKey]:
+    """The newest data key of some organizations, whichever come first."""
+    for organization_id in islice(walking.organization_ids(), _ORGANIZATIONS_TRIED):
+        with scope.tenant(organization_id):
+            yield from data_keys.all_of(organization_id)[-1:]
 
 
 def _clock() -> Iterator[Finding]:

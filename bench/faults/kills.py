@@ -23,12 +23,13 @@ _BETWEEN = 8.0
 def _kill_one(played: Scene) -> None:
     server = random.choice(played.servers)
     serving = _serving(server)
-    random.choice(serving).kill()
+    victim = random.choice(serving)
+    victim.kill()
 
     def is_whole() -> bool:
         return not server.is_running or len(_serving(server)) >= len(serving)
 
-    until(lambda: len(_serving(server)) < len(serving), "the process did not end")
+    until(lambda: victim not in _serving(server), "the process did not end")
     until(is_whole, "no new process was started")
     time.sleep(_BETWEEN)
     if not server.is_running:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg
 
@@ -25,16 +26,17 @@ def work(environment: Mapping[str, str], inside: Place | None = None) -> Iterato
     try:
         for part in (_WORKER, beat):
             command = f"-m celery -A aisuru_mistral.celery {part} --loglevel WARNING"
-            parts.append(
-                subprocess.Popen(
-                    [*enter, sys.executable, *command.split()],
-                    cwd=ROOT,
-                    env=dict(environment),
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    start_new_session=True,
+            with Path(environment["DATA_DIR"], "work.log").open("ab") as log:
+                parts.append(
+                    subprocess.Popen(
+                        [*enter, sys.executable, *command.split()],
+                        cwd=ROOT,
+                        env=dict(environment),
+                        stdout=log,
+                        stderr=subprocess.STDOUT,
+                        start_new_session=True,
+                    )
                 )
-            )
         yield
     finally:
         for process in parts:

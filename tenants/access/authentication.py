@@ -1,5 +1,6 @@
 """Who sends this request: the holder of a token, or a person with a session; never a guess."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -25,14 +26,20 @@ class Visitor:
         memberships: the organizations that this person is a member of, oldest first.
         chosen: the organization to act in when a request names none.
         has_terms: whether the terms in force were accepted.
-        is_sudo: whether the person has proved who it is within the last minutes.
+        ask_proof: asks whether the person has proved who it is within the last minutes; few
+            requests need to know.
     """
 
     person: Person
     memberships: tuple[Membership, ...]
     chosen: UUID | None
     has_terms: bool
-    is_sudo: bool
+    ask_proof: Callable[[], bool]
+
+    @property
+    def is_sudo(self) -> bool:
+        """Tell whether the person has proved who it is within the last minutes."""
+        return self.ask_proof()
 
     @property
     def current(self) -> Membership | None:

@@ -70,7 +70,7 @@ def principal_of_session(request: HttpRequest) -> Principal | None:
             memberships=members.memberships_of(person),
             chosen=_chosen(request),
             has_terms=has_accepted_terms(person),
-            is_sudo=did_recently_reauthenticate(request),
+            ask_proof=lambda: bool(did_recently_reauthenticate(request)),
         ),
     )
 

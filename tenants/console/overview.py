@@ -107,6 +107,7 @@ def _money(visit: Visit, workspace: Workspace | None) -> dict[str, Any]:
         workspace=workspace,
         month=month,
         group_by=["category", "day"],
+        quantities=["requests"],
     )
     series = spending.by_category(report.groups)
     standing = report.limit

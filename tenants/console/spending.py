@@ -171,6 +171,7 @@ def _shown(visit: Visit, workspace: Workspace | None) -> HttpResponse:
         group_by=["category", "day"],
         cuts=[["category"], ["workspace"], ["model"]],
         dearest=_SMALL_ONES,
+        quantities=["requests", "prompt_tokens", "completion_tokens"],
     )
     categories, workspaces, models = report.cuts
     series = by_category(report.groups)

@@ -188,7 +188,8 @@ def _assemble() -> _Parts:
     keeper, relay = Keeper(lanes), Relay(pool, limits, Doubts(shelf))
     shared = connect(settings.REDIS_URL) if settings.REDIS_URL else None
     breaker = Breaker(failures=limits.outages)
-    siblings = Siblings(past_poolers) if shared is None else None
+    is_alone = shared is not None or not limits.siblings
+    siblings = None if is_alone else Siblings(past_poolers, limits.siblings)
     pacer = Pacer(lanes, breaker, Together(shared, siblings), keeper.read_months)
     return _Parts(
         bounds=limits,

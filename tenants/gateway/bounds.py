@@ -32,6 +32,8 @@ class Bounds:
         settle_pause: for which settlements are gathered before they are written together.
         others: for other processes to settle calls that are over, before a limit refuses a call
             that would fit without what they hold.
+        siblings: between two counts of the processes that share every rate limit by PostgreSQL
+            alone; with 0 each process counts as if there were no other.
         batch: calls in one round trip to the ledger.
         backlog: calls that may wait for the ledger; above it new ones are refused.
         outages: in a row, after which Mistral is not called for a while.
@@ -58,6 +60,7 @@ class Bounds:
     open_wait: float = 3
     settle_pause: float = 0.05
     others: float = 0.25
+    siblings: float = 2
     batch: int = 500
     backlog: int = 20_000
     outages: int = 10

@@ -53,6 +53,7 @@ class Ticket:
         admitted_at: when its units were counted.
         lacking: the counter that stands in its way, once refused.
         retry_in: seconds after which it would get through, once refused.
+        share: how many times a unit counts here; the caller's business, too.
         is_shared: its units were counted for all processes together.
         is_claimed: all processes know what it waits for.
     """
@@ -61,6 +62,7 @@ class Ticket:
     needs: Sequence[Need]
     deadline: float
     rules: Sequence[Any] = ()
+    share: int = 1
     number: int = 0
     state: State = State.WAITING
     admitted_at: float = 0.0
@@ -195,6 +197,29 @@ class Line:
         ticket.state = State.WAITING
         self.waiting.append(ticket)
         return True
+
+    def weigh(self, ticket: Ticket, needs: Sequence[Need], now: float) -> bool | None:
+        """Have an admitted ticket need more.
+
+        Returns:
+            Whether it waits now, as ``put_back`` does; None if there is room: it stays admitted.
+        """
+        more = [
+            (new.counter, new.units - old.units)
+            for old, new in zip(ticket.needs, needs, strict=True)
+            if new.units > old.units
+        ]
+        waits = None
+        for counter, units in more:
+            wait = counter.ready_in(units, now)
+            if wait > 0:
+                waits = self.put_back(ticket, counter, wait, now)
+                break
+        else:
+            for counter, units in more:
+                counter.correct(units, ticket.admitted_at, now)
+        ticket.needs = needs
+        return waits
 
     def leave(self, ticket: Ticket, now: float) -> None:
         """Forget a ticket that waits: its caller has gone."""

@@ -42,7 +42,6 @@ class Permit:
         sent_at: when it was let go.
         ticket: None where nothing was limited.
         tokens: what was counted for it before it went.
-        share: how many times a unit counts here.
         is_of_model: Mistral counts it among its model's calls, and tells something of those.
     """
 
@@ -51,7 +50,6 @@ class Permit:
     sent_at: float
     tokens: float = 0.0
     ticket: Ticket | None = None
-    share: int = 1
     is_of_model: bool = True
     is_over: bool = False
 
@@ -119,7 +117,7 @@ class Permit:
     def _correct(self, ticket: Ticket, used: int, now: float) -> None:
         for rule, need in zip(ticket.rules, ticket.needs, strict=True):
             if rule.meter == TOKENS:
-                need.counter.correct(used * self.share - need.units, ticket.admitted_at, now)
+                need.counter.correct(used * ticket.share - need.units, ticket.admitted_at, now)
         self.pacer.together.correct(ticket, used, now)
         for rule in self.lane.watched:
             if rule.meter == TOKENS:
@@ -200,18 +198,18 @@ class Pacer:
         tokens = expect(request, bucket)
         share = self.together.share
         needs = [needed(rule, tokens, share) for rule in rules]
-        ticket = Ticket(message_id, needs, until, rules)
+        ticket = Ticket(message_id, needs, until, rules, share)
         if self.together.is_alone:
             lane.line.ask(ticket, now)
             if ticket.state is State.WAITING:
                 await self._wait(ticket, lane, receive)
         else:
-            await self._ask(ticket, lane, receive)
+            await self._ask(ticket, lane, receive, tokens)
         if ticket.state is not State.ADMITTED:
             raise self._refusal(ticket, lane)
         if lane.watched:
             self._watch(lane, tokens, now)
-        return Permit(self, lane, ticket.admitted_at, tokens, ticket, share, is_of_model)
+        return Permit(self, lane, ticket.admitted_at, tokens, ticket, is_of_model)
 
     def is_ready(self, picture: Picture) -> bool:
         """Tell whether Mistral would take a call at once, by what is known of its limits."""
@@ -248,7 +246,7 @@ class Pacer:
                 waiters.timer.cancel()
         self._waiters.clear()
 
-    async def _ask(self, ticket: Ticket, lane: Lane, receive: Receive) -> None:
+    async def _ask(self, ticket: Ticket, lane: Lane, receive: Receive, tokens: float) -> None:
         """Have a ticket admitted or refused, here and by all processes together."""
         try:
             await self.together.ask(ticket, lane, self.clock())
@@ -257,19 +255,24 @@ class Pacer:
             if ticket.state is State.WAITING:
                 await self._wait(ticket, lane, receive)
             if ticket.state is State.ADMITTED:
-                await self._agree(ticket, lane, receive)
+                await self._agree(ticket, lane, receive, tokens)
         finally:
             self.together.give_up(ticket, lane)
             if ticket.state is not State.ADMITTED:
                 self.together.forget(ticket, lane)
 
-    async def _agree(self, ticket: Ticket, lane: Lane, receive: Receive) -> None:
-        """Take what a ticket was given from everybody's counters too; else it waits again."""
+    async def _agree(self, ticket: Ticket, lane: Lane, receive: Receive, tokens: float) -> None:
+        """Take what a ticket was given from everybody's counters too; else it waits again.
+
+        If Redis goes away meanwhile, it has to fit into this process's share instead.
+        """
         try:
             while ticket.state is State.ADMITTED:
                 lacking = await self.together.take(ticket, lane, self.clock())
                 if lacking is None:
-                    return
+                    if ticket.is_shared or await self._fits(ticket, lane, receive, tokens):
+                        return
+                    continue
                 rule, answer = lacking
                 now = self.clock()
                 note(rule, answer, now)
@@ -280,6 +283,24 @@ class Pacer:
             if ticket.state is State.ADMITTED:
                 Permit(self, lane, ticket.admitted_at, ticket=ticket).withdraw()
             raise
+
+    async def _fits(self, ticket: Ticket, lane: Lane, receive: Receive, tokens: float) -> bool:
+        """Weigh a ticket by the share there is now; without room for it, it waits again."""
+        share, gate = self.together.share, lane.bucket.gate_rule
+        if share <= ticket.share:
+            return True
+        ticket.share = share
+        needs = [
+            need if rule is gate else needed(rule, tokens, share)
+            for rule, need in zip(ticket.rules, ticket.needs, strict=True)
+        ]
+        waits = lane.line.weigh(ticket, needs, self.clock())
+        if waits is None:
+            return True
+        _leave_gate(ticket, lane)
+        if waits:
+            await self._wait(ticket, lane, receive)
+        return False
 
     async def _wait(self, ticket: Ticket, lane: Lane, receive: Receive) -> None:
         """Wait for a decision, or until the caller goes away."""

@@ -18,7 +18,6 @@ from tenants.spend.channel import Channel, ChannelBroken
 
 log = structlog.get_logger(__name__)
 
-_EVERY = 2.0
 _PATIENCE = 5
 #: The first half of the locks' names; the second is a process's own.
 _KIND = 0x61696D67  # "aimg"
@@ -38,7 +37,7 @@ class Siblings:
         every: seconds between two counts.
     """
 
-    def __init__(self, parameters: Callable[[], Mapping[str, Any]], every: float = _EVERY) -> None:
+    def __init__(self, parameters: Callable[[], Mapping[str, Any]], every: float) -> None:
         self._channel = Channel(parameters, (_JOIN, (str(_KIND), str(new_id()))), _PATIENCE)
         self._every = every
         self._task: asyncio.Task[None] | None = None

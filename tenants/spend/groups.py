@@ -43,7 +43,10 @@ GROUPINGS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class SpendGroup:
-    """The calls that share ``names``: their amount, quantities and how many have no price."""
+    """The calls that share ``names``: their amount, quantities and how many have no price.
+
+    ``quantities`` are those that were asked for.
+    """
 
     names: Mapping[str, str | date | UUID | None]
     amount: Decimal
@@ -53,13 +56,15 @@ class SpendGroup:
     events: int
 
 
-def grouped(lines: QuerySet[SpendLine], names: Sequence[str]) -> tuple[SpendGroup, ...]:
+def grouped(
+    lines: QuerySet[SpendLine], names: Sequence[str], quantities: Sequence[str] = QUANTITIES
+) -> tuple[SpendGroup, ...]:
     """Sum lines by their members, in that order; without any, into one group at most."""
     rows: Iterable[Mapping[str, Any]]
     if names:
-        rows = lines.order_by().values(*names).annotate(**_sums()).order_by(*names)
+        rows = lines.order_by().values(*names).annotate(**_sums(quantities)).order_by(*names)
     else:
-        rows = [lines.aggregate(**_sums())]
+        rows = [lines.aggregate(**_sums(quantities))]
     return tuple(_group(row, names) for row in rows)
 
 
@@ -83,6 +88,7 @@ def in_cuts(
     month: Month,
     subjects: Mapping[str, Workspace | RegisteredModel | None],
     cuts: Sequence[Sequence[str]],
+    quantities: Sequence[str] = QUANTITIES,
 ) -> list[tuple[SpendGroup, ...]]:
     """Group a month's lines in several ways; each in the order of its members."""
     wanted = [names_of(one) for one in cuts]
@@ -90,7 +96,7 @@ def in_cuts(
         organization_id=organization.pk,
         month=month,
         conditions={name: one.pk for name, one in subjects.items() if one is not None},
-        sums=_SQL_SUMS,
+        sums={f"sum_{name}": _SQL_QUANTITIES[name] for name in quantities} | _SQL_SUMS,
         cuts=wanted,
     )
     return [
@@ -115,12 +121,13 @@ def days_of_dearest(
     if None in ids:
         chosen |= Q(model_id=None)
     dearest = lines.filter(chosen, mistral_model__in=models)
-    return grouped(dearest, ("model_id", "mistral_model", "day"))
+    return grouped(dearest, ("model_id", "mistral_model", "day"), ())
 
 
+_SQL_QUANTITIES = {name: f"sum({name})" for name in QUANTITIES} | {
+    "pages": "sum(pages + annotated_pages)"
+}
 _SQL_SUMS = {
-    **{f"sum_{name}": f"sum({name})" for name in QUANTITIES if name != "pages"},
-    "sum_pages": "sum(pages + annotated_pages)",
     "amount": "sum(cost)",
     "sum_estimated": "sum(cost) FILTER (WHERE is_estimated)",
     "sum_unpriced": "sum(events) FILTER (WHERE is_unpriced)",
@@ -128,12 +135,12 @@ _SQL_SUMS = {
 }
 
 
-def _sums() -> dict[str, Combinable]:
+def _sums(quantities: Sequence[str]) -> dict[str, Combinable]:
     sums: dict[str, Combinable] = {
-        f"sum_{name}": Sum(name) for name in QUANTITIES if name != "pages"
+        f"sum_{name}": Sum(F("pages") + F("annotated_pages")) if name == "pages" else Sum(name)
+        for name in quantities
     }
     return sums | {
-        "sum_pages": Sum(F("pages") + F("annotated_pages")),
         "amount": Sum("cost"),
         "sum_estimated": Sum("cost", filter=Q(is_estimated=True)),
         "sum_unpriced": Sum("events", filter=Q(is_unpriced=True)),
@@ -145,7 +152,9 @@ def _group(row: Mapping[str, Any], names: Sequence[str]) -> SpendGroup:
     return SpendGroup(
         names={name: row[name] for name in names},
         amount=row["amount"] or _ZERO,
-        quantities={name: int(row[f"sum_{name}"] or 0) for name in QUANTITIES},
+        quantities={
+            name: int(row[key] or 0) for name in QUANTITIES if (key := f"sum_{name}") in row
+        },
         estimated=row["sum_estimated"] or _ZERO,
         unpriced=int(row["sum_unpriced"] or 0),
         events=int(row["sum_events"] or 0),

@@ -26,6 +26,11 @@ from tenants.spend.models import Limit, SpendLine
 from tenants.spend.rates import RATES_SET, Rates, of
 
 _MINUTE = 60
+#: What buckets are made of: there may be many models, and their keys hold much more.
+_READ = (
+    *("organization_id", "name", "mistral_model", "snapshot"),
+    *("workspace__name", "key__name", "key__identity", "key__mistral_workspace_id"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +116,7 @@ def report(*, organization: Organization, after: Place | None, most: int) -> lis
 def _buckets() -> dict[Place, list[RegisteredModel]]:
     found: defaultdict[Place, list[RegisteredModel]] = defaultdict(list)
     rows = RegisteredModel.objects.filter(retired_at=None).select_related("key", "workspace")
-    for model in rows.order_by("id"):
+    for model in rows.only(*_READ).order_by("id"):
         key = model.key
         code = quota_code(key.pk, key.mistral_workspace_id, key.identity)
         name = model.snapshot or catalog.canonical(model.mistral_model)

@@ -104,6 +104,7 @@ def spend_report(
     group_by: Sequence[str] = (),
     cuts: Sequence[Sequence[str]] = (),
     dearest: int = 0,
+    quantities: Sequence[str] = QUANTITIES,
 ) -> SpendReport:
     """Sum a month, grouped by any of ``GROUPINGS`` in the order given.
 
@@ -114,7 +115,8 @@ def spend_report(
         month: which.
         group_by: what to group by.
         cuts: other ways to group the same lines by, read together with the first.
-        dearest: of so many models, the dearest, also give the days.
+        dearest: of so many models, the dearest, also give the days (their quantities are not told).
+        quantities: what groups count; each takes time.
 
     Raises:
         ValueError: a grouping that does not exist.
@@ -130,9 +132,9 @@ def spend_report(
         own = lines.filter(period=month.first_day)
         if cuts:
             subjects = {"workspace_id": workspace, "model_id": model}
-            groups, *further = in_cuts(organization, month, subjects, [group_by, *cuts])
+            groups, *further = in_cuts(organization, month, subjects, [group_by, *cuts], quantities)
         else:
-            groups, further = grouped(own, names), []
+            groups, further = grouped(own, names, quantities), []
         days = days_of_dearest(own, further, dearest)
         total = sum((group.amount for group in groups), _ZERO)
         balance = _balance(organization, subject, month)

@@ -104,6 +104,18 @@ def roll_up() -> None:
 
 
 @shared_task(
+    name="spend.sum_up_pages",
+    acks_late=True,
+    reject_on_worker_lost=True,
+    soft_time_limit=290,
+    time_limit=300,
+)
+def sum_up_pages() -> None:
+    """Keep the ledger's indexes whole; the next beat repeats a run that failed."""
+    rollups.sum_up_pages()
+
+
+@shared_task(
     name="spend.note_key_use",
     acks_late=True,
     reject_on_worker_lost=True,

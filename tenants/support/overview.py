@@ -20,7 +20,7 @@ from tenants.common.months import Month
 from tenants.keys.models import MistralKey
 from tenants.notices.models import Delivery, DeliveryStatus, WebhookEndpoint
 from tenants.organizations.models import AuditEvent, OrganizationStatus
-from tenants.registry.models import Publication
+from tenants.registry.models import Publication, RegisteredModel
 from tenants.spend.calls import Outcome
 from tenants.spend.models import Hold, UsageEvent
 from tenants.support import house, pages, spend, tables
@@ -40,10 +40,11 @@ def overview(request: HttpRequest, staff: Staff, organization_id: UUID) -> HttpR
         return HttpResponseRedirect(reverse("admin:session_open", args=[organization_id]))
     with visit(staff=staff, organization_id=organization_id, page="overview") as found:
         month = Month.of(timezone.now(), found.organization.timezone)
+        models = list(house.model_rows()[:_MOST_MODELS])
         sections = [
-            _health(found),
+            _health(found, models),
             _keys(found),
-            _models(found),
+            _models(found, models[:_FEW]),
             spend.of_limits(found),
             spend.curve(found.organization, month),
             _holds(found),
@@ -54,12 +55,12 @@ def overview(request: HttpRequest, staff: Staff, organization_id: UUID) -> HttpR
         return pages.page(request, staff, found.organization.name, sections, visit=found)
 
 
-def _health(found: Visit) -> Section:
+def _health(found: Visit, models: list[RegisteredModel]) -> Section:
     organization = found.organization
     by_status = dict(
         MistralKey.objects.exclude(status="revoked").values_list("status").annotate(Count("pk"))
     )
-    blocked = [tables.is_blocked(model) for model in house.model_rows()[:_MOST_MODELS]]
+    blocked = [tables.is_blocked(model) for model in models]
     told = ", ".join(f"{name} {count}" for name, count in sorted(by_status.items()))
     return Section(
         _("At a glance"),
@@ -88,8 +89,7 @@ def _keys(found: Visit) -> Section:
     )
 
 
-def _models(found: Visit) -> Section:
-    rows = list(house.model_rows()[:_FEW])
+def _models(found: Visit, rows: list[RegisteredModel]) -> Section:
     return Section(
         _("Models"),
         headers=tables.model_headers(),

@@ -60,7 +60,7 @@ def spend(request: HttpRequest, staff: Staff, organization_id: UUID) -> HttpResp
 def curve(organization: Organization, month: Month) -> Section:
     """Draw how a month's spend grew, with the figures in a table below, inside the scope."""
     lines = reports.lines_of(organization).filter(period=month.first_day)
-    by_day = {day.names["day"]: day for day in grouped(lines, ["day"])}
+    by_day = {day.names["day"]: day for day in grouped(lines, ["day"], ())}
     last = min(month.next().first_day - date.resolution, timezone.now().date())
     totals: list[Decimal] = []
     days = [

@@ -31,7 +31,16 @@ SHAPES = (
     "TwilioKeyDetector",
 )
 #: Passwords in addresses that open nothing.
-MADE_UP = {"PASSWORD", "b", "guest", "p", "p%40ss", "password", "secret-of-the-database"}
+MADE_UP = {
+    "PASSWORD",
+    "b",
+    "guest",
+    "p",
+    "p%40ss",
+    "password",
+    "secret-of-the-database",
+    "the-password-of-it",
+}
 _KEY = re.compile(
     r"(?<![\w+/-])(?=[A-Za-z0-9]*[a-z])(?=[A-Za-z0-9]*[A-Z])(?=[A-Za-z0-9]*\d)"
     r"[A-Za-z0-9]{32}(?![\w+/-])"
@@ -43,6 +52,7 @@ KNOWN_KEYS = {
     "HQSxGm3vTb8yLw5kZr2nXc7dJp4fUg6Y",
     "HQSxfB7IaJRKNHRv0e5OAYJNO1h2Ug6Y",
     "KcVfPq9sWm2hBt6xRj4yNd8gLz5vTa3Q",
+    "Zm9vYmFyYmF6cXV4MTIzNDU2Nzg5MGFi",
 }
 #: Files of digests, which have every shape there is.
 DIGESTS = re.compile(r"requirements/\w+\.txt|.*package-lock\.json")

@@ -88,6 +88,16 @@ def test_compose_files_know_the_roles_and_variables_there_are():
             assert variables <= VARIABLES
 
 
+def test_only_what_answers_over_http_has_the_images_health_check():
+    """The image asks /health/live; a container where nobody listens would never be healthy."""
+    services = yaml.load((DOCKER / "compose.yaml").read_text(), ComposeLoader)["services"]  # noqa: S506
+    for service in services.values():
+        if service.get("image") == "aisuru-mistral":
+            is_asked = service.get("healthcheck") != {"disable": True}
+            assert is_asked == (service["command"] == ["web"])
+            assert service["read_only"]
+
+
 @pytest.mark.parametrize("document", list(manifests()))
 def test_manifests_are_valid(document):
     kubernetes_validate.validate(document, "1.37", strict=True)

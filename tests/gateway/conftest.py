@@ -3,6 +3,7 @@
 import shutil
 import socket
 import subprocess
+from typing import Self
 
 import pytest
 import redis
@@ -29,22 +30,37 @@ def gateway(mistral, _database):
         yield server
 
 
+class RedisServer:
+    """A Redis of the suite's own, where the machine has one; it can be killed and come back."""
+
+    def __init__(self) -> None:
+        program = shutil.which("redis-server")
+        if program is None:
+            pytest.skip("no redis-server on this machine")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        place = [program, "--port", str(self.port), "--bind", "127.0.0.1"]
+        self._command = [*place, "--save", "", "--loglevel", "warning"]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
+        with redis.Redis(port=self.port) as client:
+            tenancy.eventually(lambda: _pings(client))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+
 @pytest.fixture(scope="module")
 def redis_server():
-    """A Redis of the suite's own, where the machine has one; gives its port."""
-    program = shutil.which("redis-server")
-    if program is None:
-        pytest.skip("no redis-server on this machine")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
-    process = subprocess.Popen([*command, "--loglevel", "warning"], stdout=subprocess.DEVNULL)
-    with redis.Redis(port=port) as client:
-        tenancy.eventually(lambda: _pings(client))
-    yield port
-    process.kill()
-    process.wait()
+    """Give the port of a Redis."""
+    with RedisServer() as server:
+        yield server.port
 
 
 def _pings(client) -> bool:

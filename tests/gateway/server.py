@@ -44,7 +44,8 @@ class GatewayServer:
         self._environment = os.environ | {  # noqa: TID251 - a child gets what the suite has
             "DJANGO_SETTINGS_MODULE": "tests.gateway.settings",
             "MISTRAL_API_URL": mistral_url,
-            "AIM_TEST_GATEWAY": json.dumps(bounds),
+            # Gateways of other tests are on the same database: only who asks for it counts them.
+            "AIM_TEST_GATEWAY": json.dumps({"siblings": 0} | bounds),
             "LOG_LEVEL": "DEBUG",
         }
         if database_url is not None:

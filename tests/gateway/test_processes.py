@@ -28,8 +28,8 @@ BIG = 60_000
 def urls(mistral, _database):
     """The addresses of two processes that are in no hurry to settle."""
     with (
-        GatewayServer(mistral.url, settle_pause=0.3, others=1) as first,
-        GatewayServer(mistral.url, settle_pause=0.3, others=1) as second,
+        GatewayServer(mistral.url, settle_pause=0.3, others=1, siblings=0.1) as first,
+        GatewayServer(mistral.url, settle_pause=0.3, others=1, siblings=0.1) as second,
     ):
         yield [first.url, second.url]
 
@@ -74,7 +74,7 @@ def test_without_redis_two_processes_together_let_no_more_through_than_a_limit(u
 
 
 async def test_a_process_is_one_of_the_others_as_long_as_it_lives(urls):
-    one, other = Siblings(past_poolers), Siblings(past_poolers)
+    one, other = Siblings(past_poolers, 1), Siblings(past_poolers, 1)
     await one.count()
     before = one.number
     assert before >= 3, "the two that serve are among them"
@@ -91,7 +91,7 @@ async def test_a_process_is_one_of_the_others_as_long_as_it_lives(urls):
 async def test_while_postgresql_is_away_the_last_number_stands():
     with DatabaseProxy() as database:
         parameters = psycopg.conninfo.conninfo_to_dict(database.url)
-        hand = Siblings(lambda: parameters)
+        hand = Siblings(lambda: parameters, 1)
         await hand.count()
         hand.number += 5
         known = hand.number

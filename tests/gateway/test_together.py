@@ -1,5 +1,6 @@
 """Several gateway processes keep to one rate limit, and go on when Redis is away."""
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from itertools import chain
@@ -8,7 +9,10 @@ import httpx
 import pytest
 import redis
 
+from tenants.common.problems import TooMany
+from tenants.gateway.shared import Shared
 from tests.gateway import tenancy
+from tests.gateway.paced import go, pacer, picture
 from tests.gateway.rated import rate
 from tests.gateway.server import GatewayServer
 from tests.gateway.tenancy import ask, question
@@ -62,6 +66,31 @@ def test_tokens_that_one_process_used_are_missing_in_the_other(gateways, tenant)
     # What was reserved and not used is free again, in both.
     assert ask(gateways[1].url, tenant, max_tokens=550 - used).is_success
     assert len(tenant.settled(2)) == 2
+
+
+async def test_calls_that_find_redis_gone_have_to_fit_into_a_share_too():
+    class Gone:
+        def register_script(self, _script):
+            async def run(**_):
+                raise redis.ConnectionError
+
+            return run
+
+    limited = pacer(Shared(Gone()))  # type: ignore[arg-type]  # a stand-in
+    shown = picture(tokens_per_minute=1200)
+
+    async def one():
+        try:
+            return await go(limited, shown, patience=0.5, tokens=200)
+        except TooMany:
+            return None
+
+    permits = [permit for permit in await asyncio.gather(*(one() for _ in range(12))) if permit]
+    assert permits
+    assert sum(permit.tokens for permit in permits) <= 1200 / 2
+    for permit in permits:
+        permit.finish(0, 0)
+    limited.stop()
 
 
 def test_without_redis_calls_go_on_at_a_share_and_money_limits_hold(mistral, tenant):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -9,7 +10,13 @@ import pytest
 from celery.worker import state
 from django.utils import timezone
 
-from aisuru_mistral.celery import note_what_is_unknown, park_what_is_spent, say_that_it_lives
+from aisuru_mistral.beat import Scheduler
+from aisuru_mistral.celery import (
+    app,
+    note_what_is_unknown,
+    park_what_is_spent,
+    say_that_it_lives,
+)
 from tenants.assistance import parking, workers
 from tenants.assistance.models import RepeatedTask, WorkerSeen
 from tenants.common.models import new_id
@@ -93,3 +100,17 @@ def test_what_nobody_knows_is_noted_by_its_name_alone():
     [parked] = [one for one in parking.parked() if one.message == identity]
     assert (parked.task, parked.arguments, parked.reason) == ("no.such.task", "", "unknown")
     parked.delete()
+
+
+@pytest.mark.parametrize(("seen", "sent"), [(5 * 3600, ["x"]), (0, [])])
+def test_beat_begins_anew_when_the_clock_was_set_back(monkeypatch, seen, sent):
+    told = []
+    beat = Scheduler(app, lazy=True)
+    beat._store = {"entries": {}}
+    later = timezone.now() + timedelta(hours=5)  # what it was before
+    beat.schedule["x"] = beat.Entry(name="x", task="x", schedule=5, last_run_at=later, app=app)
+    beat.__dict__["producer"] = None
+    monkeypatch.setattr(beat, "apply_entry", lambda entry, **_: told.append(entry.name))
+    beat._seen = time.time() + seen
+    beat.tick()
+    assert told == sent

@@ -17,6 +17,7 @@ from aisuru_mistral.env import Environment
 from aisuru_mistral.simulator.server import SimulatorServer
 from tests.postgres import owner_url, service_environment
 from tests.shell.test_env import GOOD_KEY, GOOD_SECRET
+from tests.vault.rings import ring_of, some_key
 
 GOOD = {
     "SECRET_KEY": GOOD_SECRET,
@@ -52,6 +53,8 @@ def test_a_good_environment_is_called_good(configured):
     ("changes", "code", "state"),
     [
         ({"DEBUG": "yes"}, "debug", "fail"),
+        ({"ALLOWED_HOSTS": "*"}, "hosts", "fail"),
+        ({"WEBHOOK_LOOPBACK": "yes"}, "webhooks", "fail"),
         ({"PUBLIC_URL": "http://127.0.0.1:8000"}, "public_url", "warn"),
         ({"PUBLIC_URL": "http://models.example.com"}, "public_url", "fail"),
         ({"TRUSTED_PROXY_COUNT": "0"}, "proxies", "warn"),
@@ -104,6 +107,16 @@ def test_a_keyring_that_lacks_a_key_in_use_is_a_failure(monkeypatch):
     monkeypatch.setattr(missing, lambda: ["k0"])
     [finding] = database.looks()["keyring"]()
     assert (finding.state, "k0" in finding.said) == (State.FAIL, True)
+
+
+def test_a_master_key_of_the_right_name_and_with_other_bytes_is_a_failure(
+    organization, monkeypatch
+):
+    only_this_one = "aisuru_mistral.doctor.database.walking.organization_ids"
+    monkeypatch.setattr(only_this_one, lambda: iter([organization.id]))
+    assert states({"keyring": database.looks()["keyring"]}) == {"keyring": "ok"}
+    monkeypatch.setattr("tenants.vault.envelope.keyring", lambda: ring_of(some_key("t1")))
+    assert states({"keyring": database.looks()["keyring"]}) == {"keyring": "fail"}
 
 
 def test_clocks_that_differ_are_told(monkeypatch):

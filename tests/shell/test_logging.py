@@ -46,6 +46,12 @@ def test_a_crash_is_logged_with_its_place_and_without_the_values_in_its_frames()
     assert "Canary" not in result.stderr
 
 
+@pytest.fixture(autouse=True)
+def _of_nothing():
+    """Forget what a request of an earlier test has bound to this thread."""
+    structlog.contextvars.clear_contextvars()
+
+
 def said(text="it happened", **facts):
     """A line as it would be written now, and what it says."""
     event = structlog.contextvars.merge_contextvars(None, "info", {"event": text, **facts})

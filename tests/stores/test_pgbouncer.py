@@ -65,8 +65,7 @@ def tenant(_patience, made_up):
     return tenancy.make(made_up)
 
 
-def client(server, organization):
-    token = organization_caller(organization).token
+def client(server, token):
     return httpx.Client(
         base_url=f"{server.url}/api/v1",
         headers={"Authorization": f"Bearer {token}"},
@@ -76,8 +75,10 @@ def client(server, organization):
 
 
 def test_two_tenants_over_one_connection_never_see_each_other(web, bouncer, organization, stranger):
+    tokens = {whose: organization_caller(whose).token for whose in (organization, stranger)}
+
     def look(whose):
-        with client(web, whose) as caller:
+        with client(web, tokens[whose]) as caller:
             for _ in range(25):
                 answer = caller.get("/organizations")
                 assert [one["id"] for one in answer.json()["results"]] == [str(whose.id)]
@@ -98,11 +99,12 @@ def test_two_tenants_over_one_connection_never_see_each_other(web, bouncer, orga
 
 def test_changes_of_one_address_wait_in_turn_and_leave_no_lock(web, organization):
     path = f"/organizations/{organization.id}"
-    with client(web, organization) as caller:
+    token = organization_caller(organization).token
+    with client(web, token) as caller:
         tag = caller.get(path).headers["etag"]
 
     def change(number):
-        with client(web, organization) as caller:
+        with client(web, token) as caller:
             return caller.patch(path, json={"name": f"N{number}"}, headers={"If-Match": tag})
 
     with ThreadPoolExecutor(8) as pool:
