@@ -7,6 +7,7 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
+from celery.schedules import schedule
 from celery.worker import state
 from django.utils import timezone
 
@@ -106,9 +107,11 @@ def test_what_nobody_knows_is_noted_by_its_name_alone():
 def test_beat_begins_anew_when_the_clock_was_set_back(monkeypatch, seen, sent):
     told = []
     beat = Scheduler(app, lazy=True)
-    beat._store = {"entries": {}}
+    monkeypatch.setattr(beat, "_store", {"entries": {}}, raising=False)
     later = timezone.now() + timedelta(hours=5)  # what it was before
-    beat.schedule["x"] = beat.Entry(name="x", task="x", schedule=5, last_run_at=later, app=app)
+    beat.schedule["x"] = beat.Entry(
+        name="x", task="x", schedule=schedule(5), last_run_at=later, app=app
+    )
     beat.__dict__["producer"] = None
     monkeypatch.setattr(beat, "apply_entry", lambda entry, **_: told.append(entry.name))
     beat._seen = time.time() + seen
