@@ -2,8 +2,8 @@
 
 A picture in use is fetched anew before it is too old, so that callers do not wait for the database;
 many callers of one token wait for one look-up. It refuses noise without asking the database (the
-token's checksum), and unknown tokens have a thread and a short queue of their own: whoever guesses
-tokens cannot delay those that exist.
+token's checksum), and tokens that nobody has met yet have a thread and a short queue of their own:
+whoever guesses tokens cannot delay those that exist.
 """
 
 import asyncio
@@ -108,6 +108,7 @@ class Pictures:
         self._load = load
         self._clock = clock
         self._known: dict[bytes, tuple[Picture, float]] = {}
+        self._met: dict[bytes, None] = {}
         self._unknown: dict[bytes, float] = {}
         self._loading: dict[bytes, asyncio.Task[Picture | None]] = {}
         self._strangers = 0
@@ -139,9 +140,12 @@ class Pictures:
             refused_at = self._unknown.get(key)
             if refused_at is not None and now - refused_at < self._bounds.fresh:
                 return None
-            if self._strangers >= self._bounds.strangers:
+            if key in self._met:
+                loading = self._start(key, self._refreshers)
+            elif self._strangers >= self._bounds.strangers:
                 raise Unavailable("busy", "Too many tokens are being looked up.", retry_after=1)
-            loading = self._start(key, self._doorman)
+            else:
+                loading = self._start(key, self._doorman)
         return await self._wait(loading)
 
     def close(self) -> None:
@@ -166,9 +170,11 @@ class Pictures:
         picture = await loop.run_in_executor(pool, _in_thread, self._load, key)
         if picture is None:
             self._known.pop(key, None)
+            self._met.pop(key, None)
             _keep(self._unknown, key, began, self._bounds.strangers)
         else:
             self._unknown.pop(key, None)
+            _keep(self._met, key, None, self._bounds.pictures)
             _keep(self._known, key, (picture, began), self._bounds.pictures)
             if self._sweeping is None:
                 self._sweeping = loop.call_later(_SWEEP, self._sweep)

@@ -145,6 +145,22 @@ async def test_whoever_guesses_tokens_does_not_delay_those_that_exist(pictures, 
     assert await asyncio.gather(*guesses) == [None] * 5
 
 
+async def test_nor_those_that_were_not_used_for_a_while(pictures, ledger, clock):
+    token = ledger.mint()
+    assert await pictures.find(token)
+    clock.now += BOUNDS.fresh
+    pictures._sweep()
+    ledger.may_answer.clear()
+    guess = asyncio.create_task(pictures.find(tokens.mint(TokenKind.MODEL).reveal()))
+    await asyncio.sleep(0.02)
+    back = asyncio.create_task(pictures.find(token))
+    while len(ledger.asked) < 3:  # noqa: ASYNC110 - both are asked for at the same time
+        await asyncio.sleep(0.005)
+    ledger.may_answer.set()
+    assert await back
+    assert await guess is None
+
+
 async def test_without_a_database_a_token_is_neither_good_nor_bad(pictures, ledger, clock):
     token = ledger.mint()
     assert await pictures.find(token)
