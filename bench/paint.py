@@ -8,6 +8,7 @@ loaded with an empty cache over the line and with the processor that Lighthouse 
 phone. A page over one of the limits, or a newcomer over five minutes, fails the run.
 """
 
+import argparse
 import os
 import re
 import secrets
@@ -92,6 +93,7 @@ class Newcomer:
 
 def main() -> None:
     """Measure, print, and fail if a limit is passed."""
+    argparse.ArgumentParser(prog="bench.paint", description=__doc__).parse_args()
     where = chromium.find()
     if where is None:
         sys.exit("no Chromium here: python -m tests.browser.chromium installs it where it may")
