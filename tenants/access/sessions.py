@@ -8,6 +8,8 @@ Forbidden        403 csrf_failed     no CSRF token, or a wrong one
                  403 terms_not_accepted, reauthentication_required
 """
 
+from copy import copy
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -70,7 +72,7 @@ def principal_of_session(request: HttpRequest) -> Principal | None:
             memberships=members.memberships_of(person),
             chosen=_chosen(request),
             has_terms=has_accepted_terms(person),
-            ask_proof=lambda: bool(did_recently_reauthenticate(request)),
+            ask_proof=partial(_has_proved, request, person),
         ),
     )
 
@@ -83,6 +85,12 @@ def choose(request: HttpRequest, organization_id: UUID) -> None:
 def sweep() -> None:
     """Forget sessions whose time is over."""
     SessionStore.clear_expired()
+
+
+def _has_proved(request: HttpRequest, person: Person) -> bool:
+    asked = copy(request)  # REST framework puts the principal where allauth looks for the person
+    asked.user = person
+    return bool(did_recently_reauthenticate(asked))
 
 
 def _chosen(request: HttpRequest) -> UUID | None:

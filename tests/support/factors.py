@@ -10,6 +10,7 @@ from tenants.assistance.models import FactorReset
 from tenants.common import scope
 from tenants.organizations.models import Member, Organization
 from tenants.organizations.roles import Role
+from tenants.people import second_factors
 from tests import people
 from tests.spend.made import as_owner
 from tests.support.conftest import Worker
@@ -18,8 +19,10 @@ from tests.support.conftest import Worker
 def locked_out(organization: Organization) -> Member:
     """A member who has an app and recovery codes, and no access to either."""
     person = people.person("Anna")
-    for kind in (Authenticator.Type.TOTP, Authenticator.Type.RECOVERY_CODES):
-        Authenticator.objects.create(user=person, type=kind, data={})
+    app, codes = Authenticator.Type.TOTP, Authenticator.Type.RECOVERY_CODES
+    for kind, member in ((app, "secret"), (codes, "seed")):
+        data = {member: second_factors.seal("of the phone that is gone")}
+        Authenticator.objects.create(user=person, type=kind, data=data)
     people.member(organization, Role.ADMIN, who=person)
     with scope.tenant(organization.pk):
         return Member.objects.select_related("person").get(person=person)
