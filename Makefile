@@ -32,7 +32,7 @@ letters: setup ## every letter that is mailed, as HTML and text in both language
 	AIM_LETTERS=var/letters $(python) -m pytest -n 0 -q tests/notices/test_letters.py tests/notices/test_mailing.py -k letter
 	@ls var/letters | wc -l
 
-rehearse: setup ## plays deployments, in minutes: the image built and run without Docker, every broker, PostgreSQL away
+rehearse: setup ## what takes minutes: the demo, the image without Docker, brokers, faults, a restore, every page in a browser
 	$(python) -m pytest -n 0 -m rehearsal $(PYTEST)
 
 # What must hold on every broker and on every PostgreSQL: queues, limits, and what breaks.

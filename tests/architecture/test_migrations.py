@@ -27,7 +27,7 @@ def take_back(url: str) -> None:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.rehearsal
 @pytest.mark.timeout(600)  # it runs every migration backwards
 def test_every_migration_can_be_taken_back_and_leaves_a_database_as_it_was_before():
     name = f"{owner_url().rpartition('/')[2].partition('?')[0]}_back"

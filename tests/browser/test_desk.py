@@ -99,7 +99,7 @@ def offered(tab: Watched) -> set[str]:
     return {verb for verb in VERBS if any(label.strip().startswith(verb) for label in labels)}
 
 
-@pytest.mark.slow
+@pytest.mark.rehearsal
 @pytest.mark.timeout(300)
 def test_each_role_sees_its_pages_and_its_verbs_and_no_more(browser, web):
     found = whole_world()

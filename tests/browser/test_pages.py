@@ -161,6 +161,7 @@ def judged(tab: Watched, path: str) -> list[str]:
     return wrong
 
 
+@pytest.mark.rehearsal
 def test_every_page_is_sound(context, web, hers):
     tab = signed_in(context, web, hers.organization)
     rows = [row for row in PAGES if row.method == "GET" and row.route not in SAME]

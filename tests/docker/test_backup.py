@@ -70,6 +70,7 @@ def back_up(here):
     return subprocess.run([script, "once"], env=here, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.rehearsal
 def test_a_backup_is_restored_with_its_keys_sealed(databases, tmp_path):
     kept, restored = databases
     made = manage(kept, "shell", "--no-imports", "-c", REGISTER)

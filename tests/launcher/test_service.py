@@ -238,6 +238,7 @@ def test_a_database_of_ones_own_is_used_instead_and_ctrl_c_stops_it_too(place):
         launched.end(signal.SIGKILL)
 
 
+@pytest.mark.rehearsal
 def test_the_demo_tells_its_story_and_again_after_a_kill_and_ends_with_its_terminal(place):
     launched = Launched(place)
     try:
