@@ -64,8 +64,7 @@ def main() -> None:
         print(f"{_KILLS} processes killed; the last recovery found {recovered} holds")
         faults = balance(played, may_estimate=True)
     played.load.tell()
-    if others := played.load.others(may_break=True):
-        faults.append(f"callers saw something else: {others}")
+    faults += played.load.surprises(may_break=True)
     if played.load.count("no connection", "after") or played.load.count("broken off", "after"):
         faults.append("connections break after the last kill")
     judge(faults)

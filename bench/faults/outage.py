@@ -63,8 +63,7 @@ def main() -> None:
     load.tell()
     if load.slowest("away") > _SLOWEST_REFUSAL or load.unlike:
         faults.append(f"refusals were slow, or not as documented: {load.unlike[:1]}")
-    if load.others():
-        faults.append(f"callers saw something else: {load.others()}")
+    faults += load.surprises()
     judge(faults)
 
 

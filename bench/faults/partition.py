@@ -138,8 +138,7 @@ def main() -> None:
     load = played.load
     load.tell()
     fine = {"502 mistral_unreachable", "504 mistral_timeout"}
-    if others := load.others() - fine:
-        faults.append(f"callers saw something else: {others}")
+    faults += load.surprises(fine=fine)
     ground.judge(faults)
 
 

@@ -7,7 +7,7 @@ import asyncio
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,10 +86,14 @@ class Load:
         ordered = sorted(self.seconds.get(phase, [0.0]))
         return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
 
-    def others(self, *, may_break: bool = False) -> set[str]:
-        """Give the kinds of answers that are not documented for a fault."""
-        fine = {"200", _UNAVAILABLE} | (_BROKEN if may_break else set())
-        return {answer for answers in self.answers.values() for answer in answers} - fine
+    def surprises(
+        self, *, may_break: bool = False, fine: Collection[str] = frozenset()
+    ) -> list[str]:
+        """Find fault with answers that are not documented, besides those that are fine here."""
+        documented = {"200", _UNAVAILABLE, *fine} | (_BROKEN if may_break else set())
+        seen = {answer for answers in self.answers.values() for answer in answers}
+        others = seen - documented
+        return [f"callers saw something else: {others}"] if others else []
 
     def tell(self) -> None:
         """Print what callers saw, phase by phase."""

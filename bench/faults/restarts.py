@@ -50,8 +50,7 @@ def main() -> None:
         played.end_load()
         faults = [fault for fault in told if fault] + balance(played)
     played.load.tell()
-    if others := played.load.others():
-        faults.append(f"callers saw something else: {others}")
+    faults += played.load.surprises()
     judge(faults)
 
 

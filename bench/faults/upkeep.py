@@ -99,8 +99,7 @@ def main() -> None:
     print(f"the longest wait of the service for a lock: {watch.longest:.2f} s")
     if watch.longest > _MOST:
         faults.append("the gateway waited for upkeep")
-    if others := played.load.others():
-        faults.append(f"callers saw something else: {others}")
+    faults += played.load.surprises()
     judge(faults)
 
 
