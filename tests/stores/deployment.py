@@ -69,6 +69,11 @@ class Deployment:
         os.killpg(part.pid, signal.SIGKILL)
         part.wait(10)
 
+    def keep(self, name: str) -> None:
+        """Start a part again if it has ended, as a supervisor does."""
+        if self._parts[name].poll() is not None:
+            self.start(name)
+
     def stop(self) -> None:
         """End all of it."""
         self.api.close()
@@ -115,13 +120,24 @@ class Deployment:
         """Tell what a key is known to be."""
         return str(self.get(f"/keys/{key}").json().get("status"))
 
+    def doctor(self) -> list[dict[str, str]]:
+        """Ask the doctor; it may find something wrong."""
+        said = subprocess.run(
+            [self._entrypoint, "doctor", "--json"],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        ).stdout
+        return [json.loads(line) for line in said.splitlines()]
+
     def becomes_valid(self, *keys: str) -> None:
         """Wait until keys were checked and found good."""
         self.wait_for(lambda: all(self.status(key) == "valid" for key in keys))
 
-    def wait_for(self, happens: Callable[[], object]) -> None:
+    def wait_for(self, happens: Callable[[], object], seconds: float = _PATIENCE) -> None:
         """Wait for something, for a bounded time; else tell what was logged."""
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + seconds
         while not happens():
             assert time.monotonic() < deadline, self.logs()
             time.sleep(0.1)

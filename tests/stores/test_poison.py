@@ -1,9 +1,5 @@
 """Poisoned messages on every broker: none is tried for ever, each leaves a trace, work goes on."""
 
-import json
-import subprocess
-
-import httpx
 import kombu
 import psycopg
 import pytest
@@ -13,11 +9,6 @@ from celery import Celery
 from aisuru_mistral import broker as brokers
 from tenants.assistance.parking import MOST_REPEATS
 from tenants.common.models import new_id
-from tests.docker.deployment import ENTRYPOINT, broker, database, deployment, wait_for
-from tests.gateway.conftest import redis_server
-from tests.keys.conftest import made_up, mistral
-
-__all__ = ["broker", "database", "deployment", "made_up", "mistral", "redis_server"]
 
 pytestmark = [pytest.mark.rehearsal, pytest.mark.timeout(300)]
 
@@ -61,30 +52,17 @@ class Poisoner:
         return {(task, reason): deliveries for task, reason, deliveries in rows}
 
 
-def test_no_message_is_tried_for_ever_and_work_goes_on(deployment, made_up):
-    client = deployment.connect()
+def test_no_message_is_tried_for_ever_and_work_goes_on(deployment, workspace, made_up):
     poisoner = Poisoner(deployment)
 
-    def answers():
-        try:
-            return client.get("/organizations").status_code == 200
-        except httpx.TransportError:
-            return False
-
-    wait_for(answers, deployment)
-    made = client.post("/organizations", json={"name": "Poison", "owner_email": "p@p.example"})
-    workspace = made.json()["default_workspace_id"]
-
     def key_becomes_valid():
-        answer = client.post(f"/workspaces/{workspace}/keys", json={"name": "k", "key": made_up()})
-        assert answer.status_code == 202, answer.text
-        path = f"/keys/{answer.json()['id']}"
+        key = deployment.register(workspace, made_up())
 
         def valid():
             deployment.keep("worker")
-            return client.get(path).json()["status"] == "valid"
+            return deployment.status(key) == "valid"
 
-        wait_for(valid, deployment)
+        deployment.wait_for(valid)
 
     key_becomes_valid()
     poisoner.send("no.such.task", "x")
@@ -102,18 +80,11 @@ def test_no_message_is_tried_for_ever_and_work_goes_on(deployment, made_up):
         found = poisoner.parked()
         return {("tests.end_child", "repeated"), ("tests.end_worker", "repeated")} <= set(found)
 
-    wait_for(both_are_parked, deployment, 150)
+    deployment.wait_for(both_are_parked, 150)
     found = poisoner.parked()
     assert found["tests.end_child", "repeated"] == MOST_REPEATS
     assert ("no.such.task", "unknown") in found
     key_becomes_valid()
 
-    said = subprocess.run(
-        [ENTRYPOINT, "doctor", "--json"],
-        env=deployment.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout
-    parked = [line for line in map(json.loads, said.splitlines()) if line["code"] == "parked"]
-    assert any("tests.end_worker" in line["said"] for line in parked), said
+    parked = [line["said"] for line in deployment.doctor() if line["code"] == "parked"]
+    assert any("tests.end_worker" in said for said in parked), parked
