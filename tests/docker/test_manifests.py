@@ -15,7 +15,8 @@ from aisuru_mistral import reference
 
 DOCKER = Path(__file__).resolve().parents[2] / "docker"
 K8S = DOCKER / "k8s"
-PODS = {"web": "Deployment", "worker": "Deployment", "beat": "Deployment", "migrate": "Job"}
+ROLES = {"web": "Deployment", "worker": "Deployment", "beat": "Deployment", "migrate": "Job"}
+PODS = {**ROLES, "backup": "CronJob"}
 VARIABLES = set(re.findall(r"`([A-Z][A-Z_]+)`", reference.page()))
 
 
@@ -42,7 +43,8 @@ def found(kind):
 
 
 def pod_of(name):
-    return found(PODS[name])[name]["spec"]["template"]
+    spec = found(PODS[name])[name]["spec"]
+    return spec.get("jobTemplate", {"spec": spec})["spec"]["template"]
 
 
 def test_the_dockerfile_is_linted():
@@ -121,18 +123,36 @@ def test_pods_have_no_rights_they_do_not_need(name):
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"]},
     }
-    assert container["args"] == [name]
+    assert container["args"] == ([name] if name in ROLES else ["once"])
     assert container["resources"]["limits"]["memory"]
     mounted = {mount["name"] for mount in container["volumeMounts"]}
     assert mounted == {volume["name"] for volume in pod["volumes"]}
 
 
-def test_only_the_migration_knows_the_login_that_owns_the_tables():
+def test_only_the_migration_and_the_backup_know_the_login_that_owns_the_tables():
     for name in PODS:
         secrets = {
             v["secret"]["secretName"] for v in pod_of(name)["spec"]["volumes"] if "secret" in v
         }
-        assert ("aisuru-mistral-owner" in secrets) == (name == "migrate")
+        assert ("aisuru-mistral-owner" in secrets) == (name in {"migrate", "backup"})
+
+
+def test_the_cluster_backs_up_as_compose_does():
+    assert found("ConfigMap")["backup"]["data"]["backup.sh"] == (DOCKER / "backup.sh").read_text()
+    compose = yaml.load((DOCKER / "compose.yaml").read_text(), ComposeLoader)["services"]  # noqa: S506
+    [container] = pod_of("backup")["spec"]["containers"]
+    given = {variable["name"]: variable["value"] for variable in container["env"]}
+    assert compose["backup"]["environment"].keys() <= given.keys()
+    assert container["image"] == compose["backup"]["image"]
+    mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    assert container["command"] == ["/bin/sh", f"{mounts['script']}/backup.sh"]
+    assert given["BACKUPS"] == mounts["backups"]
+    assert given["DATABASE_OWNER_URL_FILE"] == f"{mounts['owner']}/owner_url"
+    assert "owner_url" in found("Secret")["aisuru-mistral-owner"]["stringData"]
+    [claim] = found("PersistentVolumeClaim")
+    assert {"name": "backups", "persistentVolumeClaim": {"claimName": claim}} in pod_of("backup")[
+        "spec"
+    ]["volumes"]
 
 
 def test_every_variable_is_one_the_service_reads_and_every_file_is_in_a_secret():
