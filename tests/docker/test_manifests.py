@@ -20,6 +20,10 @@ PODS = {**ROLES, "backup": "CronJob"}
 VARIABLES = set(re.findall(r"`([A-Z][A-Z_]+)`", reference.page()))
 
 
+COMPOSE = ("compose.yaml", "compose.demo.yaml", "compose.pgbouncer.yaml")
+COMMENTED = re.compile(r"^(\s+)# (\w+: \S+)$", re.MULTILINE)
+
+
 class ComposeLoader(yaml.SafeLoader):
     """Knows that ``!reset`` takes a value away."""
 
@@ -28,8 +32,9 @@ ComposeLoader.add_constructor("!reset", lambda *_node: None)
 
 
 def manifests():
+    """Give every document; what stands in comments to be taken up is taken up."""
     for path in sorted(K8S.glob("*.yaml")):
-        for document in yaml.safe_load_all(path.read_text()):
+        for document in yaml.safe_load_all(COMMENTED.sub(r"\1\2", path.read_text())):
             if document["kind"] != "Kustomization":
                 yield pytest.param(document, id=f"{path.stem}-{document['kind']}")
 
@@ -61,7 +66,7 @@ def test_the_scripts_are_shell(script):
     assert (DOCKER / script).stat().st_mode & 0o111
 
 
-@pytest.mark.parametrize("name", ["compose.yaml", "compose.demo.yaml"])
+@pytest.mark.parametrize("name", COMPOSE)
 def test_compose_files_are_valid(name, tmp_path):
     document = yaml.load((DOCKER / name).read_text(), ComposeLoader)  # noqa: S506 - safe, it extends SafeLoader
     copy = tmp_path / name
@@ -80,14 +85,35 @@ def _without_nothing(node):
 
 def test_compose_files_know_the_roles_and_variables_there_are():
     entrypoint = (DOCKER / "entrypoint.sh").read_text()
-    for name in ("compose.yaml", "compose.demo.yaml"):
+    for name in COMPOSE:
         services = yaml.load((DOCKER / name).read_text(), ComposeLoader)["services"]  # noqa: S506
-        for service in services.values():
-            if service.get("image") != "aisuru-mistral":
+        for role, service in services.items():
+            if service.get("image", "aisuru-mistral") != "aisuru-mistral":
                 continue
-            assert f"\n  {service['command'][0]})" in entrypoint
+            assert f"\n  {service.get('command', [role])[0]})" in entrypoint
             variables = {one.removesuffix("_FILE") for one in service.get("environment", {})}
             assert variables <= VARIABLES
+
+
+def test_behind_a_pooler_every_role_knows_the_way_past_it():
+    usual, pooled = (
+        yaml.safe_load((DOCKER / name).read_text())
+        for name in ("compose.yaml", "compose.pgbouncer.yaml")
+    )
+    ours = {name for name, one in usual["services"].items() if one["image"] == "aisuru-mistral"}
+    assert set(pooled["services"]) == ours - {"migrate"}, "the owner's address is direct anyway"
+    [(secret, file)] = pooled["secrets"].items()
+    assert file == {"file": f"./secrets/{secret}"}
+    for service in pooled["services"].values():
+        assert service["environment"] == {"DATABASE_DIRECT_URL_FILE": f"/run/secrets/{secret}"}
+        assert service["secrets"] == [secret]
+
+
+def test_the_way_past_a_pooler_is_offered_and_not_taken_unasked():
+    [name] = [name for name in found("ConfigMap")["aisuru-mistral"]["data"] if "DIRECT" in name]
+    assert name == "DATABASE_DIRECT_URL_FILE"
+    assert name not in yaml.safe_load((K8S / "config.yaml").read_text())["data"]
+    assert found("Secret")["aisuru-mistral"]["stringData"]["database_direct_url"]
 
 
 def test_only_what_answers_over_http_has_the_images_health_check():
