@@ -261,6 +261,19 @@ class Environment(Variables):
         return self._integer("DATA_KEY_DAYS", 365, 1, 3650)
 
     @cached_property
+    def migration_lock_seconds(self) -> int:
+        """How long a migration waits for a lock (``MIGRATION_LOCK_SECONDS``).
+
+        Calls wait behind it for as long.
+        """
+        return self._integer("MIGRATION_LOCK_SECONDS", 2, 1, 600)
+
+    @cached_property
+    def migration_attempts(self) -> int:
+        """How often a migration tries to get a lock until it fails (``MIGRATION_ATTEMPTS``)."""
+        return self._integer("MIGRATION_ATTEMPTS", 30, 1, 1000)
+
+    @cached_property
     def traced_as(self) -> str | None:
         """Where spans go by OTLP over HTTP (``OTEL_EXPORTER_OTLP_ENDPOINT``).
 

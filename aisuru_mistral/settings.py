@@ -18,6 +18,8 @@ try:
     )
     VAULT = ENV.vault
     DATA_KEY_DAYS = ENV.data_key_days
+    MIGRATION_LOCK_SECONDS = ENV.migration_lock_seconds
+    MIGRATION_ATTEMPTS = ENV.migration_attempts
     AUDIT_ANCHORS = ENV.data_dir / "audit-anchors.jsonl"
     DATABASE_URL = ENV.database_url
     DATABASE_DIRECT_URL = ENV.database_direct_url

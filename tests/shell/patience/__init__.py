@@ -1,0 +1,1 @@
+"""An app whose migrations want strong locks on a table that the service uses."""

@@ -1,0 +1,1 @@
+"""One that is rolled back as a whole, and one that cannot be."""

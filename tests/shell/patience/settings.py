@@ -1,0 +1,6 @@
+"""The service's own settings, with an app more to migrate."""
+
+from aisuru_mistral.settings import *  # noqa: F403
+from aisuru_mistral.settings import INSTALLED_APPS
+
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.shell.patience"]
