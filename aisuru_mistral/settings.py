@@ -117,6 +117,7 @@ TEMPLATES = [
         },
     }
 ]
+FORM_RENDERER = "tenants.console.controls.Controls"
 
 # ── Scripts, styles and pictures: straight from the packages that carry them ─────────────────────
 STATIC_URL = "/static/"
