@@ -2,15 +2,21 @@
 
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
+from functools import cache
 from typing import Any
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from django import template
 from django.forms import BoundField, CheckboxInput
 from django.http import HttpRequest
+from django.template.base import Node, Parser, Token
+from django.template.context import Context
+from django.templatetags.i18n import TranslateNode, do_translate
 from django.utils import formats
+from django.utils.dates import MONTHS_3
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
@@ -31,6 +37,31 @@ _KINDS = {
 }
 
 
+class Words(Node):
+    """Words of a template that stand in it as they are: only the language is to be looked up."""
+
+    child_nodelists = ()
+
+    def __init__(self, words: str) -> None:
+        self._words = mark_safe(words)  # noqa: S308 - a template of ours wrote them
+
+    def render(self, context: Context) -> str:
+        """Say them."""
+        return _(self._words)
+
+
+@register.tag
+def translate(parser: Parser, token: Token) -> Node:
+    """Do as Django's ``translate``; what most tables say in each row takes a third of the time."""
+    node: TranslateNode = do_translate(parser, token)
+    constant = token.split_contents()[1:]
+    literal = node.filter_expression.var.literal
+    is_plain = len(constant) == 1 and not node.filter_expression.filters
+    if is_plain and isinstance(literal, str) and "%" not in literal:
+        return Words(literal)
+    return node
+
+
 @register.filter
 def money(amount: Decimal | None, currency: str) -> str:
     """Write an amount in the reader's way; what is less than a cent keeps two digits that count."""
@@ -40,11 +71,11 @@ def money(amount: Decimal | None, currency: str) -> str:
     if amount and abs(amount) < _CENTS:
         places = min(9, 1 - amount.adjusted())
     quantum = Decimal(1).scaleb(-places)
-    figure = formats.number_format(
-        amount.quantize(quantum, rounding=ROUND_HALF_EVEN), places, force_grouping=True
-    )
+    language = get_language() or ""
+    rounded = amount.quantize(quantum, rounding=ROUND_HALF_EVEN)
+    figure = f"{rounded:,f}".translate(_marks(language))
     sign = _SIGNS.get(currency, currency)
-    return f"{sign}{figure}" if (get_language() or "").startswith("en") else f"{figure}\u00a0{sign}"
+    return f"{sign}{figure}" if language.startswith("en") else f"{figure}\u00a0{sign}"
 
 
 @register.filter
@@ -62,7 +93,19 @@ def unsigned(amount: Decimal) -> Decimal:
 @register.filter
 def count(number: int | Decimal | None) -> str:
     """Write a number with the reader's marks between thousands."""
-    return _NOTHING if number is None else formats.number_format(number, force_grouping=True)
+    if number is None:
+        return _NOTHING
+    figure = f"{number:,f}" if isinstance(number, Decimal) else f"{number:,}"
+    return figure.translate(_marks(get_language() or ""))
+
+
+@cache
+def _marks(language: str) -> dict[int, str]:
+    """Give what a language writes for the comma and the point of a figure like 1,234.5."""
+    return {
+        ord(","): formats.get_format("THOUSAND_SEPARATOR", language),
+        ord("."): formats.get_format("DECIMAL_SEPARATOR", language),
+    }
 
 
 @register.simple_tag
@@ -71,7 +114,7 @@ def moment(instant: datetime | None, zone: str = "Europe/Rome") -> str:
     if instant is None:
         return _("Never")
     local = instant.astimezone(ZoneInfo(zone))
-    shown = _small(formats.date_format(local, "j M Y, H:i"))
+    shown = f"{_short(local)}, {local:%H:%M}"
     utc = f"{instant.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC · {zone}"
     return format_html('<time datetime="{}" title="{}">{}</time>', instant.isoformat(), utc, shown)
 
@@ -81,13 +124,14 @@ def day(on: date | None) -> str:
     """Write a day; ``never`` where there is none."""
     if on is None:
         return _("Never")
-    shown = _small(formats.date_format(on, "j M Y"))
-    return format_html('<time datetime="{}">{}</time>', on.isoformat(), shown)
+    return format_html('<time datetime="{}">{}</time>', on.isoformat(), _short(on))
 
 
-def _small(text: str) -> str:
-    """Write a month inside of a date: of our languages only English does it with a capital."""
-    return text if (get_language() or "").startswith("en") else text.lower()
+def _short(on: date) -> str:
+    """Write a day with a short month; of our languages only English gives it a capital."""
+    month = str(MONTHS_3[on.month])
+    name = month.title() if (get_language() or "").startswith("en") else month.lower()
+    return f"{on.day} {name} {on.year}"
 
 
 @register.filter
@@ -146,7 +190,7 @@ def field(bound: BoundField, label: str = "", hint: str = "", **attributes: str)
         "field": bound,
         "label": label or bound.label,
         "hint": hint or bound.help_text,
-        "control": bound.as_widget(attrs=extra),
+        "control": None if is_group else bound.as_widget(attrs=extra),
         "is_checkbox": is_checkbox,
         "is_group": is_group,
     }
@@ -156,10 +200,10 @@ def field(bound: BoundField, label: str = "", hint: str = "", **attributes: str)
 def with_query(context: dict[str, Any], **changes: Any) -> str:
     """Write this page's query with some members changed; None takes one out."""
     request: HttpRequest = context["request"]
-    query = request.GET.copy()
+    query = dict(request.GET.lists())
     for name, value in changes.items():
         if value is None or value == "":
             query.pop(name, None)
         else:
-            query[name] = str(value)
-    return f"?{query.urlencode()}" if query else "?"
+            query[name] = [str(value)]
+    return f"?{urlencode(query, doseq=True)}"
