@@ -148,6 +148,8 @@ def _in_workspaces(membership: Membership, named: Mapping[str, UUID]) -> frozens
     Raises:
         NotFound: something named is in no workspace that the member sees.
     """
+    if not named.keys() - {"organization_id"}:
+        return frozenset()
     workspaces: set[UUID] = set()
     with scope.tenant(membership.organization_id):
         for name, model in _POINTERS.items():

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connection
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 
 type _Row = tuple[Any, ...]
 
@@ -41,6 +41,11 @@ class Prepared:
                 compiled = self._compiled = self._compiled or _Compiled(self._build, self._kinds)
         return compiled.ask(values)
 
+    def find[M: Model](self, model: type[M], *values: UUID | str | bytes) -> list[M]:
+        """Ask for whole rows of a model: of a query that ends in a bare ``values_list()``."""
+        names = [column.attname for column in model._meta.concrete_fields]
+        return [model.from_db(DEFAULT_DB_ALIAS, names, row) for row in self.ask(*values)]
+
 
 class _Compiled:
     """The statement, which value each of its parameters is, and how Django reads its columns."""
@@ -63,6 +68,7 @@ class _Compiled:
 
     def ask(self, values: Sequence[UUID | str | bytes]) -> list[_Row]:
         given = [fixed if place is None else values[place] for place, fixed in self._parameters]
+        connection.ensure_connection()
         with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
             cursor.execute(self._statement, given, prepare=True)
             rows = cursor.fetchall()

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from tenants.access.authentication import Principal
 from tenants.access.models import TokenScope
 from tenants.common import scope
+from tenants.common.prepared import Prepared
 from tenants.keys.models import MistralKey
 from tenants.organizations import roles
 from tenants.organizations.members import Membership
@@ -57,6 +58,11 @@ class Frame:
     workspace_ways: tuple[Way, ...]
 
 
+#: Every page asks for them.
+_ORGANIZATION = Prepared(Organization.objects.values_list)
+_WORKSPACES = Prepared(
+    lambda: Workspace.objects.filter(archived_at=None).order_by("name", "pk").values_list()
+)
 #: Pages of the organization: route, words, and what is needed to see it.
 _WAYS: tuple[tuple[str, Promise, tuple[TokenScope, ...]], ...] = (
     ("console-overview", _("Overview"), ()),
@@ -104,8 +110,8 @@ def build(request: HttpRequest, principal: Principal, ids: Mapping[str, Any]) ->
         raise ValueError("no person in an organization")
     membership = next(one for one in visitor.memberships if one.organization_id == organization_id)
     with scope.tenant(organization_id):
-        organization = Organization.objects.get()
-        workspaces = tuple(Workspace.objects.filter(archived_at=None).order_by("name", "pk"))
+        [organization] = _ORGANIZATION.find(Organization)
+        workspaces = tuple(_WORKSPACES.find(Workspace))
         here_id = _workspace_id(ids)
         here = next((one for one in workspaces if one.pk == here_id), None)
         if here is None and here_id is not None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from uuid import UUID
 
 import structlog
 from allauth.account.models import EmailAddress
@@ -10,6 +11,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
+from tenants.common.prepared import Prepared
 from tenants.common.problems import Conflict, Invalid
 from tenants.common.text import normalise_email
 from tenants.people.models import Person, TermsAcceptance
@@ -18,6 +20,14 @@ from tenants.people.models import Person, TermsAcceptance
 TERMS_VERSION = "2026-11"
 
 log = structlog.get_logger(__name__)
+
+#: Every request of a session asks.
+_ACCEPTED = Prepared(
+    lambda person_id, version: TermsAcceptance.objects.filter(
+        person_id=person_id, version=version
+    ).values_list("pk"),
+    *(UUID, str),
+)
 
 
 def accept_terms(*, person: Person, version: str) -> None:
@@ -36,7 +46,7 @@ def accept_terms(*, person: Person, version: str) -> None:
 
 def has_accepted_terms(person: Person) -> bool:
     """Tell whether a person accepted the terms in force."""
-    return TermsAcceptance.objects.filter(person=person, version=TERMS_VERSION).exists()
+    return bool(_ACCEPTED.ask(person.pk, TERMS_VERSION))
 
 
 def update_person(*, person: Person, changes: Mapping[str, str]) -> Person:
