@@ -9,12 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 from uuid import UUID
 
-from django.db.models import Sum
+from django.db.models import F, Sum
 from django.utils import timezone
 
 from tenants.common import scope
+from tenants.common.lookups import Among
 from tenants.common.months import Month
 from tenants.keys.quota import quota_code
 from tenants.mistral.windows import REQUESTS, window_of
@@ -26,11 +28,22 @@ from tenants.spend.models import Limit, SpendLine
 from tenants.spend.rates import RATES_SET, Rates, of
 
 _MINUTE = 60
-#: What buckets are made of: there may be many models, and their keys hold much more.
-_READ = (
-    *("organization_id", "name", "mistral_model", "snapshot"),
-    *("workspace__name", "key__name", "key__identity", "key__mistral_workspace_id"),
-)
+
+
+class _Drawing(NamedTuple):
+    """A model that draws on a bucket, with its workspace and key: there may be many, so no more."""
+
+    model_id: UUID
+    organization_id: UUID
+    name: str
+    mistral_model: str
+    snapshot: str
+    workspace_id: UUID
+    workspace_name: str
+    key_id: UUID
+    key_name: str
+    key_identity: Mapping[str, str | None] | None
+    mistral_workspace_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,26 +126,30 @@ def report(*, organization: Organization, after: Place | None, most: int) -> lis
     ]
 
 
-def _buckets() -> dict[Place, list[RegisteredModel]]:
-    found: defaultdict[Place, list[RegisteredModel]] = defaultdict(list)
-    rows = RegisteredModel.objects.filter(retired_at=None).select_related("key", "workspace")
-    for model in rows.only(*_READ).order_by("id"):
-        key = model.key
-        code = quota_code(key.pk, key.mistral_workspace_id, key.identity)
+def _buckets() -> dict[Place, list[_Drawing]]:
+    found: defaultdict[Place, list[_Drawing]] = defaultdict(list)
+    rows = RegisteredModel.objects.filter(retired_at=None).order_by("id")
+    for row in rows.values_list(
+        *("id", "organization_id", "name", "mistral_model", "snapshot"),
+        *("workspace_id", "workspace__name"),
+        *("key_id", "key__name", "key__identity", "key__mistral_workspace_id"),
+    ):
+        model = _Drawing(*row)
+        code = quota_code(model.key_id, model.mistral_workspace_id, model.key_identity)
         name = model.snapshot or catalog.canonical(model.mistral_model)
         found[name, code].append(model)
     return dict(found)
 
 
 def _configured(
-    organization: Organization, buckets: Iterable[Sequence[RegisteredModel]]
+    organization: Organization, buckets: Iterable[Sequence[_Drawing]]
 ) -> Mapping[UUID, ConfiguredRate]:
     names: dict[UUID, str] = {organization.pk: organization.name}
     for models in buckets:
         for model in models:
-            names[model.pk] = model.name
-            names[model.workspace_id] = model.workspace.name
-            names[model.key_id] = model.key.name
+            names[model.model_id] = model.name
+            names[model.workspace_id] = model.workspace_name
+            names[model.key_id] = model.key_name
     return {
         limit.subject_id: ConfiguredRate(
             SubjectKind(limit.subject_kind),
@@ -141,18 +158,16 @@ def _configured(
             of(limit),
             LimitMode(limit.mode),
         )
-        for limit in Limit.objects.filter(RATES_SET, subject_id__in=names)
+        for limit in Limit.objects.filter(RATES_SET, Among(F("subject_id"), names))
     }
 
 
-def _used(
-    organization: Organization, buckets: Iterable[Sequence[RegisteredModel]]
-) -> Mapping[UUID, int]:
+def _used(organization: Organization, buckets: Iterable[Sequence[_Drawing]]) -> Mapping[UUID, int]:
     month = Month.of(timezone.now(), organization.timezone)
-    chosen = [model.pk for models in buckets for model in models]
+    chosen = [model.model_id for models in buckets for model in models]
     rows = (
         SpendLine.objects.filter(
-            organization_id=organization.pk, period=month.first_day, model_id__in=chosen
+            Among(F("model_id"), chosen), organization_id=organization.pk, period=month.first_day
         )
         .order_by()
         .values_list("model_id")
@@ -163,7 +178,7 @@ def _used(
 
 def _report(  # noqa: PLR0917 - one bucket's facts
     place: Place,
-    models: Sequence[RegisteredModel],
+    models: Sequence[_Drawing],
     record: QuotaRecord | None,
     limits: Mapping[UUID, ConfiguredRate],
     used: Mapping[UUID, int],
@@ -174,7 +189,7 @@ def _report(  # noqa: PLR0917 - one bucket's facts
     subjects = {model.organization_id: 0 for model in models}
     subjects |= {model.workspace_id: 1 for model in models}
     subjects |= {model.key_id: 2 for model in models}
-    subjects |= {model.pk: 3 for model in models}
+    subjects |= {model.model_id: 3 for model in models}
     closed_until = record.closed_until if record else None
     outside_until = record.outside_plan_until if record else None
     counted = record.used if record else {}
@@ -183,12 +198,12 @@ def _report(  # noqa: PLR0917 - one bucket's facts
         quota_code=place[1],
         mistral_workspace=_workspace_name(models),
         key_ids=tuple(sorted({model.key_id for model in models})),
-        model_ids=tuple(model.pk for model in models),
+        model_ids=tuple(model.model_id for model in models),
         configured=tuple(limits[subject] for subject in subjects if subject in limits),
         learned=learned,
         requests_last_minute=counted.get("requests", 0),
         tokens_last_minute=counted.get("tokens", 0),
-        tokens_this_month=sum(used.get(model.pk, 0) for model in models),
+        tokens_this_month=sum(used.get(model.model_id, 0) for model in models),
         is_in_plan=outside_until is None or outside_until <= now,
         closed_until=closed_until if closed_until and closed_until > now else None,
         calls_of_message=calls or None,
@@ -220,9 +235,9 @@ def _messages(learned: Iterable[LearnedWindow], calls: Decimal | None) -> Decima
     return round(min(per_minute) / calls, 1) if per_minute and calls else None
 
 
-def _workspace_name(models: Sequence[RegisteredModel]) -> str | None:
+def _workspace_name(models: Sequence[_Drawing]) -> str | None:
     for model in models:
-        name = (model.key.identity or {}).get("workspace")
+        name = (model.key_identity or {}).get("workspace")
         if name:
             return str(name)
     return None
