@@ -4,11 +4,14 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
+from django.db.models import Exists
 from django.utils.translation import gettext as _
 
 from tenants.billing.models import BillingProfile, Plan
 from tenants.common import scope
+from tenants.common.prepared import Prepared
 from tenants.common.problems import Conflict, NotFound
 from tenants.keys.models import KeyStatus, MistralKey
 from tenants.onboarding.models import Confirmation
@@ -17,9 +20,39 @@ from tenants.organizations import audit
 from tenants.organizations.audit import Actor
 from tenants.organizations.models import Member, Organization, Workspace
 from tenants.registry.models import QuotaRecord, RegisteredModel
-from tenants.spend.models import Limit, SpendLine
+from tenants.spend.models import Limit, Rollup, SpendLine
 
-_ALONE = 1
+
+class _Seen(NamedTuple):
+    """What there is in an organization."""
+
+    key: bool
+    billing_profile: bool
+    spending_limit: bool
+    workspaces: bool
+    members: bool
+    quota: bool
+    rate: bool
+    model: bool
+
+
+#: One question instead of eight; of workspaces and members there must be a second.
+_SEEN = Prepared(
+    lambda: Organization.objects.values_list(
+        Exists(MistralKey.objects.filter(status=KeyStatus.VALID)),
+        Exists(BillingProfile.objects.all()),
+        Exists(Limit.objects.filter(subject_kind="organization", monthly_spend__isnull=False)),
+        Exists(Workspace.objects.filter(archived_at=None)[1:2]),
+        Exists(Member.objects.all()[1:2]),
+        Exists(QuotaRecord.objects.all()),
+        Exists(Limit.objects.filter(requests_per_second__isnull=False)),
+        Exists(RegisteredModel.objects.filter(retired_at=None)),
+    )
+)
+#: By their index; whether there are lines at all, PostgreSQL would ask of every line.
+_ROLLED_UP = Prepared(
+    lambda: Rollup.objects.order_by("organization_id", "period").values_list("period")[:1]
+)
 
 
 class StepStatus(StrEnum):
@@ -128,25 +161,23 @@ def say(*, actor: Actor, organization: Organization, key: str, word: Word) -> No
 def _facts() -> set[str]:
     """Tell which steps facts show to be done, inside the organization's scope."""
     plan = Plan.objects.first() or Plan()
-    limits = Limit.objects.filter(subject_kind="organization", monthly_spend__isnull=False)
-    has_key = MistralKey.objects.filter(status=KeyStatus.VALID).exists()
-    has_called = SpendLine.objects.exists()
+    [seen] = map(_Seen._make, _SEEN.ask())
+    has_called = bool(_ROLLED_UP.ask()) or SpendLine.objects.exists()
     facts = {
-        "mistral_account": has_key,
-        "billing_profile": BillingProfile.objects.exists(),
+        "mistral_account": seen.key,
+        "billing_profile": seen.billing_profile,
         "payment_method": plan.payment_method_on_file,
         "auto_recharge": bool(plan.recharges),
         # Whoever is answered has a plan, whichever it is.
         "plan": bool(plan.plan) or has_called,
         "phone": plan.phone_verified,
-        "spending_limit": limits.exists(),
-        "workspaces": Workspace.objects.filter(archived_at=None)[: _ALONE + 1].count() > _ALONE,
-        "api_key": has_key,
-        "members": Member.objects.all()[: _ALONE + 1].count() > _ALONE,
+        "spending_limit": seen.spending_limit,
+        "workspaces": seen.workspaces,
+        "api_key": seen.key,
+        "members": seen.members,
         # Answers have taught the limits, or somebody has set their own.
-        "rate_limits": QuotaRecord.objects.exists()
-        or Limit.objects.filter(requests_per_second__isnull=False).exists(),
-        "model": RegisteredModel.objects.filter(retired_at=None).exists(),
+        "rate_limits": seen.quota or seen.rate,
+        "model": seen.model,
         "first_call": has_called,
     }
     return {key for key, is_done in facts.items() if is_done}
