@@ -4,8 +4,8 @@ A PostgreSQL of its own with 10,000 organizations; nothing but loopback. Every f
 rival measured in the same run.
 """
 
+import argparse
 import os
-import sys
 import time
 from collections.abc import Callable
 from uuid import UUID
@@ -24,8 +24,11 @@ _NOBODY = "http://127.0.0.1:9"
 _PLAIN = b"x" * 32
 
 
-def main(organizations: int = ORGANIZATIONS) -> None:
+def main() -> None:
     """Measure and print."""
+    parser = argparse.ArgumentParser(prog="bench.custody", description=__doc__)
+    parser.add_argument("organizations", type=int, nargs="?", default=ORGANIZATIONS)
+    organizations = parser.parse_args().organizations
     print(describe_machine())
     with stage(_NOBODY) as set_up:
         _sealing(set_up)
@@ -174,4 +177,4 @@ def _each(work: Callable[[], object], seconds: float = 0.5) -> float:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else ORGANIZATIONS)
+    main()

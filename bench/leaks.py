@@ -4,11 +4,11 @@ Text, base64 and random letters and digits, with 10,000 keys known; the plain me
 counting line feeds in the same bytes. Run: ``.venv/bin/python -m bench.leaks [MEGABYTES]``.
 """
 
+import argparse
 import base64
 import os
 import random
 import string
-import sys
 import time
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")  # noqa: TID251 - a process of its own
@@ -27,7 +27,10 @@ _PIECE = 1 << 20
 _KEYS = 10_000
 
 
-def main(megabytes: int) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="bench.leaks", description=__doc__)
+    parser.add_argument("megabytes", type=int, nargs="?", default=1024)
+    megabytes = parser.parse_args().megabytes
     generator = random.Random(1)
     plains = ["".join(generator.choices(_ALPHABET, k=32)) for _ in range(_KEYS)]
     known = KnownKeys()
@@ -58,4 +61,4 @@ def main(megabytes: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1024)
+    main()

@@ -4,6 +4,7 @@ Each of N kept-alive connections asks again as soon as it was answered. Where a 
 named (`@file`), each question goes with the next of them.
 """
 
+import argparse
 import asyncio
 import sys
 import time
@@ -153,10 +154,16 @@ async def run(
 
 
 def main() -> None:
-    port, token, connections, seconds, stream = sys.argv[1:]
-    tokens = Path(token[1:]).read_text().split() if token.startswith("@") else [token]
+    parser = argparse.ArgumentParser(prog="bench.load", description=__doc__)
+    parser.add_argument("port", type=int)
+    parser.add_argument("token", help="or @file")
+    parser.add_argument("connections", type=int)
+    parser.add_argument("seconds", type=float)
+    parser.add_argument("kind", choices=("plain", "stream"))
+    told = parser.parse_args()
+    tokens = Path(told.token[1:]).read_text().split() if told.token[0] == "@" else [told.token]
     seen = uvloop.run(
-        run(int(port), tokens, int(connections), float(seconds), stream=stream == "stream")
+        run(told.port, tokens, told.connections, told.seconds, stream=told.kind == "stream")
     )
     sys.stdout.buffer.write(orjson.dumps(seen))
 

@@ -6,6 +6,7 @@ plain measure beside it is an empty coroutine. Redis is measured where ``redis-s
 Run: ``.venv/bin/python -m bench.pacing``.
 """
 
+import argparse
 import asyncio
 import os
 import shutil
@@ -121,6 +122,7 @@ async def with_redis(port: int) -> None:
 
 
 def main() -> None:
+    argparse.ArgumentParser(prog="bench.pacing", description=__doc__).parse_args()
     asyncio.run(without_redis())
     program = shutil.which("redis-server")
     if program is None:

@@ -6,6 +6,7 @@ whether what is settled and held is within each limit and is the sum of its rows
 is killed and what it left open is recovered. It ends with status 1 if anything was wrong.
 """
 
+import argparse
 import asyncio
 import os
 import random
@@ -67,8 +68,10 @@ class Observer(threading.Thread):
 
 def main() -> int:
     """Race, print what came of it, and say by the status whether it held."""
-    if _CHILD in sys.argv:
-        asyncio.run(_serve(sys.argv[2:]))
+    parser = argparse.ArgumentParser(prog="bench.prove_limit", description=__doc__)
+    parser.add_argument(_CHILD, nargs="+", help=argparse.SUPPRESS)  # a seed, and whose calls
+    if child := parser.parse_args().child:
+        asyncio.run(_serve(child))
         return 0
     began = time.monotonic()
     with stage("http://127.0.0.1:9") as set_up:

@@ -1,7 +1,7 @@
 """The stub as an upstream of the soak: some of its streams are long, and wait for slow readers."""
 
+import argparse
 import asyncio
-import sys
 
 import uvloop
 
@@ -60,5 +60,12 @@ async def _serve(port: int) -> None:
     await server.serve_forever()
 
 
+def main() -> None:
+    """Serve on the port that is named."""
+    parser = argparse.ArgumentParser(prog="bench.soak_upstream", description=__doc__)
+    parser.add_argument("port", type=int)
+    uvloop.run(_serve(parser.parse_args().port))
+
+
 if __name__ == "__main__":
-    uvloop.run(_serve(int(sys.argv[1])))
+    main()

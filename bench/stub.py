@@ -1,7 +1,7 @@
 """An upstream as fast as one event loop can be: fixed bytes for every question, on loopback."""
 
+import argparse
 import asyncio
-import sys
 from typing import cast
 
 import uvloop
@@ -58,5 +58,12 @@ async def serve(port: int) -> None:
     await server.serve_forever()
 
 
+def main() -> None:
+    """Serve on the port that is named."""
+    parser = argparse.ArgumentParser(prog="bench.stub", description=__doc__)
+    parser.add_argument("port", type=int)
+    uvloop.run(serve(parser.parse_args().port))
+
+
 if __name__ == "__main__":
-    uvloop.run(serve(int(sys.argv[1])))
+    main()

@@ -5,6 +5,7 @@ monotonic clock keep the right time, as when NTP or somebody's hand sets a machi
 be played so: under libfaketime Celery's pool cannot sleep. Beat is tested by itself.
 """
 
+import argparse
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -73,6 +74,7 @@ def _months(played: Scene) -> list[str]:
 
 def main() -> None:
     """Play it, print, and judge."""
+    argparse.ArgumentParser(prog="bench.faults.clock", description=__doc__).parse_args()
     library = _library()
     environments: list[dict[str, str]] = []
 

@@ -4,6 +4,7 @@ First a gateway works on over the connections it has; then those are ended, so t
 ones and gets none; a gateway that starts meanwhile has none at all.
 """
 
+import argparse
 import subprocess
 import sys
 import time
@@ -110,6 +111,7 @@ def _play(played: Scene) -> list[str]:
 
 def main() -> None:
     """Play it, print, and judge."""
+    argparse.ArgumentParser(prog="bench.faults.connections", description=__doc__).parse_args()
     with scene(make_postgres=_small) as played:
         faults = _play(played)
         played.end_load()

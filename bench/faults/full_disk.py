@@ -5,6 +5,7 @@ need its next WAL segment, which ends it, and it cannot come back until there is
 asked meanwhile. A supervisor, as every deployment has one, starts PostgreSQL again and again.
 """
 
+import argparse
 import subprocess
 import sys
 import tempfile
@@ -107,6 +108,7 @@ def _play(played: Scene, disk: Path) -> list[str]:
 
 def main() -> None:
     """Play it, print, and judge."""
+    argparse.ArgumentParser(prog="bench.faults.full_disk", description=__doc__).parse_args()
     ground.own_mounts()
     with tempfile.TemporaryDirectory(prefix="aim-disk-") as folder:
         disk = Path(folder) / "disk"

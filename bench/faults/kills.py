@@ -4,6 +4,7 @@ Two gateways of two processes each, before one ledger. Their supervisors start n
 process had not settled becomes an estimate, once; nothing that was answered is missing.
 """
 
+import argparse
 import random
 import time
 from contextlib import suppress
@@ -51,6 +52,7 @@ def _serving(server: Server) -> list[psutil.Process]:
 
 def main() -> None:
     """Play it, print, and judge."""
+    argparse.ArgumentParser(prog="bench.faults.kills", description=__doc__).parse_args()
     with scene(gateways=2, workers=2, callers=24) as played:
         played.wait(2)
         for number in range(1, _KILLS + 1):

@@ -5,6 +5,7 @@ While the way to PostgreSQL is cut its connections are ended there too, as a fai
 nothing comes back by itself.
 """
 
+import argparse
 import shutil
 import subprocess
 import time
@@ -112,6 +113,7 @@ def _play(played: Scene, where: Network) -> list[str]:
 
 def main() -> None:
     """Play it, print, and judge."""
+    argparse.ArgumentParser(prog="bench.faults.partition", description=__doc__).parse_args()
     with ExitStack() as stack:
         where = stack.enter_context(network())
         port = stack.enter_context(_redis())

@@ -4,6 +4,7 @@ A smart stop waits for clients that never leave: while it waits, calls go on ove
 that are there. So it is followed by a fast one, as an operator would.
 """
 
+import argparse
 import signal
 import subprocess
 import time
@@ -40,6 +41,7 @@ def _restart(played: Scene, mode: str, number: signal.Signals) -> str | None:
 
 def main() -> None:
     """Play it, print, and judge."""
+    argparse.ArgumentParser(prog="bench.faults.restarts", description=__doc__).parse_args()
     with scene() as played:
         played.wait(_BESIDE)
         told = [

@@ -5,6 +5,7 @@ lock waits for it, and whoever comes later waits behind. The longest such wait o
 measured, and a partition that could not be dropped is dropped when the report is over.
 """
 
+import argparse
 import threading
 import time
 from contextlib import suppress
@@ -84,6 +85,7 @@ def _play(played: Scene) -> list[str]:
 
 def main() -> None:
     """Play it, print, and judge."""
+    argparse.ArgumentParser(prog="bench.faults.upkeep", description=__doc__).parse_args()
     with scene() as played:
         watch = Watch(played.postgres.superuser_url())
         watching = threading.Thread(target=watch.run)
