@@ -100,8 +100,12 @@ KINDS: Mapping[str, Kind] = {
         _("The support staff looks into the organization."), PEOPLE, is_mutable=False
     ),
     "support.session_closed": Kind(_("The support staff has left the organization.")),
+    "support.helped": Kind(
+        _("The support staff did something routine: checked a key, sent something again."),
+        PEOPLE,
+    ),
     "support.acted": Kind(
-        _("The support staff did something in the organization."),
+        _("The support staff changed something in the organization."),
         PEOPLE,
         is_mutable=False,
         tells_target=True,

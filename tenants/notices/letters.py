@@ -37,6 +37,7 @@ _WRITERS: Mapping[str, Callable[[Told], Letter]] = {
     "member.joined": letters_of_people.joined,
     "member.requested": letters_of_people.requested,
     "support.session_opened": letters_of_support.session_opened,
+    "support.helped": letters_of_support.acted,
     "support.acted": letters_of_support.acted,
     "webhook.disabled": letters_of_people.webhook_disabled,
 }

@@ -14,6 +14,19 @@ from django.db.models import Model
 from tenants.organizations import outbox
 from tenants.organizations.models import AuditEvent
 
+#: What is routine for the staff, so that administrators may mute its mails: it changes neither who
+#: may do what nor what is spent. Every other verb, a new one too, is told to all of them.
+ROUTINE = frozenset(
+    {
+        "invitation.sent_again",
+        "key.check_requested",
+        "model.publish_requested",
+        "reconciliation.requested",
+        "support.holds_released",
+        "webhook.delivery_replayed",
+    }
+)
+
 
 @dataclass(frozen=True)
 class Errand:
@@ -75,7 +88,7 @@ def record(
     if actor.errand is not None:
         outbox.announce(
             organization_id=organization_id,
-            kind="support.acted",
+            kind="support.helped" if verb in ROUTINE else "support.acted",
             data={
                 "session_id": str(actor.errand.session_id),
                 "staff": actor.name,

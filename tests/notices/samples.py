@@ -134,6 +134,11 @@ SAMPLES: dict[str, tuple[dict[str, Any], str, str]] = {
         "L'assistenza è intervenuta in Rossi Srl: un token è stato revocato",
         "The support staff acted in Rossi Srl: a token was revoked",
     ),
+    "support.helped": (
+        {"staff": "Lea (support)", "verb": "key.check_requested", "reason": "ticket 7"},
+        "L'assistenza è intervenuta in Rossi Srl: una chiave è stata verificata",
+        "The support staff acted in Rossi Srl: a key was checked",
+    ),
     "support.session_opened": (
         {
             "staff": "Lea (support)",

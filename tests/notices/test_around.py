@@ -1,6 +1,7 @@
 """What is around telling: invitations that survive a crash, forgetting, erasing, announcers."""
 
 import ast
+import importlib
 from datetime import timedelta
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from tests import people
 from tests.api.callers import platform_caller
 from tests.api.world import registered_model, valid_key
 from tests.factories import ACTOR
+from tests.notices.conftest import Hook
 from tests.notices.receiver import Say
 from tests.postgres import owner_url
 
@@ -57,6 +59,19 @@ def test_every_kind_is_announced_somewhere_and_every_announced_kind_is_known():
     spelled, literal = announced_in_the_tree()
     assert set(KINDS) - {TEST} - spelled == set()
     assert literal - set(KINDS) == set()
+
+
+def test_who_chose_what_the_staff_does_goes_on_hearing_all_of_it(organization, receiver, owner):
+    chosen = ["key.invalid", "support.acted"]
+    hooks = [Hook(organization, receiver.url, kinds=kinds) for kinds in (chosen, chosen[:1], [])]
+    migration = importlib.import_module("tenants.notices.migrations.0004_routine_help_is_a_kind")
+    (change,) = migration.Migration.operations
+    for _again in range(2):
+        owner.execute(change.sql)
+        told = [hook.endpoint.kinds for hook in hooks]
+        assert told == [[*chosen, "support.helped"], chosen[:1], []]
+    owner.execute(change.reverse_sql)
+    assert [hook.endpoint.kinds for hook in hooks] == [chosen, chosen[:1], []]
 
 
 def test_a_model_that_is_registered_is_announced_once(organization, workspace):

@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 
 from tenants.common import scope
+from tenants.common.problems import Invalid
 from tenants.keys.models import KeyStatus, MistralKey
 from tenants.notices import audiences, letters, mailing, publishing, services
 from tenants.notices.kinds import KINDS, is_mailed
@@ -295,6 +296,22 @@ def test_what_is_no_matter_of_safety_can_be_muted(organization, announced, mailo
             ["member.joined", "statement.closed"],
             ["statement.closed"],
         ]
+
+
+def test_routine_help_of_the_staff_can_be_muted_and_nothing_else_of_theirs(
+    organization, announced, mailoutbox
+):
+    alice = people.member(organization, Role.ADMIN)
+    bob = people.member(organization, Role.ADMIN)
+    services.mute(actor=ACTOR, member=alice, kinds=["support.helped"])
+    told = {"staff": "Lea", "reason": "ticket 7", "ticket": ""}
+    announced("support.helped", None, verb="key.check_requested", **told)
+    assert set(addresses(organization)) == {bob.person.email}
+    announced("support.acted", None, verb="token.revoked", **told)
+    assert set(addresses(organization)) == {alice.person.email, bob.person.email}
+    for kind in ("support.acted", "support.session_opened"):
+        with pytest.raises(Invalid):
+            services.mute(actor=ACTOR, member=alice, kinds=[kind])
 
 
 def test_a_link_in_the_mail_mutes_its_kind_and_only_when_it_is_asked_to(

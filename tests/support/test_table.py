@@ -100,6 +100,15 @@ VERBS = {
     f"{INSIDE}/suspend": ({LEAD, SECURITY}, "organization.suspended"),
     f"{INSIDE}/reactivate": ({LEAD, SECURITY}, "organization.reactivated"),
 }
+#: Verbs that owners may mute the mail about: nobody may do more afterwards, or spend more.
+HELP = {
+    "key.check_requested",
+    "invitation.sent_again",
+    "support.holds_released",
+    "reconciliation.requested",
+    "model.publish_requested",
+    "webhook.delivery_replayed",
+}
 #: Told apart elsewhere: one call (test_pages), the end of a session (test_sessions), saved filters.
 ELSEWHERE = {
     f"{INSIDE}/calls/<uuid:call_id>",
@@ -167,17 +176,16 @@ def told(answer: Any) -> str:
     return " ".join(re.findall(r'<p class="mb-4">(.*?)</p>|<dd[^>]*>(.*?)</dd>', answer.text)[0])
 
 
-def announced(organization_id: UUID) -> list[str]:
+def announced(organization_id: UUID) -> list[tuple[str, str]]:
     """Verbs of the staff that were announced in the transaction that wrote their audit rows."""
-    rows = made.as_owner(
-        """SELECT e.verb FROM organizations_announcement a JOIN organizations_auditevent e
+    return made.as_owner(
+        """SELECT e.verb, a.kind FROM organizations_announcement a JOIN organizations_auditevent e
              ON e.organization_id = a.organization_id AND e.verb = a.data ->> 'verb'
             AND e.target_id::text = a.data ->> 'target_id' AND e.xmin = a.xmin
-           WHERE a.organization_id = %s AND a.kind = 'support.acted'
+           WHERE a.organization_id = %s AND a.kind IN ('support.acted', 'support.helped')
              AND e.actor_name = a.data ->> 'staff' ORDER BY a.id""",
         organization_id,
     )
-    return [verb for (verb,) in rows]
 
 
 def spent(found: World) -> None:
@@ -298,7 +306,8 @@ def test_what_a_role_may_see_and_do_with_and_without_a_session(role):
         done = verbs_of(organization.pk, worker.person)[so_far:]
         assert (verb in done) is (role in roles), route
         told_now = announced(organization.pk)[len(told_before) :]
-        assert told_now == ([verb] if role in roles else []), route
+        kind = "support.helped" if verb in HELP else "support.acted"
+        assert told_now == ([(verb, kind)] if role in roles else []), route
 
 
 def test_verbs_are_posts_and_looks_are_gets(lead: Worker, hers: WholeWorld):
