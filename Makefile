@@ -37,7 +37,8 @@ rehearse: setup ## what takes minutes: the demo, the image without Docker, broke
 
 # What must hold on every broker and on every PostgreSQL: queues, limits, and what breaks.
 queues := tests/stores tests/shell/test_celery.py tests/organizations/test_outbox.py tests/notices/test_delivering.py \
-  tests/keys/test_validation.py tests/keys/test_races.py tests/keys/test_faults.py tests/registry/test_publishing.py
+  tests/keys/test_validation.py tests/keys/test_races.py tests/keys/test_faults.py \
+  tests/registry/test_publishing.py tests/registry/test_publishing_faults.py tests/registry/test_logins.py
 limiters := tests/gateway/test_limits.py tests/gateway/test_pacing.py tests/gateway/test_shared.py tests/gateway/test_together.py \
   tests/gateway/test_messages_together.py tests/gateway/test_processes.py tests/api/test_throttling.py tests/spend/test_limits.py \
   tests/spend/test_race.py tests/spend/test_ledger.py
