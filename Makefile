@@ -32,8 +32,8 @@ letters: setup ## every letter that is mailed, as HTML and text in both language
 	AIM_LETTERS=var/letters $(python) -m pytest -n 0 -q tests/notices/test_letters.py tests/notices/test_mailing.py -k letter
 	@ls var/letters | wc -l
 
-rehearse: setup ## what takes minutes: the demo, the image without Docker, brokers, faults, a restore, every page in a browser
-	$(python) -m pytest -n 0 -m rehearsal $(PYTEST)
+rehearse: setup browser ## what takes minutes: the demo, the image without Docker, brokers, faults, a restore, every page in a browser
+	$(python) -m pytest -n 0 -v --durations 10 -m rehearsal $(PYTEST)
 
 # What must hold on every broker and on every PostgreSQL: queues, limits, and what breaks.
 queues := tests/stores tests/shell/test_celery.py tests/organizations/test_outbox.py tests/notices/test_delivering.py \
@@ -45,7 +45,7 @@ limiters := tests/gateway/test_limits.py tests/gateway/test_pacing.py tests/gate
 failures := tests/gateway/test_durability.py tests/gateway/test_deploy.py tests/gateway/test_faults.py \
   tests/spend/test_recovery.py tests/spend/test_rollups.py tests/api/test_idempotency.py
 test-stores: setup ## queues, limits and failures on TEST_DATABASE_URL, or our own PostgreSQL, and on every broker there is
-	$(python) -m pytest -m "rehearsal or not rehearsal" $(queues) $(limiters) $(failures) $(PYTEST)
+	$(python) -m pytest --durations 10 -m "rehearsal or not rehearsal" $(queues) $(limiters) $(failures) $(PYTEST)
 
 npm := tests/clients/typescript
 typescript: setup ## types for TypeScript generated from the schema, compiled and exercised; needs Node and npm

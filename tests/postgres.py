@@ -42,6 +42,16 @@ def pytest_load_initial_conftests() -> Iterator[None]:
     yield
 
 
+def pytest_report_header() -> str | None:
+    """Say on which PostgreSQL it runs, and whose that is."""
+    if OWNER_URL not in os.environ:
+        return None
+    with psycopg.connect(os.environ[OWNER_URL]) as connection:
+        version = connection.info.parameter_status("server_version")
+    whose = BORROWED if os.environ.get(BORROWED) else "the suite's own"
+    return f"PostgreSQL: {version}, {whose}"
+
+
 def pytest_unconfigure() -> None:
     """Stop the server that this process started, and forget its data."""
     global _server  # noqa: PLW0603 - one server per run
