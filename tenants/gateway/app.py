@@ -29,12 +29,13 @@ from tenants.gateway.learning import Keeper
 from tenants.gateway.once import HEADER, is_repeatable, once
 from tenants.gateway.pacing import CallerLeftError, Pacer
 from tenants.gateway.patience import Patience
+from tenants.gateway.pictures import Pictures
 from tenants.gateway.refusals import JSON
 from tenants.gateway.relay import Exchange, Message, Receive, Relay, Send
 from tenants.gateway.shared import connect
 from tenants.gateway.shelf import Shelf, owner_of
 from tenants.gateway.siblings import Siblings
-from tenants.gateway.snapshots import Picture, Pictures
+from tenants.gateway.snapshots import Picture
 from tenants.gateway.together import Together
 from tenants.gateway.tripwire import Place, screen, suspects
 from tenants.gateway.writer import Writer

@@ -25,7 +25,9 @@ class Bounds:
         drain_bytes: for the same.
         fresh: how old a picture of a model token may be when a call begins: a revoked token is
             refused after at most this long. Less than the second that is promised.
-        refresh: the age at which a picture in use is fetched anew, before anybody has to wait.
+        refresh: the age at which is asked whether a picture in use still holds, before anybody has
+            to wait.
+        whole: the age at which it is read anew even if nothing is known to have changed.
         pictures: how many model tokens are remembered.
         strangers: how many unknown tokens may wait to be looked up at once.
         open_wait: for the ledger to accept a call.
@@ -55,6 +57,7 @@ class Bounds:
     drain_bytes: int = 1024 * 1024
     fresh: float = 0.9
     refresh: float = 0.7
+    whole: float = 10
     pictures: int = 20_000
     strangers: int = 200
     open_wait: float = 3

@@ -1,16 +1,15 @@
-"""Answers what workspaces have chosen and what was learned, from memory a few seconds old."""
+"""Answers what a workspace has chosen about money, and how long answers were learned to be."""
 
-import time
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
+from django.db.models import QuerySet
+
 from tenants.common import scope
+from tenants.common.prepared import Prepared
 from tenants.spend.calls import UnpricedPolicy
 from tenants.spend.models import LearnedOutput, WorkspacePolicy
-
-MAX_AGE_SECONDS = 5
-_MOST = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,53 +26,44 @@ class Policy:
     default_output_tokens: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Policies:
-    """What one organization's workspaces have chosen, and what was learned of its models."""
-
-    of_workspaces: Mapping[UUID, Policy]
-    learned: Mapping[str, int]
-
-    def of(self, workspace_id: UUID) -> Policy:
-        """Find a workspace's policy; without one it refuses and relies on what was learned."""
-        return self.of_workspaces.get(workspace_id, _DEFAULT)
-
-    def output_tokens(self, workspace_id: UUID, mistral_model: str) -> int | None:
-        """Tell for how many tokens to hold where neither request nor model has a cap."""
-        chosen = self.of(workspace_id).default_output_tokens
-        return chosen if chosen is not None else self.learned.get(mistral_model)
-
-
-_DEFAULT = Policy()
-_known: dict[UUID, tuple[Policies, int]] = {}
-
-
-def current(organization_id: UUID) -> Policies:
-    """Return an organization's policies, at most a few seconds old."""
-    kept = _known.get(organization_id)
-    now = time.monotonic_ns()
-    if kept is None or now >= kept[1]:
-        with scope.tenant(organization_id):
-            chosen = {row.workspace_id: _policy(row) for row in WorkspacePolicy.objects.all()}
-            learned = dict(LearnedOutput.objects.values_list("mistral_model", "tokens"))
-        if len(_known) >= _MOST:
-            _known.clear()
-        kept = (Policies(chosen, learned), now + MAX_AGE_SECONDS * 1_000_000_000)
-        _known[organization_id] = kept
-    return kept[0]
-
-
 def read(organization_id: UUID, workspace_id: UUID) -> Policy:
     """Read a workspace's policy as it is now."""
     with scope.tenant(organization_id):
-        found = WorkspacePolicy.objects.filter(workspace_id=workspace_id).first()
-    return _policy(found) if found else _DEFAULT
+        return find(organization_id, workspace_id)
 
 
-def forget() -> None:
-    """Let the next look-up read the tables, as after a change in this very process."""
-    _known.clear()
+def find(organization_id: UUID, workspace_id: UUID) -> Policy:
+    """Find a workspace's policy, inside the scope; without one it relies on what was learned."""
+    for unpriced, tokens in _CHOSEN.ask(organization_id, workspace_id):
+        return Policy(UnpricedPolicy(unpriced), tokens)
+    return Policy()
 
 
-def _policy(row: WorkspacePolicy) -> Policy:
-    return Policy(UnpricedPolicy(row.unpriced), row.default_output_tokens)
+def usual_tokens(organization_id: UUID, policy: Policy, mistral_model: str) -> int | None:
+    """Tell for how many tokens to hold where neither request nor model has a cap.
+
+    Inside the scope; None where nothing is chosen or learned.
+    """
+    if policy.default_output_tokens is not None:
+        return policy.default_output_tokens
+    for (tokens,) in _LEARNED.ask(organization_id, mistral_model):
+        return int(tokens)
+    return None
+
+
+def _chosen(organization_id: UUID, workspace_id: UUID) -> QuerySet[WorkspacePolicy, Any]:
+    rows = WorkspacePolicy.objects.filter(
+        organization_id=organization_id, workspace_id=workspace_id
+    )
+    return rows.values_list("unpriced", "default_output_tokens")
+
+
+def _learned(organization_id: UUID, mistral_model: str) -> QuerySet[LearnedOutput, Any]:
+    rows = LearnedOutput.objects.filter(
+        organization_id=organization_id, mistral_model=mistral_model
+    )
+    return rows.values_list("tokens")
+
+
+_CHOSEN = Prepared(_chosen, UUID, UUID)
+_LEARNED = Prepared(_learned, UUID, str)

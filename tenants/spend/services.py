@@ -18,7 +18,7 @@ from tenants.organizations import audit
 from tenants.organizations.audit import Actor
 from tenants.organizations.models import Organization, Workspace
 from tenants.organizations.refusals import workspace_archived
-from tenants.spend import alerts, limits, policies, pricebook
+from tenants.spend import alerts, limits, pricebook
 from tenants.spend.calls import LimitMode, SubjectKind
 from tenants.spend.limits import Subject
 from tenants.spend.models import Limit, Price, Retention, WorkspacePolicy
@@ -115,7 +115,6 @@ def set_policy(*, actor: Actor, workspace: Workspace, policy: Policy) -> None:
             target=workspace,
             changed=changed,
         )
-    policies.forget()
 
 
 def set_retention(*, actor: Actor, organization: Organization, months: int | None) -> None:

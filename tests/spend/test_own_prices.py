@@ -187,7 +187,7 @@ def set_policy(workspace, unpriced=UnpricedPolicy.REFUSE, tokens=None):
 
 
 def is_open(workspace):
-    chosen = policies.current(workspace.organization_id).of(workspace.id)
+    chosen = policies.read(workspace.organization_id, workspace.id)
     return chosen.unpriced is UnpricedPolicy.ALLOW
 
 
@@ -227,10 +227,11 @@ def test_how_long_answers_usually_are_is_learned_and_a_workspace_may_choose_othe
     assert learning.learn_of(organization.id) == 1
     (found,) = learning.learned(organization.id)
     assert (found.mistral_model, found.tokens, found.calls) == (SMALL, 700, 100)
-    policies.forget()
 
     def usual(model=SMALL):
-        return policies.current(organization.id).output_tokens(workspace.id, model)
+        with scope.tenant(organization.id):
+            chosen = policies.find(organization.id, workspace.id)
+            return policies.usual_tokens(organization.id, chosen, model)
 
     assert (usual(), usual("codestral-2508")) == (700, None)
     set_policy(workspace, tokens=1500)
