@@ -2,7 +2,7 @@
 
 Each tenant is an organization with a key of its own, a model and three limits, made through the
 services; each question goes with the next tenant's token. For each number of connections it prints
-rate, latency, the gateway's memory and the connections to PostgreSQL, and ends with an error if an
+rate, latency, the gateway's memory and work, and the connections to PostgreSQL. It fails if an
 answer was no success, or if the ledger does not have every call once, with nothing held.
 """
 
@@ -52,7 +52,7 @@ def _measure(server: Server, url: str, tokens: Path, connections: int, seconds: 
     load = subprocess.Popen(
         [*command, str(connections), str(seconds), "plain"], cwd=ROOT, stdout=subprocess.PIPE
     )
-    backends = 0
+    backends, worked = 0, server.usage.cpu
     with psycopg.connect(url, autocommit=True) as owner:
         while load.poll() is None:
             found = owner.execute(_BACKENDS).fetchone()
@@ -61,10 +61,12 @@ def _measure(server: Server, url: str, tokens: Path, connections: int, seconds: 
     if load.returncode or load.stdout is None:
         raise SystemExit(f"{connections} connections: an answer was no success")
     seen = orjson.loads(load.stdout.read())
+    worked = (server.usage.cpu - worked) / seen["answers"] * 1e6
     print(
         f"{connections} connections: {seen['per_second']:,.0f} a second, median"
         f" {seen['median_ms']:.0f} ms, p99 {seen['p99_ms']:.0f} ms, 0 errors, RSS"
-        f" {server.usage.memory / 2**20:.0f} MiB, {backends} connections to PostgreSQL",
+        f" {server.usage.memory / 2**20:.0f} MiB, {worked:.0f} µs of CPU each,"
+        f" {backends} connections to PostgreSQL",
         flush=True,
     )
     return int(seen["answers"])
