@@ -29,7 +29,7 @@ import psycopg
 
 from bench import report
 from bench.report import DIRECT, GATEWAY, PAIR, PLAIN, STREAM, Cell, Run
-from bench.servers import ROOT, Server, describe_machine, postgres_cpu
+from bench.servers import ROOT, Cores, Server, describe_machine, postgres_cpu
 from bench.stage import Stage, stage
 from bench.wire import MODEL
 
@@ -84,7 +84,12 @@ def _passes(part: str) -> bool:
 def _run(seconds: float) -> Run:
     began = time.monotonic()
     machine = describe_machine()
+    cores = Cores.here()
     with ExitStack() as stack:
+        if cores is not None:  # whatever is started from here on keeps away from the measured one
+            stack.callback(os.sched_setaffinity, 0, os.sched_getaffinity(0))
+            os.sched_setaffinity(0, cores.others)
+        one, all_cores = (cores.one, cores.all) if cores is not None else (None, None)
         here = dict(os.environ)  # noqa: TID251 - children inherit it
         stub = stack.enter_context(Server(DIRECT, ["-m", "bench.stub", "{port}"], here))
         set_up = stack.enter_context(stage(f"http://127.0.0.1:{stub.port}"))
@@ -92,13 +97,15 @@ def _run(seconds: float) -> Run:
         servers = [stub]
         for client in _CLIENTS:
             bare = f"bench.passthrough:with_{client}"
-            for make in (Server.granian, Server.uvicorn):
-                server = make(f"{make.__name__} + {client}", bare, environment)
-                servers.append(stack.enter_context(server))
-        gateway = Server.granian(GATEWAY, _SERVICE, environment)
-        pair = Server.granian(PAIR, _SERVICE, environment, workers=2)
+            granian = Server.granian(f"granian + {client}", bare, environment, inside=one)
+            uvicorn = Server.uvicorn(f"uvicorn + {client}", bare, environment, inside=one)
+            servers += [stack.enter_context(granian), stack.enter_context(uvicorn)]
+        gateway = Server.granian(GATEWAY, _SERVICE, environment, inside=one)
+        pair = Server.granian(PAIR, _SERVICE, environment, workers=2, inside=all_cores)
         servers += [stack.enter_context(gateway), stack.enter_context(pair)]
         cells = dict(_cells(servers, set_up, seconds))
+        if cores is not None:
+            os.sched_setaffinity(0, {cores.measured})  # the servers have nothing more to do
         from bench import ledger  # noqa: PLC0415 - Django is set up by the stage
 
         return Run(

@@ -33,10 +33,35 @@ class Usage:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a process runs: on loopback, or in a network that a command leads into."""
+    """Where a process runs: on loopback, or in a network or on cores that a command leads to."""
 
     host: str = "127.0.0.1"
     enter: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Cores:
+    """The cores of a run: one is the server's under measurement, the others everybody else's."""
+
+    measured: int
+    others: frozenset[int]
+
+    @classmethod
+    def here(cls) -> "Cores | None":
+        """Share out the cores that this process may use; None where there is only one."""
+        every = sorted(os.sched_getaffinity(0))
+        return cls(every[-1], frozenset(every[:-1])) if every[1:] else None
+
+    @property
+    def one(self) -> Place:
+        """For one process on one core."""
+        return Place(enter=("taskset", "-c", str(self.measured)))
+
+    @property
+    def all(self) -> Place:
+        """For several processes, beside everybody else."""
+        cores = ",".join(map(str, sorted({self.measured, *self.others})))
+        return Place(enter=("taskset", "-c", cores))
 
 
 def free_port() -> int:
@@ -84,9 +109,15 @@ class Server:
         return cls(name, [*_GRANIAN, *options], environment, inside)
 
     @classmethod
-    def uvicorn(cls, name: str, application: str, environment: Mapping[str, str]) -> Self:
+    def uvicorn(
+        cls,
+        name: str,
+        application: str,
+        environment: Mapping[str, str],
+        inside: "Place | None" = None,
+    ) -> Self:
         """An ASGI application under uvicorn with httptools."""
-        return cls(name, [*_UVICORN, *_QUIET, *_ADDRESS, application], environment)
+        return cls(name, [*_UVICORN, *_QUIET, *_ADDRESS, application], environment, inside)
 
     def __enter__(self) -> Self:
         """Start it and wait until it accepts."""
