@@ -1,5 +1,6 @@
 """Statements of closed months: which there are, each to read and print, and as kept files."""
 
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -14,6 +15,7 @@ from tenants.common import scope
 from tenants.common.months import Month
 from tenants.console import words
 from tenants.console.door import Page, Visit, page
+from tenants.console.templatetags.console import amount, count
 
 ROWS = 24
 _MEDIA = {"json": "application/json", "csv": "text/csv; charset=utf-8", "pdf": "application/pdf"}
@@ -47,8 +49,8 @@ class OneStatement(Page):
             statement=statement,
             document=document,
             month=Month(statement.period.year, statement.period.month, statement.timezone),
-            lines=[_line(line) for line in document["lines"]],
-            adjustments=[_line(line) for line in document["adjustments"]],
+            lines=_lines(document["lines"], statement.currency),
+            adjustments=_lines(document["adjustments"], statement.currency),
             forms=FORMS,
         )
 
@@ -75,11 +77,18 @@ def _find(visit: Visit, month: str) -> Statement:
     return statement
 
 
-def _line(line: dict[str, object]) -> dict[str, object]:
-    category = str(line["category"])
-    quantities: dict[str, int] = line["quantities"]  # type: ignore[assignment]  # as written
-    return line | {
-        "category": words.CATEGORIES.get(category, category),
-        "tokens": quantities["prompt_tokens"] + quantities["completion_tokens"],
-        "requests": quantities["requests"],
-    }
+def _lines(lines: list[dict[str, Any]], currency: str) -> list[tuple[str, ...]]:
+    """Write what the cells of a table say: there may be hundreds of lines."""
+    called = {name: str(word) for name, word in words.CATEGORIES.items()}
+    return [
+        (
+            line.get("month", ""),
+            called.get(line["category"], line["category"]),
+            line["mistral_model"] or "\N{EN DASH}",
+            line["workspace"] or "\N{EN DASH}",
+            count(line["quantities"]["requests"]),
+            count(line["quantities"]["prompt_tokens"] + line["quantities"]["completion_tokens"]),
+            amount(line["amount"], currency),
+        )
+        for line in lines
+    ]
