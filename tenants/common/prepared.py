@@ -6,6 +6,7 @@ and asks for a row, that is nearly the whole cost. What is asked stays an ordina
 
 import threading
 from collections.abc import Callable, Sequence
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from django.db import DEFAULT_DB_ALIAS, connection
 from django.db.models import Model, QuerySet
 
 type _Row = tuple[Any, ...]
+type _Value = UUID | str | bytes | date
 
 
 class Prepared:
@@ -22,18 +24,16 @@ class Prepared:
     Args:
         build: makes the queryset, whose rows are tuples (``values_list``); it is called once, with
             stand-ins for the values.
-        kinds: what the values are: ``UUID``, ``str`` or ``bytes``.
+        kinds: what the values are: ``UUID``, ``str``, ``bytes`` or ``date``.
     """
 
-    def __init__(
-        self, build: Callable[..., QuerySet[Any, Any]], *kinds: type[UUID | str | bytes]
-    ) -> None:
+    def __init__(self, build: Callable[..., QuerySet[Any, Any]], *kinds: type[_Value]) -> None:
         self._build = build
         self._kinds = kinds
         self._lock = threading.Lock()
         self._compiled: _Compiled | None = None
 
-    def ask(self, *values: UUID | str | bytes) -> list[_Row]:
+    def ask(self, *values: _Value) -> list[_Row]:
         """Ask with these values."""
         compiled = self._compiled
         if compiled is None:
@@ -41,7 +41,7 @@ class Prepared:
                 compiled = self._compiled = self._compiled or _Compiled(self._build, self._kinds)
         return compiled.ask(values)
 
-    def find[M: Model](self, model: type[M], *values: UUID | str | bytes) -> list[M]:
+    def find[M: Model](self, model: type[M], *values: _Value) -> list[M]:
         """Ask for whole rows of a model: of a query that ends in a bare ``values_list()``."""
         names = [column.attname for column in model._meta.concrete_fields]
         return [model.from_db(DEFAULT_DB_ALIAS, names, row) for row in self.ask(*values)]
@@ -51,7 +51,7 @@ class _Compiled:
     """The statement, which value each of its parameters is, and how Django reads its columns."""
 
     def __init__(
-        self, build: Callable[..., QuerySet[Any, Any]], kinds: Sequence[type[UUID | str | bytes]]
+        self, build: Callable[..., QuerySet[Any, Any]], kinds: Sequence[type[_Value]]
     ) -> None:
         stand_ins = [_stand_in(kind, place) for place, kind in enumerate(kinds)]
         self._compiler = build(*stand_ins).query.get_compiler(DEFAULT_DB_ALIAS)
@@ -66,7 +66,7 @@ class _Compiled:
         columns = [column for column, _, _ in self._compiler.select]
         self._converters = self._compiler.get_converters(columns)
 
-    def ask(self, values: Sequence[UUID | str | bytes]) -> list[_Row]:
+    def ask(self, values: Sequence[_Value]) -> list[_Row]:
         given = [fixed if place is None else values[place] for place, fixed in self._parameters]
         connection.ensure_connection()
         with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
@@ -77,7 +77,9 @@ class _Compiled:
         return rows
 
 
-def _stand_in(kind: type[UUID | str | bytes], place: int) -> UUID | str | bytes:
+def _stand_in(kind: type[_Value], place: int) -> _Value:
     if kind is UUID:
         return UUID(int=place + 1)
+    if kind is date:
+        return date(1, 1, place + 1)
     return f"value {place}" if kind is str else b"value %d" % place

@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from tenants.common import scope
 from tenants.common.months import Month
+from tenants.common.prepared import Prepared
 from tenants.keys.models import MistralKey
 from tenants.organizations.models import Organization, Workspace
 from tenants.registry.models import RegisteredModel
@@ -33,6 +34,13 @@ _KINDS: Mapping[type[Subject], SubjectKind] = {
     RegisteredModel: SubjectKind.MODEL,
     MistralKey: SubjectKind.KEY,
 }
+#: Of one subject.
+_LIMIT = Prepared(
+    lambda organization_id, kind, subject_id: Limit.objects.filter(
+        organization_id=organization_id, subject_kind=kind, subject_id=subject_id
+    ).values_list(),
+    *(UUID, str, UUID),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +105,17 @@ def owner_of(subject: Subject) -> UUID:
 
 def limit_of(organization: Organization, subject: Subject) -> Limit:
     """Find a subject's limit inside an open scope; without one, an unsaved row with no figure."""
-    key = {"subject_kind": kind_of(subject).value, "subject_id": subject.pk}
-    found = Limit.objects.filter(organization=organization, **key).first()
-    return found or Limit(
-        organization=organization, alert_thresholds=list(DEFAULT_THRESHOLDS), **key
+    kind = kind_of(subject).value
+    found = _LIMIT.find(Limit, organization.pk, kind, subject.pk)
+    return (
+        found[0]
+        if found
+        else Limit(
+            organization=organization,
+            subject_kind=kind,
+            subject_id=subject.pk,
+            alert_thresholds=list(DEFAULT_THRESHOLDS),
+        )
     )
 
 

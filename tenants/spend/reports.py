@@ -7,9 +7,10 @@ snapshot, and its total is the sum of its groups because it is computed from the
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
 from django.db.models import Q, QuerySet, Sum
 from django.utils import formats, timezone
@@ -19,6 +20,7 @@ from django.utils.translation import gettext as _
 from tenants.common import scope
 from tenants.common.money import plain
 from tenants.common.months import Month
+from tenants.common.prepared import Prepared
 from tenants.common.problems import Invalid
 from tenants.organizations.models import Organization, Workspace
 from tenants.registry.models import RegisteredModel
@@ -38,6 +40,27 @@ from tenants.spend.limits import Subject
 from tenants.spend.models import Balance, SpendLine
 
 _ZERO = Decimal(0)
+
+
+class _Balance(NamedTuple):
+    """What a subject has spent in a month, and holds."""
+
+    settled: Decimal
+    held: Decimal
+
+
+_BALANCE = Prepared(
+    lambda organization_id, kind, subject_id, period: Balance.objects.filter(
+        organization_id=organization_id, subject_kind=kind, subject_id=subject_id, period=period
+    ).values_list("settled", "held"),
+    *(UUID, str, UUID, date),
+)
+_MONTHS = Prepared(
+    lambda organization_id, kind, subject_id: Balance.objects.filter(
+        organization_id=organization_id, subject_kind=kind, subject_id=subject_id
+    ).values_list("period", "settled"),
+    *(UUID, str, UUID),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,12 +199,8 @@ def month_totals(
     """
     subject: Subject = workspace or organization
     with scope.tenant(organization.pk):
-        rows = Balance.objects.filter(
-            organization=organization,
-            subject_kind=limits.kind_of(subject).value,
-            subject_id=subject.pk,
-        )
-        settled = dict(rows.values_list("period", "settled"))
+        kind = limits.kind_of(subject).value
+        settled: dict[date, Decimal] = dict(_MONTHS.ask(organization.pk, kind, subject.pk))
     month = Month.of(subject.created_at, organization.timezone)
     first = min([*settled, month.first_day])
     month = Month(first.year, first.month, organization.timezone)
@@ -309,21 +328,17 @@ def name_of(month: Month) -> str:
     return name if (get_language() or "").startswith("en") else name.lower()
 
 
-def _balance(organization: Organization, subject: Subject, month: Month) -> Balance | None:
-    rows = Balance.objects.filter(
-        organization=organization,
-        subject_kind=limits.kind_of(subject).value,
-        subject_id=subject.pk,
-        period=month.first_day,
-    )
-    return rows.first()
+def _balance(organization: Organization, subject: Subject, month: Month) -> _Balance | None:
+    kind = limits.kind_of(subject).value
+    rows = _BALANCE.ask(organization.pk, kind, subject.pk, month.first_day)
+    return _Balance._make(rows[0]) if rows else None
 
 
 def _standing(
     organization: Organization,
     subject: Subject,
     month: Month,
-    balance: Balance | None,
+    balance: _Balance | None,
     now: datetime,
 ) -> Standing | None:
     if not month.starts_at <= now < month.ends_at:

@@ -1,5 +1,6 @@
 """Prepared queries: every value in its place, and Django's own errors."""
 
+from datetime import date
 from uuid import UUID
 
 import pytest
@@ -42,3 +43,21 @@ def test_errors_are_those_of_django():
     connection.ensure_connection()
     with pytest.raises(DataError):
         query.ask("no\0text")
+
+
+def test_whole_rows_and_days():
+    organization = factories.organization()
+    workspace = factories.workspace(organization)
+    query = Prepared(
+        lambda organization_id, day: Workspace.objects.filter(
+            organization_id=organization_id, created_at__date__gte=day
+        ).values_list(),
+        *(UUID, date),
+    )
+    with scope.tenant(organization.id):
+        found = query.find(Workspace, organization.id, date(2020, 1, 1))
+        assert workspace in found
+        assert {(one.name, one.created_at) for one in found} == set(
+            Workspace.objects.values_list("name", "created_at")
+        )
+        assert query.find(Workspace, organization.id, date(9999, 1, 1)) == []
