@@ -7,7 +7,7 @@ audit log. Nothing is counted that can be large.
 from datetime import timedelta
 from uuid import UUID
 
-from django.db.models import Count
+from django.db.models import Count, F
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
@@ -16,10 +16,12 @@ from django.utils.translation import gettext as _
 from tenants.assistance import visiting
 from tenants.assistance.staff import Staff
 from tenants.assistance.visiting import Visit, visit
+from tenants.common.lookups import Among
 from tenants.common.months import Month
 from tenants.keys.models import MistralKey
 from tenants.notices.models import Delivery, DeliveryStatus, WebhookEndpoint
-from tenants.organizations.models import AuditEvent, OrganizationStatus
+from tenants.organizations.models import AuditEvent, Organization, OrganizationStatus, Workspace
+from tenants.registry import status
 from tenants.registry.models import Publication, RegisteredModel
 from tenants.spend.calls import Outcome
 from tenants.spend.models import Hold, UsageEvent
@@ -40,11 +42,10 @@ def overview(request: HttpRequest, staff: Staff, organization_id: UUID) -> HttpR
         return HttpResponseRedirect(reverse("admin:session_open", args=[organization_id]))
     with visit(staff=staff, organization_id=organization_id, page="overview") as found:
         month = Month.of(timezone.now(), found.organization.timezone)
-        models = list(house.model_rows()[:_MOST_MODELS])
         sections = [
-            _health(found, models),
+            _health(found),
             _keys(found),
-            _models(found, models[:_FEW]),
+            _models(found, list(house.model_rows()[:_FEW])),
             spend.of_limits(found),
             spend.curve(found.organization, month),
             _holds(found),
@@ -55,12 +56,12 @@ def overview(request: HttpRequest, staff: Staff, organization_id: UUID) -> HttpR
         return pages.page(request, staff, found.organization.name, sections, visit=found)
 
 
-def _health(found: Visit, models: list[RegisteredModel]) -> Section:
+def _health(found: Visit) -> Section:
     organization = found.organization
     by_status = dict(
         MistralKey.objects.exclude(status="revoked").values_list("status").annotate(Count("pk"))
     )
-    blocked = [tables.is_blocked(model) for model in models]
+    blocked = _blocked(organization)
     told = ", ".join(f"{name} {count}" for name, count in sorted(by_status.items()))
     return Section(
         _("At a glance"),
@@ -76,6 +77,37 @@ def _health(found: Visit, models: list[RegisteredModel]) -> Section:
         ],
         buttons=_status_buttons(found),
     )
+
+
+def _blocked(organization: Organization) -> list[bool]:
+    """Tell of the newest models whether something stops them: hundreds, and no more of them."""
+    models = list(
+        RegisteredModel.objects.filter(retired_at=None)
+        .order_by("-pk")
+        .values_list("workspace_id", "key_id")[:_MOST_MODELS]
+    )
+    keys = {
+        pk: (state, expires_on)
+        for pk, state, expires_on in MistralKey.objects.filter(
+            Among(F("pk"), {key_id for _workspace_id, key_id in models})
+        )
+        .order_by()
+        .values_list("pk", "status", "expires_on")
+    }
+    archived = set(Workspace.objects.exclude(archived_at=None).values_list("pk", flat=True))
+    now = timezone.now()
+    return [
+        status.Circumstances(
+            organization_status=organization.status,
+            timezone=organization.timezone,
+            workspace_archived=workspace_id in archived,
+            model_retired=False,
+            key_status=keys[key_id][0],
+            key_expires_on=keys[key_id][1],
+        ).blocked(now)
+        is not None
+        for workspace_id, key_id in models
+    ]
 
 
 def _keys(found: Visit) -> Section:
