@@ -16,6 +16,7 @@ from tests.postgres import service_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 _PATIENCE = 90
+_REQUEST = '"event": "request"'
 
 
 def environment(folder: Path, **variables: str) -> dict[str, str]:
@@ -39,10 +40,18 @@ class Deployment:
         environment: of all of them.
         folder: for what they log.
         root: whose code runs.
+        queue: that its workers take tasks from.
     """
 
-    def __init__(self, environment: dict[str, str], folder: Path, root: Path = ROOT) -> None:
+    def __init__(
+        self,
+        environment: dict[str, str],
+        folder: Path,
+        root: Path = ROOT,
+        queue: str = "aisuru",
+    ) -> None:
         self.environment = environment
+        self.queue = queue
         self._folder = folder
         self._entrypoint = root / "docker" / "entrypoint.sh"
         self._parts: dict[str, subprocess.Popen[bytes]] = {}
@@ -54,9 +63,10 @@ class Deployment:
 
     def start(self, role: str, name: str = "") -> None:
         """Start a role, under another name if there are several of it."""
+        others = ["-Q", self.queue] if role == "worker" else []
         with (self._folder / f"{name or role}.log").open("ab") as log:
             self._parts[name or role] = subprocess.Popen(
-                [self._entrypoint, role],
+                [self._entrypoint, role, *others],
                 env=self.environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -143,5 +153,9 @@ class Deployment:
             time.sleep(0.1)
 
     def logs(self) -> str:
-        """The last that each part has logged."""
-        return "\n".join(path.read_text()[-9000:] for path in self._folder.glob("*.log"))
+        """The last that each part has logged, but for requests: this client asks many times."""
+        told = []
+        for path in sorted(self._folder.glob("*.log")):
+            lines = [line for line in path.read_text().splitlines() if _REQUEST not in line]
+            told += [f"--- {path.name}", *lines[-25:]]
+        return "\n".join(told)
