@@ -37,8 +37,8 @@ def pytest_load_initial_conftests() -> Iterator[None]:
     """Have a database ready, and its address in the environment, before settings are read."""
     worker = os.environ.get("PYTEST_XDIST_WORKER")
     if worker is None:
-        _start()
-    os.environ["DATABASE_URL"] = _database_for(worker or "main")
+        start()
+    os.environ["DATABASE_URL"] = database_for(worker or "main")
     yield
 
 
@@ -79,12 +79,38 @@ def new_database(name: str, template: str = "template1") -> str:
     return provision.with_database(os.environ[OWNER_URL], name)
 
 
+def template_url() -> str:
+    """Address of the migrated template as its owner; nobody can copy it while somebody is there."""
+    return provision.with_database(os.environ[OWNER_URL], TEMPLATE)
+
+
+def be_worker(name: str) -> None:
+    """Have this process, and those that it forks, be a worker of that name on the server."""
+    os.environ["PYTEST_XDIST_WORKER"] = name
+    os.environ["DATABASE_URL"] = database_for(name)
+    os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
+
+
+def drop(worker: str) -> None:
+    """Drop a worker's database, whoever is connected."""
+    with psycopg.connect(os.environ[OWNER_URL], autocommit=True) as connection:
+        command = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
+        connection.execute(command.format(sql.Identifier(f"test_{worker}")))
+
+
+def disown() -> None:
+    """Leave the server to the process that this one was forked from."""
+    global _server  # noqa: PLW0603 - one server per run
+    _server = None
+
+
 def service_environment(**changes: str) -> dict[str, str]:
     """Environment for a process of the service itself, on this worker's database."""
     return os.environ | {"DJANGO_SETTINGS_MODULE": "aisuru_mistral.settings"} | changes
 
 
-def _start() -> None:
+def start() -> None:
+    """Start the server and make the migrated template on it."""
     global _server  # noqa: PLW0603 - one server per run
     borrowed = os.environ.get(BORROWED)
     _server = BorrowedPostgres(borrowed, APP_LOGIN) if borrowed else _own()
@@ -120,13 +146,16 @@ def _own() -> EmbeddedPostgres:
     )
 
 
-def _database_for(worker: str) -> str:
+def database_for(worker: str) -> str:
+    """Copy the template for a worker that has no copy; give the address as the application."""
     name = f"test_{worker}"
     with psycopg.connect(os.environ[OWNER_URL], autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(1)")  # copying wants the template to itself
-        copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-        connection.execute(copy.format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
-        grant = sql.SQL("GRANT CONNECT ON DATABASE {} TO {}")
-        connection.execute(grant.format(sql.Identifier(name), sql.Identifier(APP_LOGIN)))
+        found = connection.execute("SELECT FROM pg_database WHERE datname = %s", [name])
+        if not found.rowcount:
+            copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+            connection.execute(copy.format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
+            grant = sql.SQL("GRANT CONNECT ON DATABASE {} TO {}")
+            connection.execute(grant.format(sql.Identifier(name), sql.Identifier(APP_LOGIN)))
     url = provision.with_database(os.environ[OWNER_URL], name)
     return provision.with_login(url, APP_LOGIN, APP_PASSWORD)
