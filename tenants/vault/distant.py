@@ -106,11 +106,6 @@ class Distant:
             with self._guard:
                 self._turns.pop(mark, None)
 
-    def drop(self) -> None:
-        """Forget everything that is open."""
-        with self._guard:
-            self._plains.clear()
-
     def _ask(self, mark: bytes, wrapped: bytes, associated: bytes) -> Secret[bytes]:
         self._refuse_while_away()
         try:

@@ -63,12 +63,6 @@ class Keyring:
         header = header_of(key_id)
         return key.unwrap(box[len(header) :], header + associated)
 
-    def drop(self) -> None:
-        """Forget what lies open in memory."""
-        for key in self._keys.values():
-            if isinstance(key, Distant):
-                key.drop()
-
 
 @cache
 def keyring() -> Keyring:

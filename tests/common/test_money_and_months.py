@@ -32,12 +32,28 @@ def test_small_costs_keep_their_digits():
     assert money.plain(Decimal("0.000123000")) == "0.000123"
 
 
+def test_an_amount_can_be_written_without_decimals_that_it_does_not_have():
+    assert money.plain(Decimal("12.000"), places=0) == "12"
+    assert money.plain(Decimal("12.5"), places=0) == "12.5"
+
+
+@pytest.mark.parametrize("text", ["0", "0.000000001", "90", "500.00", "999999999.999999999"])
+def test_an_amount_is_read_as_it_is_written(text):
+    assert money.parse_amount(text) == Decimal(text)
+
+
 @pytest.mark.parametrize(
-    "text", ["-1", "NaN", "Infinity", "0.0000000001", "1e5", "x", "", "1000000000"]
+    ("texts", "reason"),
+    [
+        (["x", "", "1,5"], "not a decimal number"),
+        (["-1", "-0", "NaN", "Infinity", "1e5", "1E5"], "not a positive decimal number"),
+        (["0.0000000001", "1000000000"], "too large, or finer than a nano-unit"),
+    ],
 )
-def test_an_amount_that_is_no_amount_is_refused(text):
-    with pytest.raises(ValueError):  # noqa: PT011 - any of its texts
-        money.parse_amount(text)
+def test_an_amount_that_is_no_amount_is_refused(texts, reason):
+    for text in texts:
+        with pytest.raises(ValueError, match=f"^{reason}$"):
+            money.parse_amount(text)
 
 
 @given(

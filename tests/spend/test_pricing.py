@@ -169,17 +169,21 @@ def test_one_used_meter_without_a_price_leaves_the_whole_call_unpriced():
 
 
 @pytest.mark.parametrize(
-    "facts",
+    ("facts", "reason"),
     [
-        {"prompt_tokens": -1},
-        {"pages": 2**31},
-        {"prompt_tokens": 5, "cached_tokens": 6},
-        {"requests": -1},
+        ({"prompt_tokens": -1}, "a quantity is out of range"),
+        ({"pages": 2**31}, "a quantity is out of range"),
+        ({"prompt_tokens": 5, "cached_tokens": 6}, "more tokens are cached than were sent"),
+        ({"requests": -1}, "a quantity is out of range"),
     ],
 )
-def test_impossible_quantities_are_refused(facts):
-    with pytest.raises(ValueError, match=r"range|cached"):
+def test_impossible_quantities_are_refused(facts, reason):
+    with pytest.raises(ValueError, match=f"^{reason}$"):
         Quantities(**facts)
+
+
+def test_the_largest_quantity_that_a_row_can_hold_is_possible():
+    assert Quantities(characters=2**31 - 1).characters == 2**31 - 1
 
 
 @pytest.mark.parametrize(
@@ -216,6 +220,13 @@ def test_what_is_no_text_is_bounded_as_the_request_says():
     found = worst_case(bound, OCR).quantities
     assert (found.pages, found.annotated_pages) == (7, 2)
     assert (found.audio_seconds, found.characters) == (60, 500)
+
+
+def test_the_worst_case_is_multiplied_as_the_call_will_be():
+    bound = Bound(100, context_length=8192, max_tokens=7)
+    dearer = worst_case(bound, SMALL, [Modifier.PRIORITY])
+    assert dearer.cost == cost(dearer.quantities, SMALL, [Modifier.PRIORITY])
+    assert dearer.cost.factor == FACTORS[Modifier.PRIORITY] > 1
 
 
 def test_the_worst_case_of_an_unpriced_request_is_unknown():

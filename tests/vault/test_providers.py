@@ -171,7 +171,7 @@ def test_a_ring_of_all_kinds_rotates_from_one_to_the_next_and_back(rings, monkey
 
 
 @pytest.mark.parametrize(
-    "mood", ["sealed", "standby", "broken", "garbage", "page", "empty", "too many"]
+    "mood", ["sealed", "standby", "broken", "garbage", "page", "empty", "odd", "too many"]
 )
 def test_a_vault_that_is_not_well_is_unavailable_and_never_an_altered_key(vault, mood):
     key = transit_key(vault)
@@ -194,6 +194,15 @@ def test_a_vault_that_hangs_or_is_gone_is_given_up_soon(vault, monkeypatch):
     gone = transit_key(vault, address="http://127.0.0.1:9")
     with pytest.raises(KeyringUnavailableError):
         gone.wrap(PLAIN, b"here")
+
+
+def test_a_denied_token_that_came_from_no_file_is_not_tried_again(vault):
+    key = transit_key(vault, Token(Secret("hvs.old")))
+    vault.asked.clear()
+    with pytest.raises(KeyringUnavailableError) as refusal:
+        key.wrap(PLAIN, b"here")
+    assert refusal.value.cause == "status 403"
+    assert vault.asked == ["encrypt"]
 
 
 def test_a_denied_token_is_read_anew_from_its_file_once(vault, tmp_path):
@@ -314,17 +323,28 @@ def test_what_is_open_stays_open_for_seconds_and_nobody_asks_for_it_again(vault)
             key.unwrap(box, b"here")
     clock.now += 2
     assert key.unwrap(box, b"here") == PLAIN
-    key.drop()
+
+
+def test_nobody_waits_for_a_service_that_just_failed_to_wrap_for_another(vault):
+    clock = Clock()
+    key = Distant(transit_key(vault), "v1", opened=10, pause=2, clock=clock)
     vault.asked.clear()
-    assert key.unwrap(box, b"here") == PLAIN
-    assert vault.asked == ["decrypt"], "what was dropped is asked for again"
+    with vault.feeling("sealed"):
+        for _ in range(3):
+            with pytest.raises(KeyringUnavailableError):
+                key.wrap(PLAIN, b"here")
+    with pytest.raises(KeyringUnavailableError):
+        key.unwrap(b"whatever it is", b"here")
+    assert vault.asked == ["encrypt"]
+    clock.now += 2
+    assert key.unwrap(key.wrap(PLAIN, b"here"), b"here") == PLAIN
 
 
 def test_what_is_remembered_is_remembered_for_its_very_bytes_and_place(vault):
     key = Distant(transit_key(vault), "v1")
     box = key.wrap(PLAIN, b"here")
     for altered, place in (
-        (box[:-1] + b"x", b"here"),
+        (box[:-1] + bytes([box[-1] ^ 1]), b"here"),
         (box, b"there"),
         (box[1:], b"her" + box[:1]),
     ):

@@ -24,7 +24,8 @@ class VaultServer:
     """One Vault with one Transit key, its versions, and moods.
 
     Attributes:
-        mood: "" (well), "sealed", "standby", "broken", "hang", "garbage", "page", "too many".
+        mood: "" (well), "sealed", "standby", "broken", "hang", "garbage", "page", "odd",
+            "too many".
         token: the only one that is not denied.
         asked: the verbs that were asked for, in order.
         least: the least version that may still decrypt.
@@ -96,6 +97,7 @@ class VaultServer:
             "garbage": (200, b"\xff\xfe no json"),
             "page": (200, {"data": {"ciphertext": 7, "plaintext": ["not text"]}}),
             "empty": (200, {"data": {"ciphertext": "vault:v1:", "plaintext": "%%%"}}),
+            "odd": (400, _errors("missing client token")),
             "too many": (429, _errors("request path quota exceeded")),
         }
         if self.mood == "hang":
