@@ -5,8 +5,9 @@ import pytest
 from tenants.common import scope
 from tenants.keys import auditing
 from tenants.keys.models import KeyStatus, MistralKey
-from tenants.organizations import walking
+from tenants.organizations import boxes, walking
 from tenants.organizations.models import DataKey
+from tenants.vault.distant import KeyringUnavailableError
 from tests import factories
 from tests.keys.keyring import checked, fresh, registered, set_back
 
@@ -45,6 +46,20 @@ def test_without_its_data_key_every_secret_of_an_organization_is_found(
         DataKey.objects.all().delete()
     found = mine(auditing.find_unopened(), organization, stranger)
     assert found == {(organization.pk, key) for key in keys}
+
+
+def test_while_the_key_service_does_not_answer_no_secret_is_taken_for_lost(
+    organization, workspace, made_up, monkeypatch
+):
+    key = checked(registered(workspace, made_up()))
+
+    def away(*_args):
+        raise KeyringUnavailableError("away")
+
+    monkeypatch.setattr(boxes.Box, "open", away)
+    assert mine(auditing.find_unopened(), organization) == set()
+    after = fresh(key)
+    assert (after.status, after.next_check_at) == (KeyStatus.VALID, key.next_check_at)
 
 
 def test_what_opens_again_becomes_what_it_was(organization, workspace, made_up):

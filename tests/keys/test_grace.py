@@ -166,6 +166,33 @@ def test_a_secret_that_waits_belongs_to_its_key_already(key, workspace, made_up)
     assert (again.created, again.key.pk) == (False, key.pk)
 
 
+def test_a_secret_that_has_become_another_keys_meanwhile_does_not_take_over(
+    key, old, workspace, made_up
+):
+    replaced(key, made_up())
+    fingerprint = waiting(key).fingerprint
+    other = registered(workspace, made_up())
+    with scope.tenant(key.organization_id):
+        MistralKey.objects.filter(pk=other.pk).update(fingerprint=fingerprint)
+    after = checked(key)
+    assert (serving(key), after.status, waiting(key)) == (old, KeyStatus.VALID, None)
+    assert "key.replacement_withdrawn" in verbs(key)
+    assert "key.secret_replaced" not in verbs(key)
+
+
+def test_a_waiting_secret_that_does_not_open_is_sent_nowhere_and_the_old_one_serves(
+    key, old, made_up, mistral
+):
+    new = made_up()
+    replaced(key, new)
+    with scope.tenant(key.organization_id):
+        KeyReplacement.objects.filter(key=key).update(sealed=b"no box")
+    after = checked(key)
+    assert (serving(key), after.status) == (old, KeyStatus.VALID)
+    assert waiting(key).verdict_code == VerdictCode.UNDECRYPTABLE
+    assert name_of(new) not in {call.key_name for call in mistral.state.calls()}
+
+
 def test_deleting_the_key_shreds_what_waits(key, made_up):
     replaced(key, made_up())
     services.delete_key(actor=ACTOR, key=key)
