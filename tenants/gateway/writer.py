@@ -100,7 +100,14 @@ class Writer:
     async def _ask(self, intent: CallIntent) -> OpenVerdict:
         answer: asyncio.Future[OpenVerdict] = asyncio.get_running_loop().create_future()
         self._openings.put((intent, answer))
-        return await self._patience.wait(answer)
+        try:
+            return await self._patience.wait(answer)
+        except (TimeoutError, asyncio.CancelledError):
+            # Its verdict may have come in the very turn in which the caller gave up: nobody else
+            # knows then that it holds something.
+            if answer.done() and not answer.cancelled() and answer.result().is_accepted:
+                self._release(Settlement.nothing(intent, Outcome.NOT_SENT))
+            raise
 
     def settle(self, settlement: Settlement) -> None:
         """Take a settlement; it will reach the ledger, and nobody waits for it.

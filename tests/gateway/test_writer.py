@@ -100,6 +100,25 @@ async def test_what_arrives_during_a_round_trip_goes_with_the_next_one(writer, l
     assert [len(batch) for batch in ledger.opened] == [1, 30]
 
 
+@pytest.mark.parametrize("is_late", [True, False], ids=["patience is over", "the caller left"])
+async def test_who_gives_up_in_the_very_turn_of_the_verdict_holds_nothing(writer, ledger, is_late):
+    work = writer._openings._work
+
+    async def open_and_give_up(batch):
+        await work(batch)
+        if is_late:
+            writer._patience._overdue.add(caller)
+        caller.cancel()
+
+    writer._openings._work = open_and_give_up
+    call = intent()
+    caller = asyncio.create_task(writer.open(call))
+    with pytest.raises(Unavailable if is_late else asyncio.CancelledError):
+        await caller
+    await until(lambda: ledger.settled)
+    assert [(one.intent, one.outcome) for one in ledger.settled] == [(call, Outcome.NOT_SENT)]
+
+
 async def test_a_caller_waits_a_bounded_time_and_an_opening_that_came_too_late_is_released(
     writer, ledger
 ):
