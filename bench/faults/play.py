@@ -28,16 +28,20 @@ APPLICATION = "aisuru_mistral.asgi:application"
 _UNAVAILABLE = "503 metering_unavailable"
 #: No gateway there, or gone in the middle: for faults that end processes.
 _BROKEN = frozenset({"no connection", "broken off"})
+#: Of the gateway's own calls. A balance outlives events that were forgotten: it is no sum of them.
 _COUNT = """
     SELECT count(*), count(DISTINCT id),
            count(*) FILTER (WHERE outcome = 'completed' AND estimate = ''),
            count(*) FILTER (WHERE estimate <> ''),
            (SELECT count(*) FROM spend_hold),
-           (SELECT count(*) FROM spend_balance b WHERE b.held <> 0 OR b.settled <> (
+           (SELECT count(*) FROM spend_balance b
+            LEFT JOIN spend_retention r ON r.organization_id = b.organization_id
+            WHERE b.held <> 0 OR b.period >= coalesce(r.forgotten_before, b.period)
+              AND b.settled <> (
                SELECT coalesce(sum(e.cost), 0) FROM spend_usageevent e
                WHERE e.organization_id = b.organization_id AND e.period = b.period
                  AND b.subject_id IN (e.organization_id, e.workspace_id, e.model_id, e.key_id)))
-    FROM spend_usageevent WHERE corrects IS NULL
+    FROM spend_usageevent WHERE corrects IS NULL AND source = 'gateway'
 """
 
 

@@ -96,7 +96,7 @@ class KeyFacts:
 
 @dataclass(frozen=True, slots=True)
 class TokenFacts:
-    """The token that was shown; the holder of a snapshot checks ``expires_at`` again."""
+    """The token that was shown; that it is not over was told by the database's clock."""
 
     id: UUID
     expires_at: datetime | None
