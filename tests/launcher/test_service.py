@@ -1,5 +1,6 @@
 """`make up` and `make demo` as a person meets them: ready, stopped, killed, and ready again."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -239,10 +240,12 @@ def test_a_database_of_ones_own_is_used_instead_and_ctrl_c_stops_it_too(place):
 
 
 @pytest.mark.rehearsal
+@pytest.mark.timeout(600)  # all migrations, on a machine that may be busy
 def test_the_demo_tells_its_story_and_again_after_a_kill_and_ends_with_its_terminal(place):
     launched = Launched(place)
     try:
-        launched.start("demo")
+        launched.launch("demo")
+        launched.wait_for_words("Ready on", 300)
         wait_until(lambda: _story_is_over(launched.console()), 120, launched.console)
         told = launched.console()
         assert "The story ends here" not in told, told
@@ -264,7 +267,8 @@ def test_the_demo_tells_its_story_and_again_after_a_kill_and_ends_with_its_termi
     finally:
         launched.end(signal.SIGKILL)
         for process in launched.processes():
-            process.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
 
 
 def _story_is_over(told):
