@@ -18,7 +18,7 @@ from tenants.keys.models import KeyStatus, MistralKey, VerdictCode
 from tenants.organizations import walking
 from tenants.organizations.models import Organization
 from tenants.registry.services import rotate_token
-from tenants.vault.distant import Distant
+from tenants.vault.distant import OPENED_SECONDS, Distant
 from tenants.vault.keyring import Keyring
 from tenants.vault.keyring import keyring as own_keyring
 from tenants.vault.transit import Token, TransitKey
@@ -41,21 +41,31 @@ def use_ring(monkeypatch):
     forget("v1", "other")
 
 
+class Clock:
+    """What the way to a Vault knows of time."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 @dataclass
 class Served:
-    """A Vault whose key wraps what is new, and the way to it."""
+    """A Vault whose key wraps what is new, and the clock of the way to it."""
 
     vault: VaultServer
-    door: Distant
+    clock: Clock
 
 
 @pytest.fixture
 def served(use_ring):
     with VaultServer() as server:
         transit = TransitKey(server.address, KEY, Token(Secret(TOKEN)))
-        door = Distant(transit, "v1", pause=0)
+        clock = Clock()
+        door = Distant(transit, "v1", pause=0, clock=clock)
         use_ring(Keyring({"v1": door, **own_keyring()._keys}))
-        yield Served(server, door)
+        yield Served(server, clock)
         transit.close()
 
 
@@ -84,7 +94,7 @@ def test_while_the_key_service_is_away_nothing_is_half_done_and_reading_goes_on(
     token = rotate_token(actor=ACTOR, model=hers.model).reveal()
     with served.vault.feeling("sealed"):
         assert calls.borrow_key(picture_of(token)), "what is open stays open for seconds"
-        served.door.drop()
+        served.clock.now += OPENED_SECONDS
         before, organizations = everything(hers.organization.pk), count_organizations()
         for answer in (
             alice.post(place, {"key": made_up_key()}),
