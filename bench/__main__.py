@@ -21,7 +21,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
 import orjson
@@ -124,14 +124,20 @@ def _run(seconds: float) -> Run:
 def _cells(
     servers: list[Server], set_up: Stage, seconds: float
 ) -> Iterator[tuple[tuple[str, str, int], Cell]]:
-    """Measure each load on all servers in turn, twice: what disturbs one disturbs its rival too."""
+    """Measure each load on all servers in turn, twice: what disturbs one disturbs its rival too.
+
+    Those whose turn it is not are stopped; the stub, which is the first, answers for all of them.
+    """
     data_dir = Path(set_up.environment["DATA_DIR"]) / "postgres"
+    for server in servers[1:]:
+        server.halt()
     for kind, connections in _LOADS:
         rounds: dict[str, list[Cell]] = {server.name: [] for server in servers}
         for _ in range(_ROUNDS):
             for server in servers:
                 print(f"{kind}, {connections}: {server.name}", file=sys.stderr)
-                cell = _measure(server, set_up.token, kind, connections, seconds, data_dir)
+                with server.awake() if server is not servers[0] else nullcontext():
+                    cell = _measure(server, set_up.token, kind, connections, seconds, data_dir)
                 rounds[server.name].append(cell)
         for server in servers:
             yield (server.name, kind, connections), _mean(rounds[server.name])

@@ -78,7 +78,8 @@ _INTRODUCTION = """\
 Written by `python -m bench --write` (`make bench` prints the same). Machine: {machine}, after it
 {after}. {versions}. The run took {seconds:.0f} s. Where there are two cores, each server under
 measurement had one to itself; the load generator, the stub, PostgreSQL and whatever else ran shared
-the others. Two processes share all of them with everybody else.
+the others, and servers whose turn it was not were stopped. Two processes share all cores with
+everybody else.
 
 One stub answers every question with fixed bytes, all on loopback. A *server + client* is a bare
 pass-through, an ASGI application of forty lines without token check, limits or metering; the
