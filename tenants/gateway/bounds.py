@@ -28,6 +28,7 @@ class Bounds:
         refresh: the age at which is asked whether a picture in use still holds, before anybody has
             to wait.
         whole: the age at which it is read anew even if nothing is known to have changed.
+        kept: how long one that is not used is kept, and its opened key with it.
         pictures: how many model tokens are remembered.
         strangers: how many unknown tokens may wait to be looked up at once.
         open_wait: for the ledger to accept a call.
@@ -57,7 +58,8 @@ class Bounds:
     drain_bytes: int = 1024 * 1024
     fresh: float = 0.9
     refresh: float = 0.7
-    whole: float = 10
+    whole: float = 30
+    kept: float = 10
     pictures: int = 20_000
     strangers: int = 200
     open_wait: float = 3

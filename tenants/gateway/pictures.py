@@ -195,8 +195,8 @@ class Pictures:
             self._sweeping = asyncio.get_running_loop().call_later(_SWEEP, self._sweep)
 
     def _sweep(self) -> None:
-        """Drop what is too old to be used: with a picture goes its opened key."""
-        too_old = self._clock() - self._bounds.fresh
+        """Drop what was not used for a while: with a picture goes its opened key."""
+        too_old = self._clock() - self._bounds.kept
         for key, kept in list(self._known.items()):
             if kept.as_of > too_old:
                 break

@@ -235,7 +235,7 @@ async def test_whoever_guesses_tokens_does_not_delay_those_that_exist(pictures, 
 async def test_nor_those_that_were_not_used_for_a_while(pictures, ledger, clock):
     token = ledger.mint()
     assert await pictures.find(token)
-    clock.now += BOUNDS.fresh
+    clock.now += BOUNDS.kept
     pictures._sweep()
     ledger.may_answer.clear()
     guess = asyncio.create_task(pictures.find(tokens.mint(TokenKind.MODEL).reveal()))
@@ -276,6 +276,6 @@ async def test_only_so_many_pictures_are_kept_and_old_ones_go_with_their_keys(
     for token in kept:
         await pictures.find(token)
     assert len(pictures._known) == BOUNDS.pictures
-    clock.now += BOUNDS.fresh
+    clock.now += BOUNDS.kept
     pictures._sweep()
     assert pictures._known == {}

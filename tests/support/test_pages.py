@@ -13,6 +13,7 @@ from tenants.assistance.staff import StaffRole
 from tenants.common import scope
 from tenants.common.models import new_id
 from tenants.common.secrets import Secret
+from tenants.keys.models import KeyStatus, MistralKey
 from tenants.keys.services import register_key
 from tenants.organizations.models import Organization
 from tenants.registry.services import rotate_token
@@ -156,6 +157,20 @@ def test_lists_go_on_where_the_page_before_ended(organization, monkeypatch):
     assert "Key 2" not in second
     refused = worker.get(f"organizations/{organization.pk}/keys", cursor="made-up")
     assert refused.status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("most", "told"), [(3, "invalid 1, valid 3<"), (2, "invalid 1, valid 2+<")]
+)
+def test_keys_are_counted_as_far_as_that_is_quick(organization, monkeypatch, most, told):
+    monkeypatch.setattr("tenants.support.overview._MOST_KEYS", most)
+    workspace = factories.default_workspace(organization)
+    keys = [valid_key(workspace, f"Key {number}") for number in range(4)]
+    with scope.tenant(organization.pk):
+        MistralKey.objects.filter(pk=keys[0].pk).update(status=KeyStatus.INVALID)
+    worker = hire(StaffRole.VIEWER)
+    worker.enter(organization)
+    assert told in worker.get(f"organizations/{organization.pk}").text
 
 
 def test_a_page_asks_as_much_of_a_small_organization_as_of_a_larger_one():
