@@ -223,6 +223,7 @@ def test_the_parts_know_no_password_but_the_applications(running):
             assert secret not in shown
 
 
+@pytest.mark.rehearsal
 def test_a_database_of_ones_own_is_used_instead_and_ctrl_c_stops_it_too(place):
     name = f"given_{os.getpid()}"
     launched = Launched(place)
