@@ -102,7 +102,7 @@ def load_opened(token_digest: bytes) -> Picture | None:
 
 
 def borrow_key(picture: Picture) -> Secret[str]:
-    """Give the key behind a model; it stays open for as long as the picture, about a second.
+    """Give the key behind a model; it stays open for as long as the picture is kept.
 
     Raises:
         Conflict: it was shredded, or does not open.

@@ -1,7 +1,7 @@
 """A model token's picture: everything a call needs to know of its tenant, read in one scope.
 
-Reading one takes about a dozen queries' worth of planning and a millisecond of Python, so a picture
-in use is not read again and again: its stamp tells whether anything has changed (``spend.stamps``).
+Reading one takes several queries and a millisecond, so a picture in use is not read again and
+again: its stamp tells whether anything has changed (``spend.stamps``).
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ class Picture:
         explanation: the same as a sentence.
         allows_unpriced: its workspace lets calls without a known price through.
         usual_tokens: how long its answers usually are; None when nobody knows.
-        key: the opened key, put here by ``calls`` for as long as the picture: about a second.
+        key: the opened key, put here by ``calls`` for as long as the picture is kept.
         is_closed_for_now: the key could not be opened, because a key service does not answer.
         traffic: what limits its calls besides money.
         stamp: the token's stamp before this was read; None when it was not known then.

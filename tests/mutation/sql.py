@@ -31,7 +31,17 @@ from tests import postgres
 from tests.mutation.mutations import Mutant, mutants
 
 # The quickest and the most likely to notice come first.
-BALANCES = ("own_balances", "meter", "limits", "recovery", "ledger", "months", "alerts", "race")
+BALANCES = (
+    "own_balances",
+    "own_estimates",
+    "meter",
+    "limits",
+    "recovery",
+    "ledger",
+    "months",
+    "alerts",
+    "race",
+)
 SUMS = ("rollups", "retention", "reporting", "reports")
 OF_SUMS = re.compile("roll|line|rebuild|mended|priced|forget|periods|retention")
 WORKER = "mutant"
