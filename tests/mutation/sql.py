@@ -19,7 +19,8 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import django
@@ -80,6 +81,11 @@ def _run(wanted: argparse.Namespace) -> None:
     postgres.be_worker(WORKER)
     django.setup()
     postgres.drop(WORKER)
+    if wanted.list:
+        for function in wanted.functions:
+            for mutant in _chosen(_definition_of(function), wanted):
+                print(mutant)
+        return
     pytest.main([*OPTIONS, "--collect-only", *_tests(BALANCES), *_tests(SUMS)])
     survivors = {function: _survivors(function, wanted) for function in wanted.functions}
     for function, left in survivors.items():
@@ -97,15 +103,9 @@ def _survivors(function: str, wanted: argparse.Namespace) -> list[Mutant]:
         raise SystemExit(f"{function}: the tests fail on what is not broken")
     print(f"{function}: its tests take {time.monotonic() - began:.0f} s", flush=True)
     left, counted = [], 0
-    for mutant in mutants(real):
-        if (wanted.only and mutant.number not in wanted.only) or mutant.number <= wanted.after:
-            continue
-        if not _is_sql(mutant.definition):
-            continue
-        if counted == wanted.most:
-            break
+    for mutant in _chosen(real, wanted):
         counted += 1
-        outcome = "listed" if wanted.list else _outcome(mutant.definition, tests)
+        outcome = _outcome(mutant.definition, tests)
         print(f"  {outcome:9} {mutant}", flush=True)
         if OF_SUMS.search(function):
             postgres.drop(WORKER)
@@ -113,6 +113,18 @@ def _survivors(function: str, wanted: argparse.Namespace) -> list[Mutant]:
             left.append(mutant)
     print(f"{function}: {counted} mutants, {len(left)} survived", flush=True)
     return left
+
+
+def _chosen(real: str, wanted: argparse.Namespace) -> Iterator[Mutant]:
+    """Give the mutants that are wanted, of those that PostgreSQL takes for SQL."""
+    chosen = (
+        mutant
+        for mutant in mutants(real)
+        if mutant.number > wanted.after
+        and (not wanted.only or mutant.number in wanted.only)
+        and _is_sql(mutant.definition)
+    )
+    return islice(chosen, wanted.most)
 
 
 def _outcome(definition: str, tests: list[str]) -> str:
@@ -173,7 +185,7 @@ def _definition_of(function: str) -> str:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("functions", nargs="+", help="as spend_open")
-    parser.add_argument("--most", type=int, default=-1, help="how many mutants of each")
+    parser.add_argument("--most", type=int, help="how many mutants of each")
     parser.add_argument("--after", type=int, default=0, help="leave out those up to this number")
     parser.add_argument("--only", type=int, nargs="*", help="these numbers")
     parser.add_argument("--tests", nargs="+", help="files of tests, or single tests, instead")
