@@ -3,16 +3,18 @@
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.http import HttpResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -30,6 +32,8 @@ from tenants.spend import reports
 from tenants.spend.calls import Category
 from tenants.spend.groups import SpendGroup
 from tenants.spend.reports import SpendReport
+
+type _Address = Callable[[Any], str]
 
 _ZERO = Decimal(0)
 _DAY = timedelta(days=1)
@@ -50,14 +54,14 @@ _COLOURS: Mapping[str, int] = {
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A row of a table: what, how much, and what it is made of."""
+    """A row of a table: what, how much, what it is made of, and where that is shown."""
 
     name: str
+    address: str
     amount: Decimal
     share: int
     requests: int
     tokens: int
-    key: Any = None
     chart: SafeString | None = None
 
 
@@ -169,16 +173,22 @@ def _shown(visit: Visit, workspace: Workspace | None) -> HttpResponse:
         workspace=workspace,
         month=month,
         group_by=["category", "day"],
-        cuts=[["category"], ["workspace"], ["model"]],
+        cuts=[["workspace", "model"], ["category"], ["workspace"], ["model"]],
         dearest=_SMALL_ONES,
         quantities=["requests", "prompt_tokens", "completion_tokens"],
     )
-    categories, workspaces, models = report.cuts
+    _finest, categories, workspaces, models = report.cuts
     series = by_category(report.groups)
     days = days_of(month)
     facts = {"month": reports.name_of(month), "total": money(report.total, organization.currency)}
     ranked = sorted(models, key=lambda one: one.amount, reverse=True)
     shown = ranked[:_MOST_MODELS]
+    here = (
+        reverse("console-workspace-calls", kwargs={"workspace_id": workspace.pk})
+        if workspace
+        else reverse("console-calls", kwargs={"organization_id": organization.pk})
+    )
+    calls = f"{here}?month={month}"
     with scope.tenant(organization.pk):
         ids = [str(one.names["model_id"]) for one in shown if one.names["model_id"]]
         called = dict(RegisteredModel.objects.filter(pk__in=ids).values_list("pk", "name"))
@@ -190,6 +200,7 @@ def _shown(visit: Visit, workspace: Workspace | None) -> HttpResponse:
         report=report,
         workspace=workspace,
         days=_days(series, days),
+        calls=calls,
         series=series,
         stacked=charts.stacked_days(
             days,
@@ -198,41 +209,57 @@ def _shown(visit: Visit, workspace: Workspace | None) -> HttpResponse:
             figure_in(organization.currency),
         ),
         running=running(organization, report, series),
-        categories=_lines(categories, "category", words.CATEGORIES),
-        models=_with_charts(visit, report, shown, days, called),
+        categories=_lines(
+            categories, "category", words.CATEGORIES, lambda key: f"{calls}&category={key}"
+        ),
+        models=_with_charts(
+            report, shown, days, called, lambda key: f"{calls}&mistral_model={quote(key)}"
+        ),
         more_models=len(ranked) - len(shown),
-        workspaces=_lines(workspaces, "workspace_id", places) if workspace is None else [],
+        workspaces=[]
+        if workspace
+        else _lines(workspaces, "workspace_id", places, partial(_workspace_address, month)),
     )
 
 
-def _lines(groups: Iterable[SpendGroup], name: str, called: Mapping[Any, Any]) -> list[Line]:
+def _workspace_address(month: Month, workspace_id: UUID) -> str:
+    here = reverse("console-workspace-spend", kwargs={"workspace_id": workspace_id})
+    return f"{here}?month={month}"
+
+
+def _lines(
+    groups: Iterable[SpendGroup], name: str, called: Mapping[Any, Any], address: _Address
+) -> list[Line]:
     ordered = sorted(groups, key=lambda one: one.amount, reverse=True)
     total = sum((one.amount for one in ordered), _ZERO)
+    keys = [one.names[name] for one in ordered]
     return [
-        _line(one, called.get(one.names[name], one.names[name]), total, one.names[name])
-        for one in ordered
+        _line(group, called.get(key, key), address(key), total)
+        for group, key in zip(ordered, keys, strict=True)
     ]
 
 
-def _line(group: SpendGroup, name: Any, total: Decimal, key: Any, chart: Any = None) -> Line:
+def _line(
+    group: SpendGroup, name: Any, address: str, total: Decimal, chart: SafeString | None = None
+) -> Line:
     used = group.quantities
     return Line(
         name=str(name),
+        address=address,
         amount=group.amount,
         share=round(100 * group.amount / total) if total else 0,
         requests=used["requests"],
         tokens=used["prompt_tokens"] + used["completion_tokens"],
-        key=key,
         chart=chart,
     )
 
 
 def _with_charts(
-    visit: Visit,
     report: SpendReport,
     groups: Iterable[SpendGroup],
     days: list[date],
     called: Mapping[Any, str],
+    address: _Address,
 ) -> list[Line]:
     """List the models, the dearest with a small chart each, all on one scale."""
     amounts: defaultdict[Any, dict[date, Decimal]] = defaultdict(dict)
@@ -247,20 +274,20 @@ def _with_charts(
         title = " · ".join(filter(None, (called.get(key[0]), str(key[1] or "")))) or "\N{EN DASH}"
         chart = None
         if place < _SMALL_ONES:
-            cost = money(group.amount, visit.organization.currency)
+            cost = money(group.amount, report.currency)
             sentence = _("%(model)s by day: %(total)s in all.") % {"model": title, "total": cost}
             chart = charts.small_days(days, Series(title, 1, amounts[key]), most, sentence)
-        lines.append(_line(group, title, report.total, key[1], chart))
+        lines.append(_line(group, title, address(key[1]), report.total, chart))
     return lines
 
 
-def _days(series: list[Series], days: list[date]) -> list[tuple[date, list[Decimal], Decimal]]:
-    """Write the table under the chart: the days on which something was spent."""
+def _days(series: list[Series], days: list[date]) -> list[tuple[date, list[Decimal]]]:
+    """Write the table under the chart: days on which something was spent, each with its sum."""
     rows = []
     for day in days:
         amounts = [one.amounts.get(day, _ZERO) for one in series]
         if any(amounts):
-            rows.append((day, amounts, sum(amounts, _ZERO)))
+            rows.append((day, [*amounts, sum(amounts, _ZERO)]))
     return rows
 
 

@@ -4,6 +4,7 @@ A call's day and month are those that the roll-ups gave it: of the zone that its
 then. Nothing here knows a prompt or an answer.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -17,7 +18,8 @@ from tenants.common.months import Month
 from tenants.organizations.models import FormerTimeZone, Organization, Workspace
 from tenants.registry.models import RegisteredModel
 from tenants.spend.calls import Outcome, instant_of
-from tenants.spend.models import SpendLine, UsageEvent
+from tenants.spend.lines import Rollup, SpendLine
+from tenants.spend.models import UsageEvent
 
 MOST = 200
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -142,10 +144,11 @@ def _since(  # noqa: PLR0917 - what calls() was asked
     if month is None or not lines or choice.message_id is not None or choice.went_wrong:
         return None
     zone = ZoneInfo(organization.timezone)
-    days = SpendLine.objects.filter(organization=organization, period=month.first_day, **lines)
-    if before is not None:
-        days = days.filter(day__lte=before[0].astimezone(zone).date() + _ROOM)
-    counted = days.order_by().values("day").annotate(number=Sum("events")).order_by("-day")
+    until = before and before[0].astimezone(zone).date() + _ROOM
+    # What is not rolled up yet can only bring the answer nearer; without it one reads too much.
+    counted = _counted(Rollup, organization, month, lines, until) or _counted(
+        SpendLine, organization, month, lines, until
+    )
     known = 0
     for row in counted:
         # The newest day may lie beyond the cursor in part: it counts for nothing.
@@ -156,6 +159,20 @@ def _since(  # noqa: PLR0917 - what calls() was asked
             room = _ROOM if FormerTimeZone.objects.exists() else timedelta()
             return datetime.combine(row["day"], time(), zone) - room
     return None if counted else month.ends_at + _ROOM
+
+
+def _counted(
+    kind: type[Rollup | SpendLine],
+    organization: Organization,
+    month: Month,
+    chosen: Mapping[str, Any],
+    until: date | None,
+) -> list[Any]:
+    """Count the events of a month's days, newest first."""
+    days = kind.objects.filter(organization=organization, period=month.first_day, **chosen)
+    if until is not None:
+        days = days.filter(day__lte=until)
+    return list(days.order_by().values("day").annotate(number=Sum("events")).order_by("-day"))
 
 
 def place_bytes(occurred_at: datetime, event_id: UUID) -> bytes:

@@ -1,7 +1,7 @@
 """Groups of lines: what shares a category, a day, a model, and what it adds up to."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -14,7 +14,6 @@ from tenants.common.months import Month
 from tenants.organizations.models import Organization, Workspace
 from tenants.registry.models import RegisteredModel
 from tenants.spend import cuts as cutting
-from tenants.spend.models import SpendLine
 
 _ZERO = Decimal(0)
 #: What a group counts; annotated pages are pages too.
@@ -57,7 +56,7 @@ class SpendGroup:
 
 
 def grouped(
-    lines: QuerySet[SpendLine], names: Sequence[str], quantities: Sequence[str] = QUANTITIES
+    lines: QuerySet[Any], names: Sequence[str], quantities: Sequence[str] = QUANTITIES
 ) -> tuple[SpendGroup, ...]:
     """Sum lines by their members, in that order; without any, into one group at most."""
     rows: Iterable[Mapping[str, Any]]
@@ -89,39 +88,75 @@ def in_cuts(
     subjects: Mapping[str, Workspace | RegisteredModel | None],
     cuts: Sequence[Sequence[str]],
     quantities: Sequence[str] = QUANTITIES,
-) -> list[tuple[SpendGroup, ...]]:
-    """Group a month's lines in several ways; each in the order of its members."""
-    wanted = [names_of(one) for one in cuts]
+) -> tuple[list[tuple[SpendGroup, ...]], bool]:
+    """Group a month's lines in several ways; the first in the order of its members.
+
+    PostgreSQL is asked for the finest only: what is coarser than another is added up from that.
+
+    Returns:
+        The groups of each cut, and whether all of them come from the roll-ups.
+    """
+    wanted = [tuple(names_of(one)) for one in cuts]
+    every = dict.fromkeys(wanted)
+    finest = [one for one in every if not any(set(one) < set(other) for other in every)]
     found = cutting.cut(
         organization_id=organization.pk,
         month=month,
         conditions={name: one.pk for name, one in subjects.items() if one is not None},
         sums={f"sum_{name}": _SQL_QUANTITIES[name] for name in quantities} | _SQL_SUMS,
-        cuts=wanted,
+        cuts=finest,
     )
-    return [
-        tuple(
-            _group(row, names)
-            for row in sorted(rows, key=lambda row: [str(row[name]) for name in names])
-        )
-        for rows, names in zip(found, wanted, strict=True)
+    read = {
+        names: tuple(_group(row, names) for row in rows)
+        for names, rows in zip(finest, found, strict=True)
+    }
+    given = [
+        read.get(names)
+        or _added_up(next(read[one] for one in finest if set(names) <= set(one)), names)
+        for names in wanted
     ]
+    given[0] = tuple(sorted(given[0], key=lambda one: [str(name) for name in one.names.values()]))
+    return given, not any(row["fresh"] for row in found[0])
 
 
 def days_of_dearest(
-    lines: QuerySet[SpendLine], cuts: Sequence[Sequence[SpendGroup]], most: int
+    lines: QuerySet[Any], models: Sequence[SpendGroup], most: int
 ) -> tuple[SpendGroup, ...]:
-    """Of the last cut's dearest models, so many, give what each day cost."""
-    if not most or not cuts:
+    """Of groups by model the dearest, so many: give what each of their days cost."""
+    ranked = sorted(models, key=lambda group: group.amount, reverse=True)[:most]
+    if not ranked:
         return ()
-    ranked = sorted(cuts[-1], key=lambda group: group.amount, reverse=True)[:most]
-    models = [group.names["mistral_model"] for group in ranked]
+    names = [group.names["mistral_model"] for group in ranked]
     ids = [group.names["model_id"] for group in ranked]
     chosen = Q(model_id__in=[one for one in ids if one is not None])
     if None in ids:
         chosen |= Q(model_id=None)
-    dearest = lines.filter(chosen, mistral_model__in=models)
+    dearest = lines.filter(chosen, mistral_model__in=names)
     return grouped(dearest, ("model_id", "mistral_model", "day"), ())
+
+
+def _added_up(groups: Sequence[SpendGroup], names: Sequence[str]) -> tuple[SpendGroup, ...]:
+    """Group groups by some of their members."""
+    parts: dict[tuple[Any, ...], list[SpendGroup]] = {}
+    for group in groups:
+        parts.setdefault(tuple(group.names[name] for name in names), []).append(group)
+    return tuple(
+        _sum_of(dict(zip(names, values, strict=True)), ones) for values, ones in parts.items()
+    )
+
+
+def _sum_of(names: Mapping[str, Any], groups: Sequence[SpendGroup]) -> SpendGroup:
+    first, *others = groups
+    if not others:
+        return replace(first, names=names)
+    return SpendGroup(
+        names=names,
+        amount=sum((one.amount for one in groups), _ZERO),
+        quantities={name: sum(one.quantities[name] for one in groups) for name in first.quantities},
+        estimated=sum((one.estimated for one in groups), _ZERO),
+        unpriced=sum(one.unpriced for one in groups),
+        events=sum(one.events for one in groups),
+    )
 
 
 _SQL_QUANTITIES = {name: f"sum({name})" for name in QUANTITIES} | {
@@ -132,6 +167,7 @@ _SQL_SUMS = {
     "sum_estimated": "sum(cost) FILTER (WHERE is_estimated)",
     "sum_unpriced": "sum(events) FILTER (WHERE is_unpriced)",
     "sum_events": "sum(events)",
+    "fresh": "count(*) FILTER (WHERE id IS NULL)",
 }
 
 

@@ -37,7 +37,8 @@ from tenants.spend.groups import (
     names_of,
 )
 from tenants.spend.limits import Subject
-from tenants.spend.models import Balance, SpendLine
+from tenants.spend.lines import Rollup, SpendLine
+from tenants.spend.models import Balance
 
 _ZERO = Decimal(0)
 
@@ -152,13 +153,18 @@ def spend_report(
     now = timezone.now()
     with scope.tenant(organization.pk, snapshot=True):
         lines = lines_of(organization, workspace, model)
-        own = lines.filter(period=month.first_day)
+        further: list[tuple[SpendGroup, ...]] = []
+        days: tuple[SpendGroup, ...] = ()
         if cuts:
             subjects = {"workspace_id": workspace, "model_id": model}
-            groups, *further = in_cuts(organization, month, subjects, [group_by, *cuts], quantities)
+            wanted = [group_by, *cuts]
+            (groups, *further), is_rolled = in_cuts(
+                organization, month, subjects, wanted, quantities
+            )
+            rows = lines_of(organization, workspace, model, Rollup if is_rolled else SpendLine)
+            days = days_of_dearest(rows.filter(period=month.first_day), further[-1], dearest)
         else:
-            groups, further = grouped(own, names, quantities), []
-        days = days_of_dearest(own, further, dearest)
+            groups = grouped(lines.filter(period=month.first_day), names, quantities)
         total = sum((group.amount for group in groups), _ZERO)
         balance = _balance(organization, subject, month)
         held = balance.held if balance else _ZERO
@@ -259,9 +265,10 @@ def lines_of(
     organization: Organization,
     workspace: Workspace | None = None,
     model: RegisteredModel | None = None,
-) -> QuerySet[SpendLine]:
-    """Choose the lines of a subject, for use inside its scope."""
-    lines = SpendLine.objects.filter(organization=organization)
+    kind: type[SpendLine | Rollup] = SpendLine,
+) -> QuerySet[Any]:
+    """Choose the lines of a subject, for use inside its scope; of the roll-ups alone if asked."""
+    lines = kind.objects.filter(organization=organization)
     if workspace is not None:
         lines = lines.filter(workspace_id=workspace.pk)
     if model is not None:

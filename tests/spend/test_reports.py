@@ -81,8 +81,13 @@ def test_groups_add_up_to_the_total_whatever_they_are(organization, spent):
     assert len(every.groups) == 3
 
 
-def test_a_month_cut_in_several_ways_has_the_same_groups_each_time(organization, workspace, spent):
-    cuts = (["category"], ["workspace"], ["model"])
+@pytest.mark.parametrize("is_rolled", [False, True])
+def test_a_month_cut_in_several_ways_has_the_same_groups_each_time(
+    organization, workspace, spent, is_rolled
+):
+    if is_rolled:
+        made.roll_up(organization)
+    cuts = (["workspace", "model"], ["category"], ["workspace"], ["model"])
     found = report(organization, "category", "day", cuts=cuts, dearest=1)
     assert found.groups == report(organization, "category", "day").groups
     for names, groups in zip(cuts, found.cuts, strict=True):
