@@ -1,7 +1,7 @@
 """Groups of lines: what shares a category, a day, a model, and what it adds up to."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -148,7 +148,8 @@ def _added_up(groups: Sequence[SpendGroup], names: Sequence[str]) -> tuple[Spend
 def _sum_of(names: Mapping[str, Any], groups: Sequence[SpendGroup]) -> SpendGroup:
     first, *others = groups
     if not others:
-        return replace(first, names=names)
+        whole = (first.amount, first.quantities, first.estimated, first.unpriced, first.events)
+        return SpendGroup(names, *whole)
     return SpendGroup(
         names=names,
         amount=sum((one.amount for one in groups), _ZERO),
@@ -159,6 +160,7 @@ def _sum_of(names: Mapping[str, Any], groups: Sequence[SpendGroup]) -> SpendGrou
     )
 
 
+_COLUMNS = {name: f"sum_{name}" for name in QUANTITIES}
 _SQL_QUANTITIES = {name: f"sum({name})" for name in QUANTITIES} | {
     "pages": "sum(pages + annotated_pages)"
 }
@@ -188,9 +190,7 @@ def _group(row: Mapping[str, Any], names: Sequence[str]) -> SpendGroup:
     return SpendGroup(
         names={name: row[name] for name in names},
         amount=row["amount"] or _ZERO,
-        quantities={
-            name: int(row[key] or 0) for name in QUANTITIES if (key := f"sum_{name}") in row
-        },
+        quantities={name: int(row[key] or 0) for name, key in _COLUMNS.items() if key in row},
         estimated=row["sum_estimated"] or _ZERO,
         unpriced=int(row["sum_unpriced"] or 0),
         events=int(row["sum_events"] or 0),
