@@ -63,7 +63,7 @@ def ready(_request: HttpRequest) -> HttpResponse:
 @read_only
 def metrics(request: HttpRequest) -> HttpResponse:
     """Give Prometheus its figures; to strangers there is nothing here."""
-    if not (_is_local(request) or _has_metrics_token(request)):
+    if not (_is_local(request) or has_metrics_token(request)):
         return answer(not_found())
     return HttpResponse(telemetry.page(), content_type=CONTENT_TYPE_LATEST)
 
@@ -138,7 +138,8 @@ def _is_local(request: HttpRequest) -> bool:
         return False
 
 
-def _has_metrics_token(request: HttpRequest) -> bool:
+def has_metrics_token(request: HttpRequest) -> bool:
+    """Tell who may read the figures from anywhere."""
     token = settings.METRICS_TOKEN
     given = request.headers.get("Authorization", "")
     return token is not None and hmac.compare_digest(given.encode(), f"Bearer {token}".encode())

@@ -94,7 +94,7 @@ MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "tenants.console.maintenance.maintenance_middleware",
-    "django.middleware.common.CommonMiddleware",
+    "aisuru_mistral.hosts.Hosts",
     # Views of the API are exempt: they check for themselves, when a session is what lets them in.
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",

@@ -70,6 +70,20 @@ def test_or_for_who_has_the_token(metrics_token, nobody):
         assert answer.status == status
 
 
+def test_what_watches_comes_by_an_address_and_nothing_else_does(metrics_token, nobody):
+    """Prometheus asks for web:8000, or for a pod's address: neither is a name of the service."""
+    prometheus = {"Authorization": f"Bearer {metrics_token}"}
+    for host in ("web:8000", "10.0.0.7:8000"):
+        there = {"Host": host}
+        assert nobody.get("/metrics", there | prometheus).status == 200
+        assert nobody.get("/health/live", there).status == 200
+        assert nobody.get("/health/ready", there).status == 200
+        assert nobody.get("/metrics", there).status == 400, "a browser led here by a false name"
+        assert nobody.get("/metrics", there | {"Authorization": "Bearer x"}).status == 400
+        assert nobody.get("organizations", there | prometheus).status == 400
+        assert nobody.get("/metrics/", there | prometheus).status == 400
+
+
 def test_requests_are_counted_by_route_and_never_by_address(nobody, organization):
     nobody.get(f"organizations/{organization.pk}")
     figures = nobody.get("/metrics").raw.decode()
