@@ -23,6 +23,7 @@ __all__ = ["app", "correlation"]  # the latter listens to Celery as soon as it i
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aisuru_mistral.settings")  # noqa: TID251 - before settings exist
 
 TRANSPORT_ALIASES["pgmq"] = "aisuru_mistral.queue:Transport"
+TRANSPORT_ALIASES["redis"] = TRANSPORT_ALIASES["rediss"] = "aisuru_mistral.redis_queue:Transport"
 app = Celery("aisuru_mistral")
 app.conf.update(settings.CELERY)
 app.conf.beat_schedule = settings.CELERY_BEAT_SCHEDULE
