@@ -3,7 +3,7 @@
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -38,7 +38,7 @@ type _Address = Callable[[Any], str]
 _ZERO = Decimal(0)
 _DAY = timedelta(days=1)
 _SMALL_ONES = 6
-_MOST_MODELS = 50
+_MOST_LINES = 25
 #: The same colour everywhere for the same category; what is free has no bar.
 _COLOURS: Mapping[str, int] = {
     Category.COMPLETION: 1,
@@ -181,8 +181,7 @@ def _shown(visit: Visit, workspace: Workspace | None) -> HttpResponse:
     series = by_category(report.groups)
     days = days_of(month)
     facts = {"month": reports.name_of(month), "total": money(report.total, organization.currency)}
-    ranked = sorted(models, key=lambda one: one.amount, reverse=True)
-    shown = ranked[:_MOST_MODELS]
+    shown = _dearest(models)
     here = (
         reverse("console-workspace-calls", kwargs={"workspace_id": workspace.pk})
         if workspace
@@ -215,7 +214,8 @@ def _shown(visit: Visit, workspace: Workspace | None) -> HttpResponse:
         models=_with_charts(
             report, shown, days, called, lambda key: f"{calls}&mistral_model={quote(key)}"
         ),
-        more_models=len(ranked) - len(shown),
+        more_models=len(models) - len(shown),
+        more_workspaces=max(len(workspaces) - _MOST_LINES, 0),
         workspaces=[]
         if workspace
         else _lines(workspaces, "workspace_id", places, partial(_workspace_address, month)),
@@ -228,15 +228,15 @@ def _workspace_address(month: Month, workspace_id: UUID) -> str:
 
 
 def _lines(
-    groups: Iterable[SpendGroup], name: str, called: Mapping[Any, Any], address: _Address
+    groups: Sequence[SpendGroup], name: str, called: Mapping[Any, Any], address: _Address
 ) -> list[Line]:
-    ordered = sorted(groups, key=lambda one: one.amount, reverse=True)
-    total = sum((one.amount for one in ordered), _ZERO)
-    keys = [one.names[name] for one in ordered]
-    return [
-        _line(group, called.get(key, key), address(key), total)
-        for group, key in zip(ordered, keys, strict=True)
-    ]
+    total = sum((one.amount for one in groups), _ZERO)
+    keyed = [(one.names[name], one) for one in _dearest(groups)]
+    return [_line(group, called.get(key, key), address(key), total) for key, group in keyed]
+
+
+def _dearest(groups: Iterable[SpendGroup]) -> list[SpendGroup]:
+    return sorted(groups, key=lambda one: one.amount, reverse=True)[:_MOST_LINES]
 
 
 def _line(

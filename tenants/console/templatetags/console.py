@@ -90,6 +90,22 @@ def amounts(row: Iterable[Decimal], currency: str) -> SafeString:
     return mark_safe("".join(cells))  # noqa: S308 - figures
 
 
+@register.simple_tag
+def usage(line: Any, currency: str) -> SafeString:
+    """Write the cells of a line of spend: calls, tokens, share and amount; a tag, as above."""
+    texts = (count(line.requests), count(line.tokens), f"{line.share} %")
+    cells = zip(_usage_labels(get_language()), (*texts, money(line.amount, currency)), strict=True)
+    row = (f'<td class="number" data-label="{label}">{text}</td>' for label, text in cells)
+    return mark_safe("".join(row))  # noqa: S308 - figures and our own words
+
+
+@cache
+def _usage_labels(language: str | None) -> tuple[str, ...]:
+    """Give the headings of a line's figures, escaped."""
+    with override(language):
+        return tuple(map(escape, (_("Calls"), "Token", _("Share"), _("Spend"))))
+
+
 @register.filter
 def amount(text: str, currency: str) -> str:
     """Write an amount that is kept as decimal text."""
