@@ -79,7 +79,7 @@ async def once(
     name, snapshot = replays.name_of(key), picture.snapshot
     body = request.body if isinstance(request.body, bytes) else b""
     mark = replays.fingerprint(request.target or request.endpoint.path, body)
-    owner, token = snapshot.organization.id, snapshot.token.id
+    owner, token = snapshot.organization.id, snapshot.token_id
     found = await shelf.run(
         replays.claim, owner, token, name, mark=mark, lease=timedelta(seconds=lease)
     )

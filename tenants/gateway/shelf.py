@@ -38,7 +38,7 @@ _NOUNS = {
 def owner_of(snapshot: Snapshot) -> Owner:
     """Name the workspace and token that a request comes from."""
     return Owner(
-        snapshot.organization.id, snapshot.workspace.id, snapshot.model.id, snapshot.token.id
+        snapshot.organization.id, snapshot.workspace.id, snapshot.model.id, snapshot.token_id
     )
 
 

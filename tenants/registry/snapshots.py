@@ -95,22 +95,17 @@ class KeyFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class TokenFacts:
-    """The token that was shown; that it is not over was told by the database's clock."""
-
-    id: UUID
-    expires_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A model token and everything a call needs to know but prices and limits."""
+    """A model token and everything a call needs to know but prices and limits.
+
+    That the token is not over was told by the database's clock.
+    """
 
     organization: OrganizationFacts
     workspace: WorkspaceFacts
     model: ModelFacts
     key: KeyFacts
-    token: TokenFacts
+    token_id: UUID
 
     def blocked(self, now: datetime) -> BlockedReason | None:
         """Find the reason that stops calls at an instant; None when there is none."""
@@ -128,7 +123,6 @@ class _TokenRow(NamedTuple):
     """What is read of a token, in the order of ``_TOKEN_COLUMNS``."""
 
     token_id: UUID
-    expires_at: datetime | None
     organization_status: str
     organization_locale: str
     organization_timezone: str
@@ -149,7 +143,6 @@ class _TokenRow(NamedTuple):
 
 _TOKEN_COLUMNS = (
     "id",
-    "expires_at",
     "organization__status",
     "organization__locale",
     "organization__timezone",
@@ -323,7 +316,7 @@ def _snapshot(row: _TokenRow, key: _KeyRow) -> Snapshot:
             is_retired=row.retired_at is not None,
         ),
         key=_key_facts(key),
-        token=TokenFacts(row.token_id, row.expires_at),
+        token_id=row.token_id,
     )
 
 

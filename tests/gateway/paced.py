@@ -19,7 +19,6 @@ from tenants.registry.snapshots import (
     ModelFacts,
     OrganizationFacts,
     Snapshot,
-    TokenFacts,
     WorkspaceFacts,
 )
 from tenants.spend.calls import LimitMode, SubjectKind
@@ -55,7 +54,7 @@ def picture_of(organization: UUID, model: UUID, *limits: RateLimit) -> Picture:
             is_retired=False,
         ),
         KeyFacts(new_id(), "valid", None, None, f"key:{new_id()}"),
-        TokenFacts(new_id(), None),
+        new_id(),
     )
     return Picture(snapshot, PriceBook([]), traffic=Traffic(limits))
 
