@@ -36,7 +36,8 @@ _SWAPS = {
         "bool_or": "bool_and",
         "bool_and": "bool_or",
     },
-    r"\b(?:IS NULL|IS NOT NULL|NOT|DISTINCT|UNION ALL|LEFT JOIN|ANY|ALL)\b": {
+    r"\b(?:IS DISTINCT FROM|IS NULL|IS NOT NULL|NOT|DISTINCT|UNION ALL|LEFT JOIN|ANY|ALL)\b": {
+        "IS DISTINCT FROM": "IS NOT DISTINCT FROM",
         "IS NULL": "IS NOT NULL",
         "IS NOT NULL": "IS NULL",
         "NOT": "",
@@ -51,7 +52,7 @@ _SWAPS = {
 _CONDITION = re.compile(r"\b(WHERE|AND|OR|ON|HAVING)\b(?! CONFLICT)")
 _ENDS = re.compile(
     r"\b(AND|OR|GROUP|ORDER|RETURNING|FOR|LIMIT|ON|LEFT|JOIN|CROSS|THEN|ELSE|WHEN|UNION|HAVING"
-    r"|WHERE|LOOP|FROM)\b|[;,]"
+    r"|WHERE|LOOP|(?<!DISTINCT )FROM)\b|[;,]"
 )
 _COALESCE = re.compile(r"\bcoalesce\(")
 _STATEMENT = re.compile(r"\bPERFORM\b[^;]*;")

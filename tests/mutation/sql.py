@@ -19,7 +19,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -31,25 +31,30 @@ from psycopg import sql
 from tests import postgres
 from tests.mutation.mutations import Mutant, mutants
 
-# The quickest and the most likely to notice come first.
-BALANCES = (
-    "own_balances",
-    "own_estimates",
-    "meter",
-    "limits",
-    "recovery",
-    "ledger",
-    "months",
-    "alerts",
-    "race",
+# Which files of tests notice most of what is broken in a function, the quickest first; what
+# survives them may be shown to others by `--tests`.
+NEAR = (
+    (r"forget|retention|drop_partitions", ("retention",)),
+    (r"rebuild|restart", ("rollups", "retention")),
+    (r"roll|line|mended|priced|periods", ("rollups", "reports")),
+    (r"post", ("posting", "reporting")),
+    (r"recover", ("own_estimates", "recovery")),
+    (r"correct", ("own_estimates", "own_balances", "recovery")),
+    (r"apply_limit", ("own_balances", "limits", "race")),
+    (r"", ("own_balances", "own_estimates", "limits", "meter", "ledger", "race")),
 )
-SUMS = ("rollups", "retention", "reporting", "reports")
-OF_SUMS = re.compile("roll|line|rebuild|mended|priced|forget|periods|retention")
+# Seconds each: a process killed, everything at random.
+LONG = (
+    "recovery.py::test_after_a_kill_nine_every_opened_call_is_recorded_once",
+    "meter.py::test_balances_are_the_sum_of_events_and_holds_whatever_happens",
+)
+OF_ALL = re.compile("roll|line|rebuild|mended|priced|forget|periods|retention")
 WORKER = "mutant"
 FORK = multiprocessing.get_context("fork")
 OPTIONS = [
     *("-x", "-q", "-n", "0", "--timeout", "60", "-p", "no:cacheprovider", "-p", "no:randomly"),
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
+    *(f"--deselect=tests/spend/test_{test}" for test in LONG),
 ]
 PATIENCE = 300.0
 
@@ -86,7 +91,8 @@ def _run(wanted: argparse.Namespace) -> None:
             for mutant in _chosen(_definition_of(function), wanted):
                 print(mutant)
         return
-    pytest.main([*OPTIONS, "--collect-only", *_tests(BALANCES), *_tests(SUMS)])
+    files = {test for one in wanted.functions for test in wanted.tests or _near(one)}
+    pytest.main([*OPTIONS, "--collect-only", *sorted(files)])
     survivors = {function: _survivors(function, wanted) for function in wanted.functions}
     for function, left in survivors.items():
         print(f"\n{function}: {len(left)} survived")
@@ -97,7 +103,7 @@ def _run(wanted: argparse.Namespace) -> None:
 def _survivors(function: str, wanted: argparse.Namespace) -> list[Mutant]:
     real = _definition_of(function)
     postgres.drop(WORKER)
-    tests = wanted.tests or _tests(SUMS if OF_SUMS.search(function) else BALANCES)
+    tests = wanted.tests or _near(function)
     began = time.monotonic()
     if _outcome(real, tests) != "survived":
         raise SystemExit(f"{function}: the tests fail on what is not broken")
@@ -107,7 +113,7 @@ def _survivors(function: str, wanted: argparse.Namespace) -> list[Mutant]:
         counted += 1
         outcome = _outcome(mutant.definition, tests)
         print(f"  {outcome:9} {mutant}", flush=True)
-        if OF_SUMS.search(function):
+        if OF_ALL.search(function):
             postgres.drop(WORKER)
         if outcome == "survived":
             left.append(mutant)
@@ -156,7 +162,8 @@ def _play(definition: str, tests: list[str]) -> None:
     sys.exit(pytest.main([*OPTIONS, *tests], plugins=[Installed(definition)]))
 
 
-def _tests(names: Iterable[str]) -> list[str]:
+def _near(function: str) -> list[str]:
+    names = next(names for words, names in NEAR if re.search(words, function))
     return [f"tests/spend/test_{name}.py" for name in names]
 
 

@@ -24,6 +24,8 @@ def changes(body):
         ("SELECT a FROM t WHERE a = b AND (c OR d)", ("(c OR d)", "true")),
         ("SELECT a FROM t WHERE a = b OR c", ("c", "false")),
         ("SELECT a IS NULL", ("IS NULL", "IS NOT NULL")),
+        ("SELECT a IS DISTINCT FROM b", ("IS DISTINCT FROM", "IS NOT DISTINCT FROM")),
+        ("SELECT a FROM t WHERE a IS DISTINCT FROM b", ("a IS DISTINCT FROM b", "true")),
         ("SELECT coalesce(sum(f(a, b)), 0)", ("coalesce(sum(f(a, b)), 0)", "sum(f(a, b))")),
         ("SELECT greatest(0, a)", ("greatest", "least")),
         ("SELECT 'enforce'", ("'enforce'", "''")),

@@ -5,18 +5,24 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
 
+import psycopg
 import pytest
 from django.db import connection
 from django.utils import timezone
 
+from tenants.common import scope
+from tenants.common.models import new_id
 from tenants.spend import recovery, tasks
+from tenants.spend.batch_jobs import BatchJob
 from tenants.spend.calls import SettledState
 from tenants.spend.meter import Meter
-from tenants.spend.pricing import Quantities
+from tenants.spend.pricing import Quantities, WorstCase
+from tests.postgres import owner_url
 from tests.spend import made
 from tests.spend.made import events, holds, intent, ledger, recount, settlement
 
@@ -71,6 +77,96 @@ def test_a_hold_older_than_any_call_may_last_is_recovered_from_a_living_writer(
     meter.open_calls([intent(organization, workspace, call_id=old)])
     recovery.recover_orphans()
     assert [event["estimate"] for event in events(organization)] == ["never_settled"]
+
+
+def of_all(_organization):
+    recovery.recover_orphans()
+
+
+def of_one(organization):
+    recovery.recover_orphans_of(organization.id)
+
+
+@pytest.fixture(params=[of_all, of_one])
+def recover(request):
+    """Recover the orphans of everybody, or of one organization: these are two functions."""
+    return request.param
+
+
+def test_what_a_call_may_have_cost_is_unknown_if_it_was_let_through_without_a_price(
+    recover, organization, workspace
+):
+    priced, unknown = (1, 2), ()
+    cases = [
+        ("0.50", priced, Quantities(prompt_tokens=1), Decimal("0.50")),
+        ("0.50", unknown, Quantities(prompt_tokens=1), Decimal("0.50")),
+        ("0", priced, Quantities(prompt_tokens=1), Decimal(0)),
+        (None, unknown, Quantities(), Decimal(0)),
+        (None, unknown, Quantities(prompt_tokens=1, cached_tokens=1), None),
+        (None, unknown, Quantities(completion_tokens=1), None),
+        (None, unknown, Quantities(pages=1), None),
+        (None, unknown, Quantities(annotated_pages=1), None),
+        (None, unknown, Quantities(audio_seconds=1), None),
+        (None, unknown, Quantities(characters=1), None),
+    ]
+    expected, dead = {}, Meter()
+    for worst, price_ids, quantities, cost in cases:
+        call_id = made.id_at(timezone.now() - MINUTE_AGO)
+        call = intent(organization, workspace, worst, call_id=call_id, allows_unpriced=True)
+        amount = replace(call.worst_case.cost, price_ids=price_ids)
+        dead.open_calls([replace(call, worst_case=WorstCase(quantities, amount))])
+        expected[call_id] = cost
+    made.die(dead)
+    recover(organization)
+    assert {event["id"]: event["cost"] for event in events(organization)} == expected
+
+
+def test_the_hold_of_a_batch_job_is_no_orphan_until_the_job_is_metered(
+    recover, organization, workspace
+):
+    dead = Meter()
+    plain, waiting, metered = calls = [
+        intent(organization, workspace, call_id=made.id_at(timezone.now() - MINUTE_AGO))
+        for _ in range(3)
+    ]
+    dead.open_calls(calls)
+    made.die(dead)
+    with scope.tenant(organization.id):
+        model = made.registered_model(organization, workspace)
+        for call, metered_at in ((waiting, None), (metered, timezone.now())):
+            BatchJob.objects.create(
+                organization=organization,
+                workspace=workspace,
+                key=model.key,
+                model=model,
+                call_id=call.call_id,
+                token_id=new_id(),
+                period=call.period,
+                gives_up_at=timezone.now(),
+                metered_at=metered_at,
+            )
+    recover(organization)
+    assert holds(organization) == [waiting.call_id]
+    assert {event["id"] for event in events(organization)} == {plain.call_id, metered.call_id}
+
+
+def test_a_hold_that_somebody_is_at_is_left_alone_and_not_waited_for(recover, orphan, organization):
+    with psycopg.connect(owner_url()) as other, connection.cursor() as cursor:
+        other.execute("SELECT FROM spend_hold WHERE id = %s FOR UPDATE", [orphan.call_id])
+        cursor.execute("SET lock_timeout = '1s'")
+        try:
+            recover(organization)
+        finally:
+            cursor.execute("RESET lock_timeout")
+    assert holds(organization) == [orphan.call_id]
+    recover(organization)
+    assert holds(organization) == []
+
+
+def test_who_finds_no_orphan_says_so(organization):
+    ten_years = timedelta(days=3650)
+    assert recovery.recover_orphans(grace=ten_years, longest_call=ten_years) == 0
+    assert recovery.recover_orphans_of(organization.id) == 0
 
 
 def test_recoveries_at_once_post_every_orphan_exactly_once(organization, workspace):

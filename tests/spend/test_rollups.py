@@ -25,6 +25,7 @@ from tenants.spend import rollups
 from tenants.spend.calls import Estimate
 from tenants.spend.meter import Meter
 from tenants.spend.models import Rollup, SpendLine
+from tenants.spend.pricing import Quantities
 from tests import factories
 from tests.factories import ACTOR
 from tests.postgres import owner_url
@@ -33,18 +34,25 @@ from tests.spend.made import intent, settlement
 
 GRAIN = ("period", "day", "workspace_id", "key_id", "model_id", "mistral_model", "category")
 FLAGS = ("source", "is_estimated", "is_unpriced")
-FIGURES = ("events", "requests", "prompt_tokens", "completion_tokens", "cached_tokens", "cost")
+QUANTITIES = (
+    *("requests", "prompt_tokens", "completion_tokens", "cached_tokens", "pages"),
+    *("annotated_pages", "audio_seconds", "characters", "connector_calls", "training_tokens"),
+    "storage_months",
+)
+FIGURES = ("events", *QUANTITIES, "cost")
+EVERYTHING = Quantities(
+    **{name: 1000 - 60 * place for place, name in enumerate(QUANTITIES, start=1)},
+)
 
 # The same by other means: one statement over the events, the zone as it is now.
-RECOUNT = """
+RECOUNT = f"""
     SELECT period, (occurred_at AT TIME ZONE 'Europe/Rome')::date, workspace_id, key_id, model_id,
            coalesce(nullif(answered_model, ''), requested_model), category, source,
            estimate <> '' AND NOT EXISTS (
                SELECT FROM spend_usageevent c WHERE c.corrects = e.id AND c.estimate = ''),
            cost IS NULL AND NOT EXISTS (
                SELECT FROM spend_usageevent c WHERE c.corrects = e.id AND c.cost IS NOT NULL),
-           count(*), sum(requests), sum(prompt_tokens), sum(completion_tokens), sum(cached_tokens),
-           coalesce(sum(cost), 0)
+           count(*), {", ".join(f"coalesce(sum({name}), 0)" for name in FIGURES[1:])}
     FROM spend_usageevent e WHERE organization_id = %s GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
 """
 
@@ -70,7 +78,7 @@ def test_a_line_is_fresh_before_it_is_rolled_up_and_the_same_afterwards(
 ):
     for number in range(3):
         call = intent(organization, workspace)
-        meter.settle_calls([settlement(call, f"0.{number + 1}")])
+        meter.settle_calls([settlement(call, f"0.{number + 1}", quantities=EVERYTHING)])
         assert lines(organization) == recounted(organization)
         if number:
             made.roll_up(organization)
@@ -97,6 +105,7 @@ def test_a_transaction_that_is_not_over_is_waited_for_and_not_lost(meter, organi
         rollups.roll_up()
         assert total(organization) == Decimal("0.25")
         assert total(organization, Rollup) == 0, "rolled up past a transaction that may still write"
+        assert 0 in {rollups.roll_up() for _ in range(20)}, "made anew, though nothing is new"
     meter.settle_calls([late])
     made.roll_up(organization)
     assert total(organization) == total(organization, Rollup) == Decimal("0.75")
@@ -171,7 +180,7 @@ def test_a_correction_makes_an_estimate_exact_wherever_the_roll_ups_stood(
             made.roll_up(organization)
         estimated = {key[8]: figures[-1] for key, figures in lines(organization).items()}
         assert estimated[True] == 1
-        meter.settle_calls([settlement(call, "0.30")])
+        meter.settle_calls([settlement(call, "0.30", quantities=EVERYTHING)])
         assert lines(organization) == recounted(organization)
         if rolls == 2:
             made.roll_up(organization)
