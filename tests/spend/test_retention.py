@@ -2,15 +2,18 @@
 
 from datetime import UTC, date, datetime, timedelta
 
+import orjson
 import psycopg
 import pytest
 from django.db import connection
 from django.utils import timezone
 
 from tenants.common import scope
+from tenants.common.months import Month
 from tenants.organizations import walking
 from tenants.spend import retention, rollups, services
 from tenants.spend.models import Rollup, SpendLine, UsageEvent
+from tenants.spend.rows import event_row
 from tests.factories import ACTOR
 from tests.postgres import owner_url
 from tests.spend import made
@@ -70,11 +73,13 @@ def test_old_calls_go_their_sums_stay_and_a_rebuild_leaves_them_alone(organizati
 
 
 def test_a_call_that_comes_late_into_a_forgotten_month_is_added_and_survives_a_rebuild(
-    organization, called
+    organization, called, stranger
 ):
     called(timezone.now() - LONG)
     called(timezone.now() - LONG + timedelta(days=62))
     made.roll_up(organization)
+    keep(stranger, 24)
+    assert retention.forget_old_events() == 0
     keep(organization, 13)
     assert retention.forget_old_events() == 2
     called(timezone.now() - LONG)
@@ -95,6 +100,55 @@ def test_what_is_not_rolled_up_yet_stays(organization, called):
         assert ids(organization) == {old}
     made.roll_up(organization)
     assert retention.forget_old_events() == 1
+
+
+def test_what_is_written_while_it_is_rolled_up_stays(organization, workspace, meter):
+    keep(organization, 13)
+    old = intent(organization, workspace, call_id=made.id_at(timezone.now() - LONG))
+    meter.open_calls([old])
+    with psycopg.connect(owner_url()) as slow:
+        slow.execute("SELECT txid_current()")
+        rollups.roll_up()
+        row = orjson.dumps([event_row(settlement(old))], default=str).decode()
+        slow.execute("SELECT spend_settle(%s::json)", [row])
+    assert retention.forget_old_events() == 0
+    assert ids(organization) == {old.call_id}
+
+
+def test_a_month_is_forgotten_to_its_last_hour_and_the_next_kept_from_its_first(
+    organization, called
+):
+    month = Month.of(timezone.now(), organization.timezone)
+    for _ in range(13):
+        month = Month.of(month.starts_at - timedelta(days=1), organization.timezone)
+    called(month.starts_at - timedelta(hours=1))
+    first = called(month.starts_at + timedelta(hours=1))
+    made.roll_up(organization)
+    keep(organization, 13)
+    assert retention.forget_old_events() == 1
+    assert ids(organization) == {first}
+    before = lines(organization)
+    made.as_owner(
+        "UPDATE spend_rollup SET cost = cost + 1 WHERE organization_id = %s AND period = %s",
+        organization.id,
+        month.first_day,
+    )
+    assert rollups.rebuild(organization.pk).changed == 1
+    assert lines(organization) == before
+
+
+def test_a_month_once_forgotten_is_never_summed_again_however_long_calls_are_kept_later(
+    organization, called
+):
+    for months in (24, 13, 24):
+        called(timezone.now() - LONG)
+        made.roll_up(organization)
+        keep(organization, months)
+        retention.forget_old_events()
+    found = lines(organization)
+    assert [events for _period, _day, events, _cost in found] == [3]
+    assert rollups.rebuild(organization.pk).changed == 0
+    assert lines(organization) == found
 
 
 def test_a_stranger_keeps_his_calls(organization, called, stranger):

@@ -1,0 +1,120 @@
+"""Rebuilding: what is like a true line in all but one respect goes, and nothing else does."""
+
+from datetime import timedelta
+
+import psycopg
+import pytest
+from django.db import OperationalError, connection
+from django.utils import timezone
+
+from tenants.common import scope
+from tenants.common.models import new_id
+from tenants.spend import posting, rollups
+from tenants.spend.calls import instant_of
+from tenants.spend.models import Rollup
+from tenants.spend.rows import event_row
+from tests.postgres import owner_url
+from tests.spend import made
+from tests.spend.made import intent, settlement
+
+COLUMNS = [field.column for field in Rollup._meta.local_fields if field.column != "id"]
+
+
+def lines(organization):
+    with scope.tenant(organization.id):
+        return set(Rollup.objects.values_list(*COLUMNS))
+
+
+@pytest.fixture
+def rolled(meter, organization, workspace):
+    """Lines of two months and one that has no key and no model; returns them."""
+    instants = (timezone.now() - timedelta(days=45), timezone.now())
+    calls = [intent(organization, workspace, call_id=made.id_at(instant)) for instant in instants]
+    meter.settle_calls([settlement(call) for call in calls])
+    reported = event_row(settlement(intent(organization, workspace), "0.10"))
+    own = {"digest": new_id(), "occurred_at": instant_of(reported["id"]), "source": "reported"}
+    with scope.tenant(organization.id):
+        posting.post([reported | own | {"key_id": None, "model_id": None}])
+    made.roll_up(organization)
+    found = lines(organization)
+    assert len(found) == 3
+    return found
+
+
+def test_what_is_right_is_left_as_it_is(rolled, organization):
+    done = rollups.rebuild(organization.id)
+    assert (done.events, done.lines, done.changed) == (3, 3, 0)
+    assert lines(organization) == rolled
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("period", "(SELECT min(period) FROM spend_rollup WHERE organization_id = %(mine)s)"),
+        ("day", "day - 1"),
+        ("workspace_id", "gen_random_uuid()"),
+        ("key_id", "gen_random_uuid()"),
+        ("key_id", "NULL"),
+        ("model_id", "gen_random_uuid()"),
+        ("model_id", "NULL"),
+        ("mistral_model", "'another'"),
+        ("category", "'ocr'"),
+        ("source", "'correction'"),
+        ("is_estimated", "true"),
+        ("is_unpriced", "true"),
+    ],
+)
+def test_a_line_that_no_event_is_behind_goes_and_is_told(rolled, organization, column, value):
+    values = [value if name == column else name for name in COLUMNS]
+    with psycopg.connect(owner_url()) as owner:
+        owner.execute(
+            f"INSERT INTO spend_rollup ({', '.join(COLUMNS)}) SELECT {', '.join(values)}"
+            " FROM spend_rollup WHERE organization_id = %(mine)s AND source = 'gateway'"
+            " ORDER BY period DESC LIMIT 1",
+            {"mine": organization.id},
+        )
+    assert len(lines(organization)) == 4
+    assert rollups.rebuild(organization.id).changed == 1
+    assert lines(organization) == rolled
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [("events = 0, cost = 0", 0), ("events = 1, cost = 0", 1), ("events = 0, cost = 1", 1)],
+)
+def test_a_line_that_says_nothing_goes_without_a_word(rolled, organization, change, told):
+    made.as_owner(
+        f"UPDATE spend_rollup SET {change}, mistral_model = 'x' WHERE organization_id = %s"
+        " AND source = 'reported'",
+        organization.id,
+    )
+    assert rollups.rebuild(organization.id).changed == told + 1  # and the one that was missing
+    assert lines(organization) == rolled
+
+
+def test_lines_of_others_and_of_months_before_all_events_stay(rolled, organization, stranger):
+    for owner, month in ((stranger, "2026-11-01"), (organization, "2019-01-01")):
+        values = [
+            {"organization_id": f"'{owner.id}'", "period": f"'{month}'"}.get(name, name)
+            for name in COLUMNS
+        ]
+        made.as_owner(
+            f"INSERT INTO spend_rollup ({', '.join(COLUMNS)}) SELECT {', '.join(values)}"
+            " FROM spend_rollup WHERE organization_id = %s AND source = 'reported'",
+            organization.id,
+        )
+    before = lines(organization), lines(stranger)
+    assert [len(found) for found in before] == [4, 1]
+    assert rollups.rebuild(organization.id).changed == 0
+    assert (lines(organization), lines(stranger)) == before
+
+
+def test_nobody_rolls_up_meanwhile(organization):
+    with psycopg.connect(owner_url()) as other, connection.cursor() as cursor:
+        other.execute("SELECT FROM spend_rollupmark FOR UPDATE")
+        cursor.execute("SET lock_timeout = '200ms'")
+        try:
+            with pytest.raises(OperationalError, match="lock timeout"):
+                rollups.rebuild(organization.id)
+        finally:
+            cursor.execute("RESET lock_timeout")
