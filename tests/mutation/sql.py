@@ -35,13 +35,13 @@ from tests.mutation.mutations import Mutant, mutants
 # survives them may be shown to others by `--tests`.
 NEAR = (
     (r"forget|retention|drop_partitions", ("retention",)),
-    (r"rebuild|restart", ("rollups", "retention")),
+    (r"rebuild|restart", ("rebuilding", "rollups", "retention")),
     (r"roll|line|mended|priced|periods", ("rollups", "reports")),
     (r"post", ("posting", "reporting")),
     (r"recover", ("own_estimates", "recovery")),
     (r"correct", ("own_estimates", "own_balances", "recovery")),
-    (r"apply_limit", ("own_balances", "limits", "race")),
-    (r"", ("own_balances", "own_estimates", "limits", "meter", "ledger", "race")),
+    (r"apply_limit", ("own_limits", "own_balances", "posting", "limits", "race")),
+    (r"", ("own_balances", "own_limits", "own_estimates", "limits", "meter", "ledger", "race")),
 )
 # Seconds each: a process killed, everything at random.
 LONG = (

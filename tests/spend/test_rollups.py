@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from tenants.common import scope
 from tenants.organizations import services as organizations
 from tenants.organizations.models import FormerTimeZone
-from tenants.spend import rollups
+from tenants.spend import recovery, rollups
 from tenants.spend.calls import Estimate
 from tenants.spend.meter import Meter
 from tenants.spend.models import Rollup, SpendLine
@@ -49,9 +49,11 @@ RECOUNT = f"""
     SELECT period, (occurred_at AT TIME ZONE 'Europe/Rome')::date, workspace_id, key_id, model_id,
            coalesce(nullif(answered_model, ''), requested_model), category, source,
            estimate <> '' AND NOT EXISTS (
-               SELECT FROM spend_usageevent c WHERE c.corrects = e.id AND c.estimate = ''),
+               SELECT FROM spend_usageevent c WHERE c.corrects = e.id AND c.estimate = ''
+               AND c.organization_id = e.organization_id),
            cost IS NULL AND NOT EXISTS (
-               SELECT FROM spend_usageevent c WHERE c.corrects = e.id AND c.cost IS NOT NULL),
+               SELECT FROM spend_usageevent c WHERE c.corrects = e.id AND c.cost IS NOT NULL
+               AND c.organization_id = e.organization_id),
            count(*), {", ".join(f"coalesce(sum({name}), 0)" for name in FIGURES[1:])}
     FROM spend_usageevent e WHERE organization_id = %s GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
 """
@@ -190,6 +192,42 @@ def test_a_correction_makes_an_estimate_exact_wherever_the_roll_ups_stood(
     assert lines(organization, Rollup) == recounted(organization)
     assert rollups.rebuild(organization.id).changed == 0
     assert total(organization) == Decimal("0.90")
+
+
+@pytest.mark.parametrize("rolls", [0, 1, 2])
+def test_an_event_is_mended_by_its_own_correction_as_far_as_that_goes(
+    rolls, meter, organization, workspace, stranger
+):
+    minute_ago = timezone.now() - timedelta(minutes=1)
+    ids = [made.id_at(minute_ago) for _ in range(4)]
+    theirs, mine = (
+        [intent(owner, workspace, None, call_id=call_id) for call_id in ids]
+        for owner in (stranger, organization)
+    )
+    for owner, calls in ((stranger, theirs), (organization, mine)):
+        dead = Meter()
+        dead.open_calls(calls)
+        made.die(dead)
+        assert recovery.recover_orphans_of(owner.id) == 4
+    meter.settle_calls([settlement(theirs[0], "0.10")])
+    if rolls:
+        made.roll_up(organization)
+    assert lines(organization) == recounted(organization)
+    assert {key[8:] for key in lines(organization)} == {(True, True)}
+    late = [
+        settlement(mine[1], "0.20"),
+        settlement(mine[2], None),
+        settlement(mine[3], "0.30", estimate=Estimate.DISCONNECTED),
+    ]
+    meter.settle_calls(late)
+    if rolls == 2:
+        made.roll_up(organization)
+    for owner in (organization, stranger):
+        assert lines(owner) == recounted(owner)
+    flags = {key[8:] for key in lines(organization) if key[7] == "gateway"}
+    assert flags == {(True, True), (False, False), (False, True), (True, False)}
+    made.roll_up(organization)
+    assert rollups.rebuild(organization.id).changed == 0
 
 
 def test_rebuilding_mends_what_was_wrong_and_tells_how_much(meter, organization, workspace):
