@@ -196,14 +196,19 @@ def test_in_one_batch_each_currency_is_judged_by_itself(meter, organization, wor
     assert made.holds(organization) == sorted([first.call_id, euros.call_id])
 
 
-def test_calls_that_pass_a_limit_in_shadow_together_are_counted_one_by_one(
-    meter, organization, workspace
+@pytest.mark.parametrize(
+    ("worst", "counted"),
+    [(("0.60", "0.60"), ("1.20", 1, "0.60")), (("0.10", None), ("0.10", 1, 0))],
+)
+def test_calls_that_pass_a_limit_in_shadow_only_together_are_judged_one_by_one(
+    worst, counted, meter, organization, workspace
 ):
     limit(organization, workspace, "1.00", LimitMode.SHADOW)
-    calls = [intent(organization, workspace, "0.60") for _ in range(2)]
+    calls = [intent(organization, workspace, amount) for amount in worst]
     assert all(verdict.is_accepted for verdict in meter.open_calls(calls))
-    counted = "SELECT held, shadow_calls, shadow_spend FROM spend_balance WHERE subject_id = %s"
-    assert made.as_owner(counted, workspace.id)[0] == (Decimal("1.20"), 1, Decimal("0.60"))
+    query = "SELECT held, shadow_calls, shadow_spend FROM spend_balance WHERE subject_id = %s"
+    found = made.as_owner(f"{query} AND subject_kind = 'workspace'", workspace.id)
+    assert found == [tuple(Decimal(figure) for figure in counted)]
 
 
 def test_a_tenant_at_its_limit_waits_for_no_balance_of_another(
