@@ -36,7 +36,7 @@ from tests.mutation.mutations import Mutant, mutants
 NEAR = (
     (r"forget|retention|drop_partitions", ("retention",)),
     (r"rebuild|restart", ("rebuilding", "rollups", "retention")),
-    (r"roll|line|mended|priced|periods", ("rollups", "reports")),
+    (r"roll|line|mended|priced|periods", ("windows", "rollups", "rebuilding", "reports")),
     (r"post", ("posting", "reporting")),
     (r"recover", ("own_estimates", "recovery")),
     (r"correct", ("own_estimates", "own_balances", "recovery")),
@@ -57,6 +57,7 @@ OPTIONS = [
     *(f"--deselect=tests/spend/test_{test}" for test in LONG),
 ]
 PATIENCE = 300.0
+PATIENT_DROPS = 60
 
 
 class Installed:
@@ -102,7 +103,7 @@ def _run(wanted: argparse.Namespace) -> None:
 
 def _survivors(function: str, wanted: argparse.Namespace) -> list[Mutant]:
     real = _definition_of(function)
-    postgres.drop(WORKER)
+    _forget_copy()
     tests = wanted.tests or _near(function)
     began = time.monotonic()
     if _outcome(real, tests) != "survived":
@@ -114,11 +115,21 @@ def _survivors(function: str, wanted: argparse.Namespace) -> list[Mutant]:
         outcome = _outcome(mutant.definition, tests)
         print(f"  {outcome:9} {mutant}", flush=True)
         if OF_ALL.search(function):
-            postgres.drop(WORKER)
+            _forget_copy()
         if outcome == "survived":
             left.append(mutant)
     print(f"{function}: {counted} mutants, {len(left)} survived", flush=True)
     return left
+
+
+def _forget_copy() -> None:
+    """Drop the copy; while PostgreSQL's own autovacuum is at it, nobody may."""
+    for _ in range(PATIENT_DROPS):
+        try:
+            return postgres.drop(WORKER)
+        except psycopg.errors.InsufficientPrivilege:
+            time.sleep(1)
+    raise SystemExit("the copy of the database cannot be dropped")
 
 
 def _chosen(real: str, wanted: argparse.Namespace) -> Iterator[Mutant]:
@@ -141,7 +152,7 @@ def _outcome(definition: str, tests: list[str]) -> str:
     if run.is_alive():
         run.kill()
         run.join()
-        postgres.drop(WORKER)
+        _forget_copy()
         return "timed out"
     match run.exitcode:
         case 0:

@@ -203,12 +203,16 @@ def test_in_one_batch_each_currency_is_judged_by_itself(meter, organization, wor
 def test_calls_that_pass_a_limit_in_shadow_only_together_are_judged_one_by_one(
     worst, counted, meter, organization, workspace
 ):
-    limit(organization, workspace, "1.00", LimitMode.SHADOW)
+    for subject in (organization, workspace):
+        limit(organization, subject, "1.00", LimitMode.SHADOW)
     calls = [intent(organization, workspace, amount) for amount in worst]
     assert all(verdict.is_accepted for verdict in meter.open_calls(calls))
-    query = "SELECT held, shadow_calls, shadow_spend FROM spend_balance WHERE subject_id = %s"
-    found = made.as_owner(f"{query} AND subject_kind = 'workspace'", workspace.id)
-    assert found == [tuple(Decimal(figure) for figure in counted)]
+    found = made.as_owner(
+        "SELECT held, shadow_calls, shadow_spend FROM spend_balance WHERE organization_id = %s"
+        " AND subject_kind IN ('organization', 'workspace')",
+        organization.id,
+    )
+    assert found == [tuple(Decimal(figure) for figure in counted)] * 2
 
 
 def test_a_tenant_at_its_limit_waits_for_no_balance_of_another(

@@ -4,15 +4,18 @@ from datetime import timedelta
 
 import psycopg
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError, ProgrammingError, connection
 from django.utils import timezone
 
 from tenants.common import scope
 from tenants.common.models import new_id
+from tenants.organizations import services as organizations
 from tenants.spend import posting, rollups
 from tenants.spend.calls import instant_of
 from tenants.spend.models import Rollup
 from tenants.spend.rows import event_row
+from tests import factories
+from tests.factories import ACTOR
 from tests.postgres import owner_url
 from tests.spend import made
 from tests.spend.made import intent, settlement
@@ -45,6 +48,23 @@ def test_what_is_right_is_left_as_it_is(rolled, organization):
     done = rollups.rebuild(organization.id)
     assert (done.events, done.lines, done.changed) == (3, 3, 0)
     assert lines(organization) == rolled
+
+
+def test_where_nothing_was_called_there_is_nothing_to_rebuild(stranger):
+    assert rollups.rebuild(stranger.id) == rollups.Rebuilt(0, 0, 0)
+
+
+def test_events_of_others_are_not_read_whatever_zones_they_had(
+    rolled, meter, organization, stranger
+):
+    then = made.id_at(timezone.now() - timedelta(days=45))
+    theirs = intent(stranger, factories.default_workspace(stranger), call_id=then)
+    meter.settle_calls([settlement(theirs)])
+    organizations.update_organization(
+        actor=ACTOR, organization=stranger, changes={"timezone": "America/New_York"}
+    )
+    made.roll_up(stranger)
+    assert rollups.rebuild(organization.id) == rollups.Rebuilt(3, 3, 0)
 
 
 @pytest.mark.parametrize(
@@ -107,6 +127,20 @@ def test_lines_of_others_and_of_months_before_all_events_stay(rolled, organizati
     assert [len(found) for found in before] == [4, 1]
     assert rollups.rebuild(organization.id).changed == 0
     assert (lines(organization), lines(stranger)) == before
+
+
+def test_outside_a_tenants_scope_nothing_is_rebuilt(rolled, organization):
+    made.as_owner(
+        "UPDATE spend_rollup SET cost = cost + 1 WHERE organization_id = %s", organization.id
+    )
+    before = lines(organization)
+    connection.close()  # the next one has not been anybody's yet
+    with (
+        pytest.raises(ProgrammingError, match="a rebuild of no organization"),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("SELECT * FROM spend_rebuild()")
+    assert lines(organization) == before
 
 
 def test_nobody_rolls_up_meanwhile(organization):

@@ -159,6 +159,16 @@ def test_a_stranger_keeps_his_calls(organization, called, stranger):
     assert ids(organization) == {old}
 
 
+def test_outside_a_tenants_scope_nothing_is_forgotten(organization, called):
+    old = called(timezone.now() - LONG)
+    made.roll_up(organization)
+    connection.close()  # the next one has not been anybody's yet
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT spend_forget(%s)", [date(2999, 1, 1)])
+        assert cursor.fetchone() == (0,)
+    assert ids(organization) == {old}
+
+
 def test_two_months_stay_whatever_the_database_is_asked(organization, called):
     recent = called(timezone.now() - timedelta(days=40))
     made.roll_up(organization)
