@@ -85,6 +85,21 @@ def test_a_limit_is_written_where_it_belongs_and_nowhere_else(
     assert limited(organization, stranger, column="shadow_limit") == dict.fromkeys(own, 8)
 
 
+def test_a_new_balance_has_the_limit_of_its_own_subject_and_no_other(
+    meter, organization, workspace, months
+):
+    seven, nine, none = workspace, *(factories.workspace(organization) for _ in range(2))
+    limit(organization, seven, "7.00")
+    limit(organization, nine, "9.00")
+    soon = [intent(organization, one, call_id=made.id_at(months[2])) for one in (nine, none, seven)]
+    assert all(verdict.is_accepted for verdict in meter.open_calls(soon))
+    found = limited(organization)
+    assert {key[2]: amount for key, amount in found.items() if key[3] == soon[0].period} == {
+        seven.id: 7,
+        nine.id: 9,
+    }
+
+
 def test_a_limit_is_set_by_nobody_but_a_tenant(organization):
     connection.close()  # the next one has not been anybody's yet
     with pytest.raises(IntegrityError):

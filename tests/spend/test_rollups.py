@@ -284,6 +284,27 @@ def test_a_day_stays_in_the_zone_that_the_organization_had_then(meter, organizat
     assert day == timezone.now().astimezone(ZoneInfo("America/New_York")).date()
 
 
+def test_each_day_has_the_zone_of_its_time_however_often_that_changed(
+    meter, organization, workspace
+):
+    for zone in ("America/New_York", "Asia/Tokyo"):
+        organizations.update_organization(
+            actor=ACTOR, organization=organization, changes={"timezone": zone}
+        )
+    made.as_owner(
+        "UPDATE organizations_formertimezone SET until = CASE timezone"
+        " WHEN 'Europe/Rome' THEN '2026-10-01'::timestamptz ELSE '2026-11-01' END"
+        " WHERE organization_id = %s",
+        organization.id,
+    )
+    for month in (9, 10, 11):
+        late = made.id_at(datetime(2026, month, 10, 22, 30, tzinfo=UTC))
+        meter.settle_calls([settlement(intent(organization, workspace, call_id=late))])
+    expected = [(date(2026, 9, 11), 1), (date(2026, 10, 10), 1), (date(2026, 11, 11), 1)]
+    found = lines(organization)
+    assert sorted((key[1], figures[0]) for key, figures in found.items()) == expected
+
+
 @pytest.mark.parametrize(
     ("instant", "day"),
     [

@@ -9,10 +9,12 @@ from django.db import connection
 from django.utils import timezone
 
 from tenants.common import scope
-from tenants.spend import recovery, rollups
-from tenants.spend.calls import Estimate
+from tenants.common.models import new_id
+from tenants.spend import posting, recovery, rollups
+from tenants.spend.calls import Estimate, instant_of
 from tenants.spend.meter import Meter
 from tenants.spend.models import Rollup, SpendLine
+from tenants.spend.rows import event_row
 from tests import factories
 from tests.spend import made
 from tests.spend.made import intent, settlement
@@ -62,6 +64,16 @@ def test_wherever_the_windows_are_cut_the_parts_are_the_whole(meter, organizatio
         calls, ("0.40", "0.50", "0.60", None), ("", "disconnected", "", ""), strict=True
     ):
         meter.settle_calls([settlement(call, amount, estimate=Estimate(estimate))])
+    unpriced = intent(organization, workspace)
+    meter.settle_calls([settlement(unpriced, None)])
+    price = event_row(settlement(intent(organization, workspace), "0.70")) | {
+        "digest": new_id(),
+        "occurred_at": instant_of(unpriced.call_id),
+        "source": "correction",
+        "corrects": unpriced.call_id,
+    }
+    with scope.tenant(organization.id):
+        posting.post([price])
     cuts = [
         number
         for (number,) in made.as_owner(
@@ -70,11 +82,11 @@ def test_wherever_the_windows_are_cut_the_parts_are_the_whole(meter, organizatio
             organization.id,
         )
     ]
-    assert len(cuts) == 6
+    assert len(cuts) == 8
     last = cuts[-1] + 1
     # A rebuild begins at 0 and reads both at once: what is mended, and by what.
     everything = whole([window(organization, 0, last)])
-    assert sum(amount for (_line, name), amount in everything.items() if name == "events") == 9
+    assert sum(amount for (_line, name), amount in everything.items() if name == "events") == 11
     assert everything == whole([window(organization, 1, last)])
     for cut in cuts:
         assert everything == whole([window(organization, 1, cut), window(organization, cut, last)])
