@@ -104,7 +104,10 @@ class Environment(Variables):
     @cached_property
     def database_url(self) -> str:
         """PostgreSQL as the unprivileged application login (``DATABASE_URL``)."""
-        remedy = "start the service with `make up`, or set postgresql://user:password@host/name"
+        remedy = (
+            "start the service with `make up` (with the same DATA_DIR as here), or set"
+            " postgresql://user:password@host/name"
+        )
         value = self._required("DATABASE_URL", remedy)
         example = "postgresql://user:password@host:5432/name"
         return self._url("DATABASE_URL", value, ("postgresql", "postgres"), example)

@@ -76,7 +76,8 @@ def _login() -> Iterator[Finding]:
         yield fail(
             "login",
             "this login owns tables, or may pass row-level security: nothing keeps tenants apart",
-            "use the login that `docker/entrypoint.sh migrate` makes, in DATABASE_URL",
+            "use the login that `docker/entrypoint.sh migrate` makes, in DATABASE_URL; beside"
+            " `make up` leave DATABASE_URL unset here",
         )
 
 

@@ -3,13 +3,18 @@
 import base64
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
 
+import psycopg
 import pytest
 
 from aisuru_mistral.launcher import postgres, provision
+from tests.papers.pages import blocks
 from tests.postgres import APP_LOGIN, APP_PASSWORD, TEMPLATE, new_database, service_environment
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,10 +45,45 @@ for organization_id in walking.organization_ids():
 
 
 @pytest.fixture
-def databases():
-    """Make a database with everything in it, and an empty one to restore into."""
-    name = f"backup_{os.getpid()}"
-    return new_database(f"{name}_from", TEMPLATE), new_database(f"{name}_into")
+def kept():
+    """Make a database with everything in it."""
+    return new_database(f"backup_{os.getpid()}", TEMPLATE)
+
+
+@pytest.fixture
+def restored():
+    """Give the address of a database that is not there yet, on a server of somebody else's."""
+    folder = Path(tempfile.mkdtemp(prefix="aim-"))
+    server = postgres.EmbeddedPostgres(folder / "postgres", durable=False, tell=lambda _line: None)
+    server.start()
+    with psycopg.connect(server.superuser_url(), autocommit=True) as connection:
+        connection.execute("CREATE ROLE carla LOGIN CREATEROLE CREATEDB PASSWORD 'a-made-up-one'")
+    yield provision.with_login(server.superuser_url("aisuru"), "carla", "a-made-up-one")
+    server.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def restore(dump, database, here):
+    """Type what the page says on a new server; give what `doctor` says at the end."""
+    [page] = [one for one in blocks("docs/operations.md") if "\ncreatedb" in f"\n{one.text}"]
+    parts = urlsplit(database)
+    owner = {
+        "PGHOST": unquote(parse_qs(parts.query)["host"][0]),
+        "PGUSER": parts.username,
+        "PGPASSWORD": parts.password,
+        "DATABASE_URL": provision.with_login(database, APP_LOGIN, APP_PASSWORD),
+        "DATABASE_OWNER_URL": database,
+    }
+    done = subprocess.run(
+        ["bash", "-ec", page.text.replace("aisuru-….dump", str(dump))],
+        cwd=ROOT,
+        env=here | owner,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "✓ configuration" in done.stdout, done.stderr
+    return done.stdout
 
 
 def manage(database, *words, **changes):
@@ -71,8 +111,7 @@ def back_up(here):
 
 
 @pytest.mark.rehearsal
-def test_a_backup_is_restored_with_its_keys_sealed(databases, tmp_path):
-    kept, restored = databases
+def test_a_backup_is_restored_with_its_keys_sealed(kept, restored, tmp_path):
     made = manage(kept, "shell", "--no-imports", "-c", REGISTER)
     assert made.returncode == 0, made.stderr
     here = surroundings(kept, tmp_path)
@@ -87,12 +126,10 @@ def test_a_backup_is_restored_with_its_keys_sealed(databases, tmp_path):
     assert b"Backup Srl" in plain
     assert SECRET.encode() not in plain
     assert SECRET.encode().hex().encode() not in plain
-    subprocess.run(
-        ["pg_restore", "--exit-on-error", f"--dbname={restored}", dump], env=here, check=True
-    )
-    application = provision.with_login(restored, APP_LOGIN, APP_PASSWORD)
-    there = here | {"DATABASE_URL": application, "DATABASE_OWNER_URL": restored}
-    subprocess.run([ROOT / "docker" / "entrypoint.sh", "migrate"], env=there, check=True)
+    told = restore(dump, restored, here)
+    assert "✓ migrations" in told
+    assert "✓ login" in told
+    assert "✓ keyring" in told
 
     opened = manage(restored, "shell", "--no-imports", "-c", OPEN)
     assert opened.stdout.split() == ["kept", SECRET], opened.stderr

@@ -12,6 +12,7 @@ from check_jsonschema.cli import main as check_jsonschema
 from click.testing import CliRunner
 
 from aisuru_mistral import reference
+from aisuru_mistral.celery import app
 
 DOCKER = Path(__file__).resolve().parents[2] / "docker"
 K8S = DOCKER / "k8s"
@@ -208,3 +209,10 @@ def test_a_pod_that_stops_has_longer_than_its_calls_may_take():
     pause = container["lifecycle"]["preStop"]["sleep"]["seconds"]
     [drain] = re.findall(r"DRAIN_SECONDS:-(\d+)", (DOCKER / "entrypoint.sh").read_text())
     assert pod["terminationGracePeriodSeconds"] > pause + int(drain)
+
+
+def test_a_worker_that_stops_has_longer_than_its_tasks_may_take():
+    compose = yaml.load((DOCKER / "compose.yaml").read_text(), ComposeLoader)["services"]  # noqa: S506
+    longest = app.conf.task_time_limit
+    assert pod_of("worker")["spec"]["terminationGracePeriodSeconds"] > longest
+    assert int(compose["worker"]["stop_grace_period"].removesuffix("s")) > longest
