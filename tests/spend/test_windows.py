@@ -48,6 +48,12 @@ def whole(parts):
     return {line: amount for line, amount in total.items() if amount}
 
 
+def flagged(part, flag):
+    """Count the events of a window that are flagged."""
+    place = GRAIN.index(flag)
+    return sum(amount for (line, name), amount in part.items() if name == "events" and line[place])
+
+
 def test_wherever_the_windows_are_cut_the_parts_are_the_whole(meter, organization, workspace):
     minute_ago = timezone.now() - timedelta(minutes=1)
     calls = [
@@ -72,8 +78,14 @@ def test_wherever_the_windows_are_cut_the_parts_are_the_whole(meter, organizatio
         "source": "correction",
         "corrects": unpriced.call_id,
     }
+    again = price | {
+        "digest": new_id(),
+        "id": new_id(),
+        "occurred_at": instant_of(calls[0].call_id),
+        "corrects": calls[0].call_id,
+    }
     with scope.tenant(organization.id):
-        posting.post([price])
+        posting.post([price, again])
     cuts = [
         number
         for (number,) in made.as_owner(
@@ -86,8 +98,10 @@ def test_wherever_the_windows_are_cut_the_parts_are_the_whole(meter, organizatio
     last = cuts[-1] + 1
     # A rebuild begins at 0 and reads both at once: what is mended, and by what.
     everything = whole([window(organization, 0, last)])
-    assert sum(amount for (_line, name), amount in everything.items() if name == "events") == 11
+    assert sum(amount for (_line, name), amount in everything.items() if name == "events") == 12
     assert everything == whole([window(organization, 1, last)])
+    assert flagged(window(organization, 1, cuts[2]), "is_estimated") == len(calls)
+    assert flagged(window(organization, 1, cuts[4]), "is_unpriced") == 2
     for cut in cuts:
         assert everything == whole([window(organization, 1, cut), window(organization, cut, last)])
     steps = zip([1, *cuts], [*cuts, last], strict=True)
