@@ -220,6 +220,7 @@ def test_an_event_is_mended_by_its_own_correction_as_far_as_that_goes(
         settlement(mine[3], "0.30", estimate=Estimate.DISCONNECTED),
     ]
     meter.settle_calls(late)
+    meter.settle_calls([settlement(theirs[1], "0.40")])
     if rolls == 2:
         made.roll_up(organization)
     for owner in (organization, stranger):
@@ -293,16 +294,20 @@ def test_each_day_has_the_zone_of_its_time_however_often_that_changed(
         )
     made.as_owner(
         "UPDATE organizations_formertimezone SET until = CASE timezone"
-        " WHEN 'Europe/Rome' THEN '2026-10-01'::timestamptz ELSE '2026-11-01' END"
+        " WHEN 'Europe/Rome' THEN '2026-10-01 00:00+00'::timestamptz ELSE '2026-11-01' END"
         " WHERE organization_id = %s",
         organization.id,
     )
-    for month in (9, 10, 11):
-        late = made.id_at(datetime(2026, month, 10, 22, 30, tzinfo=UTC))
-        meter.settle_calls([settlement(intent(organization, workspace, call_id=late))])
-    expected = [(date(2026, 9, 11), 1), (date(2026, 10, 10), 1), (date(2026, 11, 11), 1)]
-    found = lines(organization)
-    assert sorted((key[1], figures[0]) for key, figures in found.items()) == expected
+    instants = [datetime(2026, month, 10, 22, 30, tzinfo=UTC) for month in (9, 10, 11)]
+    for instant in (*instants, datetime(2026, 10, 1, tzinfo=UTC)):
+        call = intent(organization, workspace, call_id=made.id_at(instant))
+        meter.settle_calls([settlement(call)])
+    assert sorted((key[1], figures[0]) for key, figures in lines(organization).items()) == [
+        (date(2026, 9, 11), 1),
+        (date(2026, 10, 1), 1),  # of a month that began with that change
+        (date(2026, 10, 10), 1),
+        (date(2026, 11, 11), 1),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,8 @@ def test_wherever_the_windows_are_cut_the_parts_are_the_whole(meter, organizatio
     }
     with scope.tenant(organization.id):
         posting.post([price, again])
+    with scope.tenant(organization.id):
+        posting.post([price | {"digest": new_id(), "id": new_id()}])
     cuts = [
         number
         for (number,) in made.as_owner(
@@ -94,11 +96,11 @@ def test_wherever_the_windows_are_cut_the_parts_are_the_whole(meter, organizatio
             organization.id,
         )
     ]
-    assert len(cuts) == 8
+    assert len(cuts) == 9
     last = cuts[-1] + 1
     # A rebuild begins at 0 and reads both at once: what is mended, and by what.
     everything = whole([window(organization, 0, last)])
-    assert sum(amount for (_line, name), amount in everything.items() if name == "events") == 12
+    assert sum(amount for (_line, name), amount in everything.items() if name == "events") == 13
     assert everything == whole([window(organization, 1, last)])
     assert flagged(window(organization, 1, cuts[2]), "is_estimated") == len(calls)
     assert flagged(window(organization, 1, cuts[4]), "is_unpriced") == 2
