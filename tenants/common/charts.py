@@ -17,7 +17,9 @@ from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
 _WIDTH, _HEIGHT = 720, 240
-_LEFT, _RIGHT, _TOP, _BOTTOM = 60, 8, 16, 24
+_RIGHT, _TOP, _BOTTOM = 8, 16, 24
+#: Room for the amounts at the left, by their letters: on a phone these are twice as large.
+_MARGIN, _LETTER = 10, 12
 _STEPS = (Decimal(1), Decimal(2), Decimal("2.5"), Decimal(5), Decimal(10))
 _LINES = 4
 _ZERO = Decimal(0)
@@ -69,6 +71,45 @@ class Scale:
         return round(_HEIGHT - _BOTTOM - share * (_HEIGHT - _TOP - _BOTTOM), 2)
 
 
+class Ground:
+    """What a chart is drawn on: its days across, its amounts upwards, and room to write both.
+
+    Args:
+        days: every day of the month.
+        scale: of the amounts.
+        figure: writes the amounts beside the lines.
+    """
+
+    def __init__(self, days: Sequence[date], scale: Scale, figure: Figure) -> None:
+        self._days = days
+        self._scale = scale
+        self._labels = {amount: figure(amount) for amount in scale.lines}
+        self.left = _MARGIN + _LETTER * max(map(len, self._labels.values()))
+        self.slot = (_WIDTH - self.left - _RIGHT) / max(len(days), 1)
+
+    def x(self, place: int) -> float:
+        """Place the middle of a day."""
+        return round(self.left + self.slot * (place + 0.5), 2)
+
+    def across(self, amount: Decimal, name: str) -> svg.Line:
+        """Draw a line of that kind at an amount."""
+        y = self._scale.y(amount)
+        return svg.Line(x1=self.left, y1=y, x2=_WIDTH - _RIGHT, y2=y, class_=[name])
+
+    def axes(self) -> list[svg.Element]:
+        """Draw the lines of the amounts, and write these and the days beside them."""
+        shapes: list[svg.Element] = []
+        for amount, label in self._labels.items():
+            shapes.append(self.across(amount, "axis"))
+            y, text = self._scale.y(amount) + 4, escape(label)
+            shapes.append(svg.Text(x=self.left - 8, y=y, text=text, text_anchor="end"))
+        for place, day in enumerate(self._days):
+            if day.day == 1 or day.day % 5 == 0:
+                x = self.x(place)
+                shapes.append(svg.Text(x=x, y=_HEIGHT - 6, text=str(day.day), text_anchor="middle"))
+        return shapes
+
+
 def stacked_days(
     days: Sequence[date], series: Sequence[Series], sentence: str, figure: Figure
 ) -> SafeString:
@@ -82,8 +123,8 @@ def stacked_days(
     """
     totals = [sum((one.amounts.get(day, _ZERO) for one in series), _ZERO) for day in days]
     scale = Scale.for_most(max(totals, default=_ZERO))
-    shapes: list[svg.Element] = _axes(scale, days, figure)
-    width = _slot(days) * 0.72
+    ground = Ground(days, scale, figure)
+    shapes, width = ground.axes(), ground.slot * 0.72
     floors = dict.fromkeys(days, _ZERO)
     for one in series:
         bars = []
@@ -93,7 +134,7 @@ def stacked_days(
                 continue
             floor = floors[day]
             top, bottom = scale.y(floor + amount), scale.y(floor)
-            bars.append(_bar(_x(days, place) - width / 2, top, width, max(bottom - top, 0.75)))
+            bars.append(_bar(ground.x(place) - width / 2, top, width, max(bottom - top, 0.75)))
             floors[day] = floor + amount
         shapes += _bars(bars, one.colour)
     return _drawn(shapes, sentence)
@@ -122,23 +163,20 @@ def running_total(
     """
     last = totals[-1] if totals else _ZERO
     scale = Scale.for_most(max(last, limit or _ZERO, forecast or _ZERO))
-    shapes: list[svg.Element] = _axes(scale, days, figure)
-    points = [(_x(days, place), scale.y(total)) for place, total in enumerate(totals)]
+    ground = Ground(days, scale, figure)
+    shapes = ground.axes()
+    points = [(ground.x(place), scale.y(total)) for place, total in enumerate(totals)]
     if points:
         line = [svg.Point(*point) for point in points]
         shapes.append(svg.Polyline(points=line, class_=["total"]))
     if forecast is not None and points:
         x, y = points[-1]
-        end = _x(days, len(days) - 1)
+        end = ground.x(len(days) - 1)
         shapes.append(svg.Line(x1=x, y1=y, x2=end, y2=scale.y(forecast), class_=["forecast"]))
     if limit is not None:
-        height = scale.y(limit)
-        shapes.append(
-            svg.Line(x1=_LEFT, y1=height, x2=_WIDTH - _RIGHT, y2=height, class_=["limit"])
-        )
-        shapes.append(
-            svg.Text(x=_LEFT + 4, y=height - 4, text=escape(limit_word), class_=["limit-text"])
-        )
+        shapes.append(ground.across(limit, "limit"))
+        x, y = ground.left + 4, scale.y(limit) - 4
+        shapes.append(svg.Text(x=x, y=y, text=escape(limit_word), class_=["limit-text"]))
     return _drawn(shapes, sentence)
 
 
@@ -167,30 +205,6 @@ def _bar(x: float, y: float, width: float, height: float) -> str:
 def _bars(bars: Sequence[str], colour: int) -> list[svg.Element]:
     """Draw bars of one colour as one shape: a page has hundreds, and each shape takes its time."""
     return [svg.Path(class_=[f"c{colour}"], extra={"d": "".join(bars)})] if bars else []
-
-
-def _axes(scale: Scale, days: Sequence[date], figure: Figure) -> list[svg.Element]:
-    shapes: list[svg.Element] = []
-    for amount in scale.lines:
-        height = scale.y(amount)
-        shapes.append(svg.Line(x1=_LEFT, y1=height, x2=_WIDTH - _RIGHT, y2=height, class_=["axis"]))
-        shapes.append(
-            svg.Text(x=_LEFT - 8, y=height + 4, text=escape(figure(amount)), text_anchor="end")
-        )
-    for place, day in enumerate(days):
-        if day.day == 1 or day.day % 5 == 0:
-            shapes.append(
-                svg.Text(x=_x(days, place), y=_HEIGHT - 6, text=str(day.day), text_anchor="middle")
-            )
-    return shapes
-
-
-def _slot(days: Sequence[date]) -> float:
-    return (_WIDTH - _LEFT - _RIGHT) / max(len(days), 1)
-
-
-def _x(days: Sequence[date], place: int) -> float:
-    return round(_LEFT + _slot(days) * (place + 0.5), 2)
 
 
 def _drawn(
