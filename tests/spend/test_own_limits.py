@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import orjson
 import psycopg
@@ -174,7 +175,7 @@ def test_only_calls_of_balances_that_are_full_are_judged_one_by_one(
     meter, organization, workspace, stranger, months
 ):
     other = factories.workspace(organization)
-    elsewhere = {"model_id": other.id, "key_id": made.key_of(other)}
+    elsewhere: Any = {"model_id": other.id, "key_id": made.key_of(other)}
     limit(organization, workspace, "1.00")
     limit(organization, other, "5.00")
     first = [

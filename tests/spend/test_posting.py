@@ -5,6 +5,7 @@ What callers see of it is in ``test_reporting``.
 
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db import ProgrammingError, connection
@@ -86,10 +87,10 @@ def test_what_is_posted_is_in_the_balances_of_its_own_tenant_month_and_subjects_
         (intent(organization, workspace, call_id=made.id_at(then)), "0.40"),
     ]
     assert len(post(organization, *(entry(call, cost) for call, cost in posted))) == 3
-    expected = {}
+    expected: dict[tuple[Any, ...], Decimal] = {}
     for call, cost in before + posted:
         for subject, amount in of(call, cost).items():
-            expected[subject] = expected.get(subject, 0) + amount
+            expected[subject] = expected.get(subject, Decimal(0)) + amount
     assert figures("settled", organization, stranger) == expected
     assert {row["excess"] for row in events(organization) if row["source"] == "reported"} == {0}
 

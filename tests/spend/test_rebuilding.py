@@ -20,7 +20,7 @@ from tests.postgres import owner_url
 from tests.spend import made
 from tests.spend.made import intent, settlement
 
-COLUMNS = [field.column for field in Rollup._meta.local_fields if field.column != "id"]
+COLUMNS = [str(field.column) for field in Rollup._meta.local_fields if field.column != "id"]
 
 
 def lines(organization):

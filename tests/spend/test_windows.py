@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 from django.db import connection
 from django.utils import timezone
@@ -25,14 +26,14 @@ FIGURES = (
     *("storage_months", "cost"),
 )
 GRAIN = [
-    field.column for field in Rollup._meta.local_fields if field.column not in ("id", *FIGURES)
+    str(field.column) for field in Rollup._meta.local_fields if field.column not in ("id", *FIGURES)
 ]
 WINDOW = f"SELECT {', '.join(GRAIN)}, {', '.join(FIGURES)} FROM spend_rollup_lines(%s, %s, %s)"
 
 
 def window(organization, since, before):
     """(line, figure) → what a window of transactions adds to it."""
-    found = Counter()
+    found = Counter[Any]()
     for row in made.as_owner(WINDOW, since, before, organization.id):
         for name, amount in zip(FIGURES, row[len(GRAIN) :], strict=True):
             found[row[: len(GRAIN)], name] += amount
@@ -41,7 +42,7 @@ def window(organization, since, before):
 
 def whole(parts):
     """The sum of windows, without what came to nothing."""
-    total = Counter()
+    total = Counter[Any]()
     for part in parts:
         for line, amount in part.items():
             total[line] += amount
