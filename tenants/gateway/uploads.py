@@ -51,11 +51,6 @@ class Upload:
         """What has passed of it."""
         return self._form
 
-    @property
-    def head(self) -> bytes:
-        """What was read ahead and is not sent yet; empty once it waits in a file."""
-        return bytes(self._head)
-
     async def read_ahead(self, is_enough: Callable[[Form], bool]) -> None:
         """Read until enough is known, or a file begins, or the body is over.
 

@@ -49,11 +49,6 @@ class Rates:
     tokens_per_minute: int | None = None
     tokens_per_month: int | None = None
 
-    @property
-    def are_set(self) -> bool:
-        """Tell whether any of them limits anything."""
-        return self != NO_RATES
-
 
 NO_RATES = Rates()
 
