@@ -50,9 +50,6 @@ class Rates:
     tokens_per_month: int | None = None
 
 
-NO_RATES = Rates()
-
-
 @dataclass(frozen=True, slots=True)
 class RateLimit:
     """The rate limits set on a subject that a call must pass, or that only count."""
