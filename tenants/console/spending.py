@@ -191,7 +191,8 @@ def _shown(visit: Visit, workspace: Workspace | None) -> HttpResponse:
     with scope.tenant(organization.pk):
         ids = [str(one.names["model_id"]) for one in shown if one.names["model_id"]]
         called = dict(RegisteredModel.objects.filter(pk__in=ids).values_list("pk", "name"))
-        places = dict(Workspace.objects.values_list("pk", "name"))
+        shown_places = [str(one.names["workspace_id"]) for one in _dearest(workspaces)]
+        places = dict(Workspace.objects.filter(pk__in=shown_places).values_list("pk", "name"))
     return visit.show(
         "spend/month",
         month=month,

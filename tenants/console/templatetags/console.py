@@ -1,6 +1,5 @@
 """How the console writes money, time, states and fields: each in one way, in the reader's words."""
 
-from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import cache
@@ -81,29 +80,6 @@ def money(amount: Decimal | None, currency: str) -> str:
     sign = _SIGNS.get(currency) or escape(currency)
     text = f"{sign}{figure}" if language.startswith("en") else f"{figure}\u00a0{sign}"
     return mark_safe(text)  # noqa: S308 - figures, and what was escaped
-
-
-@register.simple_tag
-def amounts(row: Iterable[Decimal], currency: str) -> SafeString:
-    """Write the cells of a table's row of amounts: a tag, as each cell in a template takes time."""
-    cells = (f'<td class="number">{money(one, currency)}</td>' for one in row)
-    return mark_safe("".join(cells))  # noqa: S308 - figures
-
-
-@register.simple_tag
-def usage(line: Any, currency: str) -> SafeString:
-    """Write the cells of a line of spend: calls, tokens, share and amount; a tag, as above."""
-    texts = (count(line.requests), count(line.tokens), f"{line.share} %")
-    cells = zip(_usage_labels(get_language()), (*texts, money(line.amount, currency)), strict=True)
-    row = (f'<td class="number" data-label="{label}">{text}</td>' for label, text in cells)
-    return mark_safe("".join(row))  # noqa: S308 - figures and our own words
-
-
-@cache
-def _usage_labels(language: str | None) -> tuple[str, ...]:
-    """Give the headings of a line's figures, escaped."""
-    with override(language):
-        return tuple(map(escape, (_("Calls"), "Token", _("Share"), _("Spend"))))
 
 
 @register.filter
