@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Self
 
 import httpx
+import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
 _START_PATIENCE = 60
@@ -86,6 +87,12 @@ class GatewayServer:
                 time.sleep(0.05)
             assert self._process.poll() is None, self.log
         raise AssertionError(self.log)
+
+    @property
+    def children(self) -> list[psutil.Process]:
+        """The processes under it; one of them serves."""
+        assert self._process is not None
+        return psutil.Process(self._process.pid).children(recursive=True)
 
     def stop(self) -> None:
         """Stop as the launcher does, and by force what does not follow."""

@@ -1,6 +1,7 @@
 """Two gateway processes before one ledger: as honest, as strict and as quick to forget as one."""
 
 import asyncio
+import os
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -118,3 +119,12 @@ def test_a_revoked_token_is_refused_by_both_within_a_second_also_while_it_is_bus
             assert answer.result() - revoked < 1.0
     for url in urls:
         assert ask(url, tenant, max_tokens=1).status_code == 401
+
+
+def test_the_threads_of_a_process_do_not_interrupt_each_other(gateway, tenant):
+    assert ask(gateway.url, tenant).is_success  # the client's threads are there, too
+    found = [
+        {os.sched_getscheduler(thread.id) for thread in process.threads()}
+        for process in gateway.children
+    ]
+    assert {os.SCHED_BATCH} in found
