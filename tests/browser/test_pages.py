@@ -180,6 +180,7 @@ def test_every_page_outside_is_sound(tab):
     tab.is_quiet(besides="404")
 
 
+@pytest.mark.rehearsal
 def test_every_role_walks_all_its_ways(browser, web, hers):
     inside = {hers.workspace: WorkspaceRole.ADMIN}
     roles: dict[str, tuple[Role, dict[Workspace, WorkspaceRole]]] = {

@@ -19,7 +19,7 @@ from tests.postgres import TEMPLATE, new_database, service_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 ENTRYPOINT = ROOT / "docker" / "entrypoint.sh"
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.rehearsal]
 DATABASE = f"image_{os.getpid()}"
 
 
