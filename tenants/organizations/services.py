@@ -30,7 +30,7 @@ from tenants.organizations.roles import Role, WorkspaceRole
 from tenants.people.models import Person
 
 _SLUG_LENGTH = 60
-_SLUG_TAIL = 6
+_SLUG_TAIL = 8
 _DECLARED = frozenset({"mistral_workspace_id", "mistral_workspace_name"})
 
 
