@@ -12,8 +12,8 @@ import psycopg
 from tenants.common.models import new_id
 from tenants.organizations.models import Organization, Workspace
 from tenants.registry.models import RegisteredModel
-from tenants.spend import rollups
-from tenants.spend.calls import CallIntent, Outcome, Settlement, period_of
+from tenants.spend import limits, rollups, services
+from tenants.spend.calls import CallIntent, LimitMode, Outcome, Settlement, period_of
 from tenants.spend.meter import Meter
 from tenants.spend.pricing import Cost, PriceState, Quantities, WorstCase
 from tests import factories
@@ -104,6 +104,24 @@ def registered_model(organization: Organization, workspace: Workspace) -> Regist
         mistral_model="mistral-small-latest",
         purposes=["question_answering"],
         created_by="tests",
+    )
+
+
+def limit(
+    organization: Organization,
+    subject: limits.Subject,
+    amount: str | None,
+    mode: LimitMode = LimitMode.ENFORCE,
+    **facts: Any,
+) -> None:
+    """Set a month's limit, and what else ``facts`` says of it."""
+    services.set_limit(
+        actor=factories.ACTOR,
+        organization=organization,
+        subject=subject,
+        monthly_spend=None if amount is None else Decimal(amount),
+        mode=mode,
+        **facts,
     )
 
 

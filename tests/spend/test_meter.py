@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tenants.common import scope
-from tenants.spend import services
 from tenants.spend.calls import (
     Estimate,
     LimitMode,
@@ -25,21 +24,10 @@ from tenants.spend.calls import (
 from tenants.spend.meter import Meter, MeterUnavailable
 from tenants.spend.pricing import Quantities
 from tests import factories
-from tests.factories import ACTOR
 from tests.spend import made
-from tests.spend.made import events, holds, intent, ledger, recount, settlement
+from tests.spend.made import events, holds, intent, ledger, limit, recount, settlement
 
 ONE = Decimal(1)
-
-
-def limit(organization, subject, amount, **facts):
-    services.set_limit(
-        actor=ACTOR,
-        organization=organization,
-        subject=subject,
-        monthly_spend=None if amount is None else Decimal(amount),
-        **facts,
-    )
 
 
 def test_an_opened_call_is_held_for_organization_workspace_model_and_key(

@@ -12,25 +12,14 @@ from django.utils import timezone
 
 from tenants.common import scope
 from tenants.common.months import Month
-from tenants.spend import limits, recovery, services
+from tenants.spend import limits, recovery
 from tenants.spend.calls import LimitMode, SettledState, SubjectKind, instant_of
 from tenants.spend.meter import Meter
 from tests import factories
-from tests.factories import ACTOR
 from tests.spend import made
-from tests.spend.made import events, intent, ledger, settlement
+from tests.spend.made import events, intent, ledger, limit, settlement
 
 SHADOW = LimitMode.SHADOW
-
-
-def limit(organization, subject, amount, mode=LimitMode.ENFORCE):
-    services.set_limit(
-        actor=ACTOR,
-        organization=organization,
-        subject=subject,
-        monthly_spend=Decimal(amount),
-        mode=mode,
-    )
 
 
 def balances(column, *organizations):

@@ -18,25 +18,14 @@ from django.utils import timezone
 
 from tenants.common import scope
 from tenants.common.months import Month
-from tenants.spend import limits, services
+from tenants.spend import limits
 from tenants.spend.calls import LimitMode
 from tenants.spend.models import Limit
 from tenants.spend.rows import hold_row
 from tests import factories
-from tests.factories import ACTOR
 from tests.postgres import owner_url
 from tests.spend import made
-from tests.spend.made import intent
-
-
-def limit(organization, subject, amount, mode=LimitMode.ENFORCE):
-    services.set_limit(
-        actor=ACTOR,
-        organization=organization,
-        subject=subject,
-        monthly_spend=Decimal(amount),
-        mode=mode,
-    )
+from tests.spend.made import intent, limit
 
 
 def limited(*organizations, column="limit_amount"):
