@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -14,6 +13,7 @@ from tenants.access.authentication import Principal
 from tenants.access.models import TokenScope
 from tenants.common import scope
 from tenants.common.prepared import Prepared
+from tenants.console.addresses import address_of
 from tenants.keys.models import MistralKey
 from tenants.organizations import roles
 from tenants.organizations.members import Membership
@@ -133,8 +133,8 @@ def build(request: HttpRequest, principal: Principal, ids: Mapping[str, Any]) ->
         workspaces=workspaces,
         membership=membership,
         others=len(visitor.memberships) - 1,
-        ways=_ways(_WAYS, everywhere, place, {"organization_id": organization_id}),
-        workspace_ways=_ways(_WORKSPACE_WAYS, inside, place, {"workspace_id": chosen.pk})
+        ways=_ways(_WAYS, everywhere, place, "organization_id", organization_id),
+        workspace_ways=_ways(_WORKSPACE_WAYS, inside, place, "workspace_id", chosen.pk)
         if chosen
         else (),
     )
@@ -173,10 +173,11 @@ def _ways(
     table: tuple[tuple[str, Promise, tuple[TokenScope, ...]], ...],
     held: frozenset[str],
     place: str,
-    ids: Mapping[str, UUID],
+    member: str,
+    row_id: UUID,
 ) -> tuple[Way, ...]:
     return tuple(
-        Way(name, label, reverse(name, kwargs=dict(ids)), name == place)
+        Way(name, label, address_of(name, member, row_id), name == place)
         for name, label, needed in table
         if set(needed) <= held
     )

@@ -14,7 +14,6 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.http import HttpResponse
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -24,13 +23,14 @@ from tenants.common import charts, scope
 from tenants.common.charts import Series
 from tenants.common.months import Month
 from tenants.console import words
+from tenants.console.addresses import address_of
 from tenants.console.door import Page, Visit, page
 from tenants.console.templatetags.console import money
 from tenants.organizations.models import Organization, Workspace
 from tenants.registry.models import RegisteredModel
 from tenants.spend import reports
 from tenants.spend.calls import Category
-from tenants.spend.groups import SpendGroup
+from tenants.spend.groups import SpendGroup, model_of
 from tenants.spend.reports import SpendReport
 
 type _Address = Callable[[Any], str]
@@ -183,16 +183,19 @@ def _shown(visit: Visit, workspace: Workspace | None) -> HttpResponse:
     facts = {"month": reports.name_of(month), "total": money(report.total, organization.currency)}
     shown = _dearest(models)
     here = (
-        reverse("console-workspace-calls", kwargs={"workspace_id": workspace.pk})
+        address_of("console-workspace-calls", "workspace_id", workspace.pk)
         if workspace
-        else reverse("console-calls", kwargs={"organization_id": organization.pk})
+        else address_of("console-calls", "organization_id", organization.pk)
     )
     calls = f"{here}?month={month}"
+    places = {one.pk: one.name for one in visit.here.workspaces}
     with scope.tenant(organization.pk):
         ids = [str(one.names["model_id"]) for one in shown if one.names["model_id"]]
         called = dict(RegisteredModel.objects.filter(pk__in=ids).values_list("pk", "name"))
-        shown_places = [str(one.names["workspace_id"]) for one in _dearest(workspaces)]
-        places = dict(Workspace.objects.filter(pk__in=shown_places).values_list("pk", "name"))
+        listed: set[Any] = {one.names["workspace_id"] for one in _dearest(workspaces)}
+        if archived := listed - set(places):
+            rows = Workspace.objects.filter(pk__in=archived)
+            places |= dict(rows.values_list("pk", "name"))
     return visit.show(
         "spend/month",
         month=month,
@@ -224,8 +227,7 @@ def _shown(visit: Visit, workspace: Workspace | None) -> HttpResponse:
 
 
 def _workspace_address(month: Month, workspace_id: UUID) -> str:
-    here = reverse("console-workspace-spend", kwargs={"workspace_id": workspace_id})
-    return f"{here}?month={month}"
+    return f"{address_of('console-workspace-spend', 'workspace_id', workspace_id)}?month={month}"
 
 
 def _lines(
@@ -263,21 +265,16 @@ def _with_charts(
     address: _Address,
 ) -> list[Line]:
     """List the models, the dearest with a small chart each, all on one scale."""
-    amounts: defaultdict[Any, dict[date, Decimal]] = defaultdict(dict)
-    for group in report.dearest:
-        on = group.names["day"]
-        if isinstance(on, date):
-            amounts[group.names["model_id"], group.names["mistral_model"]][on] = group.amount
-    most = max((max(one.values()) for one in amounts.values()), default=_ZERO)
+    most = max((max(one.values(), default=_ZERO) for one in report.dearest.values()), default=_ZERO)
     lines = []
-    for place, group in enumerate(groups):
-        key = (group.names["model_id"], group.names["mistral_model"])
+    for group in groups:
+        key = model_of(group)
         title = " · ".join(filter(None, (called.get(key[0]), str(key[1] or "")))) or "\N{EN DASH}"
         chart = None
-        if place < _SMALL_ONES:
+        if (amounts := report.dearest.get(key)) is not None:
             cost = money(group.amount, report.currency)
             sentence = _("%(model)s by day: %(total)s in all.") % {"model": title, "total": cost}
-            chart = charts.small_days(days, Series(title, 1, amounts[key]), most, sentence)
+            chart = charts.small_days(days, Series(title, 1, amounts), most, sentence)
         lines.append(_line(group, title, address(key[1]), report.total, chart))
     return lines
 

@@ -40,6 +40,10 @@ GROUPINGS: Mapping[str, tuple[str, ...]] = {
 }
 
 
+#: The model of ours, where there is one, and Mistral's name.
+type ModelName = tuple[Any, Any]
+
+
 @dataclass(frozen=True, slots=True)
 class SpendGroup:
     """The calls that share ``names``: their amount, quantities and how many have no price.
@@ -121,18 +125,26 @@ def in_cuts(
 
 def days_of_dearest(
     lines: QuerySet[Any], models: Sequence[SpendGroup], most: int
-) -> tuple[SpendGroup, ...]:
+) -> Mapping[ModelName, dict[date, Decimal]]:
     """Of groups by model the dearest, so many: give what each of their days cost."""
     ranked = sorted(models, key=lambda group: group.amount, reverse=True)[:most]
-    if not ranked:
-        return ()
-    names = [group.names["mistral_model"] for group in ranked]
-    ids = [group.names["model_id"] for group in ranked]
-    chosen = Q(model_id__in=[one for one in ids if one is not None])
-    if None in ids:
+    days: dict[ModelName, dict[date, Decimal]] = {model_of(one): {} for one in ranked}
+    if not days:
+        return days
+    chosen = Q(model_id__in=[model_id for model_id, _ in days if model_id is not None])
+    if any(model_id is None for model_id, _ in days):
         chosen |= Q(model_id=None)
-    dearest = lines.filter(chosen, mistral_model__in=names)
-    return grouped(dearest, ("model_id", "mistral_model", "day"), ())
+    dearest = lines.filter(chosen, mistral_model__in=[name for _, name in days])
+    sums = dearest.order_by().values_list("model_id", "mistral_model", "day").annotate(Sum("cost"))
+    for model_id, name, day, cost in sums:
+        # the names of one and the id of another were not asked for
+        days.get((model_id, name), {})[day] = cost
+    return days
+
+
+def model_of(group: SpendGroup) -> ModelName:
+    """Tell which model a group by model is of."""
+    return group.names["model_id"], group.names["mistral_model"]
 
 
 def _added_up(groups: Sequence[SpendGroup], names: Sequence[str]) -> tuple[SpendGroup, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -29,6 +30,7 @@ from tenants.spend.forecast import Forecast
 from tenants.spend.groups import (
     GROUPINGS,
     QUANTITIES,
+    ModelName,
     SpendGroup,
     by_day,
     days_of_dearest,
@@ -90,7 +92,7 @@ class SpendReport:
         forecast: where the present month is heading; None for others and with too few days.
         empty_message: a sentence when there is nothing, else empty.
         cuts: the same sum in other ways, as they were asked for.
-        dearest: the dearest models of the last cut by model and day.
+        dearest: what each day of the dearest models of the last cut cost.
     """
 
     month: Month
@@ -105,7 +107,7 @@ class SpendReport:
     forecast: Forecast | None
     empty_message: str
     cuts: tuple[tuple[SpendGroup, ...], ...] = ()
-    dearest: tuple[SpendGroup, ...] = ()
+    dearest: Mapping[ModelName, Mapping[date, Decimal]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,7 @@ def spend_report(
         month: which.
         group_by: what to group by.
         cuts: other ways to group the same lines by, read together with the first.
-        dearest: of so many models, the dearest, also give the days (their quantities are not told).
+        dearest: of so many models, the dearest, also give the days.
         quantities: what groups count; each takes time.
 
     Raises:
@@ -154,7 +156,7 @@ def spend_report(
     with scope.tenant(organization.pk, snapshot=True):
         lines = lines_of(organization, workspace, model)
         further: list[tuple[SpendGroup, ...]] = []
-        days: tuple[SpendGroup, ...] = ()
+        days: Mapping[ModelName, Mapping[date, Decimal]] = {}
         if cuts:
             subjects = {"workspace_id": workspace, "model_id": model}
             wanted = [group_by, *cuts]
