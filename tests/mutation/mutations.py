@@ -55,7 +55,7 @@ _ENDS = re.compile(
     r"|WHERE|LOOP|(?<!DISTINCT )FROM)\b|[;,]"
 )
 _COALESCE = re.compile(r"\bcoalesce\(")
-_STATEMENT = re.compile(r"\bPERFORM\b[^;]*;")
+_STATEMENT = re.compile(r"\b(?:PERFORM|LOCK TABLE|(?:CONTINUE|EXIT) WHEN)\b[^;]*;")
 
 
 @dataclass(frozen=True)

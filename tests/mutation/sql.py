@@ -34,7 +34,10 @@ from tests.mutation.mutations import Mutant, mutants
 # Which files of tests notice most of what is broken in a function, the quickest first; what
 # survives them may be shown to others by `--tests`.
 NEAR = (
-    (r"forget|retention|drop_partitions", ("retention",)),
+    (r"forget|retention", ("retention",)),
+    (r"partitions", ("partitions", "retention", "ledger")),
+    (r"sum_up", ("ledger_index",)),
+    (r"alerts", ("alerts",)),
     (r"rebuild|restart", ("rebuilding", "rollups", "retention")),
     (r"roll|line|mended|priced|periods", ("windows", "rollups", "rebuilding", "reports")),
     (r"post", ("posting", "reporting")),
@@ -48,7 +51,7 @@ LONG = (
     "recovery.py::test_after_a_kill_nine_every_opened_call_is_recorded_once",
     "meter.py::test_balances_are_the_sum_of_events_and_holds_whatever_happens",
 )
-OF_ALL = re.compile("roll|line|rebuild|mended|priced|forget|periods|retention")
+OF_ALL = re.compile("roll|line|rebuild|mended|priced|forget|periods|retention|partitions|sum_up")
 WORKER = "mutant"
 FORK = multiprocessing.get_context("fork")
 OPTIONS = [

@@ -1,7 +1,7 @@
 """Makes calls as the gateway would, with costs chosen by the test instead of by a price."""
 
 import time
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from secrets import randbits
 from typing import Any, Protocol
@@ -159,6 +159,22 @@ def roll_up(organization: Organization) -> None:
             return
         time.sleep(0.02)
     raise AssertionError("something holds the roll-ups back")
+
+
+def partition(owner: psycopg.Connection, starts: date) -> str:
+    """Make a past month's partition, as ``spend_make_partitions`` would have when it was young."""
+    name, ends = f"spend_usageevent_{starts:%Y_%m}", (starts + timedelta(days=32)).replace(day=1)
+    within = f"occurred_at >= '{starts}' AND occurred_at < '{ends}'"
+    owner.execute(
+        f"""
+        CREATE TABLE {name} (LIKE spend_usageevent INCLUDING ALL);
+        WITH caught AS (DELETE FROM spend_usageevent_default WHERE {within} RETURNING *)
+        INSERT INTO {name} SELECT * FROM caught;
+        ALTER TABLE spend_usageevent ATTACH PARTITION {name}
+            FOR VALUES FROM ('{starts}') TO ('{ends}');
+        """.encode()
+    )
+    return name
 
 
 def ledger(organization: Organization) -> Figures:

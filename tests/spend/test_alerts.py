@@ -2,12 +2,16 @@
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from tenants.common import scope
+from tenants.common.months import Month
+from tenants.organizations import services as organizations
 from tenants.organizations.models import Announcement
 from tenants.spend import alerts, services
 from tenants.spend.calls import LimitMode
@@ -43,6 +47,13 @@ def told(organization):
 def tell(organization):
     alerts.tell_of_limits()
     return told(organization)
+
+
+def due(organization):
+    """How often an organization is among those that have something to be told."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT * FROM spend_alerts_due()")
+        return cursor.fetchall().count((organization.id,))
 
 
 def test_each_threshold_is_told_once_as_it_is_reached(meter, organization, workspace):
@@ -154,3 +165,86 @@ def test_what_is_held_is_no_spend_yet(meter, organization, settled):
     assert tell(organization) == []
     meter.settle_calls([settlement(call, settled)])
     assert len(tell(organization)) == (settled == "0.51")
+
+
+@pytest.mark.parametrize(
+    ("spent", "reached"),
+    [
+        ("0.099999999", []),
+        ("0.10", [1]),
+        ("5.00", [1, 50]),
+        ("9.999999999", [1, 50]),
+        ("10.00", [1, 50, 100, None]),
+    ],
+)
+def test_an_organization_is_due_when_something_is_reached_until_it_is_told(
+    meter, organization, workspace, spent, reached
+):
+    limit(organization, "10.00", alert_thresholds=[1, 50, 100])
+    spend(meter, organization, workspace, spent)
+    assert due(organization) == bool(reached)
+    assert [threshold for _kind, threshold in tell(organization)] == reached
+    assert due(organization) == 0
+
+
+@pytest.mark.parametrize(
+    ("spent", "refused", "reached"),
+    [
+        ("9.999999999", False, []),
+        ("10.00", False, [None]),
+        ("8.999999999", True, []),
+        ("9.00", True, [None]),
+    ],
+)
+def test_without_thresholds_the_limit_itself_is_due_and_near_it_only_if_it_refused(
+    meter, organization, spent, refused, reached
+):
+    workspace = factories.default_workspace(organization)
+    limit(organization, "10.00", alert_thresholds=[])
+    spend(meter, organization, workspace, spent)
+    if refused:
+        assert not meter.open_calls([intent(organization, workspace, "9.99")])[0].is_accepted
+    assert due(organization) == bool(reached)
+    assert [threshold for _kind, threshold in tell(organization)] == reached
+    assert due(organization) == 0
+
+
+def test_a_limit_of_nothing_is_never_due_and_one_of_cents_is(meter, organization, workspace):
+    limit(organization, "0", workspace)
+    assert not meter.open_calls([intent(organization, workspace, "0.50")])[0].is_accepted
+    assert due(organization) == 0
+    limit(organization, "0.50", workspace)
+    spend(meter, organization, workspace, "0.50")
+    assert due(organization) == 1
+
+
+def test_a_limit_is_reached_by_the_balance_of_its_own_subject_and_month(
+    meter, organization, workspace, stranger
+):
+    """The model of a call from elsewhere has the workspace's id, as have a stranger's calls."""
+    limit(organization, "1.00", workspace)
+    elsewhere = factories.workspace(organization)
+    spend(meter, organization, elsewhere, "1.00", model_id=workspace.id)
+    spend(meter, stranger, workspace, "1.00")
+    last_month = Month.of(timezone.now(), organization.timezone).starts_at - timedelta(hours=1)
+    spend(meter, organization, workspace, "1.00", call_id=made.id_at(last_month))
+    assert due(organization) == due(stranger) == 0
+    spend(meter, organization, workspace, "1.00")
+    assert due(organization) == 1
+
+
+def test_what_was_told_of_one_limit_was_not_told_of_another(meter, organization, workspace):
+    limit(organization, "1.00")
+    spend(meter, organization, workspace, "1.00")
+    alerts.tell_of_limits()
+    assert due(organization) == 0
+    limit(organization, "1.00", workspace)
+    assert due(organization) == 1
+
+
+def test_nothing_is_due_while_an_organization_is_suspended(meter, organization, workspace):
+    limit(organization, "1.00")
+    spend(meter, organization, workspace, "1.00")
+    for suspended in (True, False):
+        organizations.set_suspended(actor=ACTOR, organization=organization, suspended=suspended)
+        assert due(organization) == (not suspended)

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import orjson
 import psycopg
 import pytest
 from django.db import OperationalError, ProgrammingError, connection
@@ -152,3 +153,25 @@ def test_nobody_rolls_up_meanwhile(organization):
                 rollups.rebuild(organization.id)
         finally:
             cursor.execute("RESET lock_timeout")
+
+
+def test_a_restart_tells_how_many_events_it_summed(rolled, meter, stranger):
+    """Of all organizations, without months that were forgotten."""
+    meter.settle_calls([settlement(intent(stranger, factories.default_workspace(stranger)))])
+    with psycopg.connect(owner_url()) as owner:
+        found = owner.execute(
+            "SELECT count(*) FROM spend_usageevent e LEFT JOIN spend_retention r"
+            " USING (organization_id) WHERE e.period >= coalesce(r.forgotten_before, '-infinity')"
+        ).fetchone()
+        assert owner.execute("SELECT spend_restart_rollups()").fetchone() == found
+        owner.rollback()
+
+
+def test_a_restart_waits_for_who_writes_events(organization, workspace):
+    call = intent(organization, workspace)
+    row = orjson.dumps([event_row(settlement(call))], default=str).decode()
+    with psycopg.connect(owner_url()) as writer, psycopg.connect(owner_url()) as owner:
+        writer.execute("SELECT spend_settle(%s::json)", [row])
+        owner.execute("SET lock_timeout = '200ms'")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            owner.execute("SELECT spend_restart_rollups()")

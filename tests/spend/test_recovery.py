@@ -30,6 +30,20 @@ NOW = timedelta()
 MINUTE_AGO = timedelta(minutes=1)
 
 
+def of_all(_organization, **waits):
+    recovery.recover_orphans(**waits)
+
+
+def of_one(organization, **waits):
+    recovery.recover_orphans_of(organization.id, **waits)
+
+
+@pytest.fixture(params=[of_all, of_one])
+def recover(request):
+    """Recover the orphans of everybody, or of one organization: these are two functions."""
+    return request.param
+
+
 @pytest.fixture
 def orphan(organization, workspace):
     """A call that a process opened a minute ago, before it died."""
@@ -40,8 +54,8 @@ def orphan(organization, workspace):
     return call
 
 
-def test_a_dead_writers_hold_becomes_an_estimate_of_its_worst_case(orphan, organization):
-    recovery.recover_orphans()
+def test_a_dead_writers_hold_becomes_an_estimate_of_its_worst_case(recover, orphan, organization):
+    recover(organization)
     assert holds(organization) == []
     (event,) = events(organization)
     assert (event["id"], event["estimate"]) == (orphan.call_id, "process_died")
@@ -51,46 +65,34 @@ def test_a_dead_writers_hold_becomes_an_estimate_of_its_worst_case(orphan, organ
     assert ledger(organization)["organization", organization.id] == (1, 0)
 
 
-def test_a_living_writers_hold_is_left_alone(meter, organization, workspace):
+def test_a_living_writers_hold_is_left_alone(recover, meter, organization, workspace):
     call = intent(organization, workspace, call_id=made.id_at(timezone.now() - MINUTE_AGO))
     meter.open_calls([call])
-    recovery.recover_orphans(grace=NOW)
+    recover(organization, grace=NOW)
     assert holds(organization) == [call.call_id]
     assert events(organization) == []
 
 
-def test_a_fresh_hold_has_a_moments_grace_until_its_writer_is_back(organization, workspace):
+def test_a_fresh_hold_has_a_moments_grace_until_its_writer_is_back(
+    recover, organization, workspace
+):
     lost = Meter()
     call = intent(organization, workspace)
     lost.open_calls([call])
     made.die(lost)
-    recovery.recover_orphans()
+    recover(organization)
     assert holds(organization) == [call.call_id]
-    recovery.recover_orphans(grace=NOW)
+    recover(organization, grace=NOW)
     assert holds(organization) == []
 
 
 def test_a_hold_older_than_any_call_may_last_is_recovered_from_a_living_writer(
-    meter, organization, workspace
+    recover, meter, organization, workspace
 ):
     old = made.id_at(timezone.now() - recovery.LONGEST_CALL - MINUTE_AGO)
     meter.open_calls([intent(organization, workspace, call_id=old)])
-    recovery.recover_orphans()
+    recover(organization)
     assert [event["estimate"] for event in events(organization)] == ["never_settled"]
-
-
-def of_all(_organization):
-    recovery.recover_orphans()
-
-
-def of_one(organization):
-    recovery.recover_orphans_of(organization.id)
-
-
-@pytest.fixture(params=[of_all, of_one])
-def recover(request):
-    """Recover the orphans of everybody, or of one organization: these are two functions."""
-    return request.param
 
 
 def test_what_a_call_may_have_cost_is_unknown_if_it_was_let_through_without_a_price(

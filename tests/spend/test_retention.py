@@ -178,27 +178,14 @@ def test_two_months_stay_whatever_the_database_is_asked(organization, called):
     assert ids(organization) == {recent}
 
 
-def partition(owner, starts):
-    """Make a month's partition, as ``spend_make_partitions`` would have when it was young."""
-    name, ends = f"spend_usageevent_{starts:%Y_%m}", (starts + timedelta(days=32)).replace(day=1)
-    within = f"occurred_at >= '{starts}' AND occurred_at < '{ends}'"
-    owner.execute(f"CREATE TABLE {name} (LIKE spend_usageevent INCLUDING ALL)")
-    owner.execute(
-        f"WITH caught AS (DELETE FROM spend_usageevent_default WHERE {within} RETURNING *)"
-        f" INSERT INTO {name} SELECT * FROM caught"
-    )
-    bounds = f"FROM ('{starts}') TO ('{ends}')"
-    owner.execute(f"ALTER TABLE spend_usageevent ATTACH PARTITION {name} FOR VALUES {bounds}")
-    return name
-
-
 def test_an_empty_old_partition_is_dropped_and_one_with_rows_is_not(organization, called):
     month = timezone.now() - LONG
     used = called(month)
     with psycopg.connect(owner_url(), autocommit=True) as owner:
         owner.execute("SET timezone = 'UTC'")
         names = [
-            partition(owner, start) for start in (date(2019, 1, 1), month.date().replace(day=1))
+            made.partition(owner, start)
+            for start in (date(2019, 1, 1), month.date().replace(day=1))
         ]
         retention.forget_old_events()
         there = [owner.execute("SELECT to_regclass(%s)", [name]).fetchone() for name in names]
