@@ -7,7 +7,7 @@ the two say the same.
 
 Tests make their own tenants, so that all mutants of a function may have one copy, but for what
 concerns all tenants: holds that nobody released are gone before the next, and a function that sums
-everybody's events has a new copy each time.
+everybody's events, or makes and drops tables, has a new copy each time.
 
 A function that takes a parameter less than another of its name is told by its arguments:
 ``'spend_recover(interval, interval, integer)'``.
@@ -115,10 +115,10 @@ def _survivors(function: str, wanted: argparse.Namespace) -> list[Mutant]:
     left, counted = [], 0
     for mutant in _chosen(real, wanted):
         counted += 1
-        outcome = _outcome(mutant.definition, tests)
-        print(f"  {outcome:9} {mutant}", flush=True)
         if OF_ALL.search(function):
             _forget_copy()
+        outcome = _outcome(mutant.definition, tests)
+        print(f"  {outcome:9} {mutant}", flush=True)
         if outcome == "survived":
             left.append(mutant)
     print(f"{function}: {counted} mutants, {len(left)} survived", flush=True)
