@@ -4,6 +4,7 @@ import contextlib
 
 import psycopg
 import pytest
+from django.db import connection
 
 from tenants.spend import rollups
 from tests.postgres import owner_url
@@ -32,13 +33,13 @@ MAKE = f"""
 @pytest.fixture
 def owner():
     """A month of the ledger with pages that nothing has summed up; it is gone afterwards."""
-    with psycopg.connect(owner_url(), autocommit=True) as connection:
-        connection.execute(MAKE)
-        connection.execute("SET enable_seqscan = off")
+    with psycopg.connect(owner_url(), autocommit=True) as itself:
+        itself.execute(MAKE)
+        itself.execute("SET enable_seqscan = off")
         try:
-            yield connection
+            yield itself
         finally:
-            connection.execute(f"DROP TABLE {PART}")
+            itself.execute(f"DROP TABLE {PART}")
 
 
 def pages_in_vain(owner):
@@ -49,18 +50,39 @@ def pages_in_vain(owner):
     return plan[0]["Plan"].get("Lossy Heap Blocks", 0)
 
 
-def interrupt(owner):
-    """Have a summing-up begin and not end; an interrupted one leaves its range half done."""
+def interrupt(owner, after):
+    """Have a summing-up begin and not end; an interrupted one leaves its range half done.
+
+    Args:
+        owner: who sums up.
+        after: how many rows are counted before it begins: the more, the earlier it is interrupted.
+    """
     owner.execute("SET statement_timeout = 1")
     with contextlib.suppress(psycopg.errors.QueryCanceled):
-        owner.execute("SELECT brin_summarize_new_values(%s)", [INDEX])
+        owner.execute(
+            "SELECT brin_summarize_new_values(%s)"
+            " FROM (SELECT count(*) FROM generate_series(1, %s)) busy",
+            [INDEX, after],
+        )
     owner.execute("SET statement_timeout = 0")
 
 
 def forget(owner):
     owner.execute(
-        "SELECT brin_desummarize_range(%s, place) FROM generate_series(0, 287, 32) place", [INDEX]
+        "SELECT brin_desummarize_range(%s, place) FROM generate_series(0, 319, 32) place", [INDEX]
     )
+
+
+def spoil(owner, least, most):
+    """Interrupt summings-up until so many pages are read in vain although all are summed up."""
+    for attempt in range(1000):
+        forget(owner)
+        interrupt(owner, attempt % 40 * 400)
+        owner.execute("SELECT brin_summarize_new_values(%s)", [INDEX])
+        vain = pages_in_vain(owner)
+        if least <= vain <= most:
+            return vain
+    raise AssertionError("no summing-up could be interrupted there")
 
 
 def test_pages_are_summed_up_that_autovacuum_left_out(owner):
@@ -72,17 +94,30 @@ def test_pages_are_summed_up_that_autovacuum_left_out(owner):
     assert rollups.sum_up_pages() == (0, 0)
 
 
-def test_what_an_interrupted_summing_up_spoils_is_mended(owner):
-    for _ in range(500):
-        forget(owner)
-        interrupt(owner)
-        owner.execute("SELECT brin_summarize_new_values(%s)", [INDEX])
-        if pages_in_vain(owner) > 128:
-            break
-    else:
-        pytest.fail("no summing-up could be interrupted early")
+@pytest.mark.parametrize(("least", "most"), [(129, 160), (161, 300), (301, 320)])
+def test_what_an_interrupted_summing_up_spoils_is_mended(owner, least, most):
+    """Just enough, more, and from the first page on."""
+    vain = spoil(owner, least, most)
     owner.execute(f"VACUUM {PART}")
-    assert pages_in_vain(owner) > 128, "VACUUM mends it: then the function need not"
+    assert pages_in_vain(owner) == vain, "VACUUM mends it: then the function need not"
     _, mended = rollups.sum_up_pages()
-    assert mended >= 1
+    assert mended == 1
     assert pages_in_vain(owner) <= 32
+
+
+def test_a_few_pages_in_vain_are_let_be(owner):
+    vain = spoil(owner, 1, 128)
+    _, mended = rollups.sum_up_pages()
+    assert mended == 0
+    assert pages_in_vain(owner) == vain
+
+
+def test_what_cannot_be_told_is_not_mended(owner):
+    """A plan by another way tells nothing of pages in vain."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET enable_bitmapscan = off")
+        try:
+            summed, mended = rollups.sum_up_pages()
+        finally:
+            cursor.execute("RESET enable_bitmapscan")
+    assert (summed > 0, mended) == (True, 0)
