@@ -30,7 +30,7 @@ NOW = timedelta()
 MINUTE_AGO = timedelta(minutes=1)
 
 
-def of_all(_organization, **waits):
+def of_all(organization, **waits):
     recovery.recover_orphans(**waits)
 
 
