@@ -28,6 +28,7 @@ from tenants.mistral.errors import UpstreamFailure
 from tenants.registry import catalog
 from tenants.spend.calls import (
     CONNECTORS,
+    MOST_CONNECTOR_CALLS,
     CallIntent,
     Category,
     Estimate,
@@ -52,7 +53,6 @@ from tenants.spend.pricing import (
 )
 
 _MINUTE = 60_000
-_MOST_CONNECTOR_CALLS = 10_000
 _PRIORITY = "priority"
 # What costs nothing whatever the model: every meter has a price, and it is zero on purpose.
 _NO_CHARGE = {meter: UnitPrice(0, Decimal(0), 1, free=True) for meter in Meter}
@@ -229,7 +229,7 @@ def settle_call(call: Call, seen: Observation) -> Cost:
 
 def _connectors(call: Call, times: int, seen: Observation) -> Settlement:
     """Post what connectors did in an event of its own; Mistral publishes no price for it."""
-    counted = Quantities(requests=0, connector_calls=min(times, _MOST_CONNECTOR_CALLS))
+    counted = Quantities(requests=0, connector_calls=min(times, MOST_CONNECTOR_CALLS))
     intent = replace(
         call.intent, call_id=derived(call.intent.call_id, "connectors"), endpoint=CONNECTORS
     )

@@ -33,6 +33,8 @@ from tenants.registry.models import ResourceKind
 from tenants.registry.resources import Owner
 from tenants.spend import pricebook
 from tenants.spend.calls import (
+    CONNECTORS,
+    MOST_CONNECTOR_CALLS,
     CallIntent,
     Estimate,
     Outcome,
@@ -111,7 +113,7 @@ class _Tally:
         into = self.sums[(*who, at)]
         into.lines += 1
         usage = line.usage
-        into.connectors += usage.connector_calls or 0
+        into.connectors += min(usage.connector_calls or 0, MOST_CONNECTOR_CALLS)
         if self.endpoint == _OCR:
             pages = line.pages or 0
             if line.is_annotated:
@@ -266,40 +268,41 @@ def _settled(
 ) -> Settlement:
     model, tier, number = who
     quantities = total.quantities()
+    modifiers = (Modifier.BATCH, Modifier.PRIORITY) if tier == _PRIORITY else (Modifier.BATCH,)
     return Settlement(
         intent=replace(intent, call_id=derived(job.call_id, f"batch {model} {tier} {number}")),
         outcome=Outcome.COMPLETED,
         quantities=quantities,
-        cost=_cost(job, model, tier, quantities),
+        cost=_cost(job, model, quantities, *modifiers),
         answered_model=model,
         estimate=Estimate.USAGE_MISSING if total.untold else Estimate.EXACT,
     )
 
 
-def _cost(job: BatchJob, model: str, tier: str, quantities: Quantities) -> Cost:
+def _cost(job: BatchJob, model: str, quantities: Quantities, *modifiers: Modifier) -> Cost:
     book, at = pricebook.of_organization(job.organization_id), instant_of(job.call_id)
     prices = book.prices_for(model, job.currency, at)
     if not prices.meters:
         prices = book.prices_for(job.requested_model, job.currency, at)
-    modifiers = [Modifier.BATCH]
-    modifiers += [Modifier.PRIORITY] if tier == _PRIORITY else []
-    modifiers += [Modifier.REGIONAL] if job.is_regional else []
-    return cost(quantities, prices, modifiers)
+    extra = (Modifier.REGIONAL,) if job.is_regional else ()
+    return cost(quantities, prices, (*modifiers, *extra))
 
 
 def _connectors(
     job: BatchJob, intent: CallIntent, who: tuple[str, str, int], total: _Sum
 ) -> Settlement:
+    """Post what connectors did in an event of its own; nobody says that batches halve it."""
     model, tier, number = who
+    counted = Quantities(requests=0, connector_calls=total.connectors)
     return Settlement(
         intent=replace(
             intent,
             call_id=derived(job.call_id, f"batch connectors {model} {tier} {number}"),
-            endpoint="/v1/conversations/connectors",
+            endpoint=CONNECTORS,
         ),
         outcome=Outcome.COMPLETED,
-        quantities=Quantities(requests=total.connectors),
-        cost=Cost(PriceState.UNPRICED, None, job.currency),
+        quantities=counted,
+        cost=_cost(job, model, counted),
         answered_model=model,
     )
 

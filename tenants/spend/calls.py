@@ -112,6 +112,8 @@ class SettledState(StrEnum):
 
 #: What the connectors of a call are posted under, in an event of their own.
 CONNECTORS = "/v1/conversations/connectors"
+#: No one call is believed to have called its connectors more often.
+MOST_CONNECTOR_CALLS = 10_000
 
 _CATEGORIES = {
     CONNECTORS: Category.CONNECTORS,

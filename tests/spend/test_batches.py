@@ -1,0 +1,89 @@
+"""Results of batches: what each kind of line used, at half of the published price, in its category.
+
+Prices in EUR: mistral-ocr-4-1 3.50 for 1,000 pages and 4.38 for annotated ones, voxtral-mini-2602
+0.0026 a minute, mistral-small-2603 0.12 and 0.50 for a million tokens, 0.012 where they are cached.
+"""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.utils import timezone
+
+from tenants.spend import own_prices
+from tenants.spend.own_prices import OwnPrice
+from tenants.spend.pricing import Meter, Quantities
+from tests.factories import ACTOR
+from tests.spend.batched import Batch, line
+
+CHAT, OCR, SPOKEN = "/v1/chat/completions", "/v1/ocr", "/v1/audio/transcriptions"
+TALK = "/v1/conversations"
+SMALL, READER, VOICE = "mistral-small-2603", "mistral-ocr-4-1", "voxtral-mini-2602"
+
+
+@pytest.fixture
+def batch(settings):
+    """Make a job at a Mistral of its own."""
+    running = []
+
+    def make(*args, **facts) -> Batch:
+        made = Batch(*args, **facts)
+        context = made.at_mistral()
+        settings.MISTRAL_API_URL = context.__enter__().url
+        running.append(context)
+        return made
+
+    yield make
+    for context in running:
+        context.__exit__(None, None, None)
+
+
+def turn(prompt=900, completion=100, **more):
+    """A line of a conversation."""
+    usage = {"prompt_tokens": prompt, "completion_tokens": completion}
+    output = {"type": "message.output", "model": SMALL, "content": "It is so."}
+    return line({"conversation_id": "c", "outputs": [output], "usage": usage | more})
+
+
+def test_calls_of_connectors_are_counted_in_an_event_of_their_own_without_a_known_price(batch):
+    tools = {"connector_tokens": 600, "connectors": {"web_search": 2, "code_interpreter": 1}}
+    held = Quantities(prompt_tokens=10_000, completion_tokens=1000)
+    made = batch(TALK, SMALL, held, [turn(**tools), turn(), turn(connectors={"web_search": 4})])
+    turns, connectors = made.metered()
+    assert (turns["category"], turns["requests"], turns["connector_calls"]) == (
+        "completion",
+        3,
+        None,
+    )
+    assert (turns["prompt_tokens"], turns["completion_tokens"]) == (3300, 300)
+    assert turns["cost"] == (3300 * Decimal("0.12") + 300 * Decimal("0.50")) / 1_000_000 / 2
+    assert (turns["id"], turns["answered_model"], turns["estimate"]) == (
+        made.call.call_id,
+        SMALL,
+        "",
+    )
+    assert (connectors["category"], connectors["requests"]) == ("connectors", 0)
+    assert (connectors["connector_calls"], connectors["cost"]) == (7, None)
+    assert (connectors["prompt_tokens"], connectors["answered_model"]) == (0, SMALL)
+
+
+def test_an_organizations_own_price_of_connectors_is_not_halved(batch):
+    made = batch(TALK, SMALL, Quantities(), [turn(connectors={"web_search": 3})])
+    own_prices.report_prices(
+        actor=ACTOR,
+        organization=made.organization,
+        prices=[OwnPrice(SMALL, Meter.CONNECTOR, "EUR", Decimal(30), 1000)],
+        at=timezone.now() - timedelta(hours=1),
+        source="a contract",
+        checksum="c",
+    )
+    turns, connectors = made.metered()
+    assert (connectors["cost"], connectors["factor"]) == (Decimal("0.09"), 1)
+    assert turns["factor"] == Decimal("0.5")
+
+
+def test_a_figure_that_no_call_can_have_does_not_keep_a_job_from_being_metered(batch):
+    absurd = turn(2**40, 2**40, connectors={"web_search": 2**40})
+    turns, connectors = batch(TALK, SMALL, Quantities(), [absurd, absurd]).metered()
+    assert turns["prompt_tokens"] == turns["completion_tokens"] == 2**31 - 1
+    assert connectors["connector_calls"] == 2 * 10_000
