@@ -11,10 +11,11 @@ from typing import Any
 import orjson
 
 from tenants.mistral.errors import WireError
-from tenants.mistral.wire import Quantity, Usage, count_delivered, read_usage
+from tenants.mistral.wire import Usage, count_delivered, read_usage
 
 OVER = frozenset({"SUCCESS", "FAILED", "TIMEOUT_EXCEEDED", "CANCELLED"})
 _SUCCESS = 200
+_NO_USAGE = Usage()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +35,23 @@ class JobFacts:
 
 @dataclass(frozen=True, slots=True)
 class LineFacts:
-    """What one answered line used; `is_told` is False where Mistral did not say."""
+    """What one answered line used.
 
-    usage: Usage
-    model: str | None
-    delivered: int
-    pages: int | None
-    is_annotated: bool
-    is_told: bool
+    Attributes:
+        usage: as Mistral told it.
+        model: that answered, where Mistral names it.
+        delivered: characters that the model has produced; bytes of a line that cannot be read.
+        pages: that Mistral says it has read.
+        listed_pages: that are in the answer of OCR; None where no list of them can be read.
+        is_annotated: pages were annotated.
+    """
+
+    usage: Usage = _NO_USAGE
+    model: str | None = None
+    delivered: int = 0
+    pages: int | None = None
+    listed_pages: int | None = None
+    is_annotated: bool = False
 
 
 def read_job(document: object) -> JobFacts:
@@ -63,25 +73,26 @@ def read_line(line: bytes) -> LineFacts | None:
     try:
         document = orjson.loads(line)
     except orjson.JSONDecodeError:
-        return LineFacts(Usage(), None, len(line), None, is_annotated=False, is_told=False)
+        return LineFacts(delivered=len(line))
     response = document.get("response") if isinstance(document, dict) else None
     if not isinstance(response, dict) or response.get("status_code") != _SUCCESS:
         return None
     body = response.get("body")
     if not isinstance(body, dict):
-        return LineFacts(Usage(), None, len(line), None, is_annotated=False, is_told=False)
+        return LineFacts(delivered=len(line))
     try:
         usage = read_usage(body.get("usage"))
     except WireError:
-        usage = Usage()
-    told = body.get("usage_info")
+        usage = _NO_USAGE
+    told, listed = body.get("usage_info"), body.get("pages")
     pages = told.get("pages_processed") if isinstance(told, dict) else None
-    pages = pages if type(pages) is int and pages >= 0 else None
-    delivered = count_delivered(body)
-    quantity = usage.quantity
-    is_told = quantity is Quantity.POSITIVE or (quantity is Quantity.ZERO and not delivered)
     return LineFacts(
-        usage, _model(body), delivered, pages, _is_annotated(body), is_told or pages is not None
+        usage,
+        _model(body),
+        count_delivered(body),
+        pages if type(pages) is int and pages >= 0 else None,
+        len(listed) if isinstance(listed, list) else None,
+        _is_annotated(body),
     )
 
 

@@ -28,6 +28,7 @@ from tenants.keys.models import MistralKey
 from tenants.mistral.batches import JobFacts, LineFacts, read_line
 from tenants.mistral.client import ClientTimeouts, MistralClient
 from tenants.mistral.errors import MistralError
+from tenants.mistral.wire import Quantity
 from tenants.registry import resources
 from tenants.registry.models import ResourceKind
 from tenants.registry.resources import Owner
@@ -97,40 +98,60 @@ class _Sum:
 
 @dataclass(slots=True)
 class _Tally:
-    """Adds up the lines of one output file, in their order."""
+    """Adds up the lines of one output file, in their order; ``held`` is what was for each."""
 
     endpoint: str
     requested_model: str
-    untold_prompt: int
+    held: Quantities
     sums: dict[tuple[str, str, int], _Sum] = field(default_factory=lambda: defaultdict(_Sum))
     counts: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
 
     def add(self, line: LineFacts) -> None:
-        """Add one answered line."""
+        """Add one answered line; an estimate of it, where Mistral does not tell what it used."""
         who = (line.model or self.requested_model, line.usage.service_tier or "")
         at = self.counts[who] // _LINES_OF_AN_EVENT
         self.counts[who] += 1
         into = self.sums[(*who, at)]
         into.lines += 1
-        usage = line.usage
-        into.connectors += min(usage.connector_calls or 0, MOST_CONNECTOR_CALLS)
+        into.connectors += min(line.usage.connector_calls or 0, MOST_CONNECTOR_CALLS)
         if self.endpoint == _OCR:
-            pages = line.pages or 0
-            if line.is_annotated:
-                into.annotated += pages
-            else:
-                into.pages += pages
+            self._add_pages(into, line)
         elif self.endpoint == _TRANSCRIPTIONS:
-            into.seconds += usage.prompt_audio_seconds or 0
-        elif line.is_told:
+            self._add_seconds(into, line)
+        else:
+            self._add_tokens(into, line)
+
+    def _add_pages(self, into: _Sum, line: LineFacts) -> None:
+        pages = line.pages
+        if pages is None or (pages == 0 and line.listed_pages):
+            into.untold += 1
+            pages = line.listed_pages
+        if pages is None:
+            into.annotated += self.held.annotated_pages
+        elif line.is_annotated:
+            into.annotated += pages
+        else:
+            into.pages += pages
+
+    def _add_seconds(self, into: _Sum, line: LineFacts) -> None:
+        """Bill the seconds and no tokens: they are told, and free."""
+        seconds = line.usage.prompt_audio_seconds
+        if not seconds and (seconds is None or line.delivered):
+            into.untold += 1
+            seconds = self.held.audio_seconds
+        into.seconds += seconds
+
+    def _add_tokens(self, into: _Sum, line: LineFacts) -> None:
+        usage, told = line.usage, line.usage.quantity
+        if told is Quantity.POSITIVE or (told is Quantity.ZERO and not line.delivered):
             into.prompt += (usage.prompt_tokens or 0) + (usage.connector_tokens or 0)
             into.completion += usage.completion_tokens or 0
             into.cached += usage.cached_tokens or 0
             into.seconds += usage.prompt_audio_seconds or 0
         else:
-            into.prompt += self.untold_prompt
+            into.untold += 1
+            into.prompt += self.held.prompt_tokens
             into.completion += -(-line.delivered // _BYTES_OF_A_TOKEN)
-        into.untold += not line.is_told
 
 
 def register(
@@ -246,8 +267,8 @@ def _settlements(
     job: BatchJob, facts: JobFacts, lines: Iterable[bytes], hold: Hold | None
 ) -> list[Settlement]:
     """Make one event for each model, tier and thousand lines; the first replaces the hold."""
-    held = hold.prompt_tokens if hold is not None else 0
-    tally = _Tally(job.endpoint, job.requested_model, held // max(facts.total_requests, 1))
+    held = _of_a_line(hold, max(facts.total_requests, 1))
+    tally = _Tally(job.endpoint, job.requested_model, held)
     for line in lines:
         if line.strip() and (read := read_line(line)) is not None:
             tally.add(read)
@@ -261,6 +282,17 @@ def _settlements(
     if not made:
         return [Settlement.nothing(intent, Outcome.COMPLETED)]
     return [replace(made[0], intent=replace(made[0].intent, call_id=job.call_id)), *made[1:]]
+
+
+def _of_a_line(hold: Hold | None, lines: int) -> Quantities:
+    """Divide what was held for what only estimates need."""
+    if hold is None:
+        return Quantities()
+    return Quantities(
+        prompt_tokens=hold.prompt_tokens // lines,
+        annotated_pages=hold.annotated_pages // lines,
+        audio_seconds=hold.audio_seconds // lines,
+    )
 
 
 def _settled(

@@ -87,3 +87,83 @@ def test_a_figure_that_no_call_can_have_does_not_keep_a_job_from_being_metered(b
     turns, connectors = batch(TALK, SMALL, Quantities(), [absurd, absurd]).metered()
     assert turns["prompt_tokens"] == turns["completion_tokens"] == 2**31 - 1
     assert connectors["connector_calls"] == 2 * 10_000
+
+
+def page(**image):
+    return {"index": 0, "markdown": "Some text", "images": [{"id": "i", **image}] if image else []}
+
+
+def read(pages: object, *listed, **more):
+    """A line of OCR that tells so many pages and shows others."""
+    body = {"pages": [*listed], "model": READER, "usage_info": {"pages_processed": pages}}
+    return line(body | more)
+
+
+def untold(*listed):
+    return line({"pages": [*listed], "model": READER})
+
+
+@pytest.mark.parametrize(
+    ("output", "pages", "cost", "estimate"),
+    [
+        ([read(3, page(), page(), page()), read(2)], (5, 0), "0.00875", ""),
+        ([read(2), read(3, document_annotation="{}")], (2, 3), "0.01007", ""),
+        ([read(2, page(), page(id="a", image_annotation="{}"))], (0, 2), "0.00438", ""),
+        ([read(2, page(id="a", image_annotation=None))], (2, 0), "0.0035", ""),
+        ([read(0)], (0, 0), "0", ""),
+        ([read(0, page(), page())], (2, 0), "0.0035", "usage_missing"),
+        ([read("many", page())], (1, 0), "0.00175", "usage_missing"),
+        ([read(-1, page())], (1, 0), "0.00175", "usage_missing"),
+        ([read(1), untold(page(), page())], (3, 0), "0.00525", "usage_missing"),
+        ([untold(page(id="a", image_annotation="{}"))], (0, 1), "0.00219", "usage_missing"),
+        ([read(1), b'{"response": {"status_code": 2'], (1, 100), "0.22075", "usage_missing"),
+        ([line("unreadable")], (0, 200), "0.438", "usage_missing"),
+        ([read(2**62)], (2**31 - 1, 0), "3758096.38225", ""),
+    ],
+)
+def test_pages_of_batches_are_billed_at_half_plain_or_annotated(
+    batch, output, pages, cost, estimate
+):
+    made = batch(OCR, READER, Quantities(annotated_pages=200), output)
+    (event,) = made.metered()
+    assert (event["pages"], event["annotated_pages"]) == pages
+    assert (event["category"], event["endpoint"], event["answered_model"]) == ("ocr", OCR, READER)
+    assert (event["cost"], event["factor"]) == (Decimal(cost), Decimal("0.5"))
+    assert (event["estimate"], event["requests"]) == (estimate, len(output))
+    assert (event["prompt_tokens"], event["id"]) == (0, made.call.call_id)
+
+
+def heard(text="What was said", model=VOICE, **usage):
+    """A line of a recording."""
+    return line({"model": model, "text": text, "language": None, "usage": usage or None})
+
+
+TOLD = {"prompt_tokens": 4, "completion_tokens": 90, "total_tokens": 94}
+
+
+@pytest.mark.parametrize(
+    ("output", "seconds", "cost", "estimate"),
+    [
+        (
+            [heard(prompt_audio_seconds=61, **TOLD), heard(prompt_audio_seconds=59)],
+            120,
+            "0.0026",
+            "",
+        ),
+        ([heard("", prompt_audio_seconds=0)], 0, "0", ""),
+        ([heard(prompt_audio_seconds=0, **TOLD)], 1200, "0.026", "usage_missing"),
+        ([heard(prompt_audio_seconds=60), heard(**TOLD)], 660, "0.0143", "usage_missing"),
+        ([heard(prompt_audio_seconds=60), heard()], 660, "0.0143", "usage_missing"),
+        ([heard(prompt_audio_seconds="long")], 1200, "0.026", "usage_missing"),
+        ([b"no JSON", heard(prompt_audio_seconds=60)], 660, "0.0143", "usage_missing"),
+    ],
+)
+def test_recordings_of_batches_cost_half_of_their_seconds_and_no_tokens(
+    batch, output, seconds, cost, estimate
+):
+    made = batch(SPOKEN, VOICE, Quantities(audio_seconds=1200), output)
+    (event,) = made.metered()
+    assert (event["audio_seconds"], event["category"]) == (seconds, "audio")
+    assert (event["cost"], event["factor"]) == (Decimal(cost), Decimal("0.5"))
+    assert (event["estimate"], event["requests"]) == (estimate, len(output))
+    assert (event["prompt_tokens"], event["completion_tokens"]) == (0, 0)
