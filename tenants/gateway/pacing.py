@@ -275,9 +275,10 @@ class Pacer:
                     continue
                 rule, answer = lacking
                 now = self.clock()
-                note(rule, answer, now)
                 _leave_gate(ticket, lane)
-                if lane.line.put_back(ticket, rule.counter, answer.wait, now):
+                waits = lane.line.put_back(ticket, rule.counter, answer.wait, now)
+                note(rule, answer, now)  # what this ticket gave back is not among it
+                if waits:
                     await self._wait(ticket, lane, receive)
         except asyncio.CancelledError:
             if ticket.state is State.ADMITTED:
