@@ -14,7 +14,7 @@ from tenants.spend import own_prices
 from tenants.spend.own_prices import OwnPrice
 from tenants.spend.pricing import Meter, Quantities
 from tests.factories import ACTOR
-from tests.spend.batched import Batch, line
+from tests.spend.batched import ERRORS_FILE, Batch, line
 
 CHAT, OCR, SPOKEN = "/v1/chat/completions", "/v1/ocr", "/v1/audio/transcriptions"
 TALK = "/v1/conversations"
@@ -167,3 +167,82 @@ def test_recordings_of_batches_cost_half_of_their_seconds_and_no_tokens(
     assert (event["cost"], event["factor"]) == (Decimal(cost), Decimal("0.5"))
     assert (event["estimate"], event["requests"]) == (estimate, len(output))
     assert (event["prompt_tokens"], event["completion_tokens"]) == (0, 0)
+
+
+def said(prompt=1000, completion=100, model=SMALL, **more):
+    """A line of a chat."""
+    usage = {"prompt_tokens": prompt, "completion_tokens": completion, **more}
+    choice = {"message": {"role": "assistant", "content": "x" * 31}}
+    return line({"model": model, "choices": [choice], "usage": usage})
+
+
+NOT_SENT = b'{"custom_id": "2", "response": null, "error": {"message": "Request failed"}}'
+REFUSED = line({"detail": "no", "usage": {"prompt_tokens": 9, "completion_tokens": 9}}, 422)
+
+
+def test_lines_that_failed_cost_nothing_beside_those_that_did_not(batch):
+    held = Quantities(prompt_tokens=9000, completion_tokens=900)
+    (event,) = batch(CHAT, SMALL, held, [REFUSED, said(), b"", NOT_SENT, said()]).metered()
+    assert (event["requests"], event["prompt_tokens"], event["completion_tokens"]) == (2, 2000, 200)
+    assert (event["cost"], event["estimate"]) == (Decimal("0.00017"), "")
+
+
+@pytest.mark.parametrize(
+    ("output", "job"),
+    [
+        ([NOT_SENT, REFUSED], {}),
+        (None, {"status": "FAILED", "error_file": ERRORS_FILE}),
+        (None, {"status": "CANCELLED", "total_requests": None}),
+    ],
+)
+def test_a_job_without_an_answer_costs_nothing_and_holds_nothing(batch, output, job):
+    made = batch(CHAT, SMALL, Quantities(prompt_tokens=9000), output, job)
+    (event,) = made.metered()
+    assert (event["id"], event["cost"], event["prompt_tokens"]) == (made.call.call_id, 0, 0)
+    assert made.row().status == job.get("status", "SUCCESS")
+
+
+def test_a_chat_line_without_usage_is_its_share_of_the_input_and_what_was_written(batch):
+    silent = line({"model": SMALL, "choices": [{"message": {"content": "x" * 31}}]})
+    held = Quantities(prompt_tokens=9000, completion_tokens=900)
+    (event,) = batch(CHAT, SMALL, held, [said(), silent, said()]).metered()
+    assert (event["prompt_tokens"], event["completion_tokens"]) == (2000 + 3000, 200 + 11)
+    assert event["estimate"] == "usage_missing"
+
+
+def test_lines_of_each_model_and_tier_have_their_own_price(batch):
+    output = [said(), said(service_tier="priority"), said(model=VOICE)]
+    events = batch(CHAT, SMALL, Quantities(), output).metered()
+    told = {(e["answered_model"], e["factor"]): e["cost"] for e in events}
+    assert told == {
+        (SMALL, Decimal("0.5")): Decimal("0.000085"),
+        (SMALL, Decimal("0.875")): Decimal("0.00014875"),
+        (VOICE, Decimal("0.5")): None,  # it has no price of tokens
+    }
+
+
+def test_a_model_without_prices_costs_what_the_one_that_was_asked_for_does(batch):
+    (event,) = batch(CHAT, SMALL, Quantities(), [said(model="somebody-new")]).metered()
+    assert (event["answered_model"], event["cost"]) == ("somebody-new", Decimal("0.000085"))
+
+
+def test_a_regional_host_makes_half_a_little_more(batch):
+    (event,) = batch(CHAT, SMALL, Quantities(), [said()], is_regional=True).metered()
+    assert (event["factor"], event["cost"]) == (Decimal("0.55"), Decimal("0.0000935"))
+
+
+def test_a_job_that_mistral_does_not_tell_of_keeps_its_hold_until_it_is_given_up(batch):
+    made = batch(OCR, READER, Quantities(annotated_pages=200), [read(2)], refused=404)
+    assert not made.meter()
+    assert (made.row().claim, made.row().metered_at) == (None, None)
+    made.is_late()
+    (event,) = made.metered()
+    assert (event["annotated_pages"], event["cost"]) == (200, Decimal("0.438"))
+    assert (event["estimate"], event["outcome"]) == ("never_settled", "unknown")
+
+
+def test_a_job_without_a_hold_is_given_up_for_nothing(batch):
+    made = batch(OCR, READER, None, [read(2)], refused=404)
+    made.is_late()
+    (event,) = made.metered()
+    assert (event["cost"], event["annotated_pages"], event["outcome"]) == (0, 0, "unknown")
