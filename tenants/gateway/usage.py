@@ -31,7 +31,7 @@ class Observation:
         delivered: characters that the model has produced, as far as they were seen; of OCR pages.
         pages: that Mistral says it has read.
         doubt: why the quantities would be an estimate, should usage be missing.
-        is_unseen: nothing of the answer was seen, and Mistral may have billed all of it.
+        is_unseen: nothing in the answer tells how much it was; Mistral may have billed all of it.
     """
 
     outcome: Outcome = Outcome.FAILED
@@ -63,12 +63,14 @@ def note(kind: Kind, body: bytes, seen: Observation) -> None:
         document = None
     if not isinstance(document, dict):
         seen.delivered = len(body)
+        seen.is_unseen = kind is Kind.OCR  # bytes do not tell of pages
         return
     seen.model = _model(document)
     if kind is Kind.OCR:
         seen.pages = _pages(document)
         listed = document.get("pages")
         seen.delivered = len(listed) if isinstance(listed, list) else 0
+        seen.is_unseen = seen.pages is None and not isinstance(listed, list)
         return
     try:
         seen.usage = read_usage(document.get("usage"))

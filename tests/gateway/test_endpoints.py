@@ -180,12 +180,16 @@ OCR_PAGES = [{"index": 0, "markdown": "x"}, {"index": 1, "markdown": "y"}]
         ({"usage_info": {"pages_processed": 0}, "pages": OCR_PAGES}, 2, "usage_missing"),
         ({"usage_info": {"pages_processed": "many"}, "pages": OCR_PAGES}, 2, "usage_missing"),
         ({"pages": OCR_PAGES}, 2, "usage_missing"),
+        ({}, 3, "usage_missing"),
+        ("pages without a document", 3, "usage_missing"),
     ],
 )
 def test_absent_zero_and_positive_pages_are_three_things(scripted, made_up, told, pages, estimate):
     tenant = tenancy.make(made_up, mistral_model="mistral-ocr-latest")
-    scripted.script = answering(200, {"model": "mistral-ocr-latest", **told})
-    body = {"document": {"type": "image_url", "image_url": "https://x.example/1.png"}}
+    answer = {"model": "mistral-ocr-latest", **told} if isinstance(told, dict) else told
+    scripted.script = answering(200, answer)
+    source = {"type": "document_url", "document_url": "https://x.example/1"}
+    body = {"document": source, "pages": [0, 1, 2]}
     assert tenancy.post(scripted.url, tenant, "/v1/ocr", body).is_success
     (event,) = tenant.settled()
     assert (event.pages, event.estimate) == (pages, estimate)
