@@ -205,6 +205,7 @@ class Elsewhere:
             ),
             requests.modifiers(document),
             priced_as=str(facts.get("model", "")),
+            calls_connectors=bounding.looks_up(document),
             aftermath=aftermath,
             names_files=requests.named_files(document, body),
             is_stream=requests.asks_for_a_stream(document),

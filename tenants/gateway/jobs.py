@@ -70,6 +70,7 @@ async def creation(body: bytes, model: ModelFacts, owner: Owner, shelf: Shelf) -
         (Modifier.BATCH, *requests.modifiers(document)),
         target=PATH,
         priced_as=str(facts.get("model", "")) if isinstance(agent_id, str) else None,
+        calls_connectors=isinstance(agent_id, str) or any(map(_may_call_connectors, counted)),
         aftermath=JobKept(shelf, owner, endpoint, hours),
         names_files=named,
         is_stream=False,
@@ -127,6 +128,12 @@ def _inline(document: Mapping[str, Any]) -> Counts:
     for line in lines:
         scan.feed(orjson.dumps(line) + b"\n")
     return [scan.facts()]
+
+
+def _may_call_connectors(one: Mapping[str, Any]) -> bool:
+    """Tell of counted lines; of those counted by an older version any unbounded part may be one."""
+    may: bool = one.get("calls_connectors", one["unbounded_parts"] > 0)
+    return may
 
 
 def _cap(document: Mapping[str, Any]) -> int:

@@ -17,7 +17,7 @@ import orjson
 
 from tenants.common.problems import Forbidden, Invalid
 from tenants.gateway import parameters, references
-from tenants.gateway.bounding import bound_of
+from tenants.gateway.bounding import bound_of, looks_up
 from tenants.gateway.endpoints import Endpoint
 from tenants.gateway.uploads import Upload
 from tenants.registry.models import ForeignParameters
@@ -128,6 +128,7 @@ def read(
         body,
         bound,
         modifiers(document),
+        calls_connectors=looks_up(document),
         names_files=files,
         is_stream=asks_for_a_stream(document),
         adapted=adapted,

@@ -13,9 +13,10 @@ _CARRIED = 512
 _CAP = re.compile(rb'"max(?:_completion|_output)?_tokens"\s{0,20}:\s{0,20}(\d{1,10})')
 _FILE = re.compile(rb'"file_id"\s{0,20}:\s{0,20}"([^"\\]{1,200})"')
 _UNBOUNDED = re.compile(
-    rb'"type"\s{0,20}:\s{0,20}"(?:image_url|document_url|input_audio|file|web_search'
-    rb'|web_search_premium|code_interpreter|image_generation|document_library|connector)"'
+    rb'"type"\s{0,20}:\s{0,20}"(?:image_url|document_url|input_audio|file|(web_search'
+    rb'|web_search_premium|code_interpreter|image_generation|document_library|connector))"'
 )
+_AGENT = re.compile(rb'"agent_id"\s{0,20}:\s{0,20}"')
 _CHOICES = re.compile(rb'"n"\s{0,20}:\s{0,20}(\d{1,3})')
 _MOST_FILES = 1000
 
@@ -31,6 +32,7 @@ class BatchScan:
         self._capped = 0
         self._caps = 0
         self._unbounded = 0
+        self._calls_connectors = False
         self._choices = 1
         self._files: set[str] = set()
         self._is_readable = True
@@ -45,7 +47,11 @@ class BatchScan:
             if found.end() > known:
                 self._capped += 1
                 self._caps += int(found[1])
-        self._unbounded += sum(found.end() > known for found in _UNBOUNDED.finditer(window))
+        for found in _UNBOUNDED.finditer(window):
+            if found.end() > known:
+                self._unbounded += 1
+                self._calls_connectors |= found[1] is not None
+        self._calls_connectors |= _AGENT.search(window) is not None
         for found in _FILE.finditer(window):
             self._files.add(found[1].decode("utf-8", "replace"))
         for found in _CHOICES.finditer(window):
@@ -62,6 +68,7 @@ class BatchScan:
             "capped_lines": self._capped,
             "output_caps": self._caps,
             "unbounded_parts": self._unbounded,
+            "calls_connectors": self._calls_connectors,
             "choices": self._choices,
             "names_files": sorted(self._files),
             "is_plain": self._is_readable,

@@ -9,6 +9,7 @@ import pytest
 from mistralai.client import Mistral
 
 from tenants.common import scope
+from tenants.gateway import jobs
 from tenants.spend import batches, recovery
 from tenants.spend.models import BatchJob
 from tests import factories
@@ -139,6 +140,34 @@ def test_what_the_lines_can_use_is_held_and_refused_beyond_a_limit(gateway, mist
     refused = post(gateway.url, tenant, JOBS, body)
     assert (refused.status_code, refused.json()["code"]) == (402, "spending_limit_reached")
     assert JOBS not in {call.path for call in mistral.state.calls(key=name_of(tenant.plain))}
+
+
+@pytest.mark.parametrize(
+    ("extra", "code"),
+    [
+        ({"tools": [{"type": "web_search"}]}, "price_unknown"),
+        ({"agent_id": "ag_0"}, "price_unknown"),
+        ({"tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}]}, None),
+    ],
+)
+@pytest.mark.parametrize("is_inline", [False, True])
+def test_lines_that_may_call_connectors_are_refused_under_a_limit(
+    gateway, tenant, extra, code, is_inline
+):
+    tenant.limit("50.00")
+    rows = lines(2, **extra)
+    body: dict[str, object] = {"endpoint": "/v1/chat/completions"}
+    if is_inline:
+        body["requests"] = [json.loads(row) for row in rows.splitlines()]
+    else:
+        body["input_files"] = [uploaded(gateway.url, tenant, rows)]
+    answer = post(gateway.url, tenant, JOBS, body)
+    assert (answer.json().get("code"), answer.is_success) == (code, code is None)
+
+
+def test_lines_counted_before_connectors_were_may_call_some_where_a_part_is_unbounded():
+    assert jobs._may_call_connectors({"unbounded_parts": 1})
+    assert not jobs._may_call_connectors({"unbounded_parts": 0})
 
 
 def test_a_job_reads_files_of_its_own_workspace_only(gateway, tenant, mistral):

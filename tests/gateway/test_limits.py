@@ -12,7 +12,7 @@ from tenants.spend.own_prices import price_by_base
 from tenants.spend.pricing import Quantities, cost
 from tests.factories import ACTOR
 from tests.gateway import tenancy
-from tests.gateway.tenancy import ask, question
+from tests.gateway.tenancy import ask, post, question
 
 
 def test_at_the_limit_a_call_is_refused_with_figures_and_nothing_reaches_mistral(
@@ -97,6 +97,18 @@ def test_a_model_without_a_price_is_refused_where_there_is_a_limit_and_flagged_w
     tenant.limit("100.00")
     refused = ask(gateway.url, tenant)
     assert (refused.status_code, refused.json()["code"]) == (402, "price_unknown")
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses"])
+def test_tools_whose_price_nobody_knows_are_refused_under_a_limit(gateway, tenant, path):
+    question = [{"role": "user", "content": "Hello"}]
+    body = {"messages": question} if "chat" in path else {"input": "Hello"}
+    tenant.limit("100.00")
+    refused = post(gateway.url, tenant, path, body | {"tools": [{"type": "web_search"}]})
+    assert (refused.status_code, refused.json()["code"]) == (402, "price_unknown")
+    tool = {"type": "function", "function": {"name": "now", "parameters": {}}}
+    allowed = post(gateway.url, tenant, path, body | {"tools": [tool]})
+    assert allowed.status_code != 402
 
 
 def test_a_fine_tuned_model_by_its_base_is_held_and_billed_at_the_bases_price(
