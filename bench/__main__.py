@@ -28,12 +28,15 @@ import orjson
 import psycopg
 
 from bench import report
-from bench.report import DIRECT, GATEWAY, PAIR, PLAIN, STREAM, Cell, Run
+from bench.report import DIRECT, GATEWAY, PACED, PAIR, PLAIN, STREAM, Cell, Run
 from bench.servers import ROOT, Cores, Server, describe_machine, postgres_cpu
 from bench.stage import Stage, stage
 from bench.wire import MODEL
 
-_LOADS = ((PLAIN, 1), (PLAIN, 16), (PLAIN, 64), (STREAM, 1), (STREAM, 16))
+_LOADS = (
+    *((PLAIN, 1), (PLAIN, 16), (PLAIN, 64)),
+    *((STREAM, 1), (STREAM, 16), (PACED, 16), (PACED, 64)),
+)
 _ROUNDS = 2
 _PARTS = (
     *("api", "desk", "pages", "paint", "custody", "keys", "leaks"),

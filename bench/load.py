@@ -141,10 +141,10 @@ def _at(ordered: list[float], share: float) -> float:
 
 
 async def run(
-    port: int, tokens: Iterable[str], connections: int, seconds: float, *, stream: bool
+    port: int, tokens: Iterable[str], connections: int, seconds: float, kind: str
 ) -> dict[str, float]:
     """Load one server."""
-    body = wire.question(stream=stream)
+    body = wire.question(stream=kind != "plain", paced=kind == "paced")
     requests = [wire.request("/v1/chat/completions", body, one) for one in tokens]
     load = Load(requests, connections, seconds)
     loop = asyncio.get_running_loop()
@@ -159,12 +159,10 @@ def main() -> None:
     parser.add_argument("token", help="or @file")
     parser.add_argument("connections", type=int)
     parser.add_argument("seconds", type=float)
-    parser.add_argument("kind", choices=("plain", "stream"))
+    parser.add_argument("kind", choices=("plain", "stream", "paced"))
     told = parser.parse_args()
     tokens = Path(told.token[1:]).read_text().split() if told.token[0] == "@" else [told.token]
-    seen = uvloop.run(
-        run(told.port, tokens, told.connections, told.seconds, stream=told.kind == "stream")
-    )
+    seen = uvloop.run(run(told.port, tokens, told.connections, told.seconds, told.kind))
     sys.stdout.buffer.write(orjson.dumps(seen))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-PLAIN, STREAM = "plain", "stream"
+PLAIN, STREAM, PACED = "plain", "stream", "paced"
 DIRECT, GATEWAY, PAIR = "stub itself", "gateway", "gateway, 2 processes"
 
 
@@ -62,6 +62,9 @@ def write(run: Run) -> str:
         _loads(run, PLAIN),
         "## Streams of 30 chunks\n",
         _loads(run, STREAM),
+        "## Streams of 30 chunks, one each 10 ms\n",
+        "As a model writes them: what a caller waits for is Mistral, and what we add is seen.\n",
+        _loads(run, PACED),
         "## Ratios\n",
         _ratios(run),
         "## Memory and start-up\n",

@@ -8,6 +8,8 @@ import uvloop
 
 from bench import wire
 
+_SEED = b'"random_seed":%d' % wire.SEED
+
 
 class Stub(asyncio.Protocol):
     """Answers with one fixed JSON, or with a stream whose parts are separate writes."""
@@ -38,18 +40,24 @@ class Stub(asyncio.Protocol):
         """Answer one question."""
         if b'"stream":true' in body:
             self._transport.write(wire.STREAM_HEAD)
-            asyncio.get_running_loop().call_soon(self._part, 0)
+            if _SEED in body:
+                asyncio.get_running_loop().call_later(wire.PACE, self._part, 0, wire.PACE)
+            else:
+                asyncio.get_running_loop().call_soon(self._part, 0)
         else:
             self._transport.write(wire.ANSWER)
 
-    def _part(self, number: int) -> None:
+    def _part(self, number: int, pace: float = 0.0) -> None:
         if self._transport.is_closing():
             return
         if number == len(wire.STREAM_PARTS):
             self._transport.write(wire.STREAM_END)
             return
         self._transport.write(wire.STREAM_PARTS[number])
-        asyncio.get_running_loop().call_soon(self._part, number + 1)
+        if pace:
+            asyncio.get_running_loop().call_later(pace, self._part, number + 1, pace)
+        else:
+            asyncio.get_running_loop().call_soon(self._part, number + 1)
 
 
 async def serve(port: int) -> None:

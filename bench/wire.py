@@ -4,6 +4,8 @@ import orjson
 
 MODEL = "mistral-small-latest"
 CHUNKS = 30
+#: What a question has whose stream comes as a model writes it: a chunk each so many seconds.
+SEED, PACE = 90_210, 0.01
 SENTENCE = "The quick brown fox jumps over the lazy dog and goes home. "
 
 _USAGE = {
@@ -14,9 +16,9 @@ _USAGE = {
 }
 
 
-def question(*, stream: bool) -> bytes:
-    """Return a chat request of about one kilobyte."""
-    asked = {
+def question(*, stream: bool, paced: bool = False) -> bytes:
+    """Return a chat request of about one kilobyte; for a paced stream the stub takes its time."""
+    asked: dict[str, object] = {
         "model": MODEL,
         "messages": [
             {"role": "system", "content": SENTENCE * 6},
@@ -24,6 +26,8 @@ def question(*, stream: bool) -> bytes:
         ],
         "max_tokens": 64,
     }
+    if paced:
+        asked["random_seed"] = SEED
     return orjson.dumps({**asked, "stream": True} if stream else asked)
 
 
