@@ -150,6 +150,8 @@ async def run(
     loop = asyncio.get_running_loop()
     for _ in range(connections):
         await loop.create_connection(lambda: Caller(load), "127.0.0.1", port)
+        if kind == "paced":  # people do not all ask at once, and these would go on doing so
+            await asyncio.sleep(wire.PACE * wire.CHUNKS / connections)
     return await load.wait()
 
 

@@ -63,7 +63,7 @@ def write(run: Run) -> str:
         "## Streams of 30 chunks\n",
         _loads(run, STREAM),
         "## Streams of 30 chunks, one each 10 ms\n",
-        "As a model writes them: what a caller waits for is Mistral, and what we add is seen.\n",
+        "As a model writes them, asked for one after the other: waiting is for Mistral.\n",
         _loads(run, PACED),
         "## Ratios\n",
         _ratios(run),
