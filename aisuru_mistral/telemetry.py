@@ -53,6 +53,8 @@ class Platform(Collector):
             if figure.oldest_at is not None:
                 seconds = (timezone.now() - figure.oldest_at).total_seconds()
                 ages.add_metric([figure.name], max(seconds, 0.0))
+            elif figure.name in figures.WAITING:  # nothing waits: a mean over time needs the zero
+                ages.add_metric([figure.name], 0.0)
         lengths = GaugeMetricFamily("aim_queue_length", "Tasks that wait.", labels=["queue"])
         waits = GaugeMetricFamily(
             "aim_queue_oldest_seconds", "How long the oldest task has waited.", labels=["queue"]

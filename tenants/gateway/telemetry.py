@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from tenants.spend.calls import Settlement, is_metered
+from tenants.spend.calls import Estimate, Settlement, is_metered
 
 _OTHER = "other"
 
@@ -33,6 +33,11 @@ TOKENS = Counter("aim_gateway_tokens", "Tokens that Mistral metered.", ["kind"])
 COST = Counter("aim_gateway_cost", "Settled cost, in units of the currency.", ["currency"])
 ESTIMATES = Counter("aim_gateway_estimates", "Calls settled by an estimate.", ["reason"])
 REFUSALS = Counter("aim_gateway_refusals", "Calls that the gateway itself refused.", ["code"])
+# What is rare is there from the start: a rate would miss the first, and a ratio have no value.
+for code in ("internal_error", "metering_unavailable", "busy"):
+    REFUSALS.labels(code)
+for reason in filter(None, Estimate):
+    ESTIMATES.labels(reason.value)
 
 
 def note_settled(batch: Sequence[Settlement]) -> None:

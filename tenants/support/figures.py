@@ -18,7 +18,8 @@ LATE = timedelta(minutes=5)
 _HOUR = 3600
 #: More are not looked at: a share is a share.
 MOST_ANSWERS = 50_000
-_WAITING = frozenset(
+#: What workers have to do; the longest wait tells of their health.
+WAITING = frozenset(
     {"keys_due", "announcements", "invitations_unmailed", "webhooks_due", "mails_due"}
 )
 
@@ -34,7 +35,7 @@ class Figure:
 
     def is_late(self, at: datetime) -> bool:
         """Tell whether something has waited for too long."""
-        waits = self.name in _WAITING and self.oldest_at is not None
+        waits = self.name in WAITING and self.oldest_at is not None
         return waits and self.oldest_at is not None and self.oldest_at < at - LATE
 
 

@@ -19,6 +19,8 @@ from tenants.common.models import new_id
 from tenants.gateway import telemetry as gateway
 from tenants.spend.calls import CallIntent, Estimate, Outcome, Settlement, period_of
 from tenants.spend.pricing import Cost, PriceState, Quantities, WorstCase
+from tenants.support import figures
+from tenants.support.figures import Figure
 from tests.postgres import service_environment
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -107,6 +109,26 @@ def test_the_platform_tells_what_waits():
     whats = {dict(labels)["what"] for name, labels in samples() if name == "aim_platform"}
     assert {"keys_due", "announcements", "holds", "limits_over_80"} <= whats
     assert {"webhooks_due", "mails_due", "verdicts_ok", "verdicts_key_unknown"} <= whats
+
+
+def test_where_nothing_waits_the_age_is_zero_and_not_missing(monkeypatch):
+    idle = [Figure(name, 0, None, is_estimate=False) for name in figures.WAITING | {"people"}]
+    monkeypatch.setattr(telemetry, "_read", lambda _moment: (idle, [], [], []))
+    name = "aim_platform_oldest_seconds"
+    ages = {key: age for key, age in samples().items() if key[0] == name}
+    assert ages == {(name, (("what", what),)): 0 for what in figures.WAITING}
+
+
+def test_every_figure_of_what_waits_is_there_whether_or_not_something_does():
+    assert {one.name for one in figures.figures() + figures.lags()} >= figures.WAITING
+
+
+def test_what_is_rare_is_counted_from_the_start():
+    counted = {(name, value) for name, labels in samples() for _label, value in labels}
+    for code in ("internal_error", "metering_unavailable", "busy"):
+        assert ("aim_gateway_refusals_total", code) in counted
+    for reason in filter(None, Estimate):
+        assert ("aim_gateway_estimates_total", reason.value) in counted
 
 
 def test_without_a_database_the_other_figures_are_there(monkeypatch):

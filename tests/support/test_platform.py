@@ -10,20 +10,37 @@ from tenants.assistance.models import PlatformEvent, WorkerSeen
 from tenants.assistance.staff import StaffRole
 from tenants.common import scope
 from tenants.keys.models import MistralKey
+from tenants.spend.batch_jobs import BatchJob
 from tenants.spend.calls import Outcome
 from tenants.spend.meter import Meter
 from tenants.spend.models import Price
+from tenants.spend.pricing import Quantities
 from tenants.spend.services import set_limit
 from tenants.support import figures
 from tests.api.world import world
 from tests.factories import ACTOR
 from tests.spend import made
+from tests.spend.batched import Batch
 from tests.spend.made import as_owner
 from tests.support.conftest import hire
 
 
 def counted() -> dict[str, int]:
     return {one.name: one.amount for one in figures.answers()}
+
+
+def holds() -> int:
+    return next(one.amount for one in figures.figures() if one.name == "holds")
+
+
+def test_holds_of_batches_that_go_on_are_not_left_over(organization):
+    before = holds()
+    batch = Batch("/v1/chat/completions", "mistral-small-latest", held=Quantities(prompt_tokens=9))
+    assert made.holds(batch.organization)
+    assert holds() == before
+    with scope.tenant(batch.organization.id):
+        BatchJob.objects.update(metered_at=timezone.now())
+    assert holds() == before + 1
 
 
 def test_answers_of_mistral_are_counted_by_class(organization):
