@@ -13,7 +13,12 @@ from tenants.common import scope
 from tenants.console.door import Page, Visit, page
 from tenants.registry import failures, publications
 from tenants.registry.failures import Explained, Failure
-from tenants.registry.models import Publication, PublicationStatus, RegisteredModel
+from tenants.registry.models import (
+    AisuruConnection,
+    Publication,
+    PublicationStatus,
+    RegisteredModel,
+)
 
 _WORDS: dict[str, tuple[Promise, str]] = {
     PublicationStatus.PENDING: (gettext_lazy("on its way"), "wait"),
@@ -68,7 +73,7 @@ class Publish(Page):
         return visit.go("console-model", model_id=model_id)
 
 
-def of(organization_id: UUID, model: RegisteredModel) -> Standing | None:
-    """Read how a model stands."""
+def of(organization_id: UUID, model: RegisteredModel) -> tuple[Standing | None, bool]:
+    """Read how a model stands, and whether there is a login by which it can get there."""
     with scope.tenant(organization_id):
-        return standing(model)
+        return standing(model), AisuruConnection.objects.exists()

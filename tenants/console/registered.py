@@ -197,6 +197,7 @@ class OneModel(Page):
     def get(self, visit: Visit, model_id: UUID) -> HttpResponse:
         """Show one, with the ways to call it and a place to try it."""
         model = _read(visit, model_id)
+        published, is_connected = publishing.of(visit.organization.pk, model)
         return visit.show(
             "models/one",
             model=model,
@@ -206,7 +207,8 @@ class OneModel(Page):
             may_use=visit.may(TokenScope.MODELS_WRITE, TokenScope.KEYS_USE),
             may_limit=visit.may(TokenScope.LIMITS_WRITE),
             may_see_spend=visit.may(TokenScope.SPEND_READ),
-            published=publishing.of(visit.organization.pk, model),
+            published=published,
+            is_connected=is_connected,
         )
 
 
