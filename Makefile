@@ -70,7 +70,7 @@ contracts: setup
 	    echo "docs/openapi.yaml differs from the code: run 'make openapi' and commit it"; exit 1; }
 
 mutants := var/mutants
-mutate: setup ## breaks the vault, prices and limits of the last commit in hundreds of ways, and tells what no test noticed
+mutate: setup ## breaks the vault, prices and money of the last commit in hundreds of ways, and tells what no test noticed
 	@eval "$$($(python) -P aisuru_mistral/launcher/pip_settings.py)"; rm -rf $(mutants); mkdir -p $(mutants); \
 	git archive HEAD | tar x -C $(mutants); cd $(mutants); export VIRTUAL_ENV=$(CURDIR)/.venv; \
 	mutmut="$(CURDIR)/.venv/bin/uv run --active --no-project --with mutmut==3.8.1 mutmut"; \
