@@ -280,9 +280,9 @@ class Environment(Variables):
     def traced_as(self) -> str | None:
         """Where spans go by OTLP over HTTP (``OTEL_EXPORTER_OTLP_ENDPOINT``).
 
-        ``OTEL_SERVICE_NAME`` (``aisuru-mistral``), ``OTEL_TRACES_SAMPLER``,
-        ``OTEL_EXPORTER_OTLP_HEADERS``, ``OTEL_SDK_DISABLED`` and the others mean what
-        OpenTelemetry says. Without it, nothing of OpenTelemetry is loaded.
+        ``OTEL_SERVICE_NAME`` (``aisuru-mistral``), ``OTEL_TRACES_SAMPLER`` and
+        ``OTEL_TRACES_SAMPLER_ARG``, ``OTEL_EXPORTER_OTLP_HEADERS``, ``OTEL_SDK_DISABLED`` and the
+        others mean what OpenTelemetry says. Without it, nothing of OpenTelemetry is loaded.
         """
         where = self._optional_url(
             "OTEL_EXPORTER_OTLP_ENDPOINT", ("http", "https"), "http://collector:4318"

@@ -13,7 +13,7 @@ from aisuru_mistral.doctor.findings import Finding, Look, fail, ok, warn
 from aisuru_mistral.env import Environment
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
-_SECRETS = (
+SECRETS = (
     *("SECRET_KEY", "ENCRYPTION_KEYRING", "DATABASE_URL", "DATABASE_OWNER_URL"),
     "DATABASE_DIRECT_URL",
     *("CELERY_BROKER_URL", "REDIS_URL", "EMAIL_URL", "METRICS_TOKEN", "VAULT_TOKEN"),
@@ -107,6 +107,6 @@ def _files(environment: Environment) -> Iterator[Finding]:
 
 def _secret_files(environment: Environment) -> Iterator[Path]:
     yield environment.data_dir / "secrets.env"
-    for name in _SECRETS:
+    for name in SECRETS:
         if path := environment.variables.get(f"{name}_FILE"):
             yield Path(os.fspath(path))

@@ -13,16 +13,32 @@ from click.testing import CliRunner
 
 from aisuru_mistral import reference
 from aisuru_mistral.celery import app
+from aisuru_mistral.doctor.configuration import SECRETS
 
-DOCKER = Path(__file__).resolve().parents[2] / "docker"
+ROOT = Path(__file__).resolve().parents[2]
+DOCKER = ROOT / "docker"
 K8S = DOCKER / "k8s"
 ROLES = {"web": "Deployment", "worker": "Deployment", "beat": "Deployment", "migrate": "Job"}
 PODS = {**ROLES, "backup": "CronJob"}
-VARIABLES = set(re.findall(r"`([A-Z][A-Z_]+)`", reference.page()))
+VARIABLES = set(re.findall(r"`([A-Z][A-Z_]+)`", reference.page())) - {"NAME_FILE", "INFO"}
 
 
 COMPOSE = ("compose.yaml", "compose.demo.yaml", "compose.pgbouncer.yaml")
-COMMENTED = re.compile(r"^(\s+)# (\w+: \S+)$", re.MULTILINE)
+COMMENTED = re.compile(r"^(\s+)# (\w+: \S+|(?:- to|  ports): \[.+\])$", re.MULTILINE)
+#: What compose.yaml does not take from ``.env``, and why.
+NOT_FROM_ENV = {
+    "DATABASE_DIRECT_URL": "compose.pgbouncer.yaml",
+    "DATABASE_OWNER_URL": "for the migration and the backup alone",
+    "DATA_DIR": "the launcher's; the image writes nowhere but to /tmp",
+    "DEBUG": "never in production",
+    "HOST": "who may come in is said by `ports`",
+    "PORT": "8000 in `ports`, the Caddyfile and prometheus.yml",
+    "STAFF_PASSWORD": "for one command, not for a service that stays",
+    "WEBHOOK_LOOPBACK": "loopback is the container",
+}
+#: Ports of what the papers offer and no address in the examples names.
+USUAL_PORTS = {"https": 443, "smtps": 465, "amqp": 5672, "amqps": 5671}
+POSTGRESQL, PGBOUNCER = 5432, 6432
 
 
 class ComposeLoader(yaml.SafeLoader):
@@ -94,6 +110,23 @@ def test_compose_files_know_the_roles_and_variables_there_are():
             assert f"\n  {service.get('command', [role])[0]})" in entrypoint
             variables = {one.removesuffix("_FILE") for one in service.get("environment", {})}
             assert variables <= VARIABLES
+
+
+def test_compose_takes_every_variable_from_env_but_those_listed():
+    web = yaml.safe_load((DOCKER / "compose.yaml").read_text())["services"]["web"]["environment"]
+    given = {name.removesuffix("_FILE") for name in web}
+    assert not given & NOT_FROM_ENV.keys()
+    assert given | NOT_FROM_ENV.keys() == VARIABLES
+    for name, value in web.items():
+        taken = value is None or value.startswith(("${" + name + ":-", "/run/secrets/"))
+        assert taken, f"{name} is the same for everybody"
+
+
+def test_compose_takes_every_optional_secret_as_a_file_too():
+    web = yaml.safe_load((DOCKER / "compose.yaml").read_text())["services"]["web"]
+    secrets = {name for name in SECRETS if name not in NOT_FROM_ENV}
+    assert {f"{name}_FILE" for name in secrets} <= web["environment"].keys()
+    assert web["volumes"] == ["./secrets/aisuru:/run/secrets/aisuru:ro"]
 
 
 def test_behind_a_pooler_every_role_knows_the_way_past_it():
@@ -201,6 +234,37 @@ def test_what_selects_finds_a_pod():
     for document in found("NetworkPolicy").values():
         labels = document["spec"]["podSelector"]["matchLabels"]
         assert any(labels.items() <= pod_of(name)["metadata"]["labels"].items() for name in PODS)
+
+
+def ports_to_private_networks(text):
+    """Ports that the egress policy of a text of network.yaml opens within 10.0.0.0/8."""
+    [policy] = [one for one in yaml.safe_load_all(text) if one["metadata"]["name"] == "egress"]
+    return {
+        port["port"]
+        for rule in policy["spec"]["egress"]
+        for to in rule["to"]
+        if to.get("ipBlock", {}).get("cidr", "").startswith("10.")
+        for port in rule["ports"]
+    }
+
+
+def test_the_network_lets_through_to_what_is_offered():
+    offers = (
+        ROOT / "aisuru_mistral" / "env.py",
+        ROOT / ".env.example",
+        K8S / "secrets.example.yaml",
+    )
+    texts = "\n".join(path.read_text() for path in offers)
+    named = {int(port) for port in re.findall(r"\w+://[\w.:@]+:(\d+)\b", texts)}
+    assert {25, 587, 4318, 6379, 8200} <= named, "the examples are read"
+    policy = (K8S / "network.yaml").read_text()
+    opened = ports_to_private_networks(COMMENTED.sub(r"\1\2", policy))
+    assert named | set(USUAL_PORTS.values()) | {POSTGRESQL, PGBOUNCER} == opened
+
+
+def test_what_speaks_http_in_private_networks_is_not_opened_unasked():
+    opened = ports_to_private_networks((K8S / "network.yaml").read_text())
+    assert opened == {POSTGRESQL, PGBOUNCER, 6379, 5672, 5671}
 
 
 def test_a_pod_that_stops_has_longer_than_its_calls_may_take():
