@@ -38,6 +38,18 @@ def signs_in(email: str, password: str) -> tuple[Client, Any]:
     return client, client.post("/sign-in", {"login": email, "password": password}, headers=HTML)
 
 
+def test_who_was_invited_is_told_so_and_is_asked_for_no_organization():
+    client = Client()
+    client.cookies["aim_language"] = "en"
+    for page in ("/sign-in", "/sign-up"):
+        asked = client.get(page, {"next": "/invitations/aim_inv_x"}, headers=HTML).text
+        assert "You were invited." in asked
+        assert 'name="next" value="/invitations/aim_inv_x"' in asked
+        assert 'name="organization"' not in asked
+        assert "You were invited." not in client.get(page, headers=HTML).text
+    assert 'name="organization"' in client.get("/sign-up", headers=HTML).text
+
+
 def test_a_forgotten_password_is_chosen_anew_by_the_link_that_was_mailed(letters):
     person = people.person("Piero", password=people.PASSWORD)
     client = Client()
