@@ -42,66 +42,98 @@ async function token() {
 async function* events(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
+  let name = "";
   for (;;) {
     const { value, done } = await reader.read();
-    if (done) return;
-    const lines = (rest + value).split("\n");
+    const lines = (rest + (done ? "\n" : value)).split("\n");
     rest = lines.pop();
-    for (const line of lines) {
-      if (line.startsWith("data: ") && line !== "data: [DONE]") yield JSON.parse(line.slice(6));
+    for (const line of lines.map((one) => one.trimEnd())) {
+      if (line.startsWith("event: ")) name = line.slice(7);
+      else if (line.startsWith("data: ")) yield { name, data: line.slice(6) };
+      else if (!line) name = "";
     }
+    if (done) return;
   }
 }
 
 const textOf = (content) =>
   typeof content === "string" ? content : (content ?? []).map((part) => part.text ?? "").join("");
 
+const tellsFailure = (name, event) =>
+  name.endsWith("error") ||
+  Boolean(event.error) ||
+  event.object === "error" ||
+  (event.choices ?? []).some((choice) => choice.finish_reason === "error");
+
+/* Shows an answer while it comes. It is whole if its end was announced and no failure was. */
+async function receive(body, words) {
+  const seen = { isWhole: false, first: 0, usage: null };
+  let hasFailed = false;
+  try {
+    for await (const { name, data } of events(body)) {
+      if (data === "[DONE]") {
+        seen.isWhole = !hasFailed;
+        continue;
+      }
+      const event = JSON.parse(data);
+      hasFailed ||= tellsFailure(name, event);
+      const piece = textOf(event.choices?.[0]?.delta?.content);
+      if (piece) seen.first ||= performance.now();
+      words.textContent += piece;
+      seen.usage = event.usage ?? seen.usage;
+    }
+  } catch {
+    // The connection broke, or what came cannot be read: what was seen until then counts.
+  }
+  return seen;
+}
+
+/* Tells whether a whole answer came; only then the two turns are part of the conversation. */
 async function ask(question) {
-  turns.push({ role: "user", content: question });
+  const asked = { role: "user", content: question };
   bubble("you", question);
   const started = performance.now();
   const answer = await fetch(form.dataset.gateway, {
     method: "POST",
     headers: { Authorization: `Bearer ${await token()}`, "Content-Type": "application/json" },
-    body: JSON.stringify({ messages: turns, stream: true }),
+    body: JSON.stringify({ messages: [...turns, asked], stream: true }),
   });
   if (!answer.ok) {
     const refusal = await answer.json().catch(() => ({}));
-    turns.pop();
     const words = bubble("bad", refusal.message?.detail ?? refusal.message ?? form.dataset.failed);
     note(words, `HTTP ${answer.status} · ${refusal.code ?? refusal.type ?? ""} · ${refusal.request_id ?? ""}`);
-    return;
+    return false;
   }
   const words = bubble("model", "");
-  let first = 0;
-  let usage = null;
-  for await (const event of events(answer.body)) {
-    const piece = textOf(event.choices?.[0]?.delta?.content);
-    if (piece && !first) first = performance.now();
-    words.textContent += piece;
-    usage = event.usage ?? usage;
+  const { isWhole, first, usage } = await receive(answer.body, words);
+  if (!isWhole) {
+    if (!words.textContent) words.parentElement.remove();
+    bubble("bad", form.dataset.broken);
+    return false;
   }
-  turns.push({ role: "assistant", content: words.textContent });
+  turns.push(asked, { role: "assistant", content: words.textContent });
   const seconds = (ms) => (ms / 1000).toLocaleString(document.documentElement.lang, { maximumFractionDigits: 1 });
   const told = [`${form.dataset.first} ${seconds((first || performance.now()) - started)} s`, `${form.dataset.whole} ${seconds(performance.now() - started)} s`];
   if (usage) told.push(`${usage.prompt_tokens} + ${usage.completion_tokens} token`);
   note(words, told.join(" · "));
+  return true;
 }
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   const question = field.value.trim();
-  if (!question) return;
+  if (!question || button.disabled) return;
   button.disabled = true;
   log.setAttribute("aria-busy", "true");
   field.value = "";
+  let isAnswered = false;
   try {
-    await ask(question);
-  } catch (error) {
-    turns.pop();
+    isAnswered = await ask(question);
+  } catch {
     trial = null;
-    bubble("bad", error.message || form.dataset.failed);
+    bubble("bad", form.dataset.failed);
   } finally {
+    if (!isAnswered && !field.value) field.value = question;
     button.disabled = false;
     log.setAttribute("aria-busy", "false");
     field.focus();
