@@ -110,7 +110,7 @@ class Keeper:
                 self._lanes.forget_unused(now)
 
     async def _save_buckets(self, organization_id: UUID, buckets: list[Bucket], now: float) -> None:
-        calls = self._lanes.line_of(organization_id).calls_of_message
+        calls = self._lanes.line_of(organization_id).observed
         seen = [_observation(bucket, calls, now) for bucket in buckets]
         for bucket in buckets:
             bucket.is_changed = False

@@ -98,10 +98,12 @@ class Line:
     Attributes:
         longest: how many may wait.
         calls_of_message: how many calls a message is expected to make; learned.
+        observed: how many calls messages have made lately; 0 until one is over.
     """
 
     longest: int = 256
     calls_of_message: float = _FIRST_GUESS
+    observed: float = 0.0
     waiting: list[Ticket] = field(default_factory=list)
     _messages: "OrderedDict[str, _Message]" = field(default_factory=OrderedDict)
     _count: int = 0
@@ -342,6 +344,8 @@ class Line:
         message = self._messages.pop(name, None)
         if message is not None:
             self.calls_of_message += _LEARNING * (message.served - self.calls_of_message)
+            weight = _LEARNING if self.observed else 1.0
+            self.observed += weight * (message.served - self.observed)
 
 
 def _sum(sums: dict[int, float], needs: Iterable[Need], times: float) -> None:

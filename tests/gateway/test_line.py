@@ -198,6 +198,19 @@ def test_the_line_learns_how_many_calls_a_message_makes():
     assert 7 < play.line.calls_of_message <= 8
 
 
+def test_calls_of_a_message_are_observed_only_once_one_is_over():
+    play = Play(100, 1.0)
+    play.message(1000.0, "first", 10, takes=0.1)
+    play.run()
+    assert play.line.observed == 0
+    play.message(1100.0, "second", 5, takes=0.1)
+    play.run()
+    assert play.line.observed == 10
+    play.message(1200.0, "third", 2, takes=0.1)
+    play.run()
+    assert play.line.observed == 9
+
+
 def test_a_message_without_end_does_not_starve_others():
     play = Play(1, 1.0, patience=60)
     play.message(1000.0, "endless", 40, takes=0.05)
