@@ -4,16 +4,18 @@ A refusal of a room is shown at the field that it is about. Forms hold no secret
 comes in sealed, and what is typed is never written back into a field for passwords.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
 from django import forms
 from django.forms.utils import ErrorList
+from django.utils.formats import get_format
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from tenants.common.money import parse_amount
+from tenants.common.money import parse_amount, plain
 from tenants.common.problems import Problem
 from tenants.common.text import normalise_name
 
@@ -60,8 +62,29 @@ class Amount(forms.CharField):
             raise forms.ValidationError(detail, "amount_invalid") from None
 
     def prepare_value(self, value: Any) -> Any:
+        """Write it as the reader writes it: whole, or with two decimals at least."""
+        if not isinstance(value, Decimal):
+            return value
+        is_whole = value == value.to_integral_value()
+        return _written(plain(value, 0 if is_whole else 2))
+
+
+class Number(forms.DecimalField):
+    """A decimal number as people write it: with a comma or a point."""
+
+    widget = forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"})
+
+    def to_python(self, value: Any) -> Any:
+        """Read it.
+
+        Raises:
+            ValidationError: it is no number.
+        """
+        return super().to_python(_plain(value.strip()) if isinstance(value, str) else value)
+
+    def prepare_value(self, value: Any) -> Any:
         """Write it as the reader writes it."""
-        return format(value.normalize(), "f") if isinstance(value, Decimal) else value
+        return _written(plain(value, 0)) if isinstance(value, Decimal) else value
 
 
 class Day(forms.DateField):
@@ -112,9 +135,21 @@ def errors_of(problem: Problem) -> ErrorList:
 
 
 def _plain(text: str) -> str:
-    """Tell a decimal comma from one between thousands: the last sign that occurs once decides."""
+    """Tell a decimal sign from one between thousands.
+
+    With commas and points the last one is decimal. Of one kind alone, signs are decimal unless the
+    reader's language writes thousands with them and groups of three follow.
+    """
+    thousands = re.escape(get_format("THOUSAND_SEPARATOR"))
+    if re.fullmatch(rf"[1-9]\d{{0,2}}({thousands}\d{{3}})+", text):
+        return re.sub(thousands, "", text)
     if "," in text and "." in text:
         decimal = max(text.rfind(","), text.rfind("."))
         whole = text[:decimal].replace(",", "").replace(".", "")
         return f"{whole}.{text[decimal + 1 :]}"
     return text.replace(",", ".")
+
+
+def _written(text: str) -> str:
+    """Put the decimal sign of the reader's language into a plain number."""
+    return text.replace(".", str(get_format("DECIMAL_SEPARATOR")))

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy
 from tenants.access.models import TokenScope
 from tenants.common.problems import Problem
 from tenants.console.door import Page, Visit, page
-from tenants.console.forms import Amount, HouseForm
+from tenants.console.forms import Amount, HouseForm, Number
 from tenants.organizations.models import Organization, Workspace
 from tenants.registry.models import RegisteredModel
 from tenants.spend import limits, ratereport
@@ -53,7 +53,7 @@ class LimitForm(HouseForm):
         ],
         label=gettext_lazy("What it does"),
     )
-    requests_per_second = forms.DecimalField(
+    requests_per_second = Number(
         required=False,
         min_value=_THREE_PLACES,
         max_value=100_000,
@@ -81,12 +81,12 @@ class WhatIfForm(HouseForm):
     """How much would be asked."""
 
     agents = forms.IntegerField(min_value=1, max_value=100_000, label=gettext_lazy("Agents"))
-    messages = forms.DecimalField(
+    messages = Number(
         min_value=Decimal("0.1"),
         max_value=10_000,
         label=gettext_lazy("Messages a minute to each"),
     )
-    requests = forms.DecimalField(
+    requests = Number(
         min_value=1,
         max_value=100,
         label=gettext_lazy("Requests a message"),

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils.translation import override
 
 from tenants.common import scope
 from tenants.common.tokens import digest
+from tenants.console.forms import Amount, Number
 from tenants.keys import custody
 from tenants.keys.models import KeyStatus, MistralKey
 from tenants.organizations.invitation_mail import token_of
@@ -186,6 +188,44 @@ def test_a_limit_is_read_as_people_write_it_and_refused_at_its_field(hers, alice
     wrong = alice.post(path, body | {"alert_thresholds": "a few"}, headers=HTML)
     assert wrong.status_code == 422
     assert 'aria-invalid="true"' in text(wrong)
+
+
+@pytest.mark.parametrize(
+    ("language", "typed", "amount", "shown"),
+    [
+        ("it", "25,50", "25.5", "25,50"),
+        ("it", "25.5", "25.5", "25,50"),
+        ("it", "1.500", "1500", "1500"),
+        ("it", "1,125", "1.125", "1,125"),
+        ("it", "0.125", "0.125", "0,125"),
+        ("en", "25,50", "25.5", "25.50"),
+        ("en", "1,500", "1500", "1500"),
+        ("en", "1.500", "1.5", "1.50"),
+        ("en", "1,234,567.5", "1234567.5", "1234567.50"),
+    ],
+)
+def test_amounts_are_read_and_written_as_the_reader_does(language, typed, amount, shown):
+    with override(language):
+        assert Amount().clean(typed) == Decimal(amount)
+        assert Amount().prepare_value(Decimal(amount)) == shown
+        assert Number().clean(typed) == Decimal(amount)
+
+
+def test_what_is_saved_comes_back_into_the_fields_in_the_readers_language(hers, alice):
+    path = f"/organizations/{hers.organization.pk}/limits"
+    body = {"monthly_spend": "25,50", "mode": "enforce", "requests_per_second": "2,5"}
+    assert alice.post(path, body, headers=HTML).status_code == 303
+    page = text(alice.get(path, headers=HTML))
+    assert 'value="25.50"' in page
+    assert 'value="2.5"' in page
+    alice.cookies["aim_language"] = "it"
+    try:
+        page = text(alice.get(path, headers=HTML))
+    finally:
+        alice.cookies["aim_language"] = "en"
+    assert 'value="25,50"' in page
+    assert 'value="2,5"' in page
+    assert 'value="10"' in page
 
 
 def test_what_if_says_whether_a_load_fits(hers, alice):
