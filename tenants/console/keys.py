@@ -188,6 +188,7 @@ class OneKey(Page):
             probes = list(KeyProbe.objects.filter(key=key)[:_PROBES])
             seen = list(SeenModel.objects.filter(key=key).order_by("name", "mistral_id")[:200])
         waiting = getattr(key, "replacement", None)
+        pending = [one for one in (key, waiting) if one and one.status == KeyStatus.PENDING]
         may_probe = visit.may(TokenScope.KEYS_WRITE, TokenScope.KEYS_USE)
         return visit.show(
             "keys/one",
@@ -200,8 +201,8 @@ class OneKey(Page):
             waiting_words=verdicts.of_waiting(waiting) if waiting else "",
             users=users,
             seen=seen,
-            is_waiting=key.status == KeyStatus.PENDING
-            or (waiting is not None and waiting.status == KeyStatus.PENDING),
+            is_waiting=bool(pending),
+            is_first=any(verdicts.of(one) is None for one in pending),
             may_write=visit.may(TokenScope.KEYS_WRITE) and key.revoked_at is None,
             may_make=visit.may(TokenScope.MODELS_WRITE, TokenScope.KEYS_USE),
         )

@@ -14,7 +14,7 @@ from django.utils import timezone
 from tenants.accounting.models import Statement
 from tenants.assistance.models import SupportGrant
 from tenants.common import scope
-from tenants.keys.models import KeyProbe, SeenModel
+from tenants.keys.models import KeyProbe, KeyStatus, MistralKey, SeenModel, VerdictCode
 from tenants.notices.models import MutedKind
 from tenants.organizations.models import AuditEvent, ErasureCertificate, Organization
 from tenants.organizations.roles import Role, WorkspaceRole
@@ -119,6 +119,31 @@ def test_a_trial_says_what_it_costs_before_it_is_made(hers, alice):
     assert "Try it with one token" not in page
     with scope.tenant(hers.organization.pk):
         assert KeyProbe.objects.get(key=hers.key).mistral_model == "mistral-small-latest"
+
+
+def test_a_key_that_is_checked_again_in_minutes_is_not_said_to_be_checked_now(hers, alice):
+    address = f"/keys/{hers.key.pk}"
+
+    def judged(**facts: Any) -> str:
+        with scope.tenant(hers.organization.pk):
+            MistralKey.objects.filter(pk=hers.key.pk).update(**facts)
+        return text(alice.get(address)).split('id="trials"')[0]
+
+    with scope.tenant(hers.organization.pk):
+        before = MistralKey.objects.values("status", "verdict_code", "checked_at").get(
+            pk=hers.key.pk
+        )
+    unjudged = judged(status=KeyStatus.PENDING, verdict_code="", checked_at=None)
+    now = timezone.now()
+    fresh = judged(verdict_code=VerdictCode.KEY_UNKNOWN, checked_at=now)
+    judged(**before)
+    assert "takes a few seconds" in unjudged
+    assert "every 2s" in unjudged
+    assert "Check again now" not in unjudged
+    assert "in a few minutes" in fresh
+    assert "takes a few seconds" not in fresh
+    assert "every 2s" not in fresh
+    assert "Check again now" in fresh
 
 
 def test_support_is_let_in_and_sent_away(hers, alice):
