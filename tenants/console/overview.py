@@ -49,10 +49,8 @@ class Overview(Page):
     @page(TokenScope.ORGANIZATIONS_READ)
     def get(self, visit: Visit, organization_id: UUID) -> HttpResponse:
         """Show the organization as far as the member's role goes."""
-        facts = _facts(visit, None)
-        if visit.may(TokenScope.BILLING_READ):
-            facts["progress"] = progress(visit.organization)
-        return visit.show("overview", **facts)
+        may_go_on = visit.may(TokenScope.BILLING_READ)
+        return visit.show("overview", **_facts(visit, None), may_go_on=may_go_on)
 
 
 class WorkspaceOverview(Page):
@@ -67,6 +65,7 @@ class WorkspaceOverview(Page):
 def _facts(visit: Visit, workspace: Workspace | None) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "workspace": workspace,
+        "progress": progress(visit.organization),
         "concerns": [],
         "may_edit": visit.may(TokenScope.WORKSPACES_WRITE),
         "may_limit": visit.may(TokenScope.LIMITS_WRITE),

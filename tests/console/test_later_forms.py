@@ -16,6 +16,8 @@ from tenants.assistance.models import SupportGrant
 from tenants.common import scope
 from tenants.keys.models import KeyProbe, KeyStatus, MistralKey, SeenModel, VerdictCode
 from tenants.notices.models import MutedKind
+from tenants.onboarding.models import Confirmation
+from tenants.onboarding.steps import STEPS
 from tenants.organizations.models import AuditEvent, ErasureCertificate, Organization
 from tenants.organizations.roles import Role, WorkspaceRole
 from tenants.spend.reporting import ReportedCall, report_usage
@@ -144,6 +146,22 @@ def test_a_key_that_is_checked_again_in_minutes_is_not_said_to_be_checked_now(he
     assert "takes a few seconds" not in fresh
     assert "every 2s" not in fresh
     assert "Check again now" in fresh
+
+
+def test_an_organization_that_is_not_set_up_is_not_said_to_work(hers):
+    small = factories.organization()
+    address = f"/organizations/{small.pk}"
+    client = english(small)
+    page = text(client.get(address))
+    assert "Everything works." not in page
+    assert "The set-up is not finished yet." in page
+    assert "Get started" in page
+    for step in STEPS:
+        with scope.tenant(small.pk):
+            Confirmation.objects.create(
+                organization=small, step=step.key, is_skipped=True, confirmed_by="made"
+            )
+    assert "Everything works." in text(client.get(address))
 
 
 def test_support_is_let_in_and_sent_away(hers, alice):
