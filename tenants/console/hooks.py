@@ -105,16 +105,26 @@ class OneHook(Page):
 
     @page(TokenScope.WEBHOOKS_WRITE)
     def post(self, visit: Visit, organization_id: UUID, webhook_id: UUID) -> HttpResponse:
-        """Send a test, or delete it."""
-        hook = _find(visit, webhook_id)
-        ids = {"organization_id": organization_id}
-        if visit.request.POST.get("action") == "delete":
-            services.delete_webhook(actor=visit.actor, endpoint=hook)
-            visit.tell(_("The webhook was deleted."))
-            return visit.go("console-hooks", **ids)
-        services.send_test(actor=visit.actor, endpoint=hook)
+        """Send a test."""
+        services.send_test(actor=visit.actor, endpoint=_find(visit, webhook_id))
         visit.tell(_("A test is on its way. What was answered shows here within seconds."))
-        return visit.go("console-hook", webhook_id=webhook_id, **ids)
+        return visit.go("console-hook", organization_id=organization_id, webhook_id=webhook_id)
+
+
+class DeleteHook(Page):
+    """``/organizations/<id>/webhooks/<id>/delete``."""
+
+    @page(TokenScope.WEBHOOKS_WRITE)
+    def get(self, visit: Visit, organization_id: UUID, webhook_id: UUID) -> HttpResponse:
+        """Ask first."""
+        return visit.show("hooks/delete", hook=_find(visit, webhook_id))
+
+    @page(TokenScope.WEBHOOKS_WRITE)
+    def post(self, visit: Visit, organization_id: UUID, webhook_id: UUID) -> HttpResponse:
+        """Delete it, with what waits for it."""
+        services.delete_webhook(actor=visit.actor, endpoint=_find(visit, webhook_id))
+        visit.tell(_("The webhook was deleted."))
+        return visit.go("console-hooks", organization_id=organization_id)
 
 
 def _find(visit: Visit, webhook_id: UUID) -> WebhookEndpoint:

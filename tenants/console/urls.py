@@ -78,6 +78,10 @@ _PAGES = {
     f"{_ORGANIZATION}/webhooks": (hooks.Hooks, "console-hooks"),
     f"{_ORGANIZATION}/webhooks/new": (hooks.NewHook, "console-new-hook"),
     f"{_ORGANIZATION}/webhooks/<id:webhook_id>": (hooks.OneHook, "console-hook"),
+    f"{_ORGANIZATION}/webhooks/<id:webhook_id>/delete": (
+        hooks.DeleteHook,
+        "console-delete-hook",
+    ),
     f"{_ORGANIZATION}/audit": (trail.Trail, "console-trail"),
     f"{_ORGANIZATION}/support": (support.Support, "console-support"),
     f"{_ORGANIZATION}/support/<id:grant_id>/withdraw": (

@@ -128,6 +128,12 @@ PAGES = [
     *_both(
         f"{ORGANIZATION}/webhooks/<id:webhook_id>", Scope.WEBHOOKS_READ, Scope.WEBHOOKS_WRITE, 303
     ),
+    *_both(
+        f"{ORGANIZATION}/webhooks/<id:webhook_id>/delete",
+        Scope.WEBHOOKS_WRITE,
+        Scope.WEBHOOKS_WRITE,
+        303,
+    ),
     Row("GET", f"{ORGANIZATION}/audit", (Scope.AUDIT_READ,)),
     *_both(f"{ORGANIZATION}/support", Scope.AUDIT_READ, Scope.ORGANIZATIONS_WRITE),
     Row(

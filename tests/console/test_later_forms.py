@@ -15,7 +15,8 @@ from tenants.accounting.models import Statement
 from tenants.assistance.models import SupportGrant
 from tenants.common import scope
 from tenants.keys.models import KeyProbe, KeyStatus, MistralKey, SeenModel, VerdictCode
-from tenants.notices.models import MutedKind
+from tenants.notices.models import MutedKind, WebhookEndpoint
+from tenants.notices.services import create_webhook
 from tenants.onboarding.models import Confirmation
 from tenants.onboarding.steps import STEPS
 from tenants.organizations.models import AuditEvent, ErasureCertificate, Organization
@@ -162,6 +163,23 @@ def test_an_organization_that_is_not_set_up_is_not_said_to_work(hers):
                 organization=small, step=step.key, is_skipped=True, confirmed_by="made"
             )
     assert "Everything works." in text(client.get(address))
+
+
+def test_deleting_a_webhook_asks_first(hers, alice):
+    there = "https://hooks.example.com/leaving"
+    hook, _ = create_webhook(actor=ACTOR, organization=hers.organization, url=there)
+    address = at(hers, f"webhooks/{hook.pk}")
+
+    def is_there() -> bool:
+        with scope.tenant(hers.organization.pk):
+            return WebhookEndpoint.objects.filter(pk=hook.pk).exists()
+
+    assert f'href="{address}/delete"' in text(alice.get(address))
+    alice.post(address, {"action": "delete"})
+    assert "Keep it" in text(alice.get(f"{address}/delete"))
+    assert is_there()
+    assert alice.post(f"{address}/delete")["Location"] == at(hers, "webhooks")
+    assert not is_there()
 
 
 def test_support_is_let_in_and_sent_away(hers, alice):
