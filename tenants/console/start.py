@@ -1,12 +1,14 @@
 """Onboarding: a live checklist. What we can see turns green by itself while the page is open."""
 
 import hashlib
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.http import HttpResponse
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 
 from tenants.access.models import TokenScope
 from tenants.billing.models import BillingProfile, VatStatus
@@ -34,6 +36,15 @@ _HERE = {
     "model": ("console-new-model", True),
     "first_call": ("console-models", True),
 }
+#: Said of a VAT number that is not there, and the colour of it.
+_NO_NUMBER = (_("not entered yet"), "warn")
+
+
+class Vat(NamedTuple):
+    """How far the VAT number was checked: None without one; in words, None without details."""
+
+    status: VatStatus | None
+    words: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +57,7 @@ class Shown:
         is_confirmable: only a person can say that it is done, and may do so now.
         is_skippable: it may be left out now.
         is_next: the first that is open: the page shows it unfolded.
+        is_refused: what was entered for it was turned down.
     """
 
     standing: Standing
@@ -55,6 +67,7 @@ class Shown:
     is_confirmable: bool
     is_skippable: bool
     is_next: bool
+    is_refused: bool
 
 
 class Start(Page):
@@ -67,7 +80,9 @@ class Start(Page):
         seen = _digest(progress)
         if visit.request.GET.get("seen") == seen and "HX-Request" in visit.request.headers:
             return HttpResponse(status=204)  # nothing has changed: leave the page as it is
-        steps = [_shown(visit, one, progress.next) for one in progress.steps]
+        vat = _vat(visit)
+        refused = {"billing_profile"} if vat.status == VatStatus.NOT_REGISTERED else set()
+        steps = [_shown(visit, one, progress.next, refused) for one in progress.steps]
         return visit.show(
             "start",
             progress=progress,
@@ -75,7 +90,7 @@ class Start(Page):
             steps=steps,
             done=sum(one.standing.status == StepStatus.DONE for one in steps),
             skipped=sum(one.standing.status == StepStatus.SKIPPED for one in steps),
-            vat=_vat(visit),
+            vat=vat.words,
             may_confirm=visit.may(TokenScope.BILLING_WRITE),
         )
 
@@ -102,14 +117,21 @@ def _digest(progress: Progress) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _vat(visit: Visit) -> Any:
-    """Say how far the VAT number was checked; None without one."""
+def _vat(visit: Visit) -> Vat:
+    """Tell how far the VAT number was checked."""
     with scope.tenant(visit.organization.pk):
-        profile = BillingProfile.objects.exclude(vat_number="").first()
-    return VAT_WORDS[VatStatus(profile.vat_status)] if profile else None
+        profile = BillingProfile.objects.first()
+    if profile is None:
+        return Vat(None, None)
+    if not profile.vat_number:
+        return Vat(None, _NO_NUMBER)
+    status = VatStatus(profile.vat_status)
+    return Vat(status, VAT_WORDS[status])
 
 
-def _shown(visit: Visit, standing: Standing, following: str | None) -> Shown:
+def _shown(
+    visit: Visit, standing: Standing, following: str | None, refused: AbstractSet[str]
+) -> Shown:
     return Shown(
         standing=standing,
         words=guide.STEPS[standing.key],
@@ -118,6 +140,7 @@ def _shown(visit: Visit, standing: Standing, following: str | None) -> Shown:
         is_confirmable=standing.checked_by == CheckedBy.USER and standing.status == StepStatus.OPEN,
         is_skippable=standing.is_optional and standing.status == StepStatus.OPEN,
         is_next=standing.key == following,
+        is_refused=standing.key in refused and standing.status == StepStatus.OPEN,
     )
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from django.db.models import Exists
 from django.utils.translation import gettext as _
 
-from tenants.billing.models import BillingProfile, Plan
+from tenants.billing.models import BillingProfile, Plan, VatStatus
 from tenants.common import scope
 from tenants.common.prepared import Prepared
 from tenants.common.problems import Conflict, NotFound
@@ -27,7 +27,7 @@ class _Seen(NamedTuple):
     """What there is in an organization."""
 
     key: bool
-    billing_profile: bool
+    vat_number: bool
     spending_limit: bool
     workspaces: bool
     members: bool
@@ -36,11 +36,16 @@ class _Seen(NamedTuple):
     model: bool
 
 
-#: One question instead of eight; of workspaces and members there must be a second.
+#: One question instead of eight; of workspaces and members there must be a second, and VIES must
+#: not have refused the VAT number.
 _SEEN = Prepared(
     lambda: Organization.objects.values_list(
         Exists(MistralKey.objects.filter(status=KeyStatus.VALID)),
-        Exists(BillingProfile.objects.all()),
+        Exists(
+            BillingProfile.objects.exclude(vat_number="").exclude(
+                vat_status=VatStatus.NOT_REGISTERED
+            )
+        ),
         Exists(Limit.objects.filter(subject_kind="organization", monthly_spend__isnull=False)),
         Exists(Workspace.objects.filter(archived_at=None)[1:2]),
         Exists(Member.objects.all()[1:2]),
@@ -165,7 +170,7 @@ def _facts() -> set[str]:
     has_called = bool(_ROLLED_UP.ask()) or SpendLine.objects.exists()
     facts = {
         "mistral_account": seen.key,
-        "billing_profile": seen.billing_profile,
+        "billing_profile": seen.vat_number,
         "payment_method": plan.payment_method_on_file,
         "auto_recharge": bool(plan.recharges),
         # Whoever is answered has a plan, whichever it is.

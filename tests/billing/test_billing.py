@@ -269,3 +269,23 @@ def test_a_valid_key_and_a_model_are_seen_by_the_system(organization):
     found = steps(organization_caller(organization), organization)
     assert (found["mistral_account"], found["api_key"], found["model"]) == ("done",) * 3
     assert found["first_call"] == "todo"
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "stands"),
+    [
+        ("", VatStatus.UNCHECKED, "todo"),
+        ("IT01533030480", VatStatus.NOT_REGISTERED, "todo"),
+        ("IT01533030480", VatStatus.VALID_FORMAT, "done"),
+        ("IT01533030480", VatStatus.REGISTERED, "done"),
+        ("CHE109322551", VatStatus.UNCHECKED, "done"),
+    ],
+)
+def test_billing_details_are_done_with_a_vat_number_that_is_not_refused(
+    organization, vera, number, status, stands
+):
+    with scope.tenant(organization.pk):
+        BillingProfile.objects.create(
+            organization=organization, legal_name="Rossi Srl", vat_number=number, vat_status=status
+        )
+    assert steps(vera, organization)["billing_profile"] == stands

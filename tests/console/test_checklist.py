@@ -1,0 +1,68 @@
+"""The checklist: what it says of each step, where it leads, and when an open page is renewed."""
+
+import html
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from tenants.billing.models import BillingProfile, VatStatus
+from tenants.common import scope
+from tenants.organizations.roles import Role
+from tests import people
+from tests.api.world import World, world
+from tests.people import session_caller
+
+HTMX = {"HX-Request": "true"}
+
+
+@pytest.fixture
+def hers() -> World:
+    return world()
+
+
+@pytest.fixture
+def client(hers: World) -> Client:
+    made = session_caller(people.member(hers.organization, Role.ADMIN).person).client
+    made.cookies["aim_language"] = "en"
+    return made
+
+
+def start(hers: World) -> str:
+    return f"/organizations/{hers.organization.pk}/start"
+
+
+def step(client: Client, hers: World, key: str) -> str:
+    page = html.unescape(client.get(start(hers)).content.decode())
+    return page.split(f'id="step-{key}"')[1].split("</details>")[0]
+
+
+def badge(shown: str) -> tuple[str, str]:
+    found = re.search(r'class="badge badge-(\w+)">([^<]*)</span></summary>', shown)
+    assert found
+    return found[1], found[2]
+
+
+def profile(hers: World, **facts: Any) -> None:
+    with scope.tenant(hers.organization.pk):
+        BillingProfile.objects.update_or_create(
+            organization=hers.organization, defaults={"legal_name": "Rossi Srl"} | facts
+        )
+
+
+def test_a_vat_number_that_vies_refuses_needs_attention(hers, client):
+    profile(hers)
+    missing = step(client, hers, "billing_profile")
+    assert badge(missing)[1] in {"open", "next"}
+    assert "not entered yet" in missing
+    profile(hers, vat_number="IT01533030480", vat_status=VatStatus.NOT_REGISTERED)
+    refused = step(client, hers, "billing_profile")
+    assert badge(refused) == ("bad", "needs attention")
+    assert "Correct the number" in refused
+    client.post(f"{start(hers)}/billing_profile", {"word": "skipped"})
+    assert badge(step(client, hers, "billing_profile"))[1] == "left out"
+    profile(hers, vat_status=VatStatus.REGISTERED)
+    good = step(client, hers, "billing_profile")
+    assert badge(good) == ("good", "done")
+    assert "Correct the number" not in good
