@@ -77,10 +77,10 @@ class Start(Page):
     def get(self, visit: Visit, organization_id: UUID) -> HttpResponse:
         """Show how far the organization is."""
         progress = services.progress(visit.organization)
-        seen = _digest(progress)
+        vat = _vat(visit)
+        seen = _digest(progress, vat)
         if visit.request.GET.get("seen") == seen and "HX-Request" in visit.request.headers:
             return HttpResponse(status=204)  # nothing has changed: leave the page as it is
-        vat = _vat(visit)
         refused = {"billing_profile"} if vat.status == VatStatus.NOT_REGISTERED else set()
         steps = [_shown(visit, one, progress.next, refused) for one in progress.steps]
         return visit.show(
@@ -111,9 +111,10 @@ class Confirm(Page):
         return visit.go("console-start", organization_id=organization_id)
 
 
-def _digest(progress: Progress) -> str:
-    """Tell pages apart by where the steps stand."""
-    text = " ".join(one.status for one in progress.steps)
+def _digest(progress: Progress, vat: Vat) -> str:
+    """Tell pages apart by what they show: where steps stand, whose word it is, the VAT number."""
+    shown = [(one.status, one.said_by, one.said_at) for one in progress.steps]
+    text = repr((shown, vat.status, vat.words is None))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

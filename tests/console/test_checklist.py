@@ -66,3 +66,27 @@ def test_a_vat_number_that_vies_refuses_needs_attention(hers, client):
     good = step(client, hers, "billing_profile")
     assert badge(good) == ("good", "done")
     assert "Correct the number" not in good
+
+
+def test_an_open_checklist_follows_the_vat_number_and_whose_word_it_is(hers, client):
+    def asks() -> str:
+        page = html.unescape(client.get(start(hers)).content.decode())
+        return page.split('hx-get="')[1].split('"')[0]
+
+    def is_renewed(asked: str) -> bool:
+        return client.get(asked, headers=HTMX).status_code == 200
+
+    asked = asks()
+    profile(hers)
+    assert is_renewed(asked)
+    profile(hers, vat_number="IT01533030480", vat_status=VatStatus.VALID_FORMAT)
+    asked = asks()
+    assert not is_renewed(asked)
+    profile(hers, vat_status=VatStatus.REGISTERED)
+    assert is_renewed(asked)
+    client.post(f"{start(hers)}/phone", {"word": "done"})
+    asked = asks()
+    assert not is_renewed(asked)
+    for word in ("neither", "done"):  # the same state, said again
+        client.post(f"{start(hers)}/phone", {"word": word})
+    assert is_renewed(asked)
