@@ -49,7 +49,7 @@ _SEEN = Prepared(
         Exists(Limit.objects.filter(subject_kind="organization", monthly_spend__isnull=False)),
         Exists(Workspace.objects.filter(archived_at=None)[1:2]),
         Exists(Member.objects.all()[1:2]),
-        Exists(QuotaRecord.objects.all()),
+        Exists(QuotaRecord.objects.filter(windows__0__isnull=False)),
         Exists(Limit.objects.filter(requests_per_second__isnull=False)),
         Exists(RegisteredModel.objects.filter(retired_at=None)),
     )

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from tenants.billing.models import BillingProfile, VatStatus
 from tenants.common import scope
 from tenants.organizations.roles import Role
+from tenants.registry.models import QuotaRecord
 from tests import people
 from tests.api.world import World, world
 from tests.people import session_caller
@@ -90,3 +92,23 @@ def test_an_open_checklist_follows_the_vat_number_and_whose_word_it_is(hers, cli
     for word in ("neither", "done"):  # the same state, said again
         client.post(f"{start(hers)}/phone", {"word": word})
     assert is_renewed(asked)
+
+
+def test_rate_limits_are_green_only_when_some_are_known(hers, client):
+    limits = f"/organizations/{hers.organization.pk}/limits?agents=5&messages=2&requests=10"
+    with scope.tenant(hers.organization.pk):
+        record = QuotaRecord.objects.create(
+            organization=hers.organization,
+            quota_code=f"key:{hers.key.pk}",
+            mistral_model="mistral-small-2603",
+            observed_at=timezone.now(),
+        )
+    assert badge(step(client, hers, "rate_limits"))[1] == "open"
+    unknown = client.get(limits).content.decode()
+    assert "Nothing is known" in unknown
+    assert "notice-wait" in unknown
+    assert "notice-good" not in unknown
+    record.windows = [{"window": "req-50-second", "by_size": False, "limit": 50, "remaining": 49}]
+    with scope.tenant(hers.organization.pk):
+        record.save()
+    assert badge(step(client, hers, "rate_limits"))[1] == "done"
