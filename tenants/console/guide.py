@@ -46,7 +46,7 @@ STEPS: Mapping[str, Words] = {
         _("The same details at Mistral"),
         _("Mistral writes its invoices from what is entered there, not from what is entered here."),
         (
-            _("Open the organization's settings in Mistral's Admin panel."),
+            _("Open Billing in Mistral's Admin panel."),
             _("Enter legal name, full address and VAT number with its prefix, like IT."),
             _("Save, and confirm below."),
         ),

@@ -19,7 +19,7 @@ from tenants.console.door import Page, Visit, page
 from tenants.console.guide import Words
 from tenants.onboarding import services
 from tenants.onboarding.services import Progress, Standing, StepStatus, Word
-from tenants.onboarding.steps import CheckedBy
+from tenants.onboarding.steps import CheckedBy, Where
 
 #: Where a step is done in this console, and whether that is a page of a workspace.
 _HERE = {
@@ -35,6 +35,14 @@ _HERE = {
     "rate_limits": ("console-limits", False),
     "model": ("console-new-model", True),
     "first_call": ("console-models", True),
+}
+#: Where what is done is seen, if not where it is done.
+_DONE_HERE = {"api_key": ("console-keys", True), "model": ("console-models", True)}
+#: Pages at Mistral for steps that are done here, and there too.
+_THERE = {
+    "spending_limit": Where.BILLING,
+    "workspaces": Where.WORKSPACES,
+    "members": Where.MEMBERS,
 }
 #: Said of a VAT number that is not there, and the colour of it.
 _NO_NUMBER = (_("not entered yet"), "warn")
@@ -53,7 +61,7 @@ class Shown:
 
     Attributes:
         here: the page of the console where something is done for it; empty if nothing is.
-        there: the page at Mistral; empty if it is done here only.
+        there: the page at Mistral; empty if there is none for it.
         is_confirmable: only a person can say that it is done, and may do so now.
         is_skippable: it may be left out now.
         is_next: the first that is open: the page shows it unfolded.
@@ -133,11 +141,12 @@ def _vat(visit: Visit) -> Vat:
 def _shown(
     visit: Visit, standing: Standing, following: str | None, refused: AbstractSet[str]
 ) -> Shown:
+    key = standing.key
     return Shown(
         standing=standing,
         words=guide.STEPS[standing.key],
-        here=_here(visit, standing.key),
-        there=standing.link if standing.link.startswith("https://") else "",
+        here=_here(visit, standing),
+        there=standing.link if standing.link.startswith("https://") else _THERE.get(key, ""),
         is_confirmable=standing.checked_by == CheckedBy.USER and standing.status == StepStatus.OPEN,
         is_skippable=standing.is_optional and standing.status == StepStatus.OPEN,
         is_next=standing.key == following,
@@ -145,8 +154,9 @@ def _shown(
     )
 
 
-def _here(visit: Visit, key: str) -> str:
-    name, is_of_workspace = _HERE.get(key, ("", False))
+def _here(visit: Visit, standing: Standing) -> str:
+    places = _HERE | _DONE_HERE if standing.status == StepStatus.DONE else _HERE
+    name, is_of_workspace = places.get(standing.key, ("", False))
     if not name:
         return ""
     if not is_of_workspace:

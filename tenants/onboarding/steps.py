@@ -22,8 +22,10 @@ class Where(StrEnum):
     """Pages at Mistral, and of our own console."""
 
     SIGN_UP = "https://console.mistral.ai"
-    ORGANIZATION = "https://admin.mistral.ai/organization"
+    SUBSCRIPTION = "https://admin.mistral.ai/subscription"
     BILLING = "https://admin.mistral.ai/organization/billing"
+    WORKSPACES = "https://admin.mistral.ai/organization/workspaces"
+    MEMBERS = "https://admin.mistral.ai/organization/members"
     LIMITS = "https://admin.mistral.ai/plateforme/limits"
     API_KEYS = "https://console.mistral.ai/api-keys"
     OUR_BILLING = "/billing"
@@ -73,8 +75,8 @@ STEPS = (
     Step(
         "mistral_billing_details",
         _U,
-        Where.ORGANIZATION,
-        _("Enter the same legal name, address and VAT number in Mistral's organization settings."),
+        Where.BILLING,
+        _("Enter the same legal name, address and VAT number on Mistral's Billing page."),
         after="mistral_account",
     ),
     Step(
@@ -94,14 +96,14 @@ STEPS = (
     Step(
         "plan",
         _U,
-        Where.LIMITS,
+        Where.SUBSCRIPTION,
         _("Choose a plan: Scale for production, Experiment for first tries."),
         after="payment_method",
     ),
     Step(
         "phone",
         _U,
-        Where.LIMITS,
+        Where.SUBSCRIPTION,
         _("Verify a telephone number by the code that Mistral sends, if it asks for one."),
         after="plan",
     ),

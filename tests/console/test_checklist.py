@@ -112,3 +112,24 @@ def test_rate_limits_are_green_only_when_some_are_known(hers, client):
     with scope.tenant(hers.organization.pk):
         record.save()
     assert badge(step(client, hers, "rate_limits"))[1] == "done"
+
+
+def test_a_step_that_is_done_leads_to_what_was_made(hers, client):
+    client.get(f"/workspaces/{hers.workspace.pk}/keys")  # chosen from now on
+    for key, page in (("api_key", "keys"), ("model", "models")):
+        assert f'/workspaces/{hers.workspace.pk}/{page}"' in step(client, hers, key)
+
+
+@pytest.mark.parametrize(
+    ("key", "page"),
+    [
+        ("mistral_billing_details", "organization/billing"),
+        ("plan", "subscription"),
+        ("spending_limit", "organization/billing"),
+        ("workspaces", "organization/workspaces"),
+        ("members", "organization/members"),
+        ("rate_limits", "plateforme/limits"),
+    ],
+)
+def test_a_step_opens_the_page_at_mistral_that_its_words_name(hers, client, key, page):
+    assert f'href="https://admin.mistral.ai/{page}"' in step(client, hers, key)
