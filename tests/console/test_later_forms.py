@@ -6,6 +6,7 @@ import io
 import json
 from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.test import Client
@@ -217,7 +218,7 @@ def test_the_audit_log_is_searched(hers, alice):
     page = text(alice.get(at(hers, f"audit?action=model.created&target={hers.model.pk}")))
     assert str(hers.model.pk) in page
     assert "key.registered</code>" not in page
-    today = timezone.localdate()
+    today = timezone.localdate(timezone=ZoneInfo(hers.organization.timezone))
     assert "model.created" in text(alice.get(at(hers, f"audit?since={today}&until={today}")))
     nothing = text(alice.get(at(hers, "audit?until=2020-01-01")))
     assert "Nothing was done that matches." in nothing
