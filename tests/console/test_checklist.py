@@ -76,7 +76,7 @@ def test_an_open_checklist_follows_the_vat_number_and_whose_word_it_is(hers, cli
         return page.split('hx-get="')[1].split('"')[0]
 
     def is_renewed(asked: str) -> bool:
-        return client.get(asked, headers=HTMX).status_code == 200
+        return bool(client.get(asked, headers=HTMX).status_code == 200)
 
     asked = asks()
     profile(hers)
