@@ -206,8 +206,9 @@ def test_a_picture_holds_while_its_stamp_and_the_clock_say_so(tenant):
 
 
 def test_a_picture_ends_with_the_day_of_its_key(tenant, monkeypatch):
+    today = timezone.localdate(timezone=ZoneInfo(tenant.organization.timezone))
     with scope.tenant(tenant.organization.id):
-        MistralKey.objects.update(expires_on=timezone.now().date())
+        MistralKey.objects.update(expires_on=today)
     picture = read(tenant)
     picture.stamp = stamp(tenant)
     assert snapshots.still_holds(picture, picture.stamp)
