@@ -144,13 +144,13 @@ def _shown(
     key = standing.key
     return Shown(
         standing=standing,
-        words=guide.STEPS[standing.key],
+        words=guide.STEPS[key],
         here=_here(visit, standing),
         there=standing.link if standing.link.startswith("https://") else _THERE.get(key, ""),
         is_confirmable=standing.checked_by == CheckedBy.USER and standing.status == StepStatus.OPEN,
         is_skippable=standing.is_optional and standing.status == StepStatus.OPEN,
-        is_next=standing.key == following,
-        is_refused=standing.key in refused and standing.status == StepStatus.OPEN,
+        is_next=key == following,
+        is_refused=key in refused and standing.status == StepStatus.OPEN,
     )
 
 
