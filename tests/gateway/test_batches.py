@@ -152,7 +152,7 @@ def test_what_the_lines_can_use_is_held_and_refused_beyond_a_limit(gateway, mist
 )
 @pytest.mark.parametrize("is_inline", [False, True])
 def test_lines_that_may_call_connectors_are_refused_under_a_limit(
-    gateway, tenant, extra, code, is_inline
+    gateway, mistral, tenant, *, extra, code, is_inline
 ):
     tenant.limit("50.00")
     rows = lines(2, **extra)
@@ -163,6 +163,8 @@ def test_lines_that_may_call_connectors_are_refused_under_a_limit(
         body["input_files"] = [uploaded(gateway.url, tenant, rows)]
     answer = post(gateway.url, tenant, JOBS, body)
     assert (answer.json().get("code"), answer.is_success) == (code, code is None)
+    asked = {call.path for call in mistral.state.calls(key=name_of(tenant.plain))}
+    assert (JOBS in asked) == (code is None)
 
 
 def test_lines_counted_before_connectors_were_may_call_some_where_a_part_is_unbounded():

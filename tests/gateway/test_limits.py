@@ -13,6 +13,7 @@ from tenants.spend.pricing import Quantities, cost
 from tests.factories import ACTOR
 from tests.gateway import tenancy
 from tests.gateway.tenancy import ask, post, question
+from tests.keys.keyring import name_of
 
 
 def test_at_the_limit_a_call_is_refused_with_figures_and_nothing_reaches_mistral(
@@ -100,12 +101,14 @@ def test_a_model_without_a_price_is_refused_where_there_is_a_limit_and_flagged_w
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses"])
-def test_tools_whose_price_nobody_knows_are_refused_under_a_limit(gateway, tenant, path):
+def test_tools_whose_price_nobody_knows_are_refused_under_a_limit(gateway, mistral, tenant, path):
     question = [{"role": "user", "content": "Hello"}]
     body = {"messages": question} if "chat" in path else {"input": "Hello"}
     tenant.limit("100.00")
     refused = post(gateway.url, tenant, path, body | {"tools": [{"type": "web_search"}]})
     assert (refused.status_code, refused.json()["code"]) == (402, "price_unknown")
+    assert path not in {call.path for call in mistral.state.calls(key=name_of(tenant.plain))}
+    assert (tenant.holds(), tenant.events()) == ([], [])
     tool = {"type": "function", "function": {"name": "now", "parameters": {}}}
     allowed = post(gateway.url, tenant, path, body | {"tools": [tool]})
     assert allowed.status_code != 402
