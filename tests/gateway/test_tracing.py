@@ -114,6 +114,7 @@ def test_a_task_goes_on_with_the_trace_of_whoever_sent_it(memory):
     tasks = Tasks(tracer)
     tasks.connect()
     app = Celery("traced", broker="memory://", backend="cache+memory://")
+    app.conf.task_default_queue = "traced"  # in-memory queues are the whole process's
     done = threading.Event()
 
     @app.task(name="some.task")

@@ -99,6 +99,7 @@ def test_a_line_names_the_span_it_is_written_in(monkeypatch):
 
 def test_a_task_names_itself_and_the_request_it_goes_back_to_also_through_another_task():
     app = Celery("correlated", broker="memory://", backend="cache+memory://")
+    app.conf.task_default_queue = "correlated"  # in-memory queues are the whole process's
     seen, done = {}, threading.Event()
 
     @app.task(name="first")
