@@ -10,19 +10,33 @@ from tenants.common.models import new_id
 from tenants.common.problems import Conflict, Invalid, NotFound, Unavailable
 from tenants.common.queue import enqueue_on_commit
 from tenants.common.secrets import Secret, last_four
+from tenants.keys import intake
 from tenants.mistral.masking import is_plausible_key
 from tenants.organizations import audit, custody
 from tenants.organizations.audit import Actor
 from tenants.organizations.models import Organization
 
 
-def set_admin_key(*, actor: Actor, organization: Organization, plain: Secret[str]) -> AdminKey:
+def set_admin_key(
+    *,
+    actor: Actor,
+    organization: Organization,
+    plain: Secret[str],
+    envelope: bytes | None = None,
+) -> AdminKey:
     """Seal the Admin API key of an organization; another takes the place of the one before.
 
     It is not tried: the next sync says whether Mistral takes it.
 
+    Args:
+        actor: who enters it.
+        organization: whose.
+        plain: as it was pasted.
+        envelope: what it came in, by ``intake.open_envelope``; taken once.
+
     Raises:
         Invalid: ``admin_key_malformed``.
+        Conflict: ``sealed_key_replayed``.
         Unavailable: ``vault_unavailable``.
     """
     pasted = Secret(plain.reveal().strip())
@@ -32,6 +46,7 @@ def set_admin_key(*, actor: Actor, organization: Organization, plain: Secret[str
     with scope.tenant(organization.pk):
         # One at a time: two new secrets at once would have the same version.
         Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
+        intake.spend(organization.pk, envelope)
         known = AdminKey.objects.first()
         key = known or AdminKey(id=new_id(), organization=organization, secret_version=0)
         key.secret_version += 1

@@ -15,16 +15,12 @@ from tenants.accounting.models import AdminKey, AdminKeyStatus, SyncRun, SyncSta
 from tenants.accounting.proposing import ProposalKind
 from tenants.api import fields
 from tenants.api.endpoint import ApiView, Call, In, Out, Reply, endpoint
+from tenants.api.intake import SecretIn, secret_of
 from tenants.common import scope
+from tenants.keys.intake import Purpose
 from tenants.organizations.models import Organization
 
 _CODES = [code.value for code in DifferenceCode]
-
-
-class AdminKeyIn(In):
-    """An Admin API key."""
-
-    key = fields.SecretText(help_text="As Mistral's Backoffice showed it; it is never shown again.")
 
 
 class AdminKeyOut(Out):
@@ -209,18 +205,17 @@ class OrganizationAdminKey(ApiView):
         "set_admin_key",
         TokenScope.KEYS_WRITE,
         summary="Enter the Admin API key",
-        takes=AdminKeyIn,
+        takes=SecretIn,
         gives={200: AdminKeyOut},
-        refuses=(503,),
+        refuses=(409, 503),
         example={"key": "HQSxfB7IaJRKNHRv0e5OAYJNO1h2Ug6Y"},
         strictly="intake",
     )
     def put(self, call: Call, organization_id: UUID) -> Reply:
         """It is sealed, and takes the place of the one before. The next sync tries it."""
         organization = tenancy.find(call.principal, Organization, organization_id)
-        key = services.set_admin_key(
-            actor=call.actor, organization=organization, plain=call.data["key"]
-        )
+        facts = secret_of(call.data, Purpose.ADMIN_KEY, organization.pk)
+        key = services.set_admin_key(actor=call.actor, organization=organization, **facts)
         return Reply(_key(key))
 
     @endpoint(

@@ -42,7 +42,7 @@ class Octets(serializers.Field[bytes, str, str, Any]):
 
 
 class SealedKeyIn(In):
-    """A key that was encrypted for this service; docs/intake.md says how."""
+    """A secret that was encrypted for this service; docs/intake.md says how."""
 
     intake_key_id = fields.Id()
     ephemeral_public_key = Octets(intake.OCTETS["ephemeral_public_key"])
@@ -101,9 +101,7 @@ class IntakeKey(ApiView):
         )
 
 
-def secret_of(
-    data: dict[str, Any], purpose: Purpose, *, workspace_id: UUID, key_id: UUID | None = None
-) -> dict[str, Any]:
+def secret_of(data: dict[str, Any], purpose: Purpose, *place: UUID) -> dict[str, Any]:
     """Turn the checked members of a body into a verb's facts: ``plain``, and perhaps ``envelope``.
 
     Raises:
@@ -122,7 +120,6 @@ def secret_of(
             ciphertext=sealed["ciphertext"],
         ),
         purpose,
-        workspace_id=workspace_id,
-        key_id=key_id,
+        *place,
     )
     return {**facts, "plain": opened.plain, "envelope": opened.envelope}

@@ -118,7 +118,7 @@ class Keys(ApiView):
     def post(self, call: Call, workspace_id: UUID) -> Reply:
         """A worker asks Mistral about it; a key that the workspace has already gives 200."""
         workspace = tenancy.find(call.principal, Workspace, workspace_id)
-        facts = secret_of(call.data, Purpose.REGISTER, workspace_id=workspace_id)
+        facts = secret_of(call.data, Purpose.REGISTER, workspace_id)
         registration = services.register_key(actor=call.actor, workspace=workspace, **facts)
         address = reverse("key", kwargs={"key_id": registration.key.pk})
         return Reply(_sent(registration), 202 if registration.created else 200, address)
@@ -225,7 +225,7 @@ class KeyVersions(ApiView):
         present secret again gives 200 and takes a waiting one back.
         """
         key = tenancy.find(call.principal, MistralKey, key_id)
-        facts = secret_of(call.data, Purpose.REPLACE, workspace_id=key.workspace_id, key_id=key.pk)
+        facts = secret_of(call.data, Purpose.REPLACE, key.workspace_id, key.pk)
         registration = services.replace_secret(actor=call.actor, key=key, **facts)
         return Reply(_sent(registration), 202 if registration.created else 200)
 

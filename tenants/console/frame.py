@@ -57,6 +57,10 @@ class Frame:
     ways: tuple[Way, ...]
     workspace_ways: tuple[Way, ...]
 
+    def leads_to(self, name: str) -> bool:
+        """Tell whether the member may see a page of the organization."""
+        return any(way.name == name for way in self.ways)
+
 
 #: Every page asks for them.
 _ORGANIZATION = Prepared(Organization.objects.values_list)
@@ -73,6 +77,7 @@ _WAYS: tuple[tuple[str, Promise, tuple[TokenScope, ...]], ...] = (
     ("console-members", _("Members"), (TokenScope.MEMBERS_READ,)),
     ("console-workspaces", _("Workspaces"), (TokenScope.WORKSPACES_READ,)),
     ("console-billing", _("Billing details"), (TokenScope.BILLING_READ,)),
+    ("console-aisuru", _("AIsuru"), (TokenScope.KEYS_READ,)),
     ("console-tokens", _("Tokens"), (TokenScope.TOKENS_READ,)),
     ("console-hooks", _("Webhooks"), (TokenScope.WEBHOOKS_READ,)),
     ("console-trail", _("Audit log"), (TokenScope.AUDIT_READ,)),
@@ -92,6 +97,8 @@ _WORKSPACE_WAYS: tuple[tuple[str, Promise, tuple[TokenScope, ...]], ...] = (
 _BELONGS: Mapping[str, str] = {
     "console-key": "console-keys",
     "console-model": "console-models",
+    "console-aisuru-login": "console-aisuru",
+    "console-remove-aisuru-login": "console-aisuru",
     "console-hook": "console-hooks",
     "console-statement": "console-statements",
     "console-export": "console-settings",

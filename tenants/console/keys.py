@@ -3,10 +3,8 @@
 from typing import Any
 from uuid import UUID
 
-import orjson
 from django import forms
 from django.http import HttpResponse
-from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -14,10 +12,12 @@ from tenants.access.models import TokenScope
 from tenants.access.pagination import page as page_of
 from tenants.common import scope
 from tenants.common.problems import Conflict, Problem
+from tenants.console import sealing
 from tenants.console.door import Page, Visit, page
 from tenants.console.forms import Day, HouseForm, Name
-from tenants.keys import intake, services, verdicts
-from tenants.keys.intake import Opened, Purpose
+from tenants.console.sealing import SealedForm
+from tenants.keys import services, verdicts
+from tenants.keys.intake import Purpose
 from tenants.keys.models import KeyProbe, KeyStatus, MistralKey, ProbeStatus, SeenModel
 from tenants.keys.searching import Search
 from tenants.keys.services import Registration
@@ -37,48 +37,6 @@ _GRACES = (
     ("3600", gettext_lazy("As soon as Mistral accepts it, at most in an hour")),
     ("86400", gettext_lazy("As soon as Mistral accepts it, at most in a day")),
 )
-
-
-class SealedKey(forms.CharField):
-    """An envelope as sealing.js writes it; never a key in the clear."""
-
-    widget = forms.HiddenInput(attrs={"autocomplete": "off"})
-
-    def to_python(self, value: Any) -> Any:
-        """Read it.
-
-        Raises:
-            ValidationError: it is none.
-        """
-        text = super().to_python(value)
-        if not text:
-            return None
-        try:
-            members = orjson.loads(text)
-            return intake.read_envelope(members if isinstance(members, dict) else {})
-        except ValueError:
-            detail = _("The key did not arrive sealed. Paste it once more and send the form again.")
-            raise forms.ValidationError(detail, "malformed") from None
-
-
-class SealedForm(HouseForm):
-    """A form that brings a key."""
-
-    sealed_key = SealedKey(
-        error_messages={"required": gettext_lazy("Paste the key as Mistral showed it.")}
-    )
-
-    def field_of(self, pointer: str) -> str | None:
-        """Show what is wrong with the key where it was pasted, sealed or not."""
-        return "sealed_key" if pointer == "/key" else super().field_of(pointer)
-
-    def opened(self, purpose: Purpose, **ids: UUID) -> Opened:
-        """Open what came in.
-
-        Raises:
-            Invalid: it was sealed for something else, or is over.
-        """
-        return intake.open_envelope(self.cleaned_data["sealed_key"], purpose, **ids)
 
 
 class RegisterForm(SealedForm):
@@ -147,7 +105,9 @@ class Register(Page):
     @page(TokenScope.KEYS_WRITE)
     def get(self, visit: Visit, workspace_id: UUID) -> HttpResponse:
         """Show the form."""
-        return visit.show("keys/new", form=RegisterForm(), **_sealing("register-key", workspace_id))
+        return visit.show(
+            "keys/new", form=RegisterForm(), **sealing.around(Purpose.REGISTER, workspace_id)
+        )
 
     @page(TokenScope.KEYS_WRITE)
     def post(self, visit: Visit, workspace_id: UUID) -> HttpResponse:
@@ -157,7 +117,7 @@ class Register(Page):
             facts = visit.screened(form)
             del facts["sealed_key"]
             try:
-                opened = form.opened(Purpose.REGISTER, workspace_id=workspace_id)
+                opened = form.opened(Purpose.REGISTER, workspace_id)
                 registration = services.register_key(
                     actor=visit.actor,
                     workspace=visit.find(Workspace, workspace_id),
@@ -171,7 +131,10 @@ class Register(Page):
                 _tell(visit, registration)
                 return visit.go("console-key", key_id=registration.key.pk)
         return visit.show(
-            "keys/new", 422, form=_emptied(form), **_sealing("register-key", workspace_id)
+            "keys/new",
+            422,
+            form=sealing.emptied(form),
+            **sealing.around(Purpose.REGISTER, workspace_id),
         )
 
 
@@ -278,7 +241,7 @@ class Replace(Page):
             facts = dict(form.cleaned_data)
             del facts["sealed_key"]
             try:
-                opened = form.opened(Purpose.REPLACE, workspace_id=key.workspace_id, key_id=key.pk)
+                opened = form.opened(Purpose.REPLACE, key.workspace_id, key.pk)
                 registration = services.replace_secret(
                     actor=visit.actor,
                     key=key,
@@ -291,14 +254,14 @@ class Replace(Page):
             else:
                 _tell(visit, registration)
                 return visit.go("console-key", key_id=key_id)
-        return self._shown(visit, key, _emptied(form), 422)
+        return self._shown(visit, key, sealing.emptied(form), 422)
 
     @staticmethod
     def _shown(visit: Visit, key: MistralKey, form: ReplaceForm, status: int = 200) -> HttpResponse:
         with scope.tenant(key.organization_id):
             users = key_use.users_of(key)
-        sealing = _sealing("replace-key-secret", key.workspace_id, key.pk)
-        return visit.show("keys/replace", status, key=key, form=form, users=users, **sealing)
+        around = sealing.around(Purpose.REPLACE, key.workspace_id, key.pk)
+        return visit.show("keys/replace", status, key=key, form=form, users=users, **around)
 
 
 class Delete(Page):
@@ -325,21 +288,6 @@ class Delete(Page):
             return visit.show("keys/delete", 409, key=key, users=users, refusal=refusal.code)
         visit.tell(_("The key was deleted and its secret destroyed."))
         return visit.go("console-keys", workspace_id=key.workspace_id)
-
-
-def _sealing(purpose: str, *ids: UUID) -> dict[str, Any]:
-    """Tell sealing.js what it seals for."""
-    return {
-        "purpose": purpose,
-        "sealing_ids": " ".join(map(str, ids)),
-        "intake_address": reverse("intake_key"),
-    }
-
-
-def _emptied[F: SealedForm](form: F) -> F:
-    """Take the envelope out of a form that is shown again: it is taken once."""
-    form.data = {**form.data.dict(), "sealed_key": ""}  # type: ignore[attr-defined]  # a QueryDict
-    return form
 
 
 def _tell(visit: Visit, registration: Registration) -> None:

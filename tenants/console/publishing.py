@@ -48,8 +48,11 @@ class Standing:
 def standing(model: RegisteredModel) -> Standing | None:
     """Read how a model stands, inside its scope; None if it never was to be there."""
     row = Publication.objects.filter(model=model).first()
-    if row is None:
-        return None
+    return in_words(row) if row else None
+
+
+def in_words(row: Publication) -> Standing:
+    """Say how a model stands."""
     word, tone = _WORDS[row.status]
     failure = failures.explain(Failure(row.failure)) if row.failure else None
     return Standing(row, word, tone, failure)

@@ -207,6 +207,7 @@ class OneModel(Page):
             may_use=visit.may(TokenScope.MODELS_WRITE, TokenScope.KEYS_USE),
             may_limit=visit.may(TokenScope.LIMITS_WRITE),
             may_see_spend=visit.may(TokenScope.SPEND_READ),
+            may_connect=visit.here.leads_to("console-aisuru"),
             published=published,
             is_connected=is_connected,
         )

@@ -4,6 +4,7 @@ from django.urls import path
 
 from tenants.access import converters  # noqa: F401 - it makes <id:…> known
 from tenants.console import (
+    aisuru,
     billing,
     calls,
     chrome,
@@ -82,6 +83,9 @@ _PAGES = {
         hooks.DeleteHook,
         "console-delete-hook",
     ),
+    f"{_ORGANIZATION}/aisuru": (aisuru.Aisuru, "console-aisuru"),
+    f"{_ORGANIZATION}/aisuru/login": (aisuru.Login, "console-aisuru-login"),
+    f"{_ORGANIZATION}/aisuru/remove": (aisuru.RemoveLogin, "console-remove-aisuru-login"),
     f"{_ORGANIZATION}/audit": (trail.Trail, "console-trail"),
     f"{_ORGANIZATION}/support": (support.Support, "console-support"),
     f"{_ORGANIZATION}/support/<id:grant_id>/withdraw": (

@@ -1,7 +1,7 @@
-"""Sealed intake: a Mistral key that its sender encrypted for one purpose in one place, once.
+"""Sealed intake: a secret that its sender encrypted for one purpose in one place, once.
 
-An envelope opens only for the purpose, workspace and key it was sealed for, and is taken once: a
-copy of it out of somebody's log registers nothing. docs/intake.md describes it byte for byte.
+An envelope opens only for the purpose and the place it was sealed for, and is taken once: a copy of
+it out of somebody's log registers nothing. docs/intake.md describes it byte for byte.
 """
 
 import base64
@@ -33,10 +33,12 @@ _BASE64URL = re.compile(r"[A-Za-z0-9_-]*")
 
 
 class Purpose(StrEnum):
-    """What an envelope is for."""
+    """What an envelope is for, and by which ids its place is named."""
 
-    REGISTER = "register-key"
-    REPLACE = "replace-key-secret"
+    REGISTER = "register-key"  # the workspace
+    REPLACE = "replace-key-secret"  # the workspace, the key
+    ADMIN_KEY = "set-admin-key"  # the organization
+    AISURU_LOGIN = "set-aisuru-login"  # the organization
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class Opened:
     """What was in an envelope.
 
     Attributes:
-        plain: the key as it was pasted.
+        plain: the secret as it was pasted.
         envelope: names the envelope for ``spend``; tells nothing of its contents.
     """
 
@@ -52,12 +54,10 @@ class Opened:
     envelope: bytes
 
 
-def associated_data(
-    purpose: Purpose, intake_key_id: UUID, workspace_id: UUID, key_id: UUID | None = None
-) -> bytes:
+def associated_data(purpose: Purpose, intake_key_id: UUID, *place: UUID) -> bytes:
     """Write what an envelope is bound to: version, purpose and ids, joined by line feeds."""
-    ids = [intake_key_id, workspace_id, *([key_id] if key_id else [])]
-    return "\n".join([intake_keys.VERSION, purpose, *map(str, ids)]).encode("ascii")
+    ids = map(str, [intake_key_id, *place])
+    return "\n".join([intake_keys.VERSION, purpose, *ids]).encode("ascii")
 
 
 def read_octets(text: object, lengths: range) -> bytes:
@@ -92,31 +92,34 @@ def read_envelope(members: Mapping[str, object]) -> Envelope:
     )
 
 
-def open_envelope(
-    envelope: Envelope, purpose: Purpose, *, workspace_id: UUID, key_id: UUID | None = None
-) -> Opened:
+def open_envelope(envelope: Envelope, purpose: Purpose, *place: UUID) -> Opened:
     """Open an envelope in the place it is used; outside of any scope.
+
+    Args:
+        envelope: what came in.
+        purpose: what it has to be sealed for.
+        place: the ids that the purpose wants, in its order.
 
     Raises:
         Invalid: ``intake_key_expired``: seal anew; ``sealed_key_not_opened``: altered, or sealed
             for another purpose or place.
     """
-    associated = associated_data(purpose, envelope.key_id, workspace_id, key_id)
+    associated = associated_data(purpose, envelope.key_id, *place)
     try:
         plain = intake_keys.unseal(envelope, associated)
     except intake_keys.IntakeKeyGoneError:
         detail = _("The intake key of this envelope is over. Fetch the present one and seal anew.")
         raise Invalid.field(POINTER, "intake_key_expired", detail) from None
     except intake_keys.OpeningError:
-        detail = _(
-            "The envelope does not open here. Seal it for exactly this purpose, workspace and key."
-        )
+        detail = _("The envelope does not open here. Seal it for exactly this purpose and place.")
         raise Invalid.field(POINTER, "sealed_key_not_opened", detail) from None
     return Opened(plain, hashlib.sha256(envelope.ephemeral).digest())
 
 
-def spend(organization_id: UUID, envelope: bytes) -> None:
+def spend(organization_id: UUID, envelope: bytes | None) -> None:
     """Take an envelope in the open transaction of what it is for; it is never taken again.
+
+    None is what came without one.
 
     Who comes second waits for the first to commit or fail. What is older than any intake key is
     forgotten on the way.
@@ -124,6 +127,8 @@ def spend(organization_id: UUID, envelope: bytes) -> None:
     Raises:
         Conflict: ``sealed_key_replayed``.
     """
+    if envelope is None:
+        return
     SpentEnvelope.objects.filter(created_at__lt=Now() - intake_keys.ACCEPTED).delete()
     row = SpentEnvelope(organization_id=organization_id, digest=envelope)
     SpentEnvelope.objects.bulk_create([row], ignore_conflicts=True)

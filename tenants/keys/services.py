@@ -117,7 +117,7 @@ def _register(
 ) -> Registration:
     fingerprint = custody.fingerprint(pasted.plain)
     with scope.tenant(workspace.organization_id):
-        _spend(workspace.organization_id, envelope)
+        intake.spend(workspace.organization_id, envelope)
         workspace = _active(workspace.pk)
         _refuse_past(expires_on, workspace.organization)
         same = MistralKey.objects.filter(fingerprint=fingerprint, revoked_at=None)
@@ -203,7 +203,7 @@ def replace_secret(
     pasted = shape.read(plain, _pointer(envelope))
     fingerprint = custody.fingerprint(pasted.plain)
     with _no_duplicate(), scope.tenant(key.organization_id):
-        _spend(key.organization_id, envelope)
+        intake.spend(key.organization_id, envelope)
         workspace = _active(key.workspace_id)
         _refuse_past(expires_on, workspace.organization)
         current = slots.locked(key)
@@ -285,11 +285,6 @@ def delete_key(*, actor: Actor, key: MistralKey, force: bool = False) -> Mistral
 
 def _pointer(envelope: bytes | None) -> str:
     return "/key" if envelope is None else intake.POINTER
-
-
-def _spend(organization_id: UUID, envelope: bytes | None) -> None:
-    if envelope is not None:
-        intake.spend(organization_id, envelope)
 
 
 def _active(workspace_id: UUID) -> Workspace:

@@ -2,6 +2,7 @@
 
 import re
 
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -11,6 +12,7 @@ from tenants.common.models import new_id
 from tenants.common.problems import Conflict, Invalid, Unavailable
 from tenants.common.queue import enqueue_on_commit
 from tenants.common.secrets import Secret
+from tenants.keys import intake
 from tenants.organizations import audit, custody
 from tenants.organizations.audit import Actor
 from tenants.organizations.models import Organization
@@ -27,7 +29,12 @@ _PLAUSIBLE = re.compile(r"[!-~]{8,500}")
 
 
 def set_connection(
-    *, actor: Actor, organization: Organization, plain: Secret[str], tenant: str = ""
+    *,
+    actor: Actor,
+    organization: Organization,
+    plain: Secret[str],
+    tenant: str = "",
+    envelope: bytes | None = None,
 ) -> AisuruConnection:
     """Seal AIsuru's login token; another takes the place of the one before.
 
@@ -39,9 +46,11 @@ def set_connection(
         organization: whose.
         plain: the token of a login that may change completion configs.
         tenant: AIsuru's name of the tenant; empty: the organization's ``aisuru_tenant``.
+        envelope: what the token came in, by ``intake.open_envelope``; taken once.
 
     Raises:
         Invalid: ``login_token_malformed``.
+        Conflict: ``sealed_key_replayed``.
         Unavailable: ``vault_unavailable``.
     """
     pasted = Secret(plain.reveal().strip())
@@ -51,6 +60,7 @@ def set_connection(
     with scope.tenant(organization.pk):
         # One at a time: two new secrets at once would have the same version.
         Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
+        intake.spend(organization.pk, envelope)
         known = AisuruConnection.objects.first()
         connection = known or AisuruConnection(
             id=new_id(), organization=organization, secret_version=0
@@ -102,15 +112,14 @@ def remove_connection(*, actor: Actor, organization: Organization, force: bool =
         connection = AisuruConnection.objects.select_for_update(no_key=True).first()
         if connection is None:
             return
-        there = Publication.objects.exclude(status=PublicationStatus.WITHDRAWN)
-        count = there.exclude(config_id="", creating="").count()
+        count = held_by_login().count()
         if count and not force:
             detail = _(
                 "Models are published with this login. Take them away from AIsuru first, or remove"
                 " it by force: they then stay there as they are."
             )
             raise Conflict("aisuru_connection_in_use", detail, models=count)
-        there.update(
+        _wanted_there().update(
             status=PublicationStatus.FAILED,
             failure=Failure.CONNECTION_MISSING,
             due_at=None,
@@ -124,6 +133,15 @@ def remove_connection(*, actor: Actor, organization: Organization, force: bool =
             verb="aisuru_connection.removed",
             target=connection,
         )
+
+
+def held_by_login() -> QuerySet[Publication]:
+    """Find what the login keeps in AIsuru, or may have made there, inside a tenant's scope."""
+    return _wanted_there().exclude(config_id="", creating="")
+
+
+def _wanted_there() -> QuerySet[Publication]:
+    return Publication.objects.exclude(status=PublicationStatus.WITHDRAWN)
 
 
 def _try_again(organization: Organization) -> None:

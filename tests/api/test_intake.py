@@ -1,10 +1,8 @@
 """Keys that come in sealed: opened once, for one purpose, in one place; by the documented bytes."""
 
 import base64
-import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -12,27 +10,18 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from tenants.accounting.models import AdminKey
 from tenants.common import scope
 from tenants.keys import custody
 from tenants.keys.models import MistralKey, SpentEnvelope
+from tenants.organizations import custody as organizations_custody
 from tenants.organizations import intake_keys
+from tenants.organizations.custody import Slot
 from tenants.organizations.models import IntakeKey
-from tests import factories
+from tests import factories, sealing
 from tests.api.callers import organization_caller
 from tests.api.world import made_up_key
 from tests.postgres import owner_url
-
-PAPER = Path(__file__).resolve().parents[2] / "docs" / "intake.md"
-
-
-@pytest.fixture(scope="module")
-def documented() -> Any:
-    """The very code of docs/intake.md."""
-    found = re.search(r"```python\n(.*?)```", PAPER.read_text(encoding="utf-8"), re.DOTALL)
-    assert found
-    code: dict[str, Any] = {}
-    exec(compile(found[1], str(PAPER), "exec"), code)  # noqa: S102 - our own paper
-    return code["seal"]
 
 
 @pytest.fixture
@@ -41,15 +30,11 @@ def path(workspace) -> str:
 
 
 @pytest.fixture
-def sealed(alice, workspace, documented):
+def sealed(alice, workspace):
     """Return a function that seals a key to be registered in Alice's workspace."""
 
     def seal(plain: str, *ids: Any, purpose: str = "register-key") -> dict[str, str]:
-        intake_key = alice.get("intake-key").body
-        envelope: dict[str, str] = documented(
-            plain, intake_key, purpose, *map(str, ids or (workspace.pk,))
-        )
-        return envelope
+        return sealing.seal(plain, alice.get("intake-key").body, purpose, *(ids or (workspace.pk,)))
 
     return seal
 
@@ -87,6 +72,20 @@ def test_a_sealed_secret_replaces_the_one_behind_a_key(hers, alice, sealed):
     answer = alice.post(f"keys/{hers.key.pk}/versions", {"sealed_key": envelope})
     assert (answer.status, answer.body["id"]) == (202, str(hers.key.pk))
     assert stored(hers.organization, hers.key.pk) == plain
+
+
+def test_an_admin_key_comes_in_sealed_and_its_envelope_is_taken_once(alice, organization, sealed):
+    plain, address = made_up_key(), f"organizations/{organization.pk}/admin-key"
+    body = {"sealed_key": sealed(plain, organization.pk, purpose="set-admin-key")}
+    answer = alice.put(address, body)
+    assert (answer.status, answer.body["last4"]) == (200, plain[-4:])
+    with scope.tenant(organization.pk):
+        key = AdminKey.objects.get()
+        assert organizations_custody.borrow(key, Slot.ADMIN_KEY).reveal() == plain
+    again = alice.put(address, body)
+    assert (again.status, again.code) == (409, "sealed_key_replayed")
+    elsewhere = {"sealed_key": sealed(plain, organization.pk, purpose="register-key")}
+    assert alice.put(address, elsewhere).code == "sealed_key_not_opened"
 
 
 def test_an_envelope_is_taken_once(alice, path, sealed, organization):

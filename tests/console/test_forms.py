@@ -3,7 +3,6 @@
 import json
 import re
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,12 +20,11 @@ from tenants.organizations.roles import Role
 from tenants.people.models import TermsAcceptance
 from tenants.registry.models import ModelToken, RegisteredModel
 from tenants.spend.models import Limit
-from tests import factories, people
+from tests import factories, people, sealing
 from tests.api.world import MODEL, WholeWorld, World, made_up_key, valid_key, whole_world
 from tests.people import session_caller
 
 HTML = {"Accept": "text/html"}
-PAPER = Path(__file__).resolve().parents[2] / "docs" / "intake.md"
 
 
 @pytest.fixture(scope="module")
@@ -43,15 +41,11 @@ def alice(hers) -> Client:
 
 @pytest.fixture(scope="module")
 def seal(alice):
-    """The very code of docs/intake.md, with the key that a browser would fetch."""
-    found = re.search(r"```python\n(.*?)```", PAPER.read_text(encoding="utf-8"), re.DOTALL)
-    assert found
-    code: dict[str, Any] = {}
-    exec(compile(found[1], str(PAPER), "exec"), code)  # noqa: S102 - our own paper
+    """Seal as a browser does, with the key that it would fetch."""
 
     def sealed(plain: str, purpose: str, *ids: Any) -> str:
         intake_key = alice.get("/api/v1/intake-key").json()
-        return json.dumps(code["seal"](plain, intake_key, purpose, *map(str, ids)))
+        return json.dumps(sealing.seal(plain, intake_key, purpose, *ids))
 
     return sealed
 

@@ -97,7 +97,7 @@ def test_charlie_finds_nothing_and_strangers_are_sent_to_sign_in(row, hers, char
 def test_the_administrator_may_send_every_form():
     fresh = whole_world()
     client = session_caller(people.member(fresh.organization, Role.ADMIN).person).client
-    destructive = ("delete", "archive", "revoke", "members/<id:member_id>")
+    destructive = ("delete", "archive", "revoke", "remove", "members/<id:member_id>")
     rows = [row for row in PAGES if row.method == "POST"]
     rows.sort(
         key=lambda row: (
