@@ -38,7 +38,7 @@ ELSEWHERE: dict[Place, tuple[Place, ...]] = {
     ),
     ("docs/aisuru.md", "create_token"): (("tests/access/test_tokens.py", "create_token"),),
     ("docs/erasure.md", "members ="): (("tests/papers/test_snippets.py", "docs/erasure.md"),),
-    ("docs/intake.md", "import base64"): (("tests/api/test_intake.py", "```python"),),
+    ("docs/intake.md", "import base64"): (("tests/sealing.py", "```python"),),
     ("docs/intake.md", "const bytes"): (("tests/papers/test_snippets.py", "docs/intake.md"),),
     ("docs/leaks.md", "scan_leaks"): (("tests/keys/test_leaks.py", '"scan_leaks"'),),
     ("docs/operations.md", "createdb"): (("tests/docker/test_backup.py", "createdb"),),
