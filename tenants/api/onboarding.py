@@ -31,6 +31,9 @@ class OnboardingStepOut(Out):
     checked_by = serializers.ChoiceField(choices=[one.value for one in CheckedBy])
     detail = serializers.CharField()
     link = serializers.CharField(help_text="At Mistral, or a path of our own console.")
+    at_mistral = serializers.CharField(
+        help_text="The page at Mistral where it is done, there or there too; empty without one."
+    )
     is_optional = serializers.BooleanField(help_text="It may be left out.")
     said_by = serializers.CharField(help_text="Whose word it is; empty where facts decide.")
     said_at = serializers.DateTimeField(allow_null=True)

@@ -15,11 +15,11 @@ from tenants.billing.models import BillingProfile, VatStatus
 from tenants.common import scope
 from tenants.console import guide
 from tenants.console.billing import VAT_WORDS
-from tenants.console.door import Page, Visit, page
+from tenants.console.door import Page, Visit, page, see_other
 from tenants.console.guide import Words
 from tenants.onboarding import services
 from tenants.onboarding.services import Progress, Standing, StepStatus, Word
-from tenants.onboarding.steps import CheckedBy, Where
+from tenants.onboarding.steps import CheckedBy
 
 #: Where a step is done in this console, and whether that is a page of a workspace.
 _HERE = {
@@ -38,12 +38,6 @@ _HERE = {
 }
 #: Where what is done is seen, if not where it is done.
 _DONE_HERE = {"api_key": ("console-keys", True), "model": ("console-models", True)}
-#: Pages at Mistral for steps that are done here, and there too.
-_THERE = {
-    "spending_limit": Where.BILLING,
-    "workspaces": Where.WORKSPACES,
-    "members": Where.MEMBERS,
-}
 #: Said of a VAT number that is not there, and the colour of it.
 _NO_NUMBER = (_("not entered yet"), "warn")
 
@@ -61,20 +55,20 @@ class Shown:
 
     Attributes:
         here: the page of the console where something is done for it; empty if nothing is.
-        there: the page at Mistral; empty if there is none for it.
         is_confirmable: only a person can say that it is done, and may do so now.
         is_skippable: it may be left out now.
         is_next: the first that is open: the page shows it unfolded.
+        is_said: something was just said of it: unfolded too, and the keyboard is there.
         is_refused: what was entered for it was turned down.
     """
 
     standing: Standing
     words: Words
     here: str
-    there: str
     is_confirmable: bool
     is_skippable: bool
     is_next: bool
+    is_said: bool
     is_refused: bool
 
 
@@ -116,7 +110,8 @@ class Confirm(Page):
             key=key,
             word=Word(said) if said in set(Word) else Word.NEITHER,
         )
-        return visit.go("console-start", organization_id=organization_id)
+        there = reverse("console-start", kwargs={"organization_id": organization_id})
+        return see_other(f"{there}?said={key}")
 
 
 def _digest(progress: Progress, vat: Vat) -> str:
@@ -146,10 +141,10 @@ def _shown(
         standing=standing,
         words=guide.STEPS[key],
         here=_here(visit, standing),
-        there=standing.link if standing.link.startswith("https://") else _THERE.get(key, ""),
         is_confirmable=standing.checked_by == CheckedBy.USER and standing.status == StepStatus.OPEN,
         is_skippable=standing.is_optional and standing.status == StepStatus.OPEN,
         is_next=key == following,
+        is_said=key == visit.request.GET.get("said"),
         is_refused=key in refused and standing.status == StepStatus.OPEN,
     )
 

@@ -86,13 +86,17 @@ _VERBS = {
 
 @dataclass(frozen=True)
 class Standing:
-    """One step and where it stands; ``said_by`` and ``said_at`` where a person's word decides."""
+    """One step and where it stands; ``said_by`` and ``said_at`` where a person's word decides.
+
+    ``link`` is where it is done; ``at_mistral`` the page there, empty if there is none.
+    """
 
     key: str
     status: StepStatus
     checked_by: CheckedBy
     detail: str
     link: str
+    at_mistral: str
     is_optional: bool
     said_by: str = ""
     said_at: datetime | None = None
@@ -110,10 +114,10 @@ class Progress:
 def progress(organization: Organization) -> Progress:
     """Tell how far an organization is, by what is true now; what was left out counts as settled."""
     with scope.tenant(organization.pk):
-        facts = _facts()
+        shown = {key for key, is_done in facts().items() if is_done}
         said = {row.step: row for row in Confirmation.objects.all()}
-    settled = facts | said.keys()
-    standings = [_standing(step, facts, said.get(step.key), settled) for step in STEPS]
+    settled = shown | said.keys()
+    standings = [_standing(step, shown, said.get(step.key), settled) for step in STEPS]
     todo = [one.key for one in standings if one.status == StepStatus.OPEN]
     finished = sum(one.status in {StepStatus.DONE, StepStatus.SKIPPED} for one in standings)
     return Progress(standings, 100 * finished // len(standings), next(iter(todo), None))
@@ -163,12 +167,12 @@ def say(*, actor: Actor, organization: Organization, key: str, word: Word) -> No
             )
 
 
-def _facts() -> set[str]:
-    """Tell which steps facts show to be done, inside the organization's scope."""
+def facts() -> dict[str, bool]:
+    """Tell of each step that facts can show whether they do, inside the organization's scope."""
     plan = Plan.objects.first() or Plan()
     [seen] = map(_Seen._make, _SEEN.ask())
     has_called = bool(_ROLLED_UP.ask()) or SpendLine.objects.exists()
-    facts = {
+    return {
         "mistral_account": seen.key,
         "billing_profile": seen.vat_number,
         "payment_method": plan.payment_method_on_file,
@@ -185,14 +189,13 @@ def _facts() -> set[str]:
         "model": seen.model,
         "first_call": has_called,
     }
-    return {key for key, is_done in facts.items() if is_done}
 
 
 def _standing(
-    step: Step, facts: AbstractSet[str], word: Confirmation | None, settled: AbstractSet[str]
+    step: Step, shown: AbstractSet[str], word: Confirmation | None, settled: AbstractSet[str]
 ) -> Standing:
     by, at = "", None
-    if step.key in facts:
+    if step.key in shown:
         status = StepStatus.DONE
     elif word is not None:
         status = StepStatus.SKIPPED if word.is_skipped else StepStatus.DONE
@@ -207,6 +210,7 @@ def _standing(
         checked_by=step.checked_by,
         detail=str(step.detail),
         link=step.where.value,
+        at_mistral=step.at_mistral,
         is_optional=step.is_optional,
         said_by=by,
         said_at=at,

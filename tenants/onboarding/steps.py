@@ -45,6 +45,7 @@ class Step:
         checked_by: who can tell that it is done.
         where: the page on which it is done.
         detail: what to do there.
+        too: the page at Mistral on which it is done there too, where ``where`` is ours.
         after: the step that must be done before.
         is_optional: a person may leave it out.
     """
@@ -54,7 +55,14 @@ class Step:
     where: Where
     detail: Promise
     after: str | None = None
+    too: Where | None = None
     is_optional: bool = True
+
+    @property
+    def at_mistral(self) -> str:
+        """The page at Mistral; empty if nothing is done there."""
+        is_ours = self.where.value.startswith("/")
+        return self.too.value if self.too else "" if is_ours else self.where.value
 
 
 _S, _U = CheckedBy.SYSTEM, CheckedBy.USER
@@ -112,12 +120,14 @@ STEPS = (
         _S,
         Where.OUR_LIMITS,
         _("Set a monthly spending limit for the organization."),
+        too=Where.BILLING,
     ),
     Step(
         "workspaces",
         _U,
         Where.OUR_WORKSPACES,
         _("Make a workspace for each team, project or customer that needs figures of its own."),
+        too=Where.WORKSPACES,
     ),
     Step(
         "api_key",
@@ -132,6 +142,7 @@ STEPS = (
         _U,
         Where.OUR_MEMBERS,
         _("Invite the colleagues who work here, each with the role that fits."),
+        too=Where.MEMBERS,
     ),
     Step(
         "rate_limits",

@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.utils import timezone
+from django.utils.translation import override
 
 from tenants.billing.models import BillingProfile, VatStatus
 from tenants.common import scope
+from tenants.console import guide
+from tenants.onboarding import services
 from tenants.organizations.roles import Role
 from tenants.registry.models import QuotaRecord
 from tests import people
@@ -133,3 +136,32 @@ def test_a_step_that_is_done_leads_to_what_was_made(hers, client):
 )
 def test_a_step_opens_the_page_at_mistral_that_its_words_name(hers, client, key, page):
     assert f'href="https://admin.mistral.ai/{page}"' in step(client, hers, key)
+
+
+def test_the_keyboard_stays_at_the_step_that_was_confirmed(hers, client):
+    answer = client.post(f"{start(hers)}/phone", {"word": "done"})
+    assert answer.status_code == 303
+    page = html.unescape(client.get(answer["Location"]).content.decode())
+    [unfolded] = re.findall(r'<details id="step-(\w+)"[^>]* open>\s*<summary autofocus>', page)
+    assert unfolded == "phone"
+    assert "Not done after all" in page.split('id="step-phone"')[1].split("</details>")[0]
+    assert "autofocus" not in client.get(start(hers)).content.decode()
+
+
+def test_each_step_says_who_knows_of_it(hers, client):
+    for key, words in guide.STEPS.items():
+        shown = step(client, hers, key)
+        is_done = badge(shown)[1] == "done"
+        with override("en"):
+            expected = str(words.seen if is_done else words.unseen)
+            other = str(words.unseen if is_done else words.seen)
+        assert expected in shown, key
+        assert other not in shown, key
+    client.post(f"{start(hers)}/phone", {"word": "done"})
+    assert "Confirmed by" in step(client, hers, "phone")
+
+
+def test_what_facts_can_show_has_words_for_it(hers):
+    with scope.tenant(hers.organization.pk):
+        shown = services.facts()
+    assert set(shown) == {key for key, words in guide.STEPS.items() if words.seen is not None}
