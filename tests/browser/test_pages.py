@@ -9,8 +9,11 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, ViewportSize, expect
 
+from tenants.common import scope
+from tenants.organizations import custody
 from tenants.organizations.models import Workspace
 from tenants.organizations.roles import Role, WorkspaceRole
+from tenants.registry.models import AisuruConnection
 from tenants.spend.reporting import ReportedCall, report_usage
 from tenants.spend.services import set_limit
 from tests import people
@@ -218,7 +221,7 @@ def test_without_scripts_everything_but_sealing_and_streaming_works(browser, web
     tab = signed_in(context, web, hers.organization)
     page = tab.page
     tab.go(f"/workspaces/{hers.workspace.pk}/keys/new")
-    assert page.get_by_text("This browser cannot seal the key").is_visible()
+    assert page.get_by_text("This browser cannot seal it").is_visible()
     assert page.locator("[data-seal-button]").is_disabled()
     tab.go(f"/models/{hers.model.pk}")
     assert page.get_by_text("Trying a model out needs JavaScript").is_visible()
@@ -232,6 +235,46 @@ def test_without_scripts_everything_but_sealing_and_streaming_works(browser, web
     page.locator("summary", has_text="Alice Rossi").click()
     page.get_by_role("button", name="Italiano").click()
     assert page.locator("html").get_attribute("lang") == "it"
+    context.close()
+
+
+def test_a_login_of_aisurus_is_sealed_in_the_browser(browser, web):
+    found = whole_world()
+    context = browser.new_context(locale="en-US")
+    tab = signed_in(context, web, found.organization)
+    page, address = tab.page, f"/organizations/{found.organization.pk}/aisuru"
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.post_data or ""))
+    login = "768b9654-0000-4000-8000-ae1529d1bfbe"
+    tab.go(f"{address}/login")
+    page.fill("#pasted_key", login)
+    page.fill("#id_tenant", "www.aurora.example")
+    page.get_by_role("button", name="Store the login").click()
+    expect(page.get_by_text("The login was stored, sealed")).to_be_visible()
+    expect(page.get_by_text("not used yet")).to_be_visible()
+    assert not any(login in body for body in sent)
+    with scope.tenant(found.organization.pk):
+        stored = custody.borrow(AisuruConnection.objects.get(), custody.Slot.AISURU_LOGIN)
+    assert stored.reveal() == login
+    tab.is_quiet()
+    tab.picture("aisuru")
+    context.close()
+
+
+def test_the_keyboard_goes_on_from_the_step_that_was_confirmed(browser, web, hers):
+    context = browser.new_context(locale="en-US")
+    tab = signed_in(context, web, hers.organization)
+    page = tab.page
+    tab.go(f"/organizations/{hers.organization.pk}/start")
+    page.locator("#step-phone summary").click()
+    page.locator("#step-phone").get_by_role("button", name="It is done").press("Enter")
+    page.wait_for_url("**said=phone")
+    step = page.locator("#step-phone")
+    expect(step.locator("summary")).to_be_focused()
+    expect(step.get_by_text("Confirmed by")).to_be_visible()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('#step-phone') !== null")
+    tab.is_quiet()
     context.close()
 
 
