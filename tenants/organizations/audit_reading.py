@@ -1,5 +1,6 @@
 """Finds audit events: by who, what, to what and when."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -16,6 +17,7 @@ def matching(
     *,
     actor: str | None = None,
     action: str | None = None,
+    actions: Collection[str] = (),
     target: UUID | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
@@ -25,6 +27,7 @@ def matching(
     Args:
         actor: the id of who acted.
         action: the verb, as in ``key.registered``.
+        actions: one of these verbs.
         target: the id of what it was done to.
         since: from this instant on.
         until: before this instant.
@@ -33,6 +36,8 @@ def matching(
     found = AuditEvent.objects.filter(
         **{name: value for name, value in wanted.items() if value is not None}
     )
+    if actions:
+        found = found.filter(verb__in=actions)
     if since is not None:
         found = found.filter(created_at__gte=since, pk__gte=least_id(since, shift=-_SKEW))
     if until is not None:
