@@ -19,4 +19,4 @@ class ShellConfig(AppConfig):
     def ready(self) -> None:
         """Make our Celery application Celery's current one, and trace if it is wanted."""
         import_module("aisuru_mistral.celery")
-        tracing.configure(settings.TRACED_AS)
+        tracing.configure(settings.TRACES)

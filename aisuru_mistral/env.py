@@ -7,13 +7,13 @@ here.
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from aisuru_mistral import master_keys
 from aisuru_mistral.variables import ROOT, ConfigurationError, Variables, read_env_file
 
-__all__ = ["ROOT", "ConfigurationError", "read_env_file"]
+__all__ = ["ROOT", "ConfigurationError", "Traces", "read_env_file"]
 
 SECRET_KEY_LENGTH = 50
 _KNOWN_SECRETS = ("changeme", "change-me", "secret", "django-insecure", "password", "example")
@@ -30,6 +30,14 @@ _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _HOW_TO_MAKE_SIGNING = (
     "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(64))'"
 )
+
+
+class Traces(NamedTuple):
+    """Whose spans go where: the whole address, and OpenTelemetry's ``name=value,…`` beside them."""
+
+    service_name: str
+    url: str
+    headers: str | None = None
 
 
 class Environment(Variables):
@@ -277,19 +285,25 @@ class Environment(Variables):
         return self._integer("MIGRATION_ATTEMPTS", 30, 1, 1000)
 
     @cached_property
-    def traced_as(self) -> str | None:
+    def traces(self) -> Traces | None:
         """Where spans go by OTLP over HTTP (``OTEL_EXPORTER_OTLP_ENDPOINT``).
 
-        ``OTEL_SERVICE_NAME`` (``aisuru-mistral``), ``OTEL_TRACES_SAMPLER`` and
-        ``OTEL_TRACES_SAMPLER_ARG``, ``OTEL_EXPORTER_OTLP_HEADERS``, ``OTEL_SDK_DISABLED`` and the
-        others mean what OpenTelemetry says. Without it, nothing of OpenTelemetry is loaded.
+        ``OTEL_EXPORTER_OTLP_HEADERS``, ``OTEL_SERVICE_NAME`` (``aisuru-mistral``) and
+        ``OTEL_SDK_DISABLED`` mean what OpenTelemetry says; so do ``OTEL_TRACES_SAMPLER``,
+        ``OTEL_TRACES_SAMPLER_ARG`` and the others, which it reads itself, from the environment
+        alone. Without an endpoint, nothing of OpenTelemetry is loaded.
         """
         where = self._optional_url(
             "OTEL_EXPORTER_OTLP_ENDPOINT", ("http", "https"), "http://collector:4318"
         )
         if where is None or self._flag("OTEL_SDK_DISABLED", default=False):
             return None
-        return self.text("OTEL_SERVICE_NAME", "aisuru-mistral")
+        return Traces(
+            service_name=str(self.text("OTEL_SERVICE_NAME", "aisuru-mistral")),
+            url=self.text("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or f"{where}/v1/traces",
+            headers=self.text("OTEL_EXPORTER_OTLP_TRACES_HEADERS")
+            or self.text("OTEL_EXPORTER_OTLP_HEADERS"),
+        )
 
     @cached_property
     def metrics_token(self) -> str | None:

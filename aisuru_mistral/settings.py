@@ -32,7 +32,7 @@ try:
     ALLOWED_HOSTS = ENV.allowed_hosts
     DEBUG = ENV.debug
     WEB_CONCURRENCY = ENV.web_concurrency
-    TRACED_AS = ENV.traced_as
+    TRACES = ENV.traces
     DATA_DIR = ENV.data_dir
     METRICS_TOKEN = ENV.metrics_token
     WEBHOOK_LOOPBACK = ENV.webhook_loopback

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from celery import signals
 
+from aisuru_mistral.env import Traces
 from tenants.common import tracing
 from tenants.common.tracing import Span
 
 if TYPE_CHECKING:
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.trace import TracerProvider
 
 _HEADER = "traceparent"
@@ -96,19 +98,32 @@ class Tasks:
 _tasks: list[Tasks] = []
 
 
-def configure(service_name: str | None) -> None:
-    """Start tracing in this process and in its tasks; None: nobody wants it."""
-    if service_name is None or tracing.is_on():
-        return
+def exporter(traces: Traces, patience: float | None = None) -> "OTLPSpanExporter":
+    """Make what sends spans; variables that are none of ours it reads itself.
+
+    Args:
+        traces: where they go.
+        patience: seconds for all tries of one batch; None: as OpenTelemetry's variables say.
+    """
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415
         OTLPSpanExporter,
     )
+    from opentelemetry.util.re import parse_env_headers  # noqa: PLC0415
+
+    headers = parse_env_headers(traces.headers, liberal=True) if traces.headers else None
+    return OTLPSpanExporter(endpoint=traces.url, headers=headers, timeout=patience)
+
+
+def configure(traces: Traces | None) -> None:
+    """Start tracing in this process and in its tasks; None: nobody wants it."""
+    if traces is None or tracing.is_on():
+        return
     from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
     from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
 
-    provider = TracerProvider(resource=Resource.create({"service.name": service_name}))
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    provider = TracerProvider(resource=Resource.create({"service.name": traces.service_name}))
+    provider.add_span_processor(BatchSpanProcessor(exporter(traces)))
     tracer = OpenTelemetry(provider)
     tracing.start(tracer)
     _tasks[:] = [Tasks(tracer)]

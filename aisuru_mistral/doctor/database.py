@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
+import psycopg
 from django.conf import settings
 from django.db import OperationalError, connection, connections
 from django.utils import timezone
@@ -55,9 +56,19 @@ def _unreachable() -> Iterator[Finding]:
     host = settings.DATABASES["default"]["HOST"] or "its socket"
     yield fail(
         "database",
-        f"PostgreSQL does not answer at {host}, or refuses this login",
+        f"PostgreSQL does not answer at {host}, or refuses this login{_reason()}",
         "check DATABASE_URL, the network, and that PostgreSQL runs",
     )
+
+
+def _reason() -> str:
+    """Ask once more, without the pool, and give libpq's words; they never have a password."""
+    try:
+        psycopg.connect(**connection.get_connection_params()).close()
+    except psycopg.OperationalError as error:
+        first = (str(error).splitlines() or [""])[0]
+        return f" ({' '.join(first.rpartition(' failed: ')[2].split())})"
+    return ""
 
 
 def _version() -> Iterator[Finding]:

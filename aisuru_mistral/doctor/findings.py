@@ -1,6 +1,8 @@
 """What the doctor says: one sentence about one thing, and what to do about it."""
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -45,6 +47,19 @@ def warn(code: str, said: str, remedy: str) -> Finding:
 def fail(code: str, said: str, remedy: str) -> Finding:
     """It does not work, or is not safe."""
     return Finding(State.FAIL, code, said, remedy)
+
+
+@contextmanager
+def unheard(*loggers: str) -> Iterator[None]:
+    """Keep from the log, for a while, what is told as a finding."""
+    before = {name: logging.getLogger(name).level for name in loggers}
+    for name in loggers:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)
 
 
 def examine(looks: dict[str, Look]) -> Iterator[Finding]:

@@ -1,16 +1,19 @@
-"""Looks at what the service talks to: key service, broker, Redis, mail, Mistral, AIsuru, itself."""
+"""Looks at what the service talks to: key service, broker, Redis, mail, Mistral, and the rest."""
 
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from functools import partial
+from urllib.parse import urlsplit
 
 import httpx
 from django.conf import settings
 from django.core.mail import mailers
 from django.utils import timezone
 
+from aisuru_mistral import tracing
 from aisuru_mistral.celery import app
-from aisuru_mistral.doctor.findings import Finding, Look, fail, ok, warn
+from aisuru_mistral.doctor.findings import Finding, Look, fail, ok, unheard, warn
+from aisuru_mistral.env import Traces
 from tenants.common.models import new_id
 from tenants.common.problems import Unavailable
 from tenants.gateway import shared
@@ -30,6 +33,8 @@ def looks() -> dict[str, Look]:
     found["mistral"] = _mistral
     if settings.AISURU_API_URL:
         found["aisuru"] = partial(_aisuru, settings.AISURU_API_URL)
+    if settings.TRACES:
+        found["traces"] = partial(_traces, settings.TRACES)
     found["gateway"] = _gateway
     return found
 
@@ -134,6 +139,22 @@ def _aisuru(url: str) -> Iterator[Finding]:
         )
     else:
         yield ok("aisuru", "AIsuru's backend answers")
+
+
+def _traces(traces: Traces) -> Iterator[Finding]:
+    """Send what spans go by, and none of them."""
+    with unheard("opentelemetry"):
+        arrived = tracing.exporter(traces, _PATIENCE).export([])
+    where = urlsplit(traces.url).netloc.rpartition("@")[2]
+    if arrived.name == "SUCCESS":
+        yield ok("traces", f"{where} takes spans")
+    else:
+        yield warn(
+            "traces",
+            f"{where} takes no spans: they are lost, nothing else is",
+            "check OTEL_EXPORTER_OTLP_ENDPOINT (OTLP over HTTP, mostly port 4318), "
+            "OTEL_EXPORTER_OTLP_HEADERS, and that the collector runs",
+        )
 
 
 def _gateway() -> Iterator[Finding]:

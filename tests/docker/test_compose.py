@@ -165,7 +165,7 @@ def test_commands_of_the_papers_name_services_and_files_there_are(configured):
 
 @pytest.mark.skipif(shutil.which("caddy") is None, reason="no caddy here")
 def test_the_tls_proxy_reads_its_settings():
-    words = ["caddy", "adapt", "--validate", "--config", DOCKER / "Caddyfile"]
+    words = ["caddy", "adapt", "--validate", "--config", str(DOCKER / "Caddyfile")]
     here = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "DOMAIN": "models.example.com"}  # noqa: TID251
     done = subprocess.run(words, env=here, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -1,18 +1,17 @@
 """Traces, where a deployment wants them: from the caller through the gateway, nothing private."""
 
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from celery import Celery
 from celery.contrib.testing.worker import start_worker
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from aisuru_mistral.tracing import OpenTelemetry, Tasks
 from tenants.mistral.headers import forwarded
+from tests.collector import collecting
 from tests.gateway.server import GatewayServer
 from tests.gateway.tenancy import eventually, post, question
 
@@ -20,45 +19,10 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
 
 
-class Collector:
-    """Takes spans as OpenTelemetry's collector does."""
-
-    def __init__(self):
-        self.bodies: list[bytes] = []
-        collector = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                collector.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
-                self.send_response(200)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_arguments):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-
-    def spans(self):
-        return [
-            span
-            for body in list(self.bodies)
-            for resource in ExportTraceServiceRequest.FromString(body).resource_spans
-            for scoped in resource.scope_spans
-            for span in scoped.spans
-        ]
-
-
 @pytest.fixture
 def collector():
-    made = Collector()
-    thread = threading.Thread(target=made.server.serve_forever, daemon=True)
-    thread.start()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
-    thread.join(5)
+    with collecting() as made:
+        yield made
 
 
 def test_a_call_is_traced_from_its_caller_to_mistral_and_nothing_private_is_told(

@@ -9,12 +9,14 @@ from io import StringIO
 import psycopg
 import pytest
 from django.core.management import call_command
+from django.db import connection
 from django.utils import timezone
 
 from aisuru_mistral.doctor import configuration, database, neighbours, work
 from aisuru_mistral.doctor.findings import State, examine
-from aisuru_mistral.env import Environment
+from aisuru_mistral.env import Environment, Traces
 from aisuru_mistral.simulator.server import SimulatorServer
+from tests.collector import collecting
 from tests.postgres import owner_url, service_environment
 from tests.shell.test_env import GOOD_KEY, GOOD_SECRET
 from tests.vault.rings import ring_of, some_key
@@ -91,6 +93,32 @@ def test_all_that_keeps_the_service_from_starting_is_named_at_once():
     assert result.returncode == 1
     named = {line.split(": ")[1] for line in result.stderr.splitlines()}
     assert named == {"SECRET_KEY", "PORT", "DEBUG"}
+
+
+def test_a_database_that_is_away_is_one_finding_with_its_reason_and_nothing_beside_it():
+    here = service_environment(
+        DATABASE_URL="postgresql://app:secret-of-the-database@127.0.0.1:9/aisuru",
+        CELERY_BROKER_URL="redis://127.0.0.1:1/0",
+    )
+    result = subprocess.run(
+        [sys.executable, "manage.py", "doctor", "--json"],
+        env=here,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    found = {one["code"]: one for one in map(json.loads, result.stdout.splitlines())}
+    assert found["database"]["state"] == "fail"
+    assert found["database"]["said"].endswith("(Connection refused)")
+    assert "secret-of-the-database" not in result.stdout
+    assert result.stderr == ""
+
+
+def test_a_database_that_refuses_is_told_with_its_reason(monkeypatch):
+    parts = connection.get_connection_params() | {"user": "nobody_we_know"}
+    monkeypatch.setattr(connection, "get_connection_params", lambda: parts)
+    assert "nobody_we_know" in database._reason()
 
 
 def test_the_database_of_the_suite_is_well():
@@ -172,6 +200,29 @@ def test_mistral_is_known_by_how_it_refuses_strangers(settings):
         assert states({"mistral": neighbours.looks()["mistral"]}) == {"mistral": "ok"}
         settings.MISTRAL_API_URL = f"{simulator.url}/somewhere-else"
         assert states({"mistral": neighbours.looks()["mistral"]}) == {"mistral": "warn"}
+
+
+def test_spans_are_tried_as_they_go(settings, caplog, monkeypatch):
+    monkeypatch.setattr(neighbours, "_PATIENCE", 1)
+
+    def told(url, headers=None):
+        settings.TRACES = Traces("ours", url, headers)
+        [finding] = examine({"traces": neighbours.looks()["traces"]})
+        return finding
+
+    with collecting(token="a b") as collector:
+        where, headers = f"{collector.url}/v1/traces", "authorization=Bearer%20a%20b"
+        assert told(where, headers).state is State.OK
+        assert len(collector.bodies) == 1
+        assert collector.spans() == []
+        assert told(where).state is State.WARN
+        assert told(f"{where}s", headers).state is State.WARN
+    away = told("http://user:secret-of-traces@127.0.0.1:9/v1/traces")
+    assert away.state is State.WARN
+    assert away.said.startswith("127.0.0.1:9 takes no spans")
+    assert caplog.text == "", "it is told as a finding"
+    settings.TRACES = None
+    assert "traces" not in neighbours.looks()
 
 
 def test_a_worker_that_says_nothing_is_a_failure(monkeypatch):

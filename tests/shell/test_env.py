@@ -1,6 +1,7 @@
 """The environment: good values are typed, bad ones refuse to start with one useful line."""
 
 import base64
+import re
 import subprocess
 import sys
 
@@ -11,8 +12,10 @@ from psycopg.conninfo import conninfo_to_dict
 from aisuru_mistral import reference
 from aisuru_mistral.broker import celery_settings
 from aisuru_mistral.env import (
+    ROOT,
     ConfigurationError,
     Environment,
+    Traces,
     django_database,
 )
 
@@ -132,6 +135,27 @@ def test_a_key_in_kms_needs_its_client(environment, monkeypatch):
 def test_a_secret_may_come_from_a_file(environment, tmp_path):
     (tmp_path / "secret").write_text(GOOD_SECRET + "\n")
     assert environment(SECRET_KEY_FILE=str(tmp_path / "secret")).secret_key == GOOD_SECRET
+
+
+def test_where_spans_go_may_come_from_files_too(environment, tmp_path):
+    assert environment().traces is None
+    (tmp_path / "headers").write_text("authorization=Bearer%20x\n")
+    (tmp_path / "endpoint").write_text("http://collector:4318/\n")
+    changes = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT_FILE": str(tmp_path / "endpoint"),
+        "OTEL_EXPORTER_OTLP_HEADERS_FILE": str(tmp_path / "headers"),
+    }
+    there, headers = "http://collector:4318/v1/traces", "authorization=Bearer%20x"
+    assert environment(**changes).traces == Traces("aisuru-mistral", there, headers)
+    changes |= {"OTEL_SERVICE_NAME": "ours", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://c/t"}
+    assert environment(**changes).traces == Traces("ours", "http://c/t", headers)
+    assert environment(OTEL_SDK_DISABLED="true", **changes).traces is None
+
+
+def test_the_example_has_every_variable():
+    example = (ROOT / ".env.example").read_text()
+    named = set(re.findall(r"`([A-Z][A-Z_]+)`", reference.page())) - {"NAME_FILE", "INFO"}
+    assert {one for one in named if not re.search(rf"^#?{one}=", example, re.MULTILINE)} == set()
 
 
 def test_an_empty_or_missing_secret_file_is_refused(environment, tmp_path):

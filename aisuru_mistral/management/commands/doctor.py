@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand
 
 from aisuru_mistral import env
 from aisuru_mistral.doctor import configuration, database, neighbours, work
-from aisuru_mistral.doctor.findings import State, examine
+from aisuru_mistral.doctor.findings import State, examine, unheard
 
 _MARKS = {State.OK: "✓", State.WARN: "!", State.FAIL: "✗"}
 
@@ -26,13 +26,17 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         """Print finding after finding, as they come."""
+        with unheard("psycopg.pool"):  # it tells each try to reach a database that is away
+            self._examine(is_json=options["json"])
+
+    def _examine(self, *, is_json: bool) -> None:
         reached = database.looks()
         looks = configuration.looks(env.load()) | reached
         looks |= work.looks(has_database=len(reached) > 1)
         failed = False
         for finding in examine(looks | neighbours.looks()):
             failed |= finding.state is State.FAIL
-            if options["json"]:
+            if is_json:
                 self.stdout.write(json.dumps(asdict(finding)))
                 continue
             self.stdout.write(f"{_MARKS[finding.state]} {finding.code}: {finding.said}")
