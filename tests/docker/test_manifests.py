@@ -14,6 +14,8 @@ from click.testing import CliRunner
 from aisuru_mistral import reference
 from aisuru_mistral.celery import app
 from aisuru_mistral.doctor.configuration import SECRETS
+from aisuru_mistral.env import Environment
+from tests.shell.test_env import GOOD_SECRET
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKER = ROOT / "docker"
@@ -24,7 +26,9 @@ VARIABLES = set(re.findall(r"`([A-Z][A-Z_]+)`", reference.page())) - {"NAME_FILE
 
 
 COMPOSE = ("compose.yaml", "compose.demo.yaml", "compose.pgbouncer.yaml")
-COMMENTED = re.compile(r"^(\s+)# (\w+: \S+|(?:- to|  ports): \[.+\])$", re.MULTILINE)
+COMMENTED = re.compile(
+    r"^(\s+)# (\w+: (?:[^\s\"]\S*|\".+\")|(?:- to|  ports): \[.+\])$", re.MULTILINE
+)
 #: What compose.yaml does not take from ``.env``, and why.
 NOT_FROM_ENV = {
     "DATABASE_DIRECT_URL": "compose.pgbouncer.yaml",
@@ -36,6 +40,8 @@ NOT_FROM_ENV = {
     "STAFF_PASSWORD": "for one command, not for a service that stays",
     "WEBHOOK_LOOPBACK": "loopback is the container",
 }
+#: What compose.yaml takes from ``.env`` and config.yaml has not, and why.
+NOT_IN_A_CLUSTER = {"WEB_CONCURRENCY": "one process for each pod, for the autoscaler to count"}
 #: Ports of what the papers offer and no address in the examples names.
 USUAL_PORTS = {"https": 443, "smtps": 465, "amqp": 5672, "amqps": 5671}
 POSTGRESQL, PGBOUNCER = 5432, 6432
@@ -219,8 +225,45 @@ def test_every_variable_is_one_the_service_reads_and_every_file_is_in_a_secret()
     facts = found("ConfigMap")["aisuru-mistral"]["data"]
     secrets = found("Secret")["aisuru-mistral"]["stringData"]
     assert {name.removesuffix("_FILE") for name in facts} <= VARIABLES
-    files = {path.rpartition("/")[2] for name, path in facts.items() if name.endswith("_FILE")}
+    mounted = "/run/secrets/aisuru/"
+    assert all(path.startswith(mounted) for name, path in facts.items() if name.endswith("_FILE"))
+    files = {path.removeprefix(mounted) for path in facts.values() if path.startswith(mounted)}
     assert files == set(secrets)
+    for name in PODS.keys() - {"backup"}:
+        [container] = pod_of(name)["spec"]["containers"]
+        assert container["envFrom"] == [{"configMapRef": {"name": "aisuru-mistral"}}]
+        places = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+        volumes = {volume["name"]: volume for volume in pod_of(name)["spec"]["volumes"]}
+        assert volumes[places[mounted.rstrip("/")]]["secret"]["secretName"] == "aisuru-mistral"
+
+
+def test_a_cluster_is_offered_what_compose_takes():
+    compose = yaml.safe_load((DOCKER / "compose.yaml").read_text())["services"]["web"]
+    taken = {name.removesuffix("_FILE") for name in compose["environment"]}
+    offered = set(found("ConfigMap")["aisuru-mistral"]["data"])
+    given = {name.removesuffix("_FILE") for name in offered}
+    assert given - taken == {"DATABASE_DIRECT_URL"}, "compose.pgbouncer.yaml's"
+    assert taken - given == NOT_IN_A_CLUSTER.keys()
+    for name in SECRETS:
+        assert name not in offered, f"{name} is a secret"
+        assert f"{name}_FILE" in offered or name == "DATABASE_OWNER_URL", name
+
+
+def test_what_a_cluster_is_offered_can_be_read():
+    """Each value by itself and all together, with what the two secrets hold in its place."""
+    facts = found("ConfigMap")["aisuru-mistral"]["data"]
+    assert all(isinstance(value, str) for value in facts.values())
+    secrets = found("Secret")["aisuru-mistral"]["stringData"]
+    made = {"secret_key": GOOD_SECRET, "keyring": "v1:vault:aisuru", "metrics_token": "x" * 32}
+    variables = {}
+    for name, value in facts.items():
+        file = value.removeprefix("/run/secrets/aisuru/")
+        is_secret = name.endswith("_FILE")
+        variables[name.removesuffix("_FILE")] = (
+            made.get(file, secrets[file]) if is_secret else value
+        )
+    variables["VAULT_CACERT"] = __file__
+    assert Environment(variables).refusals() == []
 
 
 def test_what_selects_finds_a_pod():
