@@ -228,6 +228,7 @@ def _shown(
         is_whole=is_whole,
         load=load,
         told=told,
+        sees_all=visit.here.leads_to("console-limits"),
         may_write=visit.may(TokenScope.LIMITS_WRITE),
     )
 
@@ -258,10 +259,15 @@ def _set(visit: Visit, subject: Subject, name: str, **ids: UUID) -> HttpResponse
     return _shown(visit, subject, form, 422)
 
 
+def share(amount: Decimal, whole: Decimal) -> float:
+    """Tell how many percent of a limit an amount takes; a limit of nothing is used up."""
+    return float(100 * amount / whole) if whole else 100.0
+
+
 def _percent(one: limits.EffectiveLimit) -> int | None:
-    if not one.monthly_spend:
+    if one.monthly_spend is None:
         return None
-    return min(100, round(100 * (one.spent + one.held) / one.monthly_spend))
+    return min(100, round(share(one.spent + one.held, one.monthly_spend)))
 
 
 def _per_message(buckets: list[BucketReport]) -> Decimal:

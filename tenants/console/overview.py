@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from django.db.models import Q
 from django.http import HttpResponse
@@ -17,13 +19,16 @@ from tenants.common import scope
 from tenants.common.months import Month
 from tenants.console import spending
 from tenants.console.door import Page, Visit, page
+from tenants.console.limits import share
+from tenants.console.templatetags.console import day, money
 from tenants.keys import expiry, verdicts
 from tenants.keys.models import KeyStatus, MistralKey
 from tenants.onboarding.services import progress
-from tenants.organizations.models import OrganizationStatus, Workspace
+from tenants.organizations.models import Organization, OrganizationStatus, Workspace
 from tenants.registry import status
 from tenants.registry.status import BlockedReason
-from tenants.spend import drilldown, registered, reports
+from tenants.spend import drilldown, limits, registered, reports
+from tenants.spend.calls import SubjectKind
 
 _SOON = timedelta(days=14)
 _MOST = 6
@@ -83,6 +88,8 @@ def _facts(visit: Visit, workspace: Workspace | None) -> dict[str, Any]:
                 visit.organization, workspace, since=timezone.now() - _LATELY, most=_MOST_WRONG
             )
             facts["most_wrong"] = _MOST_WRONG
+        if visit.may(TokenScope.LIMITS_READ):
+            facts["concerns"] += _of_limits(visit.organization, workspace)
         if visit.may(TokenScope.KEYS_READ):
             rows = MistralKey.objects.filter(revoked_at=None)
             keys = rows.filter(workspace=workspace) if workspace else rows
@@ -111,12 +118,12 @@ def _money(visit: Visit, workspace: Workspace | None) -> dict[str, Any]:
     series = spending.by_category(report.groups)
     standing = report.limit
     taken = None
-    if standing is not None and standing.monthly_spend:
-        whole = standing.monthly_spend
+    if standing is not None:
+        whole, spent = standing.monthly_spend, standing.spent
         taken = {
-            "spent": min(round(float(100 * standing.spent / whole), 1), 100.0),
-            "held": min(round(float(100 * (standing.spent + standing.held) / whole), 1), 100.0),
-            "percent": round(100 * standing.spent / whole),
+            "spent": min(round(share(spent, whole), 1), 100.0),
+            "held": min(round(share(spent + standing.held, whole), 1), 100.0),
+            "percent": round(share(spent, whole)),
         }
     return {
         "report": report,
@@ -125,6 +132,38 @@ def _money(visit: Visit, workspace: Workspace | None) -> dict[str, Any]:
         "requests": sum(group.quantities["requests"] for group in report.groups),
         "running": None if report.empty_message else spending.running(organization, report, series),
     }
+
+
+def _of_limits(organization: Organization, workspace: Workspace | None) -> list[Concern]:
+    since = timezone.now() - _LATELY
+    found = limits.strained(organization, workspace, since=since, most=_MOST)
+    return [_of_limit(one, organization) for one in found]
+
+
+def _of_limit(one: limits.EffectiveLimit, organization: Organization) -> Concern:
+    whole, zone = one.monthly_spend or Decimal(0), ZoneInfo(organization.timezone)
+    facts = {
+        "percent": round(share(one.spent, whole)),
+        "left": money(one.remaining, one.currency),
+        "day": day(one.resets_at.astimezone(zone).date()),
+    }
+    if one.spent >= whole:
+        tone, why = "bad", _("is used up: calls are refused until %(day)s, or until it is raised")
+    elif one.refused_at is not None and one.refused_at >= timezone.now() - _LATELY:
+        tone, why = "bad", _("has refused calls lately: %(left)s are left until %(day)s")
+    else:
+        tone, why = "warn", _("%(percent)d percent of it are spent")
+    what = _("Limit of %(name)s") % {"name": one.subject_name or _("a key")}
+    return Concern(tone, what, why % facts, _limits_page(one))
+
+
+def _limits_page(one: limits.EffectiveLimit) -> str:
+    name, member = {
+        SubjectKind.WORKSPACE: ("console-workspace-limits", "workspace_id"),
+        SubjectKind.MODEL: ("console-model-limits", "model_id"),
+        SubjectKind.KEY: ("console-key", "key_id"),
+    }.get(one.subject_kind, ("console-limits", "organization_id"))
+    return reverse(name, kwargs={member: one.subject_id})
 
 
 def _of_keys(keys: Any) -> list[Concern]:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from tenants.common import scope
@@ -28,6 +28,8 @@ type Subject = Organization | Workspace | RegisteredModel | MistralKey
 
 DEFAULT_THRESHOLDS = (50, 80, 100)
 _ZERO = Decimal(0)
+#: The part of a limit from which on it is nearly used up.
+_NEARLY = Decimal("0.8")
 _KINDS: Mapping[type[Subject], SubjectKind] = {
     Organization: SubjectKind.ORGANIZATION,
     Workspace: SubjectKind.WORKSPACE,
@@ -184,6 +186,65 @@ def effective_limits(
             for limit in limits
         }
     return [found[subject_id] for subject_id in chosen if subject_id in found]
+
+
+def strained(
+    organization: Organization,
+    workspace: Workspace | None = None,
+    *,
+    since: datetime,
+    most: int,
+) -> list[EffectiveLimit]:
+    """List enforced limits that are nearly used up or have refused calls, inside a tenant's scope.
+
+    Args:
+        organization: whose.
+        workspace: only its own, and those of its keys and models; None for all.
+        since: a refusal counts from then on.
+        most: at most so many; the organization's own comes first, then the fullest.
+    """
+    month = Month.of(timezone.now(), organization.timezone)
+    balances = Balance.objects.filter(organization=organization, period=month.first_day)
+    of_it = balances.filter(
+        subject_kind=OuterRef("subject_kind"), subject_id=OuterRef("subject_id")
+    )
+    is_full = Q(settled__gte=OuterRef("monthly_spend") * _NEARLY)
+    rows = Limit.objects.filter(
+        Exists(of_it.filter(is_full | Q(refused_at__gte=since))),
+        organization=organization,
+        monthly_spend__isnull=False,
+        mode=LimitMode.ENFORCE.value,
+    )
+    if workspace is not None:
+        inside = {"workspace": workspace}
+        rows = rows.filter(
+            Q(subject_id=workspace.pk)
+            | Q(subject_id__in=MistralKey.objects.filter(**inside).values("pk"))
+            | Q(subject_id__in=RegisteredModel.objects.filter(**inside).values("pk"))
+        )
+    found = {limit.subject_id: limit for limit in rows[:most]}
+    named = {
+        subject.pk: subject
+        for kind in _KINDS
+        for subject in kind.objects.filter(pk__in=found)  # type: ignore[attr-defined]
+    }
+    standings = [
+        _effective(
+            found[balance.subject_id],
+            named[balance.subject_id],
+            balance,
+            None,
+            Setting(month, organization.currency),
+        )
+        for balance in balances.filter(subject_id__in=found)
+        if balance.subject_id in named
+    ]
+    return sorted(standings, key=_strain, reverse=True)
+
+
+def _strain(one: EffectiveLimit) -> tuple[bool, Decimal]:
+    whole = one.monthly_spend or _ZERO
+    return one.subject_kind is SubjectKind.ORGANIZATION, one.spent / whole if whole else Decimal(1)
 
 
 def _effective(

@@ -1,0 +1,117 @@
+"""Limits on the overview: nearly used up, used up, refusing; and what a part's members are told."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from tenants.organizations.roles import Role, WorkspaceRole
+from tenants.spend.calls import LimitMode
+from tenants.spend.meter import Meter
+from tenants.spend.services import set_limit
+from tests import factories, people
+from tests.api.world import World, world
+from tests.factories import ACTOR
+from tests.people import session_caller
+from tests.spend import made
+
+
+@pytest.fixture
+def hers() -> World:
+    return world()
+
+
+def visitor(hers: World, role: Role = Role.ADMIN, **roles: Any) -> Client:
+    made_up = people.member(hers.organization, role, **roles)
+    client = session_caller(made_up.person).client
+    client.cookies["aim_language"] = "en"
+    return client
+
+
+def limit(hers: World, subject: Any, amount: str, mode: LimitMode = LimitMode.ENFORCE) -> None:
+    set_limit(
+        actor=ACTOR,
+        organization=hers.organization,
+        subject=subject,
+        monthly_spend=Decimal(amount),
+        mode=mode,
+    )
+
+
+def call(hers: World, cost: str, worst: str) -> bool:
+    meter = Meter()
+    one = made.intent(
+        hers.organization, hers.workspace, worst, model_id=hers.model.pk, key_id=hers.key.pk
+    )
+    [verdict] = meter.open_calls([one])
+    if verdict.is_accepted:
+        meter.settle_calls([made.settlement(one, cost)])
+    meter.close()
+    return verdict.is_accepted
+
+
+def attention(client: Client, address: str) -> str:
+    page = client.get(address).text
+    return (
+        page.split("Needs attention")[1].split("</section>")[0] if "Needs attention" in page else ""
+    )
+
+
+def test_a_limit_is_told_of_before_and_when_it_stops_calls(hers):
+    client, place = visitor(hers), f"/organizations/{hers.organization.pk}"
+    limit(hers, hers.organization, "1.00")
+    assert call(hers, "0.79", "0.79")
+    assert "Limit of" not in attention(client, place)
+    assert call(hers, "0.06", "0.06")
+    near = attention(client, place)
+    assert "85 percent of it are spent" in near
+    assert "notice-warn" in near
+    assert f'href="{place}/limits"' in near
+    assert not call(hers, "0.50", "0.50")
+    refusing = attention(client, place)
+    assert "has refused calls lately: €0.15 are left until" in refusing
+    assert "notice-bad" in refusing
+    assert call(hers, "0.15", "0.15")
+    assert "is used up: calls are refused until" in attention(client, place)
+    assert "bar-fill-bad" in client.get(place).text
+
+
+def test_limits_of_parts_are_told_of_where_they_belong(hers):
+    client = visitor(hers)
+    place, inside = f"/organizations/{hers.organization.pk}", f"/workspaces/{hers.workspace.pk}"
+    elsewhere = factories.workspace(hers.organization, "Altrove")
+    limit(hers, hers.model, "0.10")
+    limit(hers, hers.workspace, "0.10", LimitMode.SHADOW)
+    assert call(hers, "0.10", "0.10")
+    for address in (place, inside):
+        told = attention(client, address)
+        assert f"Limit of {hers.model.name}" in told
+        assert f'href="/models/{hers.model.pk}/limits"' in told
+        assert told.count("Limit of") == 1  # what only counts stops nothing
+    assert "Limit of" not in attention(client, f"/workspaces/{elsewhere.pk}")
+
+
+def test_a_limit_of_nothing_is_a_limit(hers):
+    client, place = visitor(hers), f"/organizations/{hers.organization.pk}"
+    assert "No limit is set" in client.get(place).text
+    limit(hers, hers.organization, "0")
+    shown = client.get(place).text
+    assert "No limit is set" not in shown
+    assert "100 percent of the limit of €0.00" in shown
+    assert 'aria-label="100 %"' in client.get(f"{place}/limits").text
+    assert not call(hers, "0.01", "0.01")
+    assert "is used up" in attention(client, place)
+
+
+def test_members_of_a_workspace_are_not_told_that_nothing_limits_them(hers):
+    roles = {hers.workspace: WorkspaceRole.MEMBER}
+    client = visitor(hers, Role.MEMBER, workspaces=roles)
+    limit(hers, hers.organization, "25.00")
+    page = f"/workspaces/{hers.workspace.pk}/limits"
+    told = client.get(page).text
+    assert "nothing but Mistral itself stops spending" not in told
+    assert "No limit of its own is set." in told
+    assert "Limits of the whole organization hold here too" in told
+    assert "25.00" not in told
+    assert "Limits of the whole organization hold here too" not in visitor(hers).get(page).text
