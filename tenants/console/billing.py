@@ -15,7 +15,7 @@ from tenants.billing.profile_rules import ProfileFacts
 from tenants.common import scope
 from tenants.common.problems import Problem
 from tenants.console.door import Page, Visit, page
-from tenants.console.forms import Amount, HouseForm, Name
+from tenants.console.forms import Amount, ChangeForm, Name
 
 VAT_WORDS = {
     VatStatus.UNCHECKED: (gettext_lazy("not checked"), "off"),
@@ -25,7 +25,7 @@ VAT_WORDS = {
 }
 
 
-class ProfileForm(HouseForm):
+class ProfileForm(ChangeForm):
     """Whom Mistral bills."""
 
     legal_name = Name(max_length=200, label=gettext_lazy("Legal name"))
@@ -62,7 +62,7 @@ class ProfileForm(HouseForm):
     )
 
 
-class PlanForm(HouseForm):
+class PlanForm(ChangeForm):
     """What is known of plan and payment at Mistral."""
 
     plan = forms.ChoiceField(
@@ -104,7 +104,7 @@ class Billing(Page):
     @page(TokenScope.BILLING_WRITE)
     def post(self, visit: Visit, organization_id: UUID) -> HttpResponse:
         """State whom Mistral bills."""
-        form = ProfileForm(visit.request.POST)
+        form = ProfileForm(visit.request.POST, now=_of_profile(_profile(visit)))
         if form.is_valid():
             try:
                 services.set_profile(
@@ -117,16 +117,21 @@ class Billing(Page):
             else:
                 visit.tell(_("The billing details were saved."))
                 return visit.go("console-billing", organization_id=organization_id)
-        return _shown(visit, 422, profile_form=form)
+        return _shown(visit, form.refused, profile_form=form)
 
 
 class PlanFacts(Page):
     """``/organizations/<id>/billing/plan``."""
 
+    @page(TokenScope.BILLING_READ)
+    def get(self, visit: Visit, organization_id: UUID) -> HttpResponse:
+        """Lead whoever reloads what was refused back to the form."""
+        return visit.go("console-billing", organization_id=organization_id)
+
     @page(TokenScope.BILLING_WRITE)
     def post(self, visit: Visit, organization_id: UUID) -> HttpResponse:
         """State plan and payment; nothing is changed at Mistral."""
-        form = PlanForm(visit.request.POST)
+        form = PlanForm(visit.request.POST, now=_of_plan(_plan(visit)))
         if form.is_valid():
             said = form.cleaned_data
             recharge = None
@@ -150,7 +155,7 @@ class PlanFacts(Page):
             else:
                 visit.tell(_("Plan and payment were noted."))
                 return visit.go("console-billing", organization_id=organization_id)
-        return _shown(visit, 422, plan_form=form)
+        return _shown(visit, form.refused, plan_form=form)
 
 
 def _shown(
@@ -159,19 +164,27 @@ def _shown(
     profile_form: ProfileForm | None = None,
     plan_form: PlanForm | None = None,
 ) -> HttpResponse:
-    with scope.tenant(visit.organization.pk):
-        profile = BillingProfile.objects.first()
-        plan = Plan.objects.first()
+    profile, plan = _profile(visit), _plan(visit)
     return visit.show(
         "billing",
         status,
         profile=profile,
         vat=VAT_WORDS[VatStatus(profile.vat_status)] if profile else None,
         plan=plan,
-        profile_form=profile_form or ProfileForm(initial=_of_profile(profile)),
-        plan_form=plan_form or PlanForm(initial=_of_plan(plan)),
+        profile_form=profile_form or ProfileForm(now=_of_profile(profile)),
+        plan_form=plan_form or PlanForm(now=_of_plan(plan)),
         may_write=visit.may(TokenScope.BILLING_WRITE),
     )
+
+
+def _profile(visit: Visit) -> BillingProfile | None:
+    with scope.tenant(visit.organization.pk):
+        return BillingProfile.objects.first()
+
+
+def _plan(visit: Visit) -> Plan | None:
+    with scope.tenant(visit.organization.pk):
+        return Plan.objects.first()
 
 
 def _of_profile(profile: BillingProfile | None) -> dict[str, Any]:

@@ -4,6 +4,7 @@ A refusal of a room is shown at the field that it is about. Forms hold no secret
 comes in sealed, and what is typed is never written back into a field for passwords.
 """
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
@@ -124,6 +125,67 @@ class HouseForm(forms.Form):
         return next((name for name in (whole, *names[::-1]) if name in self.fields), None)
 
 
+class ChangeForm(HouseForm):
+    """A form that changes what is there: nobody undoes unseen what somebody else has changed.
+
+    Its page carries a digest of each fact as it was shown. Where one is another now, and not what
+    is typed, the form is shown again with what is there now; sent once more, it holds.
+    """
+
+    #: The status of a page that shows what was not taken.
+    refused = 422
+
+    def __init__(self, *args: Any, now: Mapping[str, Any], **kwargs: Any) -> None:
+        """Take the facts as they are ``now``, by the names of the fields."""
+        super().__init__(*args, initial=dict(now), **kwargs)
+        self._now = {name: (_digest(now.get(name)), now.get(name)) for name in self.fields}
+        self._tags = " ".join(f"{name}.{tag}" for name, (tag, _value) in self._now.items())
+        self.fields["seen"] = forms.CharField(required=False, widget=forms.HiddenInput)
+        self.initial["seen"] = self._tags
+
+    def clean(self) -> dict[str, Any]:
+        """Compare what was shown with what is there.
+
+        Raises:
+            ValidationError: ``stale``.
+        """
+        said: dict[str, Any] = super().clean() or {}
+        shown = dict(pair.rpartition(".")[::2] for pair in said.pop("seen", "").split())
+        moved = [
+            name for name, tag in shown.items() if name in self._now and self._moved(name, tag)
+        ]
+        if moved:
+            self.refused = 412
+            typed: Any = self.data
+            again = typed.copy()
+            again["seen"] = self._tags
+            self.data = again
+            raise forms.ValidationError([self._told(name) for name in moved])
+        return said
+
+    def _moved(self, name: str, tag: str) -> bool:
+        now, value = self._now[name]
+        return tag != now and self.cleaned_data.get(name) != value
+
+    def _told(self, name: str) -> forms.ValidationError:
+        detail = _(
+            "“%(field)s” was changed by somebody else meanwhile; it is now: %(value)s. Nothing was"
+            " saved. Save again to have it as it stands below."
+        )
+        facts = {"field": self.fields[name].label, "value": self._shown(name)}
+        return forms.ValidationError(detail, "stale", facts)
+
+    def _shown(self, name: str) -> str:
+        value = self._now[name][1]
+        words = dict(getattr(self.fields[name], "choices", ()))
+        if isinstance(value, list):
+            return ", ".join(str(words.get(one, one)) for one in value)
+        if isinstance(value, bool):
+            return str(_("yes") if value else _("no"))
+        shown = words.get(value, self.fields[name].prepare_value(value))
+        return "\N{EN DASH}" if shown in {None, ""} else str(shown)
+
+
 def choices(words: Mapping[str, str | Promise], values: Iterable[str]) -> list[tuple[str, Any]]:
     """Pair values with what people call them."""
     return [(value, words[value]) for value in values]
@@ -132,6 +194,10 @@ def choices(words: Mapping[str, str | Promise], values: Iterable[str]) -> list[t
 def errors_of(problem: Problem) -> ErrorList:
     """Show a refusal where there is no field to show it at."""
     return ErrorList([problem.detail])
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(repr(value).encode()).hexdigest()[:8]
 
 
 def _plain(text: str) -> str:

@@ -14,7 +14,7 @@ from tenants.common import scope
 from tenants.common.problems import Conflict, Problem
 from tenants.console import sealing
 from tenants.console.door import Page, Visit, page
-from tenants.console.forms import Day, HouseForm, Name
+from tenants.console.forms import ChangeForm, Day, Name
 from tenants.console.sealing import SealedForm
 from tenants.keys import services, verdicts
 from tenants.keys.intake import Purpose
@@ -66,11 +66,14 @@ class ReplaceForm(SealedForm):
     )
 
 
-class EditForm(HouseForm):
+class EditForm(ChangeForm):
     """What may change of a key."""
 
     name = Name(max_length=120, required=False, label=gettext_lazy("Name"))
     expires_on = Day(required=False, label=gettext_lazy("Expires on"))
+
+    def __init__(self, *args: Any, key: MistralKey) -> None:
+        super().__init__(*args, now={name: getattr(key, name) for name in self.base_fields})
 
 
 class Keys(Page):
@@ -178,14 +181,13 @@ class Edit(Page):
     def get(self, visit: Visit, key_id: UUID) -> HttpResponse:
         """Show the form."""
         key = visit.find(MistralKey, key_id)
-        form = EditForm(initial={"name": key.name, "expires_on": key.expires_on})
-        return visit.show("keys/edit", key=key, form=form)
+        return visit.show("keys/edit", key=key, form=EditForm(key=key))
 
     @page(TokenScope.KEYS_WRITE)
     def post(self, visit: Visit, key_id: UUID) -> HttpResponse:
         """Change them."""
         key = visit.find(MistralKey, key_id)
-        form = EditForm(visit.request.POST)
+        form = EditForm(visit.request.POST, key=key)
         if form.is_valid():
             try:
                 services.update_key(actor=visit.actor, key=key, changes=visit.screened(form))
@@ -194,7 +196,7 @@ class Edit(Page):
             else:
                 visit.tell(_("The key was changed."))
                 return visit.go("console-key", key_id=key_id)
-        return visit.show("keys/edit", 422, key=key, form=form)
+        return visit.show("keys/edit", form.refused, key=key, form=form)
 
 
 class Check(Page):

@@ -14,12 +14,13 @@ from django.utils.translation import gettext_lazy
 from tenants.access.models import TokenScope
 from tenants.common.problems import Problem
 from tenants.console.door import Page, Visit, page
-from tenants.console.forms import Amount, HouseForm, Number
+from tenants.console.forms import Amount, ChangeForm, HouseForm, Number
 from tenants.organizations.models import Organization, Workspace
 from tenants.registry.models import RegisteredModel
 from tenants.spend import limits, ratereport
 from tenants.spend.calls import LimitMode
 from tenants.spend.limits import Subject
+from tenants.spend.models import Limit
 from tenants.spend.ratereport import BucketReport
 from tenants.spend.rates import Rates
 from tenants.spend.services import set_limit
@@ -32,7 +33,28 @@ _REQUESTS_OF_MESSAGE = Decimal(10)
 _MINUTE = Decimal(60)
 
 
-class LimitForm(HouseForm):
+class Percentages(forms.CharField):
+    """Whole percentages, with commas between them."""
+
+    def clean(self, value: Any) -> list[int]:
+        """Read them.
+
+        Raises:
+            ValidationError: they are none.
+        """
+        text: str = super().clean(value).replace("%", " ").replace(";", ",")
+        try:
+            return sorted({int(one) for one in text.split(",") if one.strip()})
+        except ValueError:
+            detail = _("Write whole numbers with commas between them, like 50, 80, 100.")
+            raise forms.ValidationError(detail, "invalid") from None
+
+    def prepare_value(self, value: Any) -> Any:
+        """Write them."""
+        return ", ".join(map(str, value)) if isinstance(value, list) else value
+
+
+class LimitForm(ChangeForm):
     """A limit."""
 
     monthly_spend = Amount(
@@ -40,7 +62,7 @@ class LimitForm(HouseForm):
         label=gettext_lazy("Spending limit a month"),
         help_text=gettext_lazy("Empty: no limit of its own."),
     )
-    alert_thresholds = forms.CharField(
+    alert_thresholds = Percentages(
         max_length=60,
         required=False,
         label=gettext_lazy("Tell at these percentages"),
@@ -67,14 +89,9 @@ class LimitForm(HouseForm):
         required=False, min_value=1, max_value=_MOST_TOKENS, label=gettext_lazy("Tokens a month")
     )
 
-    def clean_alert_thresholds(self) -> list[int]:
-        """Read the percentages."""
-        text = self.cleaned_data["alert_thresholds"].replace("%", " ").replace(";", ",")
-        try:
-            return sorted({int(one) for one in text.split(",") if one.strip()})
-        except ValueError:
-            detail = _("Write whole numbers with commas between them, like 50, 80, 100.")
-            raise forms.ValidationError(detail, "invalid") from None
+    def __init__(self, *args: Any, limit: Limit) -> None:
+        now = {name: getattr(limit, name) for name in self.base_fields}
+        super().__init__(*args, now=now)
 
 
 class WhatIfForm(HouseForm):
@@ -207,22 +224,12 @@ def _shown(
     told = None
     if load.is_bound and load.is_valid():
         told = answer(load.cleaned_data, buckets, limit.requests_per_second)
-    form = form or LimitForm(
-        initial={
-            "monthly_spend": limit.monthly_spend,
-            "alert_thresholds": ", ".join(map(str, limit.alert_thresholds)),
-            "mode": limit.mode,
-            "requests_per_second": limit.requests_per_second,
-            "tokens_per_minute": limit.tokens_per_minute,
-            "tokens_per_month": limit.tokens_per_month,
-        }
-    )
     return visit.show(
         "limits",
         status,
         subject=subject,
         kind=limits.kind_of(subject).value,
-        form=form,
+        form=form or LimitForm(limit=limit),
         effective=[(one, _percent(one)) for one in effective],
         buckets=buckets,
         is_whole=is_whole,
@@ -234,7 +241,8 @@ def _shown(
 
 
 def _set(visit: Visit, subject: Subject, name: str, **ids: UUID) -> HttpResponse:
-    form = LimitForm(visit.request.POST)
+    limit = limits.read_limit(organization=visit.organization, subject=subject)
+    form = LimitForm(visit.request.POST, limit=limit)
     if form.is_valid():
         said = form.cleaned_data
         try:
@@ -256,7 +264,7 @@ def _set(visit: Visit, subject: Subject, name: str, **ids: UUID) -> HttpResponse
         else:
             visit.tell(_("The limit holds from the next call on."))
             return visit.go(name, **ids)
-    return _shown(visit, subject, form, 422)
+    return _shown(visit, subject, form, form.refused)
 
 
 def share(amount: Decimal, whole: Decimal) -> float:

@@ -16,7 +16,7 @@ from tenants.common import scope
 from tenants.common.problems import Problem
 from tenants.common.text import normalise_email
 from tenants.console.door import Page, Visit, page
-from tenants.console.forms import HouseForm, Name
+from tenants.console.forms import ChangeForm, HouseForm, Name
 from tenants.keys.models import MistralKey
 from tenants.organizations import services
 from tenants.organizations.models import Organization, Workspace
@@ -58,7 +58,15 @@ class NewWorkspaceForm(WorkspaceForm):
     )
 
 
-class OrganizationForm(HouseForm):
+class WorkspaceChange(ChangeForm, WorkspaceForm):
+    """Another name of a workspace."""
+
+    def __init__(self, *args: Any, workspace: Workspace) -> None:
+        now = {name: getattr(workspace, name) for name in self.base_fields}
+        super().__init__(*args, now=now, icon=workspace.icon)
+
+
+class OrganizationForm(ChangeForm):
     """What may change of an organization; the currency may not, because past costs are in it."""
 
     name = Name(max_length=120, label=gettext_lazy("Name of the organization"))
@@ -81,9 +89,11 @@ class OrganizationForm(HouseForm):
         help_text=gettext_lazy("Days and months of reports and limits follow it."),
     )
 
-    def __init__(self, *args: Any, zone: str, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        zones = sorted({*_zones(), zone})
+    def __init__(self, *args: Any, organization: Organization) -> None:
+        super().__init__(
+            *args, now={name: getattr(organization, name) for name in self.base_fields}
+        )
+        zones = sorted({*_zones(), organization.timezone})
         self.fields["timezone"].choices = [(name, name) for name in zones]  # type: ignore[attr-defined]
 
     def clean_owner_email(self) -> str:
@@ -125,15 +135,13 @@ class EditWorkspace(Page):
     @page(TokenScope.WORKSPACES_WRITE)
     def get(self, visit: Visit, workspace_id: UUID) -> HttpResponse:
         """Show what it is called."""
-        one = visit.workspace
-        facts = {"name": one.name, "icon": one.icon, "description": one.description}
-        return visit.show("places/edit", form=WorkspaceForm(initial=facts, icon=one.icon))
+        return visit.show("places/edit", form=WorkspaceChange(workspace=visit.workspace))
 
     @page(TokenScope.WORKSPACES_WRITE)
     def post(self, visit: Visit, workspace_id: UUID) -> HttpResponse:
         """Change it."""
         workspace = visit.find(Workspace, workspace_id)
-        form = WorkspaceForm(visit.request.POST, icon=workspace.icon)
+        form = WorkspaceChange(visit.request.POST, workspace=workspace)
         if form.is_valid():
             try:
                 services.update_workspace(
@@ -144,7 +152,7 @@ class EditWorkspace(Page):
             else:
                 visit.tell(_("The workspace was changed."))
                 return visit.go("console-workspace", workspace_id=workspace_id)
-        return visit.show("places/edit", 422, form=form)
+        return visit.show("places/edit", form.refused, form=form)
 
 
 class ArchiveWorkspace(Page):
@@ -176,16 +184,14 @@ class Settings(Page):
     @page(TokenScope.ORGANIZATIONS_WRITE)
     def get(self, visit: Visit, organization_id: UUID) -> HttpResponse:
         """Show them."""
-        one = visit.organization
-        facts = {name: getattr(one, name) for name in OrganizationForm.base_fields}
-        form = OrganizationForm(initial=facts, zone=one.timezone)
+        form = OrganizationForm(organization=visit.organization)
         return visit.show("places/settings", form=form)
 
     @page(TokenScope.ORGANIZATIONS_WRITE)
     def post(self, visit: Visit, organization_id: UUID) -> HttpResponse:
         """Change them."""
         organization = visit.find(Organization, organization_id)
-        form = OrganizationForm(visit.request.POST, zone=organization.timezone)
+        form = OrganizationForm(visit.request.POST, organization=organization)
         if form.is_valid():
             try:
                 services.update_organization(
@@ -196,7 +202,7 @@ class Settings(Page):
             else:
                 visit.tell(_("The settings were changed."))
                 return visit.go("console-settings", organization_id=organization_id)
-        return visit.show("places/settings", 422, form=form)
+        return visit.show("places/settings", form.refused, form=form)
 
 
 def _listed(visit: Visit, form: NewWorkspaceForm, status: int = 200) -> HttpResponse:

@@ -19,7 +19,7 @@ from tenants.common.secrets import Secret
 from tenants.console import catalogue, publishing, snippets, words
 from tenants.console.catalogue import Offer
 from tenants.console.door import Page, Visit, page
-from tenants.console.forms import Amount, HouseForm, Name, choices
+from tenants.console.forms import Amount, ChangeForm, HouseForm, Name, choices
 from tenants.keys.models import MistralKey
 from tenants.organizations.models import Workspace
 from tenants.registry import services
@@ -36,6 +36,10 @@ _GRACES = (
     ("86400", gettext_lazy("In a day")),
     ("604800", gettext_lazy("In a week")),
 )
+
+
+#: Fields that are called as the row's members.
+_OF_THE_ROW = ("name", "description", "purposes", "visible_to_tenant", "use_as_default")
 
 
 class ModelForm(HouseForm):
@@ -91,17 +95,17 @@ class ModelForm(HouseForm):
         return {
             "mistral_model": said["model"],
             "defaults": defaults,
-            **{
-                name: said[name]
-                for name in (
-                    "name",
-                    "description",
-                    "purposes",
-                    "visible_to_tenant",
-                    "use_as_default",
-                )
-            },
+            **{name: said[name] for name in _OF_THE_ROW},
         }
+
+
+class ModelChange(ChangeForm, ModelForm):
+    """What a model is made of from now on."""
+
+    def __init__(self, *args: Any, model: RegisteredModel, keys: list[MistralKey]) -> None:
+        now = {name: getattr(model, name) for name in _OF_THE_ROW}
+        now |= {"model": model.mistral_model, "key_id": model.key_id, **model.defaults}
+        super().__init__(*args, now=now, keys=keys)
 
 
 class TokenForm(HouseForm):
@@ -221,27 +225,14 @@ class EditModel(Page):
         """Show what it is made of."""
         model = _read(visit, model_id)
         keys, offers = _choice(visit, model.key_id)
-        form = ModelForm(
-            keys=keys,
-            initial={
-                "name": model.name,
-                "description": model.description,
-                "model": model.mistral_model,
-                "key_id": str(model.key_id),
-                "purposes": model.purposes,
-                "visible_to_tenant": model.visible_to_tenant,
-                "use_as_default": model.use_as_default,
-                **model.defaults,
-            },
-        )
-        return _form(visit, form, offers, model=model)
+        return _form(visit, ModelChange(model=model, keys=keys), offers, model=model)
 
     @page(TokenScope.MODELS_WRITE)
     def post(self, visit: Visit, model_id: UUID) -> HttpResponse:
         """Change it; another key or Mistral model is checked as on creation."""
         model = _read(visit, model_id)
         keys, offers = _choice(visit, model.key_id)
-        form = ModelForm(visit.request.POST, keys=keys)
+        form = ModelChange(visit.request.POST, model=model, keys=keys)
         if form.is_valid():
             said = visit.screened(form)
             changes = form.facts(said)
@@ -261,7 +252,7 @@ class EditModel(Page):
             else:
                 visit.tell(_("The model was changed."))
                 return visit.go("console-model", model_id=model_id)
-        return _form(visit, form, offers, 422, model=model)
+        return _form(visit, form, offers, form.refused, model=model)
 
 
 class NewToken(Page):

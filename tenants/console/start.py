@@ -100,6 +100,11 @@ class Start(Page):
 class Confirm(Page):
     """``/organizations/<id>/start/<key>``."""
 
+    @page(TokenScope.BILLING_READ)
+    def get(self, visit: Visit, organization_id: UUID, key: str) -> HttpResponse:
+        """Lead whoever reloads to the checklist."""
+        return visit.go("console-start", organization_id=organization_id)
+
     @page(TokenScope.BILLING_WRITE)
     def post(self, visit: Visit, organization_id: UUID, key: str) -> HttpResponse:
         """Take a person's word: it is done, it is left out, or neither after all."""

@@ -226,7 +226,7 @@ def strained(
     named = {
         subject.pk: subject
         for kind in _KINDS
-        for subject in kind.objects.filter(pk__in=found)  # type: ignore[attr-defined]
+        for subject in kind.objects.filter(pk__in=found)
     }
     standings = [
         _effective(

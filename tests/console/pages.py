@@ -95,6 +95,7 @@ PERSONAL = [
 PAGES = [
     Row("GET", ORGANIZATION, (Scope.ORGANIZATIONS_READ,)),
     Row("GET", f"{ORGANIZATION}/start", (Scope.BILLING_READ,)),
+    Row("GET", f"{ORGANIZATION}/start/<slug:key>", (Scope.BILLING_READ,), 303),
     Row("POST", f"{ORGANIZATION}/start/<slug:key>", (Scope.BILLING_WRITE,), 303, {"word": "done"}),
     Row("GET", f"{ORGANIZATION}/spend", (Scope.SPEND_READ,)),
     Row("GET", f"{ORGANIZATION}/spend.csv", (Scope.SPEND_READ,)),
@@ -120,6 +121,7 @@ PAGES = [
     *_both(f"{ORGANIZATION}/aisuru/login", Scope.KEYS_WRITE, Scope.KEYS_WRITE),
     *_both(f"{ORGANIZATION}/aisuru/remove", Scope.KEYS_WRITE, Scope.KEYS_WRITE, 303),
     *_both(f"{ORGANIZATION}/billing", Scope.BILLING_READ, Scope.BILLING_WRITE),
+    Row("GET", f"{ORGANIZATION}/billing/plan", (Scope.BILLING_READ,), 303),
     Row("POST", f"{ORGANIZATION}/billing/plan", (Scope.BILLING_WRITE,), 303),
     Row("GET", f"{ORGANIZATION}/tokens", (Scope.TOKENS_READ,)),
     *_both(f"{ORGANIZATION}/tokens/new", Scope.TOKENS_WRITE, Scope.TOKENS_WRITE),

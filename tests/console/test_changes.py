@@ -1,0 +1,124 @@
+"""Two people at one form: nobody undoes unseen what another has changed, and nothing typed is lost."""
+
+import html
+import re
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from tenants.common import scope
+from tenants.keys.models import MistralKey
+from tenants.organizations.models import Organization, Workspace
+from tenants.organizations.roles import Role
+from tenants.registry.models import RegisteredModel
+from tenants.spend.models import Limit
+from tests import people
+from tests.api.world import World, world
+from tests.people import session_caller
+
+
+@pytest.fixture
+def hers() -> World:
+    return world()
+
+
+@pytest.fixture
+def client(hers: World) -> Client:
+    made = session_caller(people.member(hers.organization, Role.ADMIN).person).client
+    made.cookies["aim_language"] = "en"
+    return made
+
+
+def filled(page: str, action: str = "") -> dict[str, Any]:
+    """What a browser would send of a form that nobody has touched."""
+    form = next(
+        part.split("</form>")[0]
+        for part in page.split("<form")[1:]
+        if 'name="seen"' in part and action in part.split(">")[0]
+    )
+    sent: dict[str, Any] = {}
+    for tag in re.findall(r"<input[^>]*>", form):
+        facts = dict(re.findall(r'([a-z_-]+)="([^"]*)"', tag))
+        is_box = facts.get("type") in {"checkbox", "radio"}
+        if "name" in facts and (not is_box or " checked" in tag):
+            values = sent.setdefault(facts["name"], [])
+            values.append(html.unescape(facts.get("value", "")))
+    for name, options in re.findall(r'<select name="([^"]+)"(.*?)</select>', form, re.DOTALL):
+        chosen = re.search(r'<option value="([^"]*)" selected', options)
+        sent[name] = [html.unescape(chosen[1]) if chosen else ""]
+    return sent
+
+
+def changed(client: Client, address: str, mine: dict[str, Any], hers: dict[str, Any]) -> Any:
+    """Open a page twice; save one, then the other. Give the answer to the other."""
+    first, second = (filled(client.get(address).text) for _ in range(2))
+    assert client.post(address, first | hers).status_code == 303
+    return client.post(address, second | mine)
+
+
+def test_settings_that_another_has_changed_are_shown_before_they_are_undone(hers, client):
+    address = f"/organizations/{hers.organization.pk}/settings"
+    answer = changed(client, address, {"name": "Rossi & Figli"}, {"timezone": "Europe/London"})
+    assert answer.status_code == 412
+    told = html.unescape(answer.text)
+    assert "“Time zone” was changed by somebody else meanwhile; it is now: Europe/London" in told
+    kept = filled(answer.text)
+    assert kept["name"] == ["Rossi & Figli"]
+    with scope.tenant(hers.organization.pk):
+        row = Organization.objects.get()
+    assert (row.name, row.timezone) == (hers.organization.name, "Europe/London")
+    assert client.post(address, kept).status_code == 303
+    with scope.tenant(hers.organization.pk):
+        row = Organization.objects.get()
+    assert (row.name, row.timezone) == ("Rossi & Figli", "Europe/Rome")
+
+
+def test_whoever_types_what_is_there_already_is_in_nobodys_way(hers, client):
+    address = f"/organizations/{hers.organization.pk}/settings"
+    same = {"timezone": "Europe/London"}
+    assert changed(client, address, {"name": "Rossi & Figli"} | same, same).status_code == 303
+
+
+def test_no_form_that_changes_things_takes_back_another_ones_change(hers, client):
+    organization, workspace = hers.organization.pk, hers.workspace.pk
+    cases = {
+        f"/workspaces/{workspace}/edit": ("Description", {"name": "A"}, {"description": "B"}),
+        f"/keys/{hers.key.pk}/edit": ("Expires on", {"name": "A"}, {"expires_on": "2031-01-31"}),
+        f"/models/{hers.model.pk}/edit": ("Description", {"name": "A"}, {"description": "B"}),
+        f"/organizations/{organization}/limits": (
+            "Spending limit a month",
+            {"alert_thresholds": "70"},
+            {"monthly_spend": "12.50"},
+        ),
+    }
+    for address, (label, mine, others) in cases.items():
+        answer = changed(client, address, mine, others)
+        assert answer.status_code == 412, address
+        assert f"“{label}” was changed by somebody else" in html.unescape(answer.text), address
+    with scope.tenant(organization):
+        assert Workspace.objects.get(pk=workspace).description == "B"
+        assert MistralKey.objects.get(pk=hers.key.pk).expires_on == date(2031, 1, 31)
+        assert RegisteredModel.objects.get(pk=hers.model.pk).description == "B"
+        assert Limit.objects.get().monthly_spend == Decimal("12.50")
+
+
+def test_billing_details_are_guarded_each_form_for_itself(hers, client):
+    address = f"/organizations/{hers.organization.pk}/billing"
+    page = client.get(address).text
+    profile = filled(page, f'action="{address}"') | {
+        "legal_name": "Rossi Srl",
+        "line1": "Via Roma 1",
+        "postal_code": "20121",
+        "city": "Milano",
+        "province": "MI",
+        "sdi_code": "ABCDEFG",
+    }
+    plan = filled(page, f'action="{address}/plan"') | {"plan": "scale"}
+    assert client.post(address, profile).status_code == 303
+    assert client.post(f"{address}/plan", plan).status_code == 303
+    assert client.post(address, profile | {"city": "Roma", "province": "RM"}).status_code == 412
+    assert client.post(f"{address}/plan", plan | {"plan": "experiment"}).status_code == 412
+    assert client.get(f"{address}/plan")["Location"] == address
