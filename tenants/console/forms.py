@@ -140,7 +140,9 @@ class ChangeForm(HouseForm):
         super().__init__(*args, initial=dict(now), **kwargs)
         self._now = {name: (_digest(now.get(name)), now.get(name)) for name in self.fields}
         self._tags = " ".join(f"{name}.{tag}" for name, (tag, _value) in self._now.items())
-        self.fields["seen"] = forms.CharField(required=False, widget=forms.HiddenInput)
+        self.fields["seen"] = forms.CharField(
+            required=False, widget=forms.HiddenInput(attrs={"id": False})
+        )
         self.initial["seen"] = self._tags
 
     def clean(self) -> dict[str, Any]:

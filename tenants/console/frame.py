@@ -44,6 +44,7 @@ class Frame:
         chosen: the workspace that the navigation leads into; None if the member sees none.
         workspaces: the active ones that the member sees, by name.
         membership: the member's roles.
+        inside: what the member may do in the chosen workspace.
         others: how many other organizations the person is a member of.
         ways: to pages of the organization. ``workspace_ways``: of the chosen workspace.
     """
@@ -53,6 +54,7 @@ class Frame:
     chosen: Workspace | None
     workspaces: tuple[Workspace, ...]
     membership: Membership
+    inside: frozenset[str]
     others: int
     ways: tuple[Way, ...]
     workspace_ways: tuple[Way, ...]
@@ -139,6 +141,7 @@ def build(request: HttpRequest, principal: Principal, ids: Mapping[str, Any]) ->
         chosen=chosen,
         workspaces=workspaces,
         membership=membership,
+        inside=frozenset(inside),
         others=len(visitor.memberships) - 1,
         ways=_ways(_WAYS, everywhere, place, "organization_id", organization_id),
         workspace_ways=_ways(_WORKSPACE_WAYS, inside, place, "workspace_id", chosen.pk)

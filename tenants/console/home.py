@@ -6,7 +6,7 @@ from uuid import UUID
 from django import forms
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.http.response import HttpResponseBase
+from django.http.response import HttpResponseBase, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
@@ -23,7 +23,7 @@ from tenants.console import frame
 from tenants.console.chrome import remember
 from tenants.console.door import Page, Visit, page, see_other
 from tenants.console.forms import HouseForm, Name
-from tenants.organizations import invitations, joining, members
+from tenants.organizations import invitations, joining, members, roles
 from tenants.organizations.members import Membership
 from tenants.organizations.models import Member, Organization
 from tenants.people import services
@@ -70,7 +70,7 @@ class Home(Page):
         current = require_terms(visit.principal).current
         if current is None:
             return visit.go("console-welcome")
-        response = visit.go("console-overview", organization_id=current.organization_id)
+        response = _landing(visit, current)
         remember(response, settings.LANGUAGE_COOKIE_NAME, visit.visitor.person.locale)
         return response
 
@@ -148,7 +148,7 @@ class Organizations(Page):
         """Work in one of them from now on."""
         membership = _membership(visit.visitor, visit.request.POST.get("organization_id", ""))
         sessions.choose(visit.request, membership.organization_id)
-        return visit.go("console-overview", organization_id=membership.organization_id)
+        return _landing(visit, membership)
 
 
 class Leave(Page):
@@ -243,6 +243,16 @@ def _welcome(
         invitations=invitations.open_for(visitor.person),
         joinable=joining.joinable_for(visitor.person),
     )
+
+
+def _landing(visit: Visit, membership: Membership) -> HttpResponseRedirect:
+    """Lead to the organization; who works in single workspaces, to the one looked at last."""
+    workspace = None
+    if not roles.sees_every_workspace(membership.role):
+        workspace = frame.workspace_of(visit.request, membership)
+    if workspace is not None:
+        return visit.go("console-workspace", workspace_id=workspace.pk)
+    return visit.go("console-overview", organization_id=membership.organization_id)
 
 
 def _named(membership: Membership) -> tuple[str, Membership]:

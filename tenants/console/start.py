@@ -1,6 +1,7 @@
 """Onboarding: a live checklist. What we can see turns green by itself while the page is open."""
 
 import hashlib
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -21,23 +22,29 @@ from tenants.onboarding import services
 from tenants.onboarding.services import Progress, Standing, StepStatus, Word
 from tenants.onboarding.steps import CheckedBy
 
-#: Where a step is done in this console, and whether that is a page of a workspace.
+#: Where a step is done in this console, and where what is done is seen, if not there.
 _HERE = {
-    "billing_profile": ("console-billing", False),
-    "payment_method": ("console-billing", False),
-    "plan": ("console-billing", False),
-    "phone": ("console-billing", False),
-    "auto_recharge": ("console-billing", False),
-    "api_key": ("console-register-key", True),
-    "spending_limit": ("console-limits", False),
-    "workspaces": ("console-workspaces", False),
-    "members": ("console-members", False),
-    "rate_limits": ("console-limits", False),
-    "model": ("console-new-model", True),
-    "first_call": ("console-models", True),
+    "billing_profile": "console-billing",
+    "payment_method": "console-billing",
+    "plan": "console-billing",
+    "phone": "console-billing",
+    "auto_recharge": "console-billing",
+    "api_key": "console-register-key",
+    "spending_limit": "console-limits",
+    "workspaces": "console-workspaces",
+    "members": "console-members",
+    "rate_limits": "console-limits",
+    "model": "console-new-model",
+    "first_call": "console-models",
 }
-#: Where what is done is seen, if not where it is done.
-_DONE_HERE = {"api_key": ("console-keys", True), "model": ("console-models", True)}
+_DONE_HERE = {"api_key": "console-keys", "model": "console-models"}
+#: Pages of a workspace, and what is needed there.
+_INSIDE: Mapping[str, tuple[TokenScope, ...]] = {
+    "console-register-key": (TokenScope.KEYS_WRITE,),
+    "console-keys": (TokenScope.KEYS_READ,),
+    "console-new-model": (TokenScope.MODELS_WRITE, TokenScope.KEYS_USE),
+    "console-models": (TokenScope.MODELS_READ,),
+}
 #: Said of a VAT number that is not there, and the colour of it.
 _NO_NUMBER = (_("not entered yet"), "warn")
 
@@ -55,6 +62,7 @@ class Shown:
 
     Attributes:
         here: the page of the console where something is done for it; empty if nothing is.
+        is_for_others: it is done in this console, by somebody with another role.
         is_confirmable: only a person can say that it is done, and may do so now.
         is_skippable: it may be left out now.
         is_next: the first that is open: the page shows it unfolded.
@@ -65,6 +73,7 @@ class Shown:
     standing: Standing
     words: Words
     here: str
+    is_for_others: bool
     is_confirmable: bool
     is_skippable: bool
     is_next: bool
@@ -141,11 +150,12 @@ def _vat(visit: Visit) -> Vat:
 def _shown(
     visit: Visit, standing: Standing, following: str | None, refused: AbstractSet[str]
 ) -> Shown:
-    key = standing.key
+    key, here = standing.key, _here(visit, standing)
     return Shown(
         standing=standing,
         words=guide.STEPS[key],
-        here=_here(visit, standing),
+        here=here,
+        is_for_others=key in _HERE and not here,
         is_confirmable=standing.checked_by == CheckedBy.USER and standing.status == StepStatus.OPEN,
         is_skippable=standing.is_optional and standing.status == StepStatus.OPEN,
         is_next=key == following,
@@ -155,11 +165,13 @@ def _shown(
 
 
 def _here(visit: Visit, standing: Standing) -> str:
+    """Find the page of the console for a step; empty without one, or where the person may not."""
     places = _HERE | _DONE_HERE if standing.status == StepStatus.DONE else _HERE
-    name, is_of_workspace = places.get(standing.key, ("", False))
-    if not name:
+    name = places.get(standing.key, "")
+    if name in _INSIDE:
+        chosen = visit.here.chosen
+        may = chosen is not None and set(_INSIDE[name]) <= visit.here.inside
+        return reverse(name, kwargs={"workspace_id": chosen.pk}) if chosen and may else ""
+    if not visit.here.leads_to(name):
         return ""
-    if not is_of_workspace:
-        return reverse(name, kwargs={"organization_id": visit.organization.pk})
-    chosen = visit.here.chosen
-    return reverse(name, kwargs={"workspace_id": chosen.pk}) if chosen else ""
+    return reverse(name, kwargs={"organization_id": visit.organization.pk})

@@ -224,9 +224,7 @@ def strained(
         )
     found = {limit.subject_id: limit for limit in rows[:most]}
     named = {
-        subject.pk: subject
-        for kind in _KINDS
-        for subject in kind.objects.filter(pk__in=found)
+        subject.pk: subject for kind in _KINDS for subject in kind.objects.filter(pk__in=found)
     }
     standings = [
         _effective(

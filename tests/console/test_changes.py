@@ -1,4 +1,4 @@
-"""Two people at one form: nobody undoes unseen what another has changed, and nothing typed is lost."""
+"""Two people at one form: nobody undoes unseen what another has changed; nothing typed is lost."""
 
 import html
 import re

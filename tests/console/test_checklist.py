@@ -12,6 +12,7 @@ from django.utils.translation import override
 from tenants.billing.models import BillingProfile, VatStatus
 from tenants.common import scope
 from tenants.console import guide
+from tenants.keys.models import KeyStatus, MistralKey
 from tenants.onboarding import services
 from tenants.organizations.roles import Role
 from tenants.registry.models import QuotaRecord
@@ -165,3 +166,20 @@ def test_what_facts_can_show_has_words_for_it(hers):
     with scope.tenant(hers.organization.pk):
         shown = services.facts()
     assert set(shown) == {key for key, words in guide.STEPS.items() if words.seen is not None}
+
+
+def test_billing_is_led_nowhere_that_it_may_not_go(hers, client):
+    vera = session_caller(people.member(hers.organization, Role.BILLING).person).client
+    vera.cookies["aim_language"] = "en"
+    page = vera.get(start(hers)).text
+    links = set(re.findall(r'class="button[^"]*" href="(/[^"]+)"', page))
+    assert links >= {
+        f"/organizations/{hers.organization.pk}/{one}" for one in ("billing", "limits")
+    }
+    for link in links:
+        assert vera.get(link).status_code == 200, link
+    with scope.tenant(hers.organization.pk):
+        MistralKey.objects.update(status=KeyStatus.PENDING)
+    told = "An administrator of the organization does this"
+    assert told in step(vera, hers, "api_key")
+    assert told not in step(client, hers, "api_key")
