@@ -217,7 +217,7 @@ def test_spans_are_tried_as_they_go(settings, caplog, monkeypatch):
         assert collector.spans() == []
         assert told(where).state is State.WARN
         assert told(f"{where}s", headers).state is State.WARN
-    away = told("http://user:secret-of-traces@127.0.0.1:9/v1/traces")
+    away = told("http://user:the-password-of-it@127.0.0.1:9/v1/traces")
     assert away.state is State.WARN
     assert away.said.startswith("127.0.0.1:9 takes no spans")
     assert caplog.text == "", "it is told as a finding"
