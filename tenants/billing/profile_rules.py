@@ -95,7 +95,7 @@ def check(facts: ProfileFacts) -> CheckedProfile:
 
 
 def _breaches(facts: ProfileFacts) -> Iterator[FieldError]:
-    if facts.country not in _countries():
+    if facts.country not in countries():
         detail = _("This is no country of ISO 3166, like IT.")
         yield FieldError("/address/country", "country_unknown", detail)
     form = _POSTAL.get(facts.country)
@@ -130,5 +130,6 @@ def _words(code: str) -> str:
 
 
 @cache
-def _countries() -> frozenset[str]:
+def countries() -> frozenset[str]:
+    """Give the countries of ISO 3166, by two letters: what a profile may name."""
     return frozenset(_COUNTRIES.read_text(encoding="ascii").split())

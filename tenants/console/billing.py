@@ -5,8 +5,8 @@ from uuid import UUID
 
 from django import forms
 from django.http import HttpResponse
+from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from tenants.access.models import TokenScope
 from tenants.billing import services
@@ -14,6 +14,7 @@ from tenants.billing.models import BillingProfile, Plan, PlanName, VatStatus
 from tenants.billing.profile_rules import ProfileFacts
 from tenants.common import scope
 from tenants.common.problems import Problem
+from tenants.console import countries
 from tenants.console.door import Page, Visit, page
 from tenants.console.forms import Amount, ChangeForm, Name
 
@@ -45,11 +46,8 @@ class ProfileForm(ChangeForm):
         label=gettext_lazy("Province"),
         help_text=gettext_lazy("In Italy two letters, like MI."),
     )
-    country = forms.CharField(
-        min_length=2,
-        max_length=2,
-        label=gettext_lazy("Country"),
-        help_text=gettext_lazy("Two letters, like IT."),
+    country = forms.ChoiceField(
+        choices=lambda: countries.named(get_language() or ""), label=gettext_lazy("Country")
     )
     sdi_code = forms.CharField(
         max_length=7,
