@@ -29,10 +29,17 @@ PROMISED_MS = 50.0
 _FILES = ("-table", "-file")
 #: What pages are asked beside being shown.
 _ASKED = {
-    "keys": ("?search=perche", "?search=0a1b", "?show=expired"),
+    "keys": (
+        *("?search=perche", "?search=0a1b", "?show=expired"),
+        *("?sort=name", "?sort=-name", "?sort=expires", "?sort=-expires", "?sort=created"),
+        "?search=perche&sort=name",
+    ),
+    "models": ("?sort=name", "?sort=-mistral"),
+    "members": ("?sort=name", "?sort=role"),
+    "spend": ("?sort_models=name",),
     "calls": ("?message=message-3", "?category=ocr"),
     "workspace-calls": ("?category=ocr",),
-    "trail": ("?action=limit.set",),
+    "trail": ("?action=limit.set", "?action=key", "?period=week"),
     "limits": ("?agents=5&messages=2&requests=10",),
     "model-quote": ("?model=mistral-large-latest",),
 }

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from django import forms
+from django.db.models.functions import Lower
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -15,11 +16,13 @@ from tenants.common import scope
 from tenants.common.problems import Problem
 from tenants.console.door import Page, Visit, page
 from tenants.console.forms import HouseForm, Name
+from tenants.console.sorting import CREATED, Column, sorted_page
 from tenants.notices import services
 from tenants.notices.kinds import KINDS, TEST
 from tenants.notices.models import Delivery, DeliveryStatus, WebhookEndpoint
 
 ROWS = 25
+_COLUMNS = CREATED | {"address": Column(Lower("url"))}
 _WORDS = {
     DeliveryStatus.PENDING: (gettext_lazy("on its way"), "wait"),
     DeliveryStatus.DELIVERED: (gettext_lazy("taken"), "good"),
@@ -54,9 +57,14 @@ class Hooks(Page):
         """List them."""
         with scope.tenant(visit.organization.pk):
             rows = WebhookEndpoint.objects.all()
-            found = page_of(rows, limit=ROWS, cursor=visit.request.GET.get("cursor"))
-        may_write = visit.may(TokenScope.WEBHOOKS_WRITE)
-        return visit.show("hooks/list", hooks=found.rows, next=found.next, may_write=may_write)
+            found = sorted_page(rows, _COLUMNS, visit.request.GET, limit=ROWS)
+        return visit.show(
+            "hooks/list",
+            hooks=found.rows,
+            next=found.next,
+            order=found.order,
+            may_write=visit.may(TokenScope.WEBHOOKS_WRITE),
+        )
 
 
 class NewHook(Page):

@@ -4,18 +4,20 @@ from typing import Any
 from uuid import UUID
 
 from django import forms
+from django.db.models import F
+from django.db.models.functions import Lower
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from tenants.access.models import TokenScope
-from tenants.access.pagination import page as page_of
 from tenants.common import scope
 from tenants.common.problems import Conflict, Problem
-from tenants.console import sealing
+from tenants.console import following, sealing
 from tenants.console.door import Page, Visit, page
 from tenants.console.forms import ChangeForm, Day, Name
 from tenants.console.sealing import SealedForm
+from tenants.console.sorting import CREATED, Column, sorted_page
 from tenants.keys import services, verdicts
 from tenants.keys.intake import Purpose
 from tenants.keys.models import KeyProbe, KeyStatus, MistralKey, ProbeStatus, SeenModel
@@ -32,6 +34,11 @@ _ACTIVE = tuple(
 )
 #: The tabs of the list, and the states that each shows.
 _SHOWN = {"active": _ACTIVE, "expired": (KeyStatus.EXPIRED,), "revoked": (KeyStatus.REVOKED,)}
+#: Sorted by an index each: a workspace may have a hundred thousand keys.
+_COLUMNS = CREATED | {
+    "name": Column(Lower("name")),
+    "expires": Column(F("expires_on"), is_nullable=True),
+}
 _GRACES = (
     ("0", gettext_lazy("At once")),
     ("3600", gettext_lazy("As soon as Mistral accepts it, at most in an hour")),
@@ -83,6 +90,8 @@ class Keys(Page):
     def get(self, visit: Visit, workspace_id: UUID) -> HttpResponse:
         """List them: a tab by state, a search by name or last four, pages by cursor."""
         asked = visit.request.GET
+        if "waiting" in asked:
+            return _news(visit)
         tab = asked.get("show", "active")
         statuses = _SHOWN.get(tab, _ACTIVE)
         words = asked.get("search", "").strip()[:120]
@@ -90,14 +99,16 @@ class Keys(Page):
         if words:
             find = Search(words, workspace_id, statuses).find
         with scope.tenant(visit.organization.pk):
-            found = page_of(rows, limit=ROWS, cursor=asked.get("cursor"), find=find)
+            found = sorted_page(rows, _COLUMNS, asked, limit=ROWS, find=find)
         return visit.show(
             "keys/list",
             keys=[(key, verdicts.of(key)) for key in found.rows],
             next=found.next,
+            order=found.order,
+            is_unsorted=found.is_refused,
             tab=tab if tab in _SHOWN else "active",
             words=words,
-            is_waiting=any(key.status == KeyStatus.PENDING for key in found.rows),
+            waiting=following.waiting(found.rows),
             may_write=visit.may(TokenScope.KEYS_WRITE),
         )
 
@@ -290,6 +301,19 @@ class Delete(Page):
             return visit.show("keys/delete", 409, key=key, users=users, refusal=refusal.code)
         visit.tell(_("The key was deleted and its secret destroyed."))
         return visit.go("console-keys", workspace_id=key.workspace_id)
+
+
+def _news(visit: Visit) -> HttpResponse:
+    """Answer what has become of keys that a list waits for: the rows of those that have changed."""
+    ids, asked = following.asked_for(visit.request.GET, ROWS)
+    with scope.tenant(visit.organization.pk):
+        rows = list(key_use.keys().filter(pk__in=ids, workspace=visit.workspace))
+    decided = [key for key in rows if key.status != KeyStatus.PENDING]
+    return visit.show(
+        "keys/news",
+        keys=[(key, verdicts.of(key)) for key in decided],
+        waiting=following.waiting(rows, asked),
+    )
 
 
 def _tell(visit: Visit, registration: Registration) -> None:

@@ -5,6 +5,8 @@ from typing import Any
 from uuid import UUID
 
 from django import forms
+from django.db.models import CharField, F, Value
+from django.db.models.functions import Coalesce, Lower, NullIf
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -18,6 +20,7 @@ from tenants.common.problems import Problem
 from tenants.console import words
 from tenants.console.door import Page, Visit, page
 from tenants.console.forms import HouseForm, choices
+from tenants.console.sorting import CREATED, Column, sorted_page
 from tenants.organizations import invitations, joining, members
 from tenants.organizations.invitations import MOST_ADDRESSES, Outcome
 from tenants.organizations.models import (
@@ -31,6 +34,15 @@ from tenants.organizations.models import (
 from tenants.organizations.roles import Role, WorkspaceRole
 
 ROWS = 50
+_COLUMNS = CREATED | {
+    "name": Column(
+        Lower(
+            Coalesce(NullIf("person__name", Value("")), "person__email", output_field=CharField())
+        )
+    ),
+    "email": Column(Lower("person__email")),
+    "role": Column(F("role")),
+}
 _SEPARATORS = re.compile(r"[\s,;]+")
 _TOLD = {
     Outcome.INVITED: gettext_lazy("invited"),
@@ -224,19 +236,17 @@ def _members(
     visit: Visit, form: InviteForm, status: int = 200, results: list[Any] | None = None
 ) -> HttpResponse:
     with scope.tenant(visit.organization.pk):
-        found = page_of(
-            Member.objects.select_related("person"),
-            limit=ROWS,
-            cursor=visit.request.GET.get("cursor"),
-        )
+        rows = Member.objects.select_related("person")
+        found = sorted_page(rows, _COLUMNS, visit.request.GET, limit=ROWS)
         invited = list(invitations.with_status(InvitationStatus.PENDING).order_by("-pk")[:ROWS])
-        rows = JoinRequest.objects.filter(status=JoinRequestStatus.PENDING)
-        asking = list(rows.select_related("person")[:ROWS])
+        open_requests = JoinRequest.objects.filter(status=JoinRequestStatus.PENDING)
+        asking = list(open_requests.select_related("person")[:ROWS])
     return visit.show(
         "people/members",
         status,
         members=found.rows,
         next=found.next,
+        order=found.order,
         invitations=invited,
         requests=asking,
         form=form,

@@ -6,13 +6,14 @@ from uuid import UUID
 
 from django import forms
 from django.conf import settings
+from django.db.models import F
+from django.db.models.functions import Lower
 from django.http import HttpResponse, JsonResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from tenants.access.errors import not_found
 from tenants.access.models import TokenScope
-from tenants.access.pagination import page as page_of
 from tenants.common import scope
 from tenants.common.problems import Problem
 from tenants.common.secrets import Secret
@@ -20,6 +21,7 @@ from tenants.console import catalogue, publishing, snippets, words
 from tenants.console.catalogue import Offer
 from tenants.console.door import Page, Visit, page
 from tenants.console.forms import Amount, ChangeForm, HouseForm, Name, choices
+from tenants.console.sorting import CREATED, Column, sorted_page
 from tenants.keys.models import MistralKey
 from tenants.organizations.models import Workspace
 from tenants.registry import services
@@ -30,6 +32,10 @@ from tenants.spend import batch_jobs, registered
 from tenants.spend.services import set_limit
 
 ROWS = 25
+_COLUMNS = CREATED | {
+    "name": Column(Lower("name")),
+    "mistral": Column(F("mistral_model")),
+}
 _GRACES = (
     ("0", gettext_lazy("At once: whoever still uses the present token is refused")),
     ("3600", gettext_lazy("In an hour")),
@@ -124,10 +130,10 @@ class Models(Page):
 
     @page(TokenScope.MODELS_READ)
     def get(self, visit: Visit, workspace_id: UUID) -> HttpResponse:
-        """List them, newest first."""
+        """List them, newest first unless another order is asked for."""
         with scope.tenant(visit.organization.pk):
             rows = registered.present().filter(workspace=workspace_id)
-            found = page_of(rows, limit=ROWS, cursor=visit.request.GET.get("cursor"))
+            found = sorted_page(rows, _COLUMNS, visit.request.GET, limit=ROWS)
             models = registered.with_facts(found.rows)
             has_keys = bool(models) or bool(
                 catalogue.valid_keys(visit.organization, visit.workspace)
@@ -136,6 +142,7 @@ class Models(Page):
             "models/list",
             models=models,
             next=found.next,
+            order=found.order,
             has_keys=has_keys,
             may_make=visit.may(TokenScope.MODELS_WRITE, TokenScope.KEYS_USE),
         )

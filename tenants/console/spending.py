@@ -13,7 +13,7 @@ from urllib.parse import quote
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from django.http import HttpResponse
+from django.http import HttpResponse, QueryDict
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -25,6 +25,7 @@ from tenants.common.months import Month
 from tenants.console import words
 from tenants.console.addresses import address_of
 from tenants.console.door import Page, Visit, page
+from tenants.console.sorting import Order, order_of
 from tenants.console.templatetags.console import money
 from tenants.organizations.models import Organization, Workspace
 from tenants.registry.models import RegisteredModel
@@ -38,6 +39,15 @@ type _Address = Callable[[Any], str]
 _ZERO = Decimal(0)
 _DAY = timedelta(days=1)
 _SMALL_ONES = 6
+#: What the lines of a table can be sorted by, once they are chosen: the dearest are listed.
+_SORTED_BY: Mapping[str, Callable[["Line"], Any]] = {
+    "name": lambda line: line.name.casefold(),
+    "calls": lambda line: line.requests,
+    "tokens": lambda line: line.tokens,
+    "spend": lambda line: line.amount,
+}
+_DEAREST_FIRST = Order("spend", is_descending=True)
+_TABLES = ("categories", "models", "workspaces")
 _MOST_LINES = 25
 #: The same colour everywhere for the same category; what is free has no bar.
 _COLOURS: Mapping[str, int] = {
@@ -178,6 +188,7 @@ def _shown(visit: Visit, workspace: Workspace | None) -> HttpResponse:
         quantities=["requests", "prompt_tokens", "completion_tokens"],
     )
     _finest, categories, workspaces, models = report.cuts
+    orders = _orders(visit.request.GET)
     series = by_category(report.groups)
     days = days_of(month)
     facts = {"month": reports.name_of(month), "total": money(report.total, organization.currency)}
@@ -212,18 +223,41 @@ def _shown(visit: Visit, workspace: Workspace | None) -> HttpResponse:
             figure_in(organization.currency),
         ),
         running=running(organization, report, series),
-        categories=_lines(
-            categories, "category", words.CATEGORIES, lambda key: f"{calls}&category={key}"
+        orders=orders,
+        asked_orders=[
+            (f"sort_{table}", order) for table, order in orders.items() if order != _DEAREST_FIRST
+        ],
+        categories=_in_order(
+            orders["categories"],
+            _lines(categories, "category", words.CATEGORIES, lambda key: f"{calls}&category={key}"),
         ),
-        models=_with_charts(
-            report, shown, days, called, lambda key: f"{calls}&mistral_model={quote(key)}"
+        models=_in_order(
+            orders["models"],
+            _with_charts(
+                report, shown, days, called, lambda key: f"{calls}&mistral_model={quote(key)}"
+            ),
         ),
         more_models=len(models) - len(shown),
         more_workspaces=max(len(workspaces) - _MOST_LINES, 0),
         workspaces=[]
         if workspace
-        else _lines(workspaces, "workspace_id", places, partial(_workspace_address, month)),
+        else _in_order(
+            orders["workspaces"],
+            _lines(workspaces, "workspace_id", places, partial(_workspace_address, month)),
+        ),
     )
+
+
+def _orders(asked: QueryDict) -> dict[str, Order]:
+    """Read what each table is sorted by: ``?sort_models=-calls``."""
+    return {
+        table: order_of(asked.get(f"sort_{table}", ""), _SORTED_BY, _DEAREST_FIRST)
+        for table in _TABLES
+    }
+
+
+def _in_order(order: Order, lines: list[Line]) -> list[Line]:
+    return sorted(lines, key=_SORTED_BY[order.name], reverse=order.is_descending)
 
 
 def _workspace_address(month: Month, workspace_id: UUID) -> str:

@@ -6,6 +6,8 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django import forms
+from django.db.models import F
+from django.db.models.functions import Lower
 from django.http import HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -14,14 +16,18 @@ from django.utils.translation import gettext_lazy
 from tenants.access import services
 from tenants.access.errors import not_found
 from tenants.access.models import OrganizationToken, TokenScope
-from tenants.access.pagination import page as page_of
 from tenants.common import scope
 from tenants.common.problems import Problem
 from tenants.console import words
 from tenants.console.door import Page, Visit, page
 from tenants.console.forms import Day, HouseForm, Name
+from tenants.console.sorting import CREATED, Column, sorted_page
 
 ROWS = 50
+_COLUMNS = CREATED | {
+    "name": Column(Lower("name")),
+    "expires": Column(F("expires_at"), is_nullable=True),
+}
 
 
 class TokenForm(HouseForm):
@@ -59,15 +65,13 @@ class Tokens(Page):
     def get(self, visit: Visit, organization_id: UUID) -> HttpResponse:
         """List them, revoked and expired ones too."""
         with scope.tenant(visit.organization.pk):
-            found = page_of(
-                OrganizationToken.objects.all(),
-                limit=ROWS,
-                cursor=visit.request.GET.get("cursor"),
-            )
+            rows = OrganizationToken.objects.all()
+            found = sorted_page(rows, _COLUMNS, visit.request.GET, limit=ROWS)
         return visit.show(
             "tokens/list",
             tokens=found.rows,
             next=found.next,
+            order=found.order,
             now=timezone.now(),
             may_write=visit.may(TokenScope.TOKENS_WRITE),
         )

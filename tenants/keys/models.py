@@ -2,6 +2,7 @@
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models.functions import Lower
 from django.utils import timezone
 
 from tenants.common.models import TenantRow
@@ -114,6 +115,11 @@ class MistralKey(TenantRow):
             models.Index(fields=["organization", "-id", "workspace"], name="key_newest_idx"),
             models.Index(
                 fields=["organization", "status", "-id", "workspace"], name="key_of_status_idx"
+            ),
+            # What the console sorts by: in pages, either way round.
+            models.Index("organization", "workspace", Lower("name"), "id", name="key_by_name_idx"),
+            models.Index(
+                fields=["organization", "workspace", "expires_on", "id"], name="key_by_expiry_idx"
             ),
             models.Index(
                 fields=["workspace", "id"],

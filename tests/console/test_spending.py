@@ -1,5 +1,7 @@
 """The page of a month's spend: its figures, where they lead, and what is too much for it."""
 
+import re
+
 from tenants.organizations.roles import Role
 from tenants.spend.meter import Meter
 from tests import factories, people
@@ -33,3 +35,13 @@ def test_the_dearest_are_listed_with_their_figures_and_the_rest_is_counted(organ
     inside = client.get(f"/workspaces/{workspaces[3].pk}/spend").text
     assert '<td class="number" data-label="Spend">€4.00</td>' in inside
     assert "not listed here" not in inside
+    names = [f"model-{number}" for number in range(2, 27)]
+    for asked, expected in (("name", sorted(names)), ("spend", names), ("-spend", names[::-1])):
+        page = client.get(f"/organizations/{organization.pk}/spend?sort_models={asked}").text
+        assert re.findall(r'mistral_model=(model-\d+)"', page) == expected, "of the dearest"
+        way = "descending" if asked.startswith("-") else "ascending"
+        other = asked[1:] if asked.startswith("-") else f"-{asked}"
+        assert f'aria-sort="{way}"><a class="sort" href="?sort_models={other}">' in page
+        kept = f'<input type="hidden" name="sort_models" value="{asked}">'
+        assert (kept in page) == (asked != "-spend"), "another month is shown in the same order"
+    assert 'aria-sort="descending"><a class="sort" href="?sort_models=spend">' in shown

@@ -22,6 +22,7 @@ from django.utils.translation import gettext as _
 
 from tenants.common.months import Month
 from tenants.console import words
+from tenants.console.sorting import Order
 from tenants.spend.reports import name_of
 
 register = template.Library()
@@ -221,3 +222,27 @@ def with_query(context: dict[str, Any], **changes: Any) -> str:
         else:
             query[name] = [str(value)]
     return f"?{urlencode(query, doseq=True)}"
+
+
+@register.simple_tag(takes_context=True)
+def sort_head(  # noqa: PLR0917 - as a template writes it
+    context: dict[str, Any],
+    name: str,
+    label: str,
+    order: Order,
+    style: str = "",
+    member: str = "sort",
+) -> SafeString:
+    """Write the head of a column as a link that sorts by it; asked again, the other way round."""
+    is_here = order.name == name
+    other = Order(name, not order.is_descending if is_here else style == "number")
+    way = "descending" if order.is_descending else "ascending"
+    return format_html(
+        '<th scope="col"{}{}><a class="sort" href="{}">{}<span class="sort-mark"'
+        ' aria-hidden="true">{}</span></a></th>',
+        format_html(' class="{}"', style) if style else "",
+        format_html(' aria-sort="{}"', way) if is_here else "",
+        with_query(context, **{member: str(other), "cursor": None}),
+        label,
+        ("↓" if order.is_descending else "↑") if is_here else "",
+    )
