@@ -1,4 +1,8 @@
-"""The image's exact steps and entrypoint without Docker, in a clean folder, as nobody special."""
+"""The image and its entrypoint without Docker: its steps in a clean folder, as nobody special.
+
+Where there are buildah and debootstrap, and we are root, also the image that buildah builds of the
+Dockerfile, run as compose.yaml has it run (``built.py``).
+"""
 
 import json
 import os
@@ -13,33 +17,45 @@ import httpx
 import pytest
 
 from aisuru_mistral.launcher import ports, provision
+from tenants.common.models import new_id
+from tests.docker import built
 from tests.docker import image as images
 from tests.postgres import OWNER_URL, new_database, service_environment
 
-pytestmark = [pytest.mark.rehearsal, pytest.mark.timeout(600)]  # it installs every package anew
-DATABASE = f"built_{os.getpid()}"
+pytestmark = [pytest.mark.rehearsal, pytest.mark.timeout(1200)]  # it installs every package anew
 PASSED_ON = ("SECRET_KEY", "ENCRYPTION_KEYRING", "MISTRAL_API_URL")
 
 
-@pytest.fixture(scope="module")
-def image():
+@pytest.fixture(scope="module", params=["by its steps", "by buildah"])
+def image(request):
     folder = Path(tempfile.mkdtemp(prefix="aim-image-"))
-    yield images.build(folder)
-    shutil.rmtree(folder)
+    if request.param == "by its steps":
+        yield images.build(folder)
+        shutil.rmtree(folder)
+        return
+    if missing := built.missing():
+        folder.rmdir()
+        pytest.skip(f"the real image cannot be built here: {missing}")
+    builder = built.Builder(folder)
+    try:
+        yield builder.build(service_environment()[OWNER_URL])
+    finally:
+        builder.close()
 
 
 @pytest.fixture(scope="module")
 def container(image):
     """Start the image's roles on a database of their own, with what compose.yaml gives them."""
     _open_to_all(service_environment()[OWNER_URL])
-    address = new_database(DATABASE)
+    database = f"built_{new_id().hex[-8:]}"
+    address = new_database(database)
     here = service_environment()
     facts = (
         {"LOG_LEVEL": "INFO"}
         | {name: here[name] for name in PASSED_ON if name in here}
         | {
             "DATABASE_URL": provision.with_login(
-                address, f"aim_{DATABASE}_app", "a-made-up-password"
+                address, f"aim_{database}_app", "a-made-up-password"
             ),
             "PUBLIC_URL": "http://127.0.0.1:8000",
         }
@@ -55,9 +71,25 @@ def container(image):
 
 
 def test_it_is_built_for_a_user_without_rights(image):
-    [step] = image.skipped
-    assert f"--uid {images.USER}" in step
     assert image.user == f"{images.USER}:{images.USER}"
+    if isinstance(image, built.Built):
+        known = (image.folder / "etc" / "passwd").read_text()
+        assert f":{images.USER}:{images.USER}:" in known
+    else:
+        [step] = image.skipped
+        assert f"--uid {images.USER}" in step
+
+
+def test_a_container_of_the_built_image_can_do_nothing_it_need_not(image):
+    if not isinstance(image, built.Built):
+        pytest.skip("it is the machine's own files")
+    words = "id -u; id -G; grep ^CapEff /proc/self/status; touch /tmp/x && echo made; touch /app/x"
+    printed, _nothing = image.run("sh", "-c", words).communicate(timeout=20)
+    user, groups, capabilities, made, refused = printed.splitlines()
+    assert (user, groups, made) == ("10001", "10001", "made")
+    assert int(capabilities.split()[1], 16) == 0
+    assert "Read-only file system" in refused
+    assert not list((image.folder / "app").rglob("__pycache__"))
 
 
 def test_its_bill_of_materials_names_what_is_in_it(image):
@@ -68,11 +100,10 @@ def test_its_bill_of_materials_names_what_is_in_it(image):
     assert not {"pytest", "mypy", "ruff"} & {name for name, _version in named}
 
 
-def test_the_web_role_serves_from_a_file_system_it_cannot_write(image, container):
-    for folder, _folders, files in os.walk(image.folder / "app"):
-        for path in (Path(folder), *(Path(folder, name) for name in files)):
-            path.chmod(path.stat().st_mode & ~0o222)
-    port = ports.remembered_port(image.folder / "port")
+def test_the_web_role_serves_from_a_file_system_it_cannot_write(image, container, tmp_path):
+    if isinstance(image, images.Image):
+        _write_protect(image.folder / "app")
+    port = ports.remembered_port(tmp_path / "port")
     web = container("web", PORT=str(port), HOST="127.0.0.1")
     try:
         with httpx.Client(trust_env=False, timeout=5) as client:
@@ -89,10 +120,33 @@ def test_the_web_role_serves_from_a_file_system_it_cannot_write(image, container
             page = client.get(f"{base}/sign-in", headers={"Accept-Language": "en"})
             assert page.status_code == 200
             assert "text/html" in page.headers["Content-Type"]
+            assert _health(image, port) == 0
     finally:
         web.send_signal(signal.SIGTERM)
         printed, _nothing = web.communicate(timeout=60)
     assert web.returncode == 0, printed
+    assert _health(image, port) != 0
+
+
+def _write_protect(folder):
+    for place, _folders, files in os.walk(folder):
+        for path in (Path(place), *(Path(place, name) for name in files)):
+            path.chmod(path.stat().st_mode & ~0o222)
+
+
+def _health(image, port):
+    """Run the image's own health check; give its exit code."""
+    [check] = [
+        rest.partition("CMD ")[2]
+        for word, rest in images.instructions((images.ROOT / "docker/Dockerfile").read_text())
+        if word == "HEALTHCHECK"
+    ]
+    words = json.loads(check)
+    if isinstance(image, built.Built):
+        assert image.facts["Healthcheck"]["Test"] == ["CMD", *words]
+    asking = image.run(*words, PORT=str(port))
+    asking.communicate(timeout=20)
+    return asking.returncode
 
 
 def test_the_doctor_finds_its_database_well(container):
