@@ -163,6 +163,18 @@ def test_commands_of_the_papers_name_services_and_files_there_are(configured):
     assert all((DOCKER / name).is_file() for name in files)
 
 
+def test_commands_of_the_papers_have_options_there_are():
+    text = " ".join((ROOT / "docs" / "operations.md").read_text().split())
+    asked = re.findall(r"docker compose (\w+)((?: --?[\w-]+)*)", text)
+    assert {name for name, _options in asked} == {"up", "exec", "run", "build", "cp"}
+    for name, options in asked:
+        told = subprocess.run(
+            ["docker", "compose", name, "--help"], capture_output=True, text=True, check=True
+        ).stdout
+        for option in options.split():
+            assert re.search(rf"(?<=\s){option}\b", told), (name, option)
+
+
 @pytest.mark.skipif(shutil.which("caddy") is None, reason="no caddy here")
 def test_the_tls_proxy_reads_its_settings():
     words = ["caddy", "adapt", "--validate", "--config", str(DOCKER / "Caddyfile")]

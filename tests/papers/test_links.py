@@ -2,12 +2,12 @@
 
 import re
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
 
-from tests.papers.pages import ROOT, anchors, links, pages, tracked
+from tests.papers.pages import ROOT, anchors, links, pages, prose, tracked
 
 PROMETHEUS = ROOT / "docker" / "prometheus"
 _NAMED = re.compile(r"(?<![\w/.-])(docs/[\w./-]+\.(?:md|yaml))(?:#([\w-]+))?")
@@ -27,6 +27,29 @@ def test_every_link_of_a_page_leads_somewhere(page):
     inside = [one for one in links(page) if not re.match(r"[a-z]+:", one)]
     targets = [f"{Path(page).name}{one}" if one.startswith("#") else one for one in inside]
     assert [one for one in targets if _is_wrong(one, (ROOT / page).parent)] == []
+
+
+@pytest.mark.parametrize("page", pages())
+def test_every_link_to_others_is_an_address_of_theirs_by_https(page):
+    """Nobody is asked: CI has no network. What is written plainly must be as good as a link."""
+    plain = re.findall(r"\bhttps?://[^\s<>()`\"]+", re.sub(r"`[^`\n]+`", "", prose(page)))
+    outside = {one for one in links(page) if re.match(r"[a-z]+:", one)} | set(plain)
+    for link in outside - {"http://127.0.0.1:8000"}:
+        parts = urlsplit(link)
+        assert parts.scheme == "https", link
+        assert re.fullmatch(r"(?:[a-z0-9-]+\.)+[a-z]{2,}", parts.hostname or ""), link
+        assert parts.username is None, link
+        assert not parts.query or "=" in parts.query, link
+        assert re.fullmatch(r"(?:[\w/~.%:+-]*[\w/])?", parts.path), link
+        is_made_up = (parts.hostname or "").endswith(("example.com", "example.org", "localhost"))
+        assert not is_made_up, f"{link} leads nowhere"
+
+
+def test_pages_have_no_other_kind_of_link():
+    """Links by reference and autolinks would not be looked after here."""
+    for page in pages():
+        text = re.sub(r"`[^`\n]+`", "", prose(page))
+        assert re.findall(r"^\[[^\]]+\]: |\]\[[^\]]*\]|<https?:", text, re.MULTILINE) == [], page
 
 
 def test_every_paper_that_code_names_exists():
