@@ -15,7 +15,7 @@ from django.conf import settings
 
 from tenants.common.models import new_id
 from tenants.common.problems import Conflict, Invalid, Problem, Unauthenticated
-from tenants.gateway import addresses, models, parameters, requests
+from tenants.gateway import addresses, models, parameters, requests, weighing
 from tenants.gateway.attempts import Attempts, Wanted
 from tenants.gateway.bounds import Bounds, bounds
 from tenants.gateway.breaker import Breaker
@@ -37,7 +37,7 @@ from tenants.gateway.shelf import Shelf, owner_of
 from tenants.gateway.siblings import Siblings
 from tenants.gateway.snapshots import Picture
 from tenants.gateway.together import Together
-from tenants.gateway.tripwire import Place, screen, suspects
+from tenants.gateway.tripwire import MOST_SUSPECTS, Place, screen, suspects
 from tenants.gateway.writer import Writer
 from tenants.mistral.headers import forwarded
 from tenants.mistral.stream import PoolLimits, PoolTimeouts, UpstreamPool
@@ -137,7 +137,8 @@ class Gateway:
             body = await _without_secrets(body, picture)
             wished = picture.traffic.policy.parameters
             mode = parameters.mode_of(headers.get(parameters.HEADER), wished)
-            request = requests.read(endpoint, body, picture.snapshot.model, mode)
+            model = picture.snapshot.model
+            request = await weighing.apart(len(body), requests.read, endpoint, body, model, mode)
             if request.adapted:
                 exchange.extra = [parameters.told(request.adapted)]
         elif place is not None:
@@ -300,8 +301,12 @@ def _asked(
 
 
 async def _without_secrets(body: bytes, picture: Picture) -> bytes:
-    """Mask secrets of ours in a prompt, and have their owner told; nearly always it is one look."""
-    if found := suspects(body):
+    """Mask secrets of ours in a prompt, and have their owner told; nearly always it is one look.
+
+    Raises:
+        Invalid: there are more suspects than can be looked up.
+    """
+    if found := await weighing.apart(len(body), suspects, body, MOST_SUSPECTS):
         owner = picture.snapshot.organization.id
         return await screen(body, found, seen_in=owner, place=Place.PROMPT)
     return body

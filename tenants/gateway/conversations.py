@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from tenants.common.problems import Forbidden, Invalid
-from tenants.gateway import bounding, references, requests
+from tenants.gateway import bounding, references, requests, weighing
 from tenants.gateway.addresses import Place
 from tenants.gateway.aftermaths import Kept, LearnedAgent, Several
 from tenants.gateway.endpoints import Endpoint, Kind
@@ -50,7 +50,7 @@ async def start(
     endpoint: Endpoint, body: bytes, model: ModelFacts, owner: Owner, shelf: Shelf
 ) -> Request:
     """Read the start of a conversation, with the token's model or with an agent."""
-    document = requests.read_object(body)
+    document = await weighing.apart(len(body), requests.read_object, body)
     agent_id = document.get("agent_id")
     facts: Mapping[str, Any] = {}
     learns: list[Aftermath] = []
@@ -60,7 +60,7 @@ async def start(
         changes = requests.named_model(document, model) if "model" in document else {}
     else:
         changes = {**requests.named_model(document, model), **_defaults(document, model)}
-    body = requests.rewritten(document, body, changes)
+    body = await weighing.apart(len(body), requests.rewritten, document, body, changes)
     is_agent, looks_up = isinstance(agent_id, str), bounding.looks_up(document)
     bound = _bound(document, model, len(body))
     if document.get("store") is not False:
@@ -79,7 +79,7 @@ async def start(
         priced_as=str(facts.get("model", "")) if is_agent else None,
         calls_connectors=is_agent or looks_up,
         aftermath=Several(*learns),
-        names_files=requests.named_files(document, body),
+        names_files=await weighing.apart(len(body), requests.named_files, document, body),
         is_stream=requests.asks_for_a_stream(document),
     )
 
@@ -104,8 +104,9 @@ async def go_on(
             f"This conversation runs on {facts['model']}, and this token calls"
             f" {model.mistral_model} only.",
         )
-    document = requests.read_object(body)
-    body = requests.rewritten(document, body, _defaults(document, model) if facts["model"] else {})
+    document = await weighing.apart(len(body), requests.read_object, body)
+    changes = _defaults(document, model) if facts["model"] else {}
+    body = await weighing.apart(len(body), requests.rewritten, document, body, changes)
     bound = replace(_bound(document, model, len(body)), unbounded_input=True)
     priced_as, learns = None, list[Aftermath]()
     if agent_id := facts.get("agent"):
@@ -125,7 +126,7 @@ async def go_on(
         priced_as=priced_as,
         calls_connectors=bool(facts["tools"]) or bounding.looks_up(document),
         aftermath=Several(*learns),
-        names_files=requests.named_files(document, body),
+        names_files=await weighing.apart(len(body), requests.named_files, document, body),
         is_stream=requests.asks_for_a_stream(document),
     )
 

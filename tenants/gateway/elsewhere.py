@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
 from tenants.common.problems import Forbidden, Invalid, NotFound
-from tenants.gateway import bounding, conversations, jobs, media, requests
+from tenants.gateway import bounding, conversations, jobs, media, requests, weighing
 from tenants.gateway.addresses import Action, Place
 from tenants.gateway.aftermaths import FilteredList, Forgotten, JobSeen, Kept, LearnedAgent
 from tenants.gateway.bounds import Bounds
@@ -188,8 +188,8 @@ class Elsewhere:
 
     async def _agent(self, place: Place, asked: Asked) -> Request:
         body = await asked.body()
-        document = requests.read_object(body)
-        body = requests.rewritten(document, body, {})
+        document = await weighing.apart(len(body), requests.read_object, body)
+        body = await weighing.apart(len(body), requests.rewritten, document, body, {})
         agent_id = document.get("agent_id")
         facts: Mapping[str, object] = {}
         aftermath = None
@@ -207,7 +207,7 @@ class Elsewhere:
             priced_as=str(facts.get("model", "")),
             calls_connectors=bounding.looks_up(document),
             aftermath=aftermath,
-            names_files=requests.named_files(document, body),
+            names_files=await weighing.apart(len(body), requests.named_files, document, body),
             is_stream=requests.asks_for_a_stream(document),
         )
 
@@ -274,10 +274,12 @@ class Elsewhere:
         if asked.picture.traffic.policy.new_endpoints is not NewEndpoints.LEAVE:
             raise refusal
         body = await asked.body()
-        if requests.read_object(body).get("model") is None:
+        document = await weighing.apart(len(body), requests.read_object, body)
+        if document.get("model") is None:
             raise refusal  # no question to a model
-        endpoint = Endpoint(place.template, Kind.NEW)
-        return requests.read(endpoint, body, asked.picture.snapshot.model, ForeignParameters.LEAVE)
+        endpoint, mode = Endpoint(place.template, Kind.NEW), ForeignParameters.LEAVE
+        model = asked.picture.snapshot.model
+        return await weighing.apart(len(body), requests.read, endpoint, body, model, mode)
 
     # ── Shared ───────────────────────────────────────────────────────────────────────────────────
 

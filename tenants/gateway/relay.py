@@ -16,7 +16,7 @@ import structlog
 
 from tenants.common import tracing
 from tenants.common.problems import Problem
-from tenants.gateway import refusals, telemetry
+from tenants.gateway import refusals, telemetry, weighing
 from tenants.gateway.bounds import Bounds
 from tenants.gateway.calls import Call, settle_call
 from tenants.gateway.doubts import Doubts
@@ -358,7 +358,7 @@ def _failed(error: MistralError, call: Call, seen: Observation) -> Problem:
 async def _without_secrets(body: bytes, call: Call) -> bytes:
     """Mask the key, should an answer quote it, and other secrets of ours; else the same bytes."""
     body = _without_key(body, call)
-    if found := suspects(body):
+    if found := await weighing.apart(len(body), suspects, body):
         owner = call.intent.organization_id
         return await screen(body, found, seen_in=owner, place=Place.ANSWER)
     return body

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from tenants.common.problems import Forbidden, Invalid
-from tenants.gateway import parameters, references
+from tenants.gateway import parameters, references, weighing
 from tenants.gateway.bounding import bound_of, looks_up
 from tenants.gateway.endpoints import Endpoint
 from tenants.gateway.uploads import Upload
@@ -208,8 +208,10 @@ def read_object(body: bytes) -> dict[str, Any]:
     """Parse a body.
 
     Raises:
-        Invalid: no JSON (400), or no object (422).
+        Invalid: no JSON (400), no object, or too many values (422).
     """
+    if len(body) > weighing.LIGHT:
+        weighing.refuse_complex(body)
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:

@@ -12,9 +12,9 @@ from uuid import UUID
 from django.db import connection
 
 from tenants.keys import tripwire
-from tenants.keys.tripwire import Place, Suspect, suspects
+from tenants.keys.tripwire import MOST_SUSPECTS, Place, Suspect, suspects
 
-__all__ = ["Place", "Spoken", "screen", "suspects"]
+__all__ = ["MOST_SUSPECTS", "Place", "Spoken", "screen", "suspects"]
 
 _CONTENT, _COMPACT, _SPACED = b'"content":', b'"', b' "'
 _BACKSLASH = ord("\\")

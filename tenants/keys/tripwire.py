@@ -27,6 +27,7 @@ from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from tenants.common import scope
+from tenants.common.problems import Invalid
 from tenants.common.secrets import Secret
 from tenants.common.tokens import CHECKSUM_CHARACTERS, RANDOM_CHARACTERS, TokenKind, kind_of
 from tenants.keys import custody
@@ -40,6 +41,10 @@ log = structlog.get_logger(__name__)
 
 ACTOR = Actor(kind="worker", id="keys.tripwire", name="leak tripwire")
 KEY_LENGTH = 32
+#: In one prompt: three times as many as a context has room for.
+MOST_SUSPECTS = 50_000
+#: Tokens in one text that are told; all are masked.
+_MOST_TOLD = 100
 _SHORTEST_SECRET = KEY_LENGTH
 _WORD = (string.ascii_letters + string.digits + "+/").encode()
 _CLASSES = bytes(0x61 if octet in _WORD else 0x20 for octet in range(256))
@@ -49,6 +54,9 @@ _HEX = re.compile(rb"[0-9a-f]{32}|[0-9A-F]{32}")
 _KINDS = "|".join(kind.value for kind in TokenKind).encode()
 _BODY = RANDOM_CHARACTERS + CHECKSUM_CHARACTERS
 _TOKEN = re.compile(rb"aim_(?:%b)_[0-9A-Za-z]{%d}" % (_KINDS, _BODY))
+_LONGEST_TOKEN = len("aim__") + max(len(kind.value) for kind in TokenKind) + _BODY
+#: Searched at once: a search does not let other threads run.
+_WINDOW = 1024 * 1024
 
 
 class Place(StrEnum):
@@ -76,15 +84,22 @@ class _Known:
     key_id: UUID
 
 
-def suspects(text: bytes) -> list[Suspect]:
-    """Find what may be a secret in a text or a JSON body; nearly always nothing, at once."""
-    found = _tokens(text) if b"aim_" in text else []
+def suspects(text: bytes, most: int | None = None) -> list[Suspect]:
+    """Find what may be a secret in a text or a JSON body; nearly always nothing, at once.
+
+    Raises:
+        Invalid: there are more than ``most``, counting what only has the length of one.
+    """
+    found = _tokens(text, most) if b"aim_" in text else []
+    seen = len(found)
     classes = text.translate(_CLASSES)
     start = classes.find(_LONG)
     while start >= 0:
         stop = classes.find(b" ", start + KEY_LENGTH)
         stop = len(text) if stop < 0 else stop
         if stop - start <= KEY_LENGTH + _LONGEST_ESCAPE:
+            seen += 1
+            _refuse_more(seen, most)
             first = start + _escaped(text, start)
             octets = text[first:stop]
             if len(octets) == KEY_LENGTH and octets.isalnum() and not _HEX.fullmatch(octets):
@@ -112,13 +127,18 @@ def screen(
     """
     spans: list[tuple[int, int]] = []
     keys: dict[bytes, list[Suspect]] = {}
+    told: set[bytes] = set()
     for suspect in found:
         octets = text[suspect.start : suspect.stop]
         if suspect.token is None:
             keys.setdefault(octets, []).append(suspect)
         else:
             spans.append((suspect.start, suspect.stop))
-            _report_safely(_report_token, octets, suspect.token, seen_in, place, not is_too_late)
+            if octets not in told and len(told) < _MOST_TOLD:
+                told.add(octets)
+                _report_safely(
+                    _report_token, octets, suspect.token, seen_in, place, not is_too_late
+                )
     for octets, owners in _look_up_safely(keys).items():
         if any(owner.organization_id == seen_in for owner in owners):
             spans += [(one.start, one.stop) for one in keys[octets]]
@@ -173,13 +193,30 @@ def _screened_text(value: str, secrets: list[str], whose: Callable[[], UUID | No
     return screen(octets, found, seen_in=whose(), place=Place.API).decode()
 
 
-def _tokens(text: bytes) -> list[Suspect]:
+def _tokens(text: bytes, most: int | None) -> list[Suspect]:
     found = []
-    for match in _TOKEN.finditer(text):
-        kind = kind_of(match[0].decode("ascii"))
-        if kind is not None:
-            found.append(Suspect(match.start(), match.end(), kind))
+    seen = 0
+    for start in range(0, len(text), _WINDOW):
+        # A token that lies across the end of a window belongs to the one in which it begins.
+        stop = start + _WINDOW + _LONGEST_TOKEN - 1
+        for match in _TOKEN.finditer(text, start, stop):
+            if match.start() >= start + _WINDOW:
+                break
+            seen += 1
+            _refuse_more(seen, most)
+            kind = kind_of(match[0].decode("ascii"))
+            if kind is not None:
+                found.append(Suspect(match.start(), match.end(), kind))
     return found
+
+
+def _refuse_more(seen: int, most: int | None) -> None:
+    if most is not None and seen > most:
+        raise Invalid(
+            "too_many_secrets",
+            f"The body has more than {most} pieces that look like keys or tokens: so many cannot"
+            " be looked up. Take them out, or send it in parts.",
+        )
 
 
 def _escaped(text: bytes, start: int) -> int:
