@@ -101,7 +101,13 @@ _BELONGS: Mapping[str, str] = {
     "console-model": "console-models",
     "console-aisuru-login": "console-aisuru",
     "console-remove-aisuru-login": "console-aisuru",
-    "console-hook": "console-hooks",
+    **dict.fromkeys(
+        (
+            *("console-hook", "console-new-hook", "console-edit-hook", "console-switch-hook"),
+            *("console-hook-secret", "console-delete-hook", "console-delivery"),
+        ),
+        "console-hooks",
+    ),
     "console-statement": "console-statements",
     "console-export": "console-settings",
     "console-erase": "console-settings",

@@ -21,6 +21,7 @@ from tenants.console import catalogue, publishing, snippets, words
 from tenants.console.catalogue import Offer
 from tenants.console.door import Page, Visit, page
 from tenants.console.forms import Amount, ChangeForm, HouseForm, Name, choices
+from tenants.console.once import once
 from tenants.console.sorting import CREATED, Column, sorted_page
 from tenants.keys.models import MistralKey
 from tenants.organizations.models import Workspace
@@ -168,6 +169,7 @@ class NewModel(Page):
         return _form(visit, form, offers)
 
     @page(TokenScope.MODELS_WRITE, TokenScope.KEYS_USE)
+    @once("console-models")
     def post(self, visit: Visit, workspace_id: UUID) -> HttpResponse:
         """Create it; the answer is the only page that ever shows its token."""
         keys, offers = _choice(visit)
@@ -272,6 +274,7 @@ class NewToken(Page):
         return visit.show("models/token", model=_read(visit, model_id), form=form)
 
     @page(TokenScope.MODELS_WRITE, TokenScope.KEYS_USE)
+    @once("console-model")
     def post(self, visit: Visit, model_id: UUID) -> HttpResponse:
         """Make another; the answer is the only page that shows it."""
         model = _read(visit, model_id)

@@ -21,6 +21,7 @@ from tenants.common.problems import Problem
 from tenants.console import words
 from tenants.console.door import Page, Visit, page
 from tenants.console.forms import Day, HouseForm, Name
+from tenants.console.once import once
 from tenants.console.sorting import CREATED, Column, sorted_page
 
 ROWS = 50
@@ -86,6 +87,7 @@ class NewToken(Page):
         return visit.show("tokens/new", form=TokenForm(held=visit.principal.scopes))
 
     @page(TokenScope.TOKENS_WRITE, is_dangerous=True)
+    @once("console-tokens")
     def post(self, visit: Visit, organization_id: UUID) -> HttpResponse:
         """Issue it; the answer is the only page that shows it."""
         held = visit.principal.scopes

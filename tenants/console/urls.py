@@ -8,6 +8,7 @@ from tenants.console import (
     billing,
     calls,
     chrome,
+    deliveries,
     home,
     hooks,
     keys,
@@ -29,6 +30,7 @@ from tenants.console import (
 )
 
 _ORGANIZATION = "organizations/<id:organization_id>"
+_HOOK = f"{_ORGANIZATION}/webhooks/<id:webhook_id>"
 _WORKSPACE = "workspaces/<id:workspace_id>"
 _KEY = "keys/<id:key_id>"
 _MODEL = "models/<id:model_id>"
@@ -78,11 +80,12 @@ _PAGES = {
     f"{_ORGANIZATION}/tokens/<id:token_id>/revoke": (tokens.RevokeToken, "console-revoke-token"),
     f"{_ORGANIZATION}/webhooks": (hooks.Hooks, "console-hooks"),
     f"{_ORGANIZATION}/webhooks/new": (hooks.NewHook, "console-new-hook"),
-    f"{_ORGANIZATION}/webhooks/<id:webhook_id>": (hooks.OneHook, "console-hook"),
-    f"{_ORGANIZATION}/webhooks/<id:webhook_id>/delete": (
-        hooks.DeleteHook,
-        "console-delete-hook",
-    ),
+    _HOOK: (hooks.OneHook, "console-hook"),
+    f"{_HOOK}/delete": (hooks.DeleteHook, "console-delete-hook"),
+    f"{_HOOK}/edit": (hooks.EditHook, "console-edit-hook"),
+    f"{_HOOK}/switch": (hooks.SwitchHook, "console-switch-hook"),
+    f"{_HOOK}/secret": (hooks.NewSecret, "console-hook-secret"),
+    f"{_HOOK}/deliveries/<id:delivery_id>": (deliveries.OneDelivery, "console-delivery"),
     f"{_ORGANIZATION}/aisuru": (aisuru.Aisuru, "console-aisuru"),
     f"{_ORGANIZATION}/aisuru/login": (aisuru.Login, "console-aisuru-login"),
     f"{_ORGANIZATION}/aisuru/remove": (aisuru.RemoveLogin, "console-remove-aisuru-login"),

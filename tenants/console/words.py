@@ -61,6 +61,16 @@ OUTCOMES: Mapping[str, Promise] = {
     Outcome.NOT_SENT: _("not sent to Mistral"),
     Outcome.UNKNOWN: _("ended with the process"),
 }
+#: Why an attempt to deliver to a webhook had no answer (``notices.webhooks.Answer``).
+UNANSWERED: Mapping[str, Promise] = {
+    "address_not_allowed": _("the address may not be posted to"),
+    "name_not_resolved": _("the name leads nowhere"),
+    "not_reachable": _("nobody answers there"),
+    "tls_failed": _("its certificate is not accepted"),
+    "timed_out": _("no answer in time"),
+    "broken_answer": _("the answer broke off"),
+    "secret_unreadable": _("its secret cannot be opened: make a new one"),
+}
 #: What a certificate of erasure says that stays.
 RETAINED: Mapping[str, Promise] = {
     "audit_events": _("the audit log, by ids"),

@@ -77,8 +77,8 @@ def webhook_disabled(told: Told) -> Letter:
         why = _("Its endpoint answered that it wants nothing any more (410).")
     return _letter(
         told,
-        "console-settings",
-        _("Open the settings"),
+        "console-hook",
+        _("Open the webhook"),
         _("The webhook to %(host)s was switched off") % words,
         why,
         _(
@@ -86,6 +86,7 @@ def webhook_disabled(told: Told) -> Letter:
             " What happens meanwhile is not sent to it."
         ),
         facts=((_("Description"), told.data.get("description", "")),),
+        webhook_id=told.data.get("webhook_id", ""),
     )
 
 
@@ -96,11 +97,12 @@ def _letter(
     subject: str,
     *paragraphs: str,
     facts: tuple[tuple[str, str], ...] = (),
+    **ids: str,
 ) -> Letter:
     return Letter(
         subject,
         paragraphs,
-        Button(label, page(place, organization_id=told.organization.pk)),
+        Button(label, page(place, organization_id=told.organization.pk, **ids)),
         told.facts(*facts),
         told.small(),
         get_language() or "",

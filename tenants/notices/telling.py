@@ -113,7 +113,7 @@ def count(number: int) -> str:
     return number_format(number, use_l10n=True, force_grouping=True)
 
 
-def page(name: str, **ids: UUID) -> str:
+def page(name: str, **ids: UUID | str) -> str:
     """Write the address of a page of the console; of its first one where there is no such page."""
     try:
         return settings.PUBLIC_URL + reverse(name, kwargs=ids)

@@ -19,6 +19,7 @@ _SPELLED = {
 }
 ORGANIZATION = "organizations/<id:organization_id>"
 WORKSPACE = "workspaces/<id:workspace_id>"
+HOOK = f"{ORGANIZATION}/webhooks/<id:webhook_id>"
 KEY = "keys/<id:key_id>"
 MODEL = "models/<id:model_id>"
 
@@ -130,15 +131,12 @@ PAGES = [
     ),
     Row("GET", f"{ORGANIZATION}/webhooks", (Scope.WEBHOOKS_READ,)),
     *_both(f"{ORGANIZATION}/webhooks/new", Scope.WEBHOOKS_WRITE, Scope.WEBHOOKS_WRITE),
-    *_both(
-        f"{ORGANIZATION}/webhooks/<id:webhook_id>", Scope.WEBHOOKS_READ, Scope.WEBHOOKS_WRITE, 303
-    ),
-    *_both(
-        f"{ORGANIZATION}/webhooks/<id:webhook_id>/delete",
-        Scope.WEBHOOKS_WRITE,
-        Scope.WEBHOOKS_WRITE,
-        303,
-    ),
+    *_both(HOOK, Scope.WEBHOOKS_READ, Scope.WEBHOOKS_WRITE, 303),
+    *_both(f"{HOOK}/delete", Scope.WEBHOOKS_WRITE, Scope.WEBHOOKS_WRITE, 303),
+    *_both(f"{HOOK}/edit", Scope.WEBHOOKS_WRITE, Scope.WEBHOOKS_WRITE),
+    *_both(f"{HOOK}/switch", Scope.WEBHOOKS_WRITE, Scope.WEBHOOKS_WRITE, 303, to="on"),
+    *_both(f"{HOOK}/secret", Scope.WEBHOOKS_WRITE, Scope.WEBHOOKS_WRITE),
+    *_both(f"{HOOK}/deliveries/<id:delivery_id>", Scope.WEBHOOKS_READ, Scope.WEBHOOKS_WRITE, 303),
     Row("GET", f"{ORGANIZATION}/audit", (Scope.AUDIT_READ,)),
     *_both(f"{ORGANIZATION}/support", Scope.AUDIT_READ, Scope.ORGANIZATIONS_WRITE),
     Row(

@@ -153,7 +153,12 @@ SAMPLES: dict[str, tuple[dict[str, Any], str, str]] = {
         "The support staff opened Rossi Srl",
     ),
     "webhook.disabled": (
-        {"host": "hooks.example.com", "reason": "gone", "description": "ERP"},
+        {
+            "webhook_id": "019abf0e-5b7c-7d1a-8f3e-2c4b5a697887",
+            "host": "hooks.example.com",
+            "reason": "gone",
+            "description": "ERP",
+        },
         "Il webhook verso hooks.example.com è stato disattivato",
         "The webhook to hooks.example.com was switched off",
     ),

@@ -20,6 +20,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language, override
 from django.utils.translation import gettext as _
 
+from tenants.access import sent
 from tenants.common.months import Month
 from tenants.console import words
 from tenants.console.sorting import Order
@@ -177,6 +178,7 @@ def called(value: str, kind: str) -> Any:
         "purpose": words.PURPOSES,
         "category": words.CATEGORIES,
         "outcome": words.OUTCOMES,
+        "unanswered": words.UNANSWERED,
         "retained": words.RETAINED,
         "capability": words.CAPABILITIES,
         "scope": words.SCOPES,
@@ -209,6 +211,12 @@ def field(bound: BoundField, label: str = "", hint: str = "", **attributes: str)
         "is_checkbox": is_checkbox,
         "is_group": is_group,
     }
+
+
+@register.simple_tag
+def form_id() -> SafeString:
+    """Give a form an id of its own, by which it is known when it is sent again (``once``)."""
+    return format_html('<input type="hidden" name="form_id" value="{}">', sent.new_form_id())
 
 
 @register.simple_tag(takes_context=True)

@@ -69,3 +69,13 @@ function showScripted() {
   for (const one of document.querySelectorAll("[data-script-missing]")) one.hidden = true;
 }
 showScripted();
+
+/* A form that makes one thing is sent once: a second click would lose the page with its secret. */
+document.addEventListener("submit", (event) => {
+  if (!event.target.elements.form_id) return;
+  if (event.target.dataset.sent) event.preventDefault();
+  event.target.dataset.sent = "yes";
+});
+addEventListener("pageshow", () => {
+  for (const one of document.querySelectorAll("[data-sent]")) delete one.dataset.sent;
+});
