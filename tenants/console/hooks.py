@@ -1,6 +1,7 @@
 """Webhooks: where announcements go, whether they do, and with which secret. It is shown once."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from django import forms
@@ -17,7 +18,7 @@ from tenants.common import scope
 from tenants.common.problems import Problem
 from tenants.console import deliveries
 from tenants.console.door import Page, Visit, page
-from tenants.console.forms import HouseForm, Name
+from tenants.console.forms import ChangeForm, HouseForm, Name
 from tenants.console.once import once
 from tenants.console.sorting import CREATED, Column, sorted_page
 from tenants.notices import services
@@ -53,6 +54,10 @@ class HookForm(HouseForm):
         label=gettext_lazy("What it is told"),
         help_text=gettext_lazy("None ticked: everything, also what later versions tell."),
     )
+
+
+class HookChange(ChangeForm, HookForm):
+    """What may change of a webhook."""
 
 
 class SecretForm(HouseForm):
@@ -146,14 +151,13 @@ class EditHook(Page):
     def get(self, visit: Visit, organization_id: UUID, webhook_id: UUID) -> HttpResponse:
         """Show the form."""
         hook = find(visit, webhook_id)
-        facts = {"url": hook.url, "description": hook.description, "kinds": hook.kinds}
-        return visit.show("hooks/form", hook=hook, form=HookForm(initial=facts))
+        return visit.show("hooks/form", hook=hook, form=HookChange(now=_facts(hook)))
 
     @page(TokenScope.WEBHOOKS_WRITE, is_dangerous=True)
     def post(self, visit: Visit, organization_id: UUID, webhook_id: UUID) -> HttpResponse:
         """Change it; what waits goes to the new address at once."""
         hook = find(visit, webhook_id)
-        form = HookForm(visit.request.POST)
+        form = HookChange(visit.request.POST, now=_facts(hook))
         if form.is_valid():
             try:
                 services.update_webhook(
@@ -166,7 +170,7 @@ class EditHook(Page):
                 return visit.go(
                     "console-hook", organization_id=organization_id, webhook_id=webhook_id
                 )
-        return visit.show("hooks/form", 422, hook=hook, form=form)
+        return visit.show("hooks/form", form.refused, hook=hook, form=form)
 
 
 class SwitchHook(Page):
@@ -234,6 +238,10 @@ class DeleteHook(Page):
         services.delete_webhook(actor=visit.actor, endpoint=find(visit, webhook_id))
         visit.tell(_("The webhook was deleted."))
         return visit.go("console-hooks", organization_id=organization_id)
+
+
+def _facts(hook: WebhookEndpoint) -> dict[str, Any]:
+    return {"url": hook.url, "description": hook.description, "kinds": hook.kinds}
 
 
 def find(visit: Visit, webhook_id: UUID) -> WebhookEndpoint:

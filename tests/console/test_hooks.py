@@ -201,3 +201,14 @@ def test_changing_or_switching_needs_proof_of_who_one_is(hook):
         for answer in (client.get(f"{hook.at}/{end}"), client.post(f"{hook.at}/{end}")):
             assert answer["Location"].startswith("/confirm?next=")
     assert hook.now().is_enabled
+
+
+def test_what_somebody_else_changed_meanwhile_is_shown_before_it_is_taken_back(hook, alice):
+    page = text(alice, f"{hook.at}/edit")
+    (seen,) = re.findall(r'name="seen" value="([^"]+)"', page)
+    hook.make(description="Another's")
+    said = {"url": URL, "description": "Mine", "kinds": [], "seen": seen}
+    refused = alice.post(f"{hook.at}/edit", said)
+    assert refused.status_code == 412
+    assert "Another&#x27;s" in refused.content.decode()
+    assert hook.now().description == "Another's"
