@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -35,7 +35,10 @@ class Offer:
         version: where that leads now.
         input_price, output_price: of a million tokens, in the organization's currency; None where
             no price is known.
-        ends_at: when Mistral takes it away.
+        ends_on: the day on which Mistral takes it away, or said it would.
+        is_retired: that day is over. Mistral may answer a while longer, but nothing new is made
+            of it.
+        replacement: what Mistral names in its place; empty if nothing.
     """
 
     name: str
@@ -46,7 +49,9 @@ class Offer:
     hints: tuple[str, ...]
     input_price: Decimal | None
     output_price: Decimal | None
-    ends_at: datetime | None
+    ends_on: date | None
+    is_retired: bool
+    replacement: str
 
 
 #: How many keys a model can be chosen from; another is chosen on its own page.
@@ -76,8 +81,10 @@ def offers(organization: Organization, keys: Sequence[MistralKey]) -> list[Offer
         seen.setdefault(catalog.canonical(row.name), {})[row.mistral_id] = row
     book = pricebook.of_organization(organization.pk)
     now = timezone.now()
+    today = expiry.today(organization.timezone, now)
     made = [
-        _offer(version, names, book, organization.currency, now) for version, names in seen.items()
+        _offer(version, names, book, organization.currency, now, today)
+        for version, names in seen.items()
     ]
     return sorted(made, key=_rank)
 
@@ -87,18 +94,23 @@ def keys_by_id(keys: Iterable[MistralKey]) -> dict[UUID, MistralKey]:
     return {key.pk: key for key in keys}
 
 
-def _offer(
+def _offer(  # noqa: PLR0917 - read once for all
     version: str,
     names: dict[str, SeenModel],
     book: pricebook.PriceBook,
     currency: str,
     now: datetime,
+    today: date,
 ) -> Offer:
     name = _preferred(names)
     row, published = names[name], catalog.find(version)
     meters = book.prices_for(version, currency, now).meters
     on = {switch for switch, is_on in row.capabilities.items() if is_on}
     on = on or set(published.capabilities if published else ())
+
+    ends_on = published.retires_on if published else None
+    if row.deprecation_at is not None:  # what the key was told counts more than what is published
+        ends_on = row.deprecation_at.date()
 
     def price(meter: Meter) -> Decimal | None:
         found = meters.get(meter)
@@ -113,7 +125,10 @@ def _offer(
         hints=tuple(switch for switch in _HINTS if switch in on),
         input_price=price(Meter.INPUT),
         output_price=price(Meter.OUTPUT),
-        ends_at=row.deprecation_at,
+        ends_on=ends_on,
+        is_retired=(ends_on is not None and ends_on < today)
+        or (published is not None and published.is_retired(today)),
+        replacement=row.replacement or (published.replacement if published else None) or "",
     )
 
 
@@ -130,4 +145,4 @@ def _rank(offer: Offer) -> tuple[bool, bool, int, str]:
         (place for place, start in enumerate(_FAVOURITES) if offer.version.startswith(start)),
         len(_FAVOURITES),
     )
-    return not offer.is_chat, offer.ends_at is not None, family, offer.name
+    return not offer.is_chat, offer.ends_on is not None, family, offer.name

@@ -55,7 +55,8 @@ class ModelQuote(Page):
         model = visit.find(RegisteredModel, model_id)
         with scope.tenant(visit.organization.pk):
             key = MistralKey.objects.get(pk=model.key_id)
-            seen = [one for one in catalogue.offers(visit.organization, [key]) if one.is_chat]
+            offered = catalogue.offers(visit.organization, [key])
+        seen = [one for one in offered if one.is_chat and not one.is_retired]
         own = catalog.canonical(model.mistral_model)
         offers = [one for one in seen if one.version != own] or seen
         asked = visit.request.GET

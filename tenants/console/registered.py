@@ -156,7 +156,7 @@ class NewModel(Page):
     def get(self, visit: Visit, workspace_id: UUID) -> HttpResponse:
         """Show what can be chosen."""
         keys, offers = _choice(visit)
-        first = next((offer.name for offer in offers if offer.is_chat), "")
+        first = next((one.name for one in offers if one.is_chat and not one.is_retired), "")
         form = ModelForm(
             keys=keys,
             initial={
@@ -174,7 +174,7 @@ class NewModel(Page):
         """Create it; the answer is the only page that ever shows its token."""
         keys, offers = _choice(visit)
         form = ModelForm(visit.request.POST, keys=keys)
-        if not form.is_valid():
+        if not form.is_valid() or _refuses_retired(form, offers):
             return _form(visit, form, offers, 422)
         said = visit.screened(form)
         try:
@@ -242,7 +242,7 @@ class EditModel(Page):
         model = _read(visit, model_id)
         keys, offers = _choice(visit, model.key_id)
         form = ModelChange(visit.request.POST, model=model, keys=keys)
-        if form.is_valid():
+        if form.is_valid() and not _refuses_retired(form, offers, model.mistral_model):
             said = visit.screened(form)
             changes = form.facts(said)
             changes["defaults"] = {
@@ -327,6 +327,19 @@ def _choice(visit: Visit, chosen: UUID | None = None) -> tuple[list[MistralKey],
         return keys, catalogue.offers(visit.organization, keys)
 
 
+def _refuses_retired(form: ModelForm, offers: list[Offer], present: str = "") -> bool:
+    """Refuse what Mistral has retired, unless the model is bound to it already."""
+    name = form.cleaned_data["model"]
+    is_one = any(one.is_retired for one in offers if one.name == name)
+    if not is_one or name == present:
+        return False
+    detail = _(
+        "Mistral has retired this model. Choose another one: its replacement is named below."
+    )
+    form.add_error("model", detail)
+    return True
+
+
 def _form(
     visit: Visit,
     form: ModelForm,
@@ -335,15 +348,18 @@ def _form(
     model: RegisteredModel | None = None,
 ) -> HttpResponse:
     chosen = form["model"].value()
-    listed = {offer.name for offer in offers}
+    at_hand = [offer for offer in offers if not offer.is_retired]
+    listed = {offer.name for offer in at_hand}
     return visit.show(
         "models/form",
         status,
         form=form,
-        chats=[offer for offer in offers if offer.is_chat],
-        others=[offer for offer in offers if not offer.is_chat],
+        chats=[offer for offer in at_hand if offer.is_chat],
+        others=[offer for offer in at_hand if not offer.is_chat],
+        retired=[offer for offer in offers if offer.is_retired],
         chosen=chosen,
-        other=chosen if chosen and chosen not in listed else "",
+        # What a model is bound to already stays choosable, whatever has become of it.
+        other=chosen if model and chosen and chosen not in listed else "",
         model=model,
     )
 
