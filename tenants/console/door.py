@@ -180,26 +180,35 @@ class Page(View):
     def _answer(self, request: HttpRequest, ids: dict[str, Any]) -> HttpResponseBase:
         method = (request.method or "").lower()
         handler = getattr(self, method, None) if method in self.http_method_names else None
+        principal = principal_of_session(request)
         if handler is None:
             allowed = [name for name in self.http_method_names if hasattr(self, name)]
-            return refusals.method_not_allowed(request, allowed)
+            visit = _merely_inside(request, principal, ids) if principal else None
+            return refusals.method_not_allowed(request, allowed, _around(visit))
         scopes: frozenset[str] | None = getattr(handler, "scopes", None)
-        principal = principal_of_session(request)
         if principal is None:
             return _sign_in(request)
         if scopes is None:
             raise not_found()
         is_personal = handler.is_personal
-        principal = admit(
-            principal,
-            scopes,
-            lambda: ids,
-            is_personal=is_personal,
-            is_dangerous=handler.is_dangerous,
-        )
-        throttling.count(principal).require()
-        around = None if is_personal else frame.build(request, principal, ids)
-        answered: HttpResponseBase = handler(Visit(request, principal, around), **ids)
+        try:
+            bound = admit(
+                principal,
+                scopes,
+                lambda: ids,
+                is_personal=is_personal,
+                is_dangerous=handler.is_dangerous,
+            )
+        except Forbidden as refusal:
+            visit = None if is_personal else _merely_inside(request, principal, ids)
+            return _refused(request, refusal, visit)
+        throttling.count(bound).require()
+        around = None if is_personal else frame.build(request, bound, ids)
+        visit = Visit(request, bound, around)
+        try:
+            answered: HttpResponseBase = handler(visit, **ids)
+        except Problem as problem:
+            return _refused(request, problem, visit)
         return answered
 
 
@@ -232,10 +241,36 @@ def _referring(request: HttpRequest) -> str:
     return said if said.startswith("/") and not said.startswith("//") else request.path
 
 
-def _refused(request: HttpRequest, problem: Problem) -> HttpResponseBase:
+def _merely_inside(
+    request: HttpRequest, principal: Principal, ids: Mapping[str, Any]
+) -> Visit | None:
+    """Find where somebody is who may not see a page; None for whoever is no member there."""
+    if not any(isinstance(one, UUID) for one in ids.values()):
+        return None
+    try:
+        bound = admit(principal, frozenset(), lambda: ids)
+    except Problem:
+        return None
+    return Visit(request, bound, frame.build(request, bound, ids))
+
+
+def _refused(
+    request: HttpRequest, problem: Problem, visit: Visit | None = None
+) -> HttpResponseBase:
+    """Send a person where the way goes on, or tell the problem, with what stands around the page.
+
+    Args:
+        request: what was asked.
+        problem: why not.
+        visit: of a member, as far as it got; None outside of an organization.
+    """
     onward = _ONWARD.get(problem.code) if isinstance(problem, Forbidden) else None
     if onward is not None:
         return _onward(request, onward)
     if isinstance(problem, NotFound):
-        return refusals.not_found_page(request)
-    return refusals.problem_page(request, problem)
+        return refusals.not_found_page(request, _around(visit))
+    return refusals.problem_page(request, problem, _around(visit))
+
+
+def _around(visit: Visit | None) -> dict[str, Any]:
+    return {"visit": visit, "frame": visit.frame} if visit and visit.frame else {}

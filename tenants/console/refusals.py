@@ -1,11 +1,13 @@
 """Refusals and failures as pages of the house, for people; programs get problems as ever.
 
 Who asks for HTML outside of the programs' addresses is a person with a browser. These pages ask no
-database for anything, so that they also say that it does not answer.
+database for anything, so that they also say that it does not answer. What a member is refused
+inside of an organization keeps what stands around its pages: that is given, and was read before.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from http import HTTPStatus
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
@@ -18,12 +20,22 @@ from tenants.common.problems import Problem, Unavailable
 _PROGRAMS = ("/api/", "/v1", "/_allauth/", "/health/", "/metrics", "/static/")
 _MINUTES_LATER = 120
 _BAD_REQUEST = HTTPStatus.BAD_REQUEST
+type _Around = Mapping[str, Any]
+_NOWHERE: _Around = {}
 
 
-def problem_page(request: HttpRequest, problem: Problem) -> HttpResponse:
-    """Tell a problem to a person: what happened, what it means, what to do next."""
+def problem_page(
+    request: HttpRequest, problem: Problem, around: _Around = _NOWHERE
+) -> HttpResponse:
+    """Tell a problem to a person: what happened, what it means, what to do next.
+
+    Args:
+        request: what was asked.
+        problem: what stands in the way.
+        around: the visit and its frame, inside of an organization.
+    """
     title = problem.title or _title(problem.status)
-    response = _page(request, problem.status, title, problem.detail, problem.code)
+    response = _page(request, problem.status, title, problem.detail, problem.code, around)
     if problem.retry_after is not None:
         response.headers["Retry-After"] = str(problem.retry_after)
     return response
@@ -35,13 +47,13 @@ def too_many_requests(request: HttpRequest) -> HttpResponse:
     return problem_page(request, problem) if _is_person(request) else errors.answer(problem)
 
 
-def not_found_page(request: HttpRequest) -> HttpResponse:
+def not_found_page(request: HttpRequest, around: _Around = _NOWHERE) -> HttpResponse:
     """Tell that there is nothing: the same for what is nowhere and for what is somebody else's."""
     detail = _(
         "The address leads nowhere, or to something that is not yours. Check it for a slip, or"
         " start from the overview."
     )
-    return _page(request, 404, _("There is no such page"), detail, "not_found")
+    return _page(request, 404, _("There is no such page"), detail, "not_found", around)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -102,13 +114,15 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     return _page(request, 403, _("This form is out of date"), detail, "csrf_failed")
 
 
-def method_not_allowed(request: HttpRequest, allowed: Collection[str]) -> HttpResponse:
+def method_not_allowed(
+    request: HttpRequest, allowed: Collection[str], around: _Around = _NOWHERE
+) -> HttpResponse:
     """Answer a method that an address does not have."""
     title = _("This did not work")
     detail = _("This address does not take what the browser sent. Start from the overview.")
     code = "method_not_allowed"
     if _is_person(request):
-        response = _page(request, 405, title, detail, code)
+        response = _page(request, 405, title, detail, code, around)
     else:
         response = errors.answer(Problem(code, detail, status=405))
     response.headers["Allow"] = ", ".join(name.upper() for name in allowed)
@@ -120,8 +134,17 @@ def _is_person(request: HttpRequest) -> bool:
     return asks_for_page and not request.path.startswith(_PROGRAMS)
 
 
-def _page(request: HttpRequest, status: int, title: str, detail: str, code: str) -> HttpResponse:
+def _page(  # noqa: PLR0917 - what the page says, in its order
+    request: HttpRequest,
+    status: int,
+    title: str,
+    detail: str,
+    code: str,
+    around: _Around = _NOWHERE,
+) -> HttpResponse:
     facts = {
+        **around,
+        "house": "console/page.html" if around else "console/door.html",
         "status": status,
         "title": title,
         "detail": detail,
