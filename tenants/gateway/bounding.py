@@ -1,16 +1,19 @@
 """The most that a request can use, read from its body: what is held is never less than the bill.
 
-Everything here is an upper bound with a reason, or else it is said to be none and the difference is
-posted as excess: the output of a request without a cap, and the pages of a document that is
-elsewhere. What a request must not say is refused; what is merely wrong is Mistral's to judge.
+Everything here is an upper bound with a reason: what the bytes allow where they bound anything, and
+else the most that Mistral takes. Only the output of a request without a cap has none: there the
+difference is posted as excess. What a request must not say is refused; what is merely wrong is
+Mistral's to judge.
 """
 
+import base64
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tenants.common.problems import Invalid
+from tenants.gateway import media
 from tenants.gateway.endpoints import Endpoint, Kind
 from tenants.registry.snapshots import ModelFacts
 from tenants.spend.pricing import TEMPLATE_TOKENS, Bound
@@ -19,11 +22,13 @@ type Document = Mapping[str, Any]
 
 #: Mistral transcribes up to three hours at once (docs, audio transcription).
 LONGEST_RECORDING = 3 * 3600
-#: Speech of every common codec takes more bytes in a second.
-BYTES_OF_A_SECOND = 500
 #: Mistral reads documents of up to a thousand pages (docs, OCR).
 MOST_PAGES = 1000
-_BYTES_OF_A_PAGE = 64
+_MOST_SPANS = 10_000
+_PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
+_DATA_ADDRESS = re.compile(r"data:[\w.+-]{1,100}/[\w.+-]{1,100};base64,", re.ASCII)
+#: Letters of base64 that are decoded to see how something begins: whole groups of four.
+_HEAD = 64 * 1024
 _MOST_CHOICES = 128
 _LARGEST_COUNT = 2**31 - 1
 _TEXT_PARTS = frozenset({"text", "thinking", "input_text", "output_text", "reasoning_text"})
@@ -71,7 +76,7 @@ def _chat(document: Document, model: ModelFacts, length: int) -> Bound:
         length,
         context_length=model.context_length,
         max_tokens=count(document, "max_tokens"),
-        choices=max(count(document, "n", _MOST_CHOICES) or 1, 1),
+        choices=choices_of(document),
     )
     parts = [part for part in _parts(document.get("messages")) if _kind(part) not in _TEXT_PARTS]
     if parts or looks_up(document):
@@ -94,17 +99,13 @@ def _responses(document: Document, model: ModelFacts, length: int) -> Bound:
 
 
 def _ocr(document: Document, _model: ModelFacts, length: int) -> Bound:
-    pages = _pages(document)
-    is_annotated = any(
-        isinstance(wanted := document.get(name), dict) and wanted.get("type", "text") != "text"
-        for name in ("bbox_annotation_format", "document_annotation_format")
-    )
+    pages, is_dearer = pages_of(document), is_annotated(document)
     return Bound(
         length,
         context_length=0,
         generates=False,
-        pages=0 if is_annotated else pages,
-        annotated_pages=pages if is_annotated else 0,
+        pages=0 if is_dearer else pages,
+        annotated_pages=pages if is_dearer else 0,
     )
 
 
@@ -146,40 +147,97 @@ def _kind(part: object) -> str:
     return kind if isinstance(kind, str) else ""
 
 
+def choices_of(document: Document) -> int:
+    """Read how many answers are asked for.
+
+    Raises:
+        Invalid: ``n`` is no whole number, or too large.
+    """
+    return max(count(document, "n", _MOST_CHOICES) or 1, 1)
+
+
+def seconds_in(messages: object) -> int:
+    """Bound the recordings inside the messages of a chat."""
+    return _seconds(list(_parts(messages)))
+
+
 def _seconds(parts: list[object]) -> int:
-    """Bound the recordings among the parts of a chat."""
     total = 0
     for part in parts:
         if isinstance(part, dict) and part.get("type") == "input_audio":
-            sound = part.get("input_audio")
-            inline = isinstance(sound, str) and not sound.startswith(("http://", "https://"))
-            total += seconds_of(len(str(sound)) if inline else None)
+            inline = _inline(part.get("input_audio"))
+            seconds = media.seconds_in(inline.head, inline.size) if inline else None
+            total += LONGEST_RECORDING if seconds is None else min(seconds, LONGEST_RECORDING)
     return min(total, _LARGEST_COUNT)
 
 
-def seconds_of(size: int | None) -> int:
-    """Bound how long a recording of so many bytes can be; None: nobody knows how many."""
-    if size is None:
-        return LONGEST_RECORDING
-    return min(-(-size // BYTES_OF_A_SECOND), LONGEST_RECORDING)
+def pages_of(document: Document) -> int:
+    """Bound the pages that OCR reads: what is chosen, else what the document can have.
 
-
-def _pages(document: Document) -> int:
-    """Bound the pages: what is chosen, else what a document of this size may have."""
-    chosen = document.get("pages")
-    if isinstance(chosen, list):
-        return min(len(chosen), MOST_PAGES)
-    if isinstance(chosen, str):
-        ranges = [_PAGE_RANGE.fullmatch(part) for part in chosen.split(",")[:MOST_PAGES]]
-        if all(ranges):
-            spans = [int(one[2] or one[1]) - int(one[1]) + 1 for one in ranges if one]
-            return min(sum(max(span, 0) for span in spans), MOST_PAGES)
+    Bytes do not bound the pages of a PDF, whose objects are compressed and may be used again, nor
+    those of a TIFF; and nobody knows what an address leads to. A PNG or a JPEG is one picture.
+    """
+    chosen = _chosen(document.get("pages"))
+    if chosen is not None:
+        return min(chosen, MOST_PAGES)
     source = document.get("document")
-    if not isinstance(source, dict):
-        return MOST_PAGES
-    if source.get("type") == "image_url":
-        return 1
-    url = source.get("document_url")
-    if isinstance(url, str) and url.startswith("data:"):
-        return min(len(url) // _BYTES_OF_A_PAGE + 1, MOST_PAGES)
+    kind = source.get("type") if isinstance(source, dict) else None
+    if isinstance(source, dict) and kind in ("image_url", "document_url"):
+        url = source.get(kind)
+        inline = _inline(url.get("url") if isinstance(url, dict) else url, must_say=True)
+        if inline is not None and inline.head.startswith(_PICTURES):
+            return 1
     return MOST_PAGES
+
+
+def is_annotated(document: Document) -> bool:
+    """Tell whether OCR shall annotate what it reads, which is dearer."""
+    for name in ("bbox_annotation_format", "document_annotation_format"):
+        wanted = document.get(name)
+        if isinstance(wanted, dict) and wanted.get("type", "text") != "text":
+            return True
+    return False
+
+
+def _chosen(pages: object) -> int | None:
+    """Bound how many pages a choice names; None where it can be read as none or as all."""
+    if isinstance(pages, list):
+        return len(pages) if pages and all(type(page) is int for page in pages) else None
+    if not isinstance(pages, str) or pages.count(",") >= _MOST_SPANS:
+        return None
+    total = 0
+    for part in pages.split(","):
+        span = _PAGE_RANGE.fullmatch(part)
+        if span is None:
+            return None
+        total += abs(int(span[2] or span[1]) - int(span[1])) + 1
+    return total
+
+
+@dataclass(frozen=True, slots=True)
+class _Inline:
+    """What a request brings along: how it begins, and how many bytes it can have at most."""
+
+    head: bytes
+    size: int
+
+
+def _inline(given: object, *, must_say: bool = False) -> _Inline | None:
+    """Read the beginning of what is given in base64; None of anything that is to be fetched.
+
+    With ``must_say`` it is a data address; otherwise it may be bare base64 as well. An address with
+    parameters, or with letters that are not base64's, could be read in another way: it is none.
+    """
+    if not isinstance(given, str):
+        return None
+    start = 0
+    if given.startswith("data:"):
+        found = _DATA_ADDRESS.match(given)
+        start = found.end() if found else -1
+    if start < 0 or (must_say and start == 0):
+        return None
+    try:
+        head = base64.b64decode(given[start : start + _HEAD], validate=True)
+    except ValueError:
+        return None
+    return _Inline(head, (len(given) - start) * 3 // 4 + 1)

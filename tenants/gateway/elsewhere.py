@@ -19,7 +19,7 @@ from tenants.gateway.requests import Request
 from tenants.gateway.scanning import BatchScan
 from tenants.gateway.shelf import Shelf
 from tenants.gateway.snapshots import Picture
-from tenants.gateway.uploads import Upload
+from tenants.gateway.uploads import Upload, Watcher
 from tenants.mistral.stream import UpstreamPool
 from tenants.registry.models import ForeignParameters, NewEndpoints, ResourceKind
 from tenants.registry.resources import Owner
@@ -27,11 +27,13 @@ from tenants.spend.pricing import Bound
 
 _NOTHING = Bound(0, context_length=0, generates=False)
 _MOST_QUERY = 4096
-_HEAD_OF_MEDIA = 64 * 1024
+_HEAD_OF_MEDIA, _ENOUGH_OF_MEDIA = 64 * 1024, 4 * 1024
 _DELETE = "DELETE"
 _WITHOUT_BODY = frozenset({"GET", _DELETE})
 _FINE_TUNED = "ft:"
-_PURPOSE, _BATCH = "purpose", "batch"
+_FILE, _PURPOSE, _BATCH = "file", "purpose", "batch"
+#: Fields that could have another recording heard than the one in the form.
+_RIVALS = frozenset({"file_id", "file_url", _FILE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +108,18 @@ class Elsewhere:
 
     async def _upload(self, place: Place, asked: Asked) -> Request:
         scan = BatchScan()
-        upload = self._form(asked, scan.feed)
+        upload = self._form(asked, scan.feed, scan)
 
         def facts() -> dict[str, object]:
             form = upload.form
-            name = next(iter(form.file_names.values()), "")
+            name = form.file_names.get(_FILE, "")
             size = sum(form.files.values())
             purpose = form.fields.get(_PURPOSE)
             kept: dict[str, object] = {"bytes": size, "purpose": purpose.value if purpose else ""}
             if (purpose and purpose.value == _BATCH) or name.endswith(".jsonl"):
-                kept |= scan.facts()
+                # Of several it is not known which one Mistral keeps.
+                is_one = set(form.files) == {_FILE} and _FILE not in form.fields
+                kept |= scan.facts() if is_one else {}
             return kept
 
         aftermath = Kept(self._shelf, asked.owner, ResourceKind.FILE, "id", facts)
@@ -223,7 +227,9 @@ class Elsewhere:
         upload = self._form(asked, listen)
         model = asked.picture.snapshot.model
         try:
-            await upload.read_ahead(lambda form: form.is_over)
+            await upload.read_ahead(
+                lambda form: form.is_over or (bool(form.files) and len(head) >= _ENOUGH_OF_MEDIA)
+            )
             if "model" not in upload.form.fields and upload.form.files:
                 await upload.read_all()
             fields = upload.form.fields
@@ -233,11 +239,16 @@ class Elsewhere:
         except BaseException:
             upload.close()
             raise
-        length = sum(upload.form.files.values()) if upload.form.is_over else upload.length
         file_id = fields.get("file_id")
-        is_elsewhere = not upload.form.files
-        seconds = media.seconds_in(bytes(head), length) if head else None
-        bound = bounding.seconds_of(None if is_elsewhere else length)
+        # Of several recordings, or of one and an address, it is not known which one is heard.
+        is_alone = set(upload.form.files) == {_FILE} and not _RIVALS & set(fields)
+
+        def seconds() -> int | None:
+            form = upload.form
+            size = form.files[_FILE] if form.is_over else upload.length
+            return media.seconds_in(bytes(head), size)
+
+        longest = bounding.LONGEST_RECORDING
         return Request(
             Endpoint(place.template, Kind.TRANSCRIPTION),
             upload,
@@ -245,9 +256,9 @@ class Elsewhere:
                 0,
                 context_length=0,
                 generates=False,
-                audio_seconds=bound if seconds is None else max(seconds, 1),
+                audio_seconds=min((seconds() if is_alone else None) or longest, longest),
             ),
-            seconds=seconds,
+            seconds=seconds if is_alone else None,
             names_files=[file_id.value] if file_id else [],
         )
 
@@ -283,13 +294,15 @@ class Elsewhere:
 
     # ── Shared ───────────────────────────────────────────────────────────────────────────────────
 
-    def _form(self, asked: Asked, on_file: Callable[[bytes], None]) -> Upload:
+    def _form(
+        self, asked: Asked, on_file: Callable[[bytes], None], watcher: Watcher | None = None
+    ) -> Upload:
         told = asked.headers.get(b"content-length", b"")
         length = int(told) if told.isdigit() else None
         most = self._bounds.upload
         if length is not None and length > most:
             raise Invalid("body_too_large", f"The body is larger than {most} bytes.", status=413)
-        return Upload(asked.piece, Form(self._boundary(asked), on_file), length, most)
+        return Upload(asked.piece, Form(self._boundary(asked), on_file), length, most, watcher)
 
     def _boundary(self, asked: Asked) -> bytes:
         return boundary_of(asked.headers.get(b"content-type", b""))

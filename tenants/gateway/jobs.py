@@ -11,12 +11,14 @@ from typing import Any
 import orjson
 
 from tenants.common.problems import Invalid
-from tenants.gateway import conversations, requests
+from tenants.gateway import conversations, references, requests, weighing
 from tenants.gateway.aftermaths import read
+from tenants.gateway.bounding import LONGEST_RECORDING
 from tenants.gateway.endpoints import Endpoint, Kind
 from tenants.gateway.requests import Aftermath, Request
-from tenants.gateway.scanning import BatchScan
+from tenants.gateway.scanning import COUNTED
 from tenants.gateway.shelf import Shelf
+from tenants.gateway.tally import Tally
 from tenants.registry.models import ResourceKind
 from tenants.registry.resources import Owner
 from tenants.registry.snapshots import ModelFacts
@@ -32,13 +34,25 @@ from tenants.spend.pricing import (
 type Counts = list[Mapping[str, Any]]
 
 PATH = "/v1/batch/jobs"
-#: What is set aside for a line whose document or recording nobody has measured.
-PAGES_OF_A_LINE = 100
-SECONDS_OF_A_LINE = 600
+#: What Mistral runs in batches; of anything else nobody knows what its lines cost.
+ENDPOINTS = frozenset(
+    {
+        "/v1/chat/completions",
+        "/v1/fim/completions",
+        "/v1/embeddings",
+        "/v1/moderations",
+        "/v1/chat/moderations",
+        "/v1/classifications",
+        "/v1/chat/classifications",
+        "/v1/ocr",
+        "/v1/conversations",
+        "/v1/audio/transcriptions",
+    }
+)
 _USUAL_HOURS, _MOST_HOURS = 24, 24 * 7
 _MOST_INLINE = 10_000
 _LARGEST_COUNT = 2**31 - 1
-_SILENT = ("/v1/embeddings", "/v1/moderations", "/v1/classifications")
+_SILENT = ("embeddings", "moderations", "classifications")
 
 
 async def creation(body: bytes, model: ModelFacts, owner: Owner, shelf: Shelf) -> Request:
@@ -48,7 +62,7 @@ async def creation(body: bytes, model: ModelFacts, owner: Owner, shelf: Shelf) -
         NotFound: a file or agent is not the workspace's.
         Invalid: its lines were not counted, or can use more than can be counted.
     """
-    document = requests.read_object(body)
+    document = await weighing.apart(len(body), requests.read_object, body)
     agent_id = document.get("agent_id")
     facts: Mapping[str, Any] = {}
     if isinstance(agent_id, str):
@@ -56,23 +70,34 @@ async def creation(body: bytes, model: ModelFacts, owner: Owner, shelf: Shelf) -
         changes = requests.named_model(document, model) if "model" in document else {}
     else:
         changes = requests.named_model(document, model)
-    body = requests.rewritten(document, body, changes)
-    counted = [*await _files(document, owner, shelf), *_inline(document)]
-    named = sorted({name for one in counted for name in one["names_files"]})
+    # Requests are counted as they were parsed, and so they are written.
+    is_inline = bool(document.get("requests"))
+    length = len(body)
+    body = await weighing.apart(
+        length, requests.rewritten, document, body, changes, is_changed=is_inline
+    )
+    counted = await _files(document, owner, shelf)
+    if is_inline:
+        counted.append(await weighing.apart(length, _inline, document))
+    await _check_names(counted, model, owner, shelf)
     endpoint = document.get("endpoint")
+    is_known = isinstance(endpoint, str) and endpoint in ENDPOINTS
     endpoint = endpoint if isinstance(endpoint, str) and is_metered(endpoint) else PATH
     hours = document.get("timeout_hours")
     hours = min(hours, _MOST_HOURS) if type(hours) is int else _USUAL_HOURS
+    is_agent = isinstance(agent_id, str)
     return Request(
         Endpoint(endpoint, Kind.BATCH),
         body,
-        _bound(endpoint, counted, _cap(document), model),
+        _bound(endpoint, counted, None if is_agent else model.context_length, is_agent=is_agent),
         (Modifier.BATCH, *requests.modifiers(document)),
         target=PATH,
-        priced_as=str(facts.get("model", "")) if isinstance(agent_id, str) else None,
-        calls_connectors=isinstance(agent_id, str) or any(map(_may_call_connectors, counted)),
+        priced_as=str(facts.get("model", "")) if is_agent else None,
+        calls_connectors=is_agent
+        or not is_known
+        or any(one["calls_connectors"] for one in counted),
         aftermath=JobKept(shelf, owner, endpoint, hours),
-        names_files=named,
+        names_files=_named("names_files", counted),
         is_stream=False,
     )
 
@@ -105,63 +130,91 @@ async def _files(
     if not isinstance(ids, list) or not all(isinstance(one, str) for one in ids):
         raise Invalid.field("/input_files", "invalid_value", "`input_files` is a list of ids.")
     found = await shelf.require(owner, ResourceKind.FILE, ids)
-    counted = [found[one].facts for one in ids]
-    if not all(one.get("is_plain") for one in counted):
-        raise Invalid.field(
-            "/input_files",
-            "batch_not_counted",
-            "What the lines of this file can use was not counted: upload it as a .jsonl file with"
-            " the purpose `batch`, written without escaped ASCII letters.",
+    for one in ids:
+        _refuse_uncounted(one, found[one].facts)
+    return [found[one].facts for one in ids]
+
+
+def _refuse_uncounted(mistral_id: str, facts: Mapping[str, Any]) -> None:
+    if facts.get(COUNTED) and facts["lines"]:
+        return
+    if "fault" in facts:
+        why = f"line {facts['line']} {facts['fault']}. Mend it, and upload the file again."
+    else:
+        why = (
+            "upload it as a .jsonl file with the purpose `batch`, one JSON object with a `body` a"
+            " line, as the only file of its form."
         )
-    return counted
+    raise Invalid.field(
+        "/input_files",
+        "batch_not_counted",
+        f"What the lines of the file {mistral_id} can use is not known: {why}",
+    )
 
 
-def _inline(document: Mapping[str, Any]) -> Counts:
-    lines = document.get("requests") or []
+def _inline(document: Mapping[str, Any]) -> dict[str, Any]:
+    lines = document["requests"]
     if not isinstance(lines, list) or len(lines) > _MOST_INLINE:
         raise Invalid.field(
             "/requests", "invalid_value", f"`requests` is a list of at most {_MOST_INLINE}."
         )
-    if not lines:
-        return []
-    scan = BatchScan()
-    for line in lines:
-        scan.feed(orjson.dumps(line) + b"\n")
-    return [scan.facts()]
+    tally = Tally()
+    for number, line in enumerate(lines):
+        try:
+            tally.add(line, len(orjson.dumps(line)))
+        except Invalid as problem:
+            what = f"This request cannot be counted: {problem.detail}"
+            raise Invalid.field(f"/requests/{number}", problem.code, what) from None
+    return tally.facts()
 
 
-def _may_call_connectors(one: Mapping[str, Any]) -> bool:
-    """Tell of counted lines; of those counted by an older version any unbounded part may be one."""
-    may: bool = one.get("calls_connectors", one["unbounded_parts"] > 0)
-    return may
+async def _check_names(counted: Counts, model: ModelFacts, owner: Owner, shelf: Shelf) -> None:
+    """Check what the lines name, but for files: those are looked up with the request's own.
+
+    Raises:
+        NotFound: it is not the workspace's, or cannot have been made through a model token.
+        Forbidden: another model than the token's.
+    """
+    for noun, word in (("Library", "names_libraries"), ("Response", "names_responses")):
+        for mistral_id in _named(word, counted):
+            raise references.missing(noun, mistral_id)
+    for name in _named("names_models", counted):
+        requests.named_model({"model": name}, model)
+    for mistral_id in _named("names_agents", counted):
+        await conversations.agent(shelf, owner, mistral_id)
 
 
-def _cap(document: Mapping[str, Any]) -> int:
-    """Read the output cap of lines that have none of their own."""
-    args = document.get("completion_args")
-    cap = args.get("max_tokens") if isinstance(args, dict) else None
-    return cap if type(cap) is int and cap >= 0 else DEFAULT_OUTPUT_TOKENS
+def _named(word: str, counted: Counts) -> list[str]:
+    return sorted({name for one in counted for name in one[word]})
 
 
-def _bound(endpoint: str, counted: Counts, cap: int, model: ModelFacts) -> Bound:
-    lines = sum(one["lines"] for one in counted)
+def _bound(endpoint: str, counted: Counts, context: int | None, *, is_agent: bool) -> Bound:
+    def total(name: str) -> int:
+        return sum(one[name] for one in counted)
+
+    lines = total("lines")
     if endpoint == "/v1/ocr":
-        # Whether a line asks for annotations was not looked at: an annotated page is the dearer.
-        return Bound(0, context_length=0, generates=False, annotated_pages=lines * PAGES_OF_A_LINE)
+        return Bound(
+            0,
+            context_length=0,
+            generates=False,
+            pages=total("pages"),
+            annotated_pages=total("annotated_pages"),
+        )
     if endpoint == "/v1/audio/transcriptions":
-        seconds = lines * SECONDS_OF_A_LINE
+        # Files, and what addresses lead to: nobody knows how long.
+        seconds = lines * LONGEST_RECORDING
         return Bound(0, context_length=0, generates=False, audio_seconds=seconds)
-    context = model.context_length or LONGEST_CONTEXT
-    read = sum(one["bytes"] + one["unbounded_parts"] * context for one in counted)
-    written = 0
-    for one in counted:
-        uncapped = 0 if one["capped_lines"] == one["lines"] else one["lines"]
-        written += (one["output_caps"] + uncapped * cap) * one["choices"]
+    plain = 0 if is_agent else total("plain_lines")
+    read = (lines - plain) * (context or LONGEST_CONTEXT)
+    if plain:
+        read += total("plain_bytes") + plain * TEMPLATE_TOKENS
+    is_turn = endpoint == "/v1/conversations"
+    caps, uncapped = ("turn_caps", "uncapped_turns") if is_turn else ("output_caps", "uncapped")
     return Bound(
-        min(read + lines * TEMPLATE_TOKENS, _LARGEST_COUNT + 1),
+        min(read, _LARGEST_COUNT + 1),
         context_length=_LARGEST_COUNT + 1,
-        max_tokens=written,
-        generates=not any(endpoint.startswith(one) for one in _SILENT)
-        and "moderations" not in endpoint
-        and "classifications" not in endpoint,
+        max_tokens=total(caps) + total(uncapped) * DEFAULT_OUTPUT_TOKENS,
+        generates=not any(word in endpoint for word in _SILENT),
+        audio_seconds=total("audio_seconds"),
     )

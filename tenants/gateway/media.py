@@ -1,43 +1,58 @@
-"""How long a recording is, from the first bytes of its file, where its header says so.
+"""How long a recording can be at most, from the first bytes of its file, where they bound that.
 
-WAV (RIFF) and FLAC tell it in their first bytes. Of everything else nothing is guessed.
+A WAV (RIFF) file of plain samples has so many bytes in a second, and no reader can hear more in it
+than its bytes last. What its header says of its length may be a lie, and is not read. Of everything
+else nothing is known: codecs write silence in next to no bytes (a few in a frame of FLAC or Opus),
+and there is no lowest bit-rate.
 """
 
 _RIFF_HEAD = 12
 _CHUNK_HEAD = 8
-_FLAC_HEAD = 42
+_FORMAT = 16
+#: Samples as they are: integers, floating point, and the two laws of telephony.
+_PLAIN = frozenset({1, 3, 6, 7})
+_EXTENSIBLE, _SUBFORMAT = 0xFFFE, 26
 
 
 def seconds_in(head: bytes, size: int | None) -> int | None:
-    """Measure a recording in started seconds; None when its header does not tell.
+    """Bound a recording in started seconds; None when its bytes do not.
 
     Args:
         head: the beginning of the file; a few kilobytes are enough.
-        size: of the whole file, if known: a header written before the end was known lies.
+        size: of the whole file, or more; None when it is not known, and then nothing is.
     """
-    if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
-        return _wave(head, size)
-    if head[:4] == b"fLaC" and len(head) >= _FLAC_HEAD:
-        return _flac(head)
-    return None
-
-
-def _wave(head: bytes, size: int | None) -> int | None:
+    if size is None or head[:4] != b"RIFF" or head[8:12] != b"WAVE":
+        return None
     at, rate = _RIFF_HEAD, 0
     while at + _CHUNK_HEAD <= len(head):
         kind, length = head[at : at + 4], int.from_bytes(head[at + 4 : at + 8], "little")
         at += _CHUNK_HEAD
-        if kind == b"fmt " and at + 12 <= len(head):
-            rate = int.from_bytes(head[at + 8 : at + 12], "little")
         if kind == b"data":
-            there = length if size is None else min(length, max(size - at, 0))
-            return max(-(-there // rate), 1) if rate else None
+            return max(-(-(size - at) // rate), 1) if rate else None
+        if kind == b"fmt ":
+            if rate:
+                return None  # two formats: which holds is the reader's choice
+            rate = _bytes_of_a_second(head[at : at + length])
+            if not rate:
+                return None
         at += length + length % 2
     return None
 
 
-def _flac(head: bytes) -> int | None:
-    """Read STREAMINFO (RFC 9639 §8.2): 20 bits of sample rate, 36 of samples."""
-    rate = int.from_bytes(head[18:21], "big") >> 4
-    samples = int.from_bytes(head[21:26], "big") & (2**36 - 1)
-    return max(-(-samples // rate), 1) if rate and samples else None
+def _bytes_of_a_second(told: bytes) -> int:
+    """Compute the rate from what readers go by; the one that the header names may be anything."""
+    if len(told) < _FORMAT:
+        return 0
+    code, channels = _number(told, 0), _number(told, 2)
+    if code == _EXTENSIBLE:
+        code = _number(told, _SUBFORMAT - 2) if len(told) >= _SUBFORMAT else 0
+    if code not in _PLAIN:
+        return 0
+    samples = int.from_bytes(told[4:8], "little")
+    # Some readers go by the block, some by the samples in it: the longer recording holds.
+    block = min(_number(told, 12), channels * -(-_number(told, 14) // 8))
+    return samples * block
+
+
+def _number(told: bytes, at: int) -> int:
+    return int.from_bytes(told[at : at + 2], "little")

@@ -151,13 +151,15 @@ class Form:
         if found is None:
             raise _broken("a part has no plain name")
         self._name = found[1].decode()
-        self._is_file = found[2] is not None
+        # By its extended name alone it is a file as well (RFC 5987): some readers take it for one.
+        self._is_file = found[2] is not None or found[4] is not None
         is_known = self._name in self.fields or self._name in self.files
         if is_known and not self._name.endswith("[]"):
             raise _broken(f"`{self._name}` comes twice")
         if self._is_file:
             self.files.setdefault(self._name, 0)
-            self.file_names[self._name] = (found[3] or b"").decode("utf-8", "replace")
+            told = found[3] if found[3] is not None else found[4].partition(b"*=")[2]
+            self.file_names[self._name] = told.decode("utf-8", "replace")
 
     def _content(self) -> bool:
         end = self._pending.find(self._delimiter)

@@ -10,9 +10,9 @@ from typing import Any
 
 from tenants.common.problems import Invalid, NotFound
 
-_HINT = re.compile(rb'"(?:file_id|library_ids|previous_response_id)')
+_HINT = re.compile(rb'"(?:file_id|library_id|previous_response_id)')
 #: Text of the caller's own making: what stands in it names nothing.
-_OPAQUE = frozenset({"arguments", "parameters", "schema", "metadata", "json_schema"})
+OPAQUE = frozenset({"arguments", "parameters", "schema", "metadata", "json_schema"})
 _MOST = 100
 #: An escaped letter or underscore: no honest encoder writes one.
 HIDDEN_NAME = re.compile(rb"\\u00(?:[46][1-9a-f]|[57][0-9a]|5f)", re.IGNORECASE)
@@ -57,5 +57,5 @@ def _named(document: Mapping[str, Any], one: str, several: str) -> Iterator[str]
                     yield value
                 elif name == several and isinstance(value, list):
                     yield from (item for item in value if isinstance(item, str))
-                elif name not in _OPAQUE:
+                elif name not in OPAQUE:
                     waiting.append(value)

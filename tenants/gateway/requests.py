@@ -9,7 +9,7 @@ otherwise than it was metered here.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -83,7 +83,7 @@ class Request:
     Attributes:
         method, target: where the request goes, if not a POST to the endpoint's own path.
         priced_as: the Mistral model whose prices hold, if not the token's; empty: the dearest.
-        seconds: of a recording, as its header tells.
+        seconds: bounds a recording by what has passed of it; None: nothing does.
         calls_connectors: it may call tools of Mistral's whose prices nobody knows.
         aftermath: sees the answer before the caller does.
         names_files: files at Mistral that it makes Mistral read.
@@ -98,7 +98,7 @@ class Request:
     method: str = "POST"
     target: str = ""
     priced_as: str | None = None
-    seconds: int | None = None
+    seconds: Callable[[], int | None] | None = None
     calls_connectors: bool = False
     aftermath: Aftermath | None = None
     names_files: list[str] = field(default_factory=list)

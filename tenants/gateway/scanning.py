@@ -1,75 +1,153 @@
-"""Counts, in a file of batch requests on its way to Mistral, what bounds the cost of its lines.
+"""Reads a file of batch requests on its way to Mistral, line by line, to count what it can use.
 
-Nothing of the file is kept but counts and the ids of other files that it names. It looks at bytes,
-not at JSON: a decoy can lower the bound of the output, and then the difference is posted as excess.
+Every line is parsed: what is counted is what Mistral will read. Lines end with a line feed, perhaps
+after a carriage return, and with nothing else. A file with a line that does not parse, says a
+member twice or could be cut into other lines is not counted, and a job that names it is refused.
+Nothing of the file is kept but counts and names; one line at most is in memory.
 """
 
+import asyncio
+import json
 import re
 from typing import Any
 
-from tenants.gateway.references import HIDDEN_NAME
+import orjson
 
-_CARRIED = 512
-_CAP = re.compile(rb'"max(?:_completion|_output)?_tokens"\s{0,20}:\s{0,20}(\d{1,10})')
-_FILE = re.compile(rb'"file_id"\s{0,20}:\s{0,20}"([^"\\]{1,200})"')
-_UNBOUNDED = re.compile(
-    rb'"type"\s{0,20}:\s{0,20}"(?:image_url|document_url|input_audio|file|(web_search'
-    rb'|web_search_premium|code_interpreter|image_generation|document_library|connector))"'
-)
-_AGENT = re.compile(rb'"agent_id"\s{0,20}:\s{0,20}"')
-_CHOICES = re.compile(rb'"n"\s{0,20}:\s{0,20}(\d{1,3})')
-_MOST_FILES = 1000
+from tenants.common.problems import Problem
+from tenants.gateway import weighing
+from tenants.gateway.tally import Tally
+
+#: Marks facts that were counted by parsing: what was counted otherwise does not count.
+COUNTED = "counted_lines"
+_LONGEST_LINE = 8 * 1024 * 1024
+#: Above this many bytes lines are counted in a thread.
+_AT_ONCE = 16 * 1024
+_BLANK = b" \t\r\n"
+_BEGINNINGS = b"{" + _BLANK
+_MEMBER = re.compile(rb'"[ \t]*:')
+
+
+class _Faulty(Exception):  # noqa: N818 - reads as what a line is
+    """What is wrong with a line."""
 
 
 class BatchScan:
     """What the lines of one batch file can use at most."""
 
     def __init__(self) -> None:
-        self._carry = b""
-        self._is_whole = True
-        self._lines = 0
+        self._tally = Tally()
+        self._partial = bytearray()
+        self._ready = bytearray()
+        self._line = 0
         self._size = 0
-        self._capped = 0
-        self._caps = 0
-        self._unbounded = 0
-        self._calls_connectors = False
-        self._choices = 1
-        self._files: set[str] = set()
-        self._is_readable = True
+        self._is_over = False
+        self._fault = ""
 
-    def feed(self, chunk: bytes) -> None:
-        """Look at the next bytes of the file."""
-        self._size += len(chunk)
-        self._lines += chunk.count(b"\n")
-        self._is_whole = chunk.endswith(b"\n")
-        window, known = self._carry + chunk, len(self._carry)
-        for found in _CAP.finditer(window):
-            if found.end() > known:
-                self._capped += 1
-                self._caps += int(found[1])
-        for found in _UNBOUNDED.finditer(window):
-            if found.end() > known:
-                self._unbounded += 1
-                self._calls_connectors |= found[1] is not None
-        self._calls_connectors |= _AGENT.search(window) is not None
-        for found in _FILE.finditer(window):
-            self._files.add(found[1].decode("utf-8", "replace"))
-        for found in _CHOICES.finditer(window):
-            self._choices = max(self._choices, int(found[1]))
-        if HIDDEN_NAME.search(window) or len(self._files) > _MOST_FILES:
-            self._is_readable = False
-        self._carry = window[-_CARRIED:]
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes of the file; ``catch_up`` looks at them."""
+        if not self._size and data[:1] not in _BEGINNINGS:
+            self._give_up(1, "does not begin an object of JSON")  # and need not be kept
+        self._size += len(data)
+        if self._fault:
+            return
+        end = data.rfind(b"\n") + 1
+        if end:
+            self._ready += self._partial
+            self._ready += data[:end]
+            self._partial = bytearray(data[end:])
+        else:
+            self._partial += data
+        if len(self._partial) > _LONGEST_LINE:
+            ahead = self._ready.count(b"\n")
+            self._give_up(self._line + ahead + 1, _too_long())
+
+    async def catch_up(self, *, is_over: bool = False) -> None:
+        """Count the lines that have passed whole; ``is_over`` tells that nothing will follow."""
+        self._is_over = is_over
+        if is_over and self._partial:
+            self._ready += self._partial
+            self._partial = bytearray()
+        if self._ready and not self._fault:
+            lines, self._ready = bytes(self._ready), bytearray()
+            if len(lines) > _AT_ONCE:
+                await asyncio.to_thread(self._count, lines)
+            else:
+                self._count(lines)
 
     def facts(self) -> dict[str, Any]:
-        """Tell what was found; ``is_plain`` is False for what cannot be bounded like this."""
-        return {
-            "bytes": self._size,
-            "lines": self._lines + (not self._is_whole),
-            "capped_lines": self._capped,
-            "output_caps": self._caps,
-            "unbounded_parts": self._unbounded,
-            "calls_connectors": self._calls_connectors,
-            "choices": self._choices,
-            "names_files": sorted(self._files),
-            "is_plain": self._is_readable,
-        }
+        """Tell what was found; without ``COUNTED`` nothing is known of the lines."""
+        facts: dict[str, Any] = {"bytes": self._size}
+        if self._fault:
+            return {**facts, "fault": self._fault, "line": self._line}
+        if not self._is_over:
+            return facts
+        return {**facts, COUNTED: True, **self._tally.facts()}
+
+    def _count(self, lines: bytes) -> None:
+        for line in lines.removesuffix(b"\n").split(b"\n"):
+            self._line += 1
+            try:
+                _add(self._tally, line.removesuffix(b"\r"))
+            except _Faulty as fault:
+                self._give_up(self._line, str(fault))
+                return
+
+    def _give_up(self, line: int, why: str) -> None:
+        self._line, self._fault = line, why
+        self._partial, self._ready = bytearray(), bytearray()
+
+
+def _add(tally: Tally, line: bytes) -> None:
+    """Count one line; an empty one is none.
+
+    Raises:
+        _Faulty: it cannot be counted.
+    """
+    if not line.strip(_BLANK):
+        return
+    if b"\r" in line:
+        raise _Faulty("holds a carriage return, at which it could be cut")
+    if len(line) > _LONGEST_LINE:
+        raise _Faulty(_too_long())
+    request, fault = _parsed(line)
+    if fault:  # raised here and not there: the parser's error carries the whole line
+        raise _Faulty(fault)
+    try:
+        members = tally.add(request, len(line))
+    except Problem as problem:
+        raise _Faulty(f"cannot be counted: {problem.detail}") from None
+    # Each member is written with a quotation mark and a colon: more of them than members are either
+    # inside of texts, or members that come twice.
+    if len(_MEMBER.findall(line)) != members:
+        _refuse_twins(line)
+
+
+def _parsed(line: bytes) -> tuple[Any, str]:
+    """Parse a line, or tell why not."""
+    try:
+        if len(line) > weighing.LIGHT:
+            weighing.refuse_complex(line)
+        return orjson.loads(line), ""
+    except Problem:
+        return None, f"has more than {weighing.MOST_VALUES} values"
+    except orjson.JSONDecodeError as error:
+        return None, f"is not valid JSON in UTF-8 ({error.msg}, at character {error.pos})"
+
+
+def _refuse_twins(line: bytes) -> None:
+    """Parse a line once more, slowly, with every member as it is written."""
+    try:
+        json.loads(line, object_pairs_hook=_unique)
+    except (RecursionError, ValueError):  # what only this parser does not take
+        raise _Faulty("is nested too deeply, or holds too long a number") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise _Faulty("says a member twice")
+    return members
+
+
+def _too_long() -> str:
+    return f"is longer than {_LONGEST_LINE} bytes"

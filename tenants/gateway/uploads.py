@@ -8,7 +8,7 @@ known which model it is for. What is refused half-way never reaches Mistral whol
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import IO
+from typing import IO, Protocol
 
 from tenants.common.problems import Invalid
 from tenants.gateway.multipart import Form
@@ -20,6 +20,16 @@ _DECISIVE = frozenset({"model", "file_id", "file_url"})
 type Read = Callable[[], Awaitable[bytes]]
 
 
+class Watcher(Protocol):
+    """Looks at the file of a form, a piece at a time."""
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes."""
+
+    async def catch_up(self, *, is_over: bool = False) -> None:
+        """Look at what was taken, before more of the form is read; ``is_over``: it was all."""
+
+
 class Upload:
     """A form on its way from the caller.
 
@@ -28,13 +38,22 @@ class Upload:
         form: follows it.
         length: of the body as the caller told it; None: not told.
         most: bytes.
+        watcher: looks at the file, and may take its time.
 
     Attributes:
         fault: why the sending was broken off, if it was.
         length: of what is sent; None: not known.
     """
 
-    def __init__(self, read: Read, form: Form, length: int | None, most: int) -> None:
+    def __init__(
+        self,
+        read: Read,
+        form: Form,
+        length: int | None,
+        most: int,
+        watcher: Watcher | None = None,
+    ) -> None:
+        self._watcher = watcher
         self._read = read
         self._form = form
         self._most = most
@@ -52,12 +71,12 @@ class Upload:
         return self._form
 
     async def read_ahead(self, is_enough: Callable[[Form], bool]) -> None:
-        """Read until enough is known, or a file begins, or the body is over.
+        """Read until enough is known, or the body is over.
 
         Raises:
             Problem: what the form or its reading is refused for.
         """
-        while not (is_enough(self._form) or self._form.files):
+        while not is_enough(self._form):
             if not await self._more(self._head):
                 break
 
@@ -125,6 +144,8 @@ class Upload:
 
     def _refuse_late(self) -> None:
         late = (_DECISIVE & set(self._form.fields)) - self._settled
+        if self._settled & set(self._form.files):  # the file was looked at, and not another one
+            late |= set(self._form.files) - self._settled
         if late:
             raise Invalid.field(
                 f"/{min(late)}", "field_too_late", f"Send `{min(late)}` before the file."
@@ -141,6 +162,8 @@ class Upload:
         piece = await self._read()
         if not piece:
             self._is_read = True
+            if self._watcher is not None:
+                await self._watcher.catch_up(is_over=True)
             return False
         self._read_so_far += len(piece)
         if self._read_so_far > self._most:
@@ -148,6 +171,8 @@ class Upload:
                 "body_too_large", f"The body is larger than {self._most} bytes.", status=413
             )
         self._form.feed(piece)
+        if self._watcher is not None:
+            await self._watcher.catch_up()
         into += piece
         return True
 

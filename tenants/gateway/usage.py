@@ -127,8 +127,9 @@ def _heard(request: Request, seen: Observation, most: Quantities) -> Used:
     seconds = seen.usage.prompt_audio_seconds
     if seconds or (seconds == 0 and not seen.delivered):
         return Quantities(audio_seconds=min(seconds, _LARGEST_COUNT)), Estimate.EXACT
-    if request.seconds is not None:
-        return Quantities(audio_seconds=min(request.seconds, most.audio_seconds)), seen.doubt
+    measured = request.seconds() if request.seconds is not None else None
+    if measured is not None:
+        return Quantities(audio_seconds=min(measured, most.audio_seconds)), seen.doubt
     return most, seen.doubt
 
 

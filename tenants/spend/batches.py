@@ -128,6 +128,7 @@ class _Tally:
             pages = line.listed_pages
         if pages is None:
             into.annotated += self.held.annotated_pages
+            into.pages += self.held.pages
         elif line.is_annotated:
             into.annotated += pages
         else:
@@ -290,6 +291,7 @@ def _of_a_line(hold: Hold | None, lines: int) -> Quantities:
         return Quantities()
     return Quantities(
         prompt_tokens=hold.prompt_tokens // lines,
+        pages=hold.pages // lines,
         annotated_pages=hold.annotated_pages // lines,
         audio_seconds=hold.audio_seconds // lines,
     )

@@ -9,7 +9,6 @@ import pytest
 from mistralai.client import Mistral
 
 from tenants.common import scope
-from tenants.gateway import jobs
 from tenants.spend import batches, recovery
 from tenants.spend.models import BatchJob
 from tests import factories
@@ -167,11 +166,6 @@ def test_lines_that_may_call_connectors_are_refused_under_a_limit(
     assert (JOBS in asked) == (code is None)
 
 
-def test_lines_counted_before_connectors_were_may_call_some_where_a_part_is_unbounded():
-    assert jobs._may_call_connectors({"unbounded_parts": 1})
-    assert not jobs._may_call_connectors({"unbounded_parts": 0})
-
-
 def test_a_job_reads_files_of_its_own_workspace_only(gateway, tenant, mistral):
     workspace = factories.workspace(tenant.organization)
     key = checked(registered(workspace, tenant.plain))
@@ -203,7 +197,7 @@ def test_a_file_inside_a_line_is_looked_up_too(gateway, tenant):
 
 
 def test_a_file_whose_lines_nobody_counted_is_no_batch(gateway, tenant):
-    for content, name in ((lines(), "notes.txt"), (b'{"mod\\u0065l": 1}\n', "lines.jsonl")):
+    for content, name in ((lines(), "notes.txt"), (b"\n \r\n", "lines.jsonl")):
         answer = httpx.post(
             f"{gateway.url}/v1/files",
             files={"file": (name, content)},

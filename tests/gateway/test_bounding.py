@@ -1,6 +1,8 @@
 """What bounds the price of a request: recordings, pages, choices, and forms that hide nothing."""
 
+import base64
 import gzip
+import struct
 import uuid
 import wave
 import zlib
@@ -15,11 +17,11 @@ from tenants.gateway.endpoints import Endpoint, Kind
 from tenants.gateway.media import seconds_in
 from tenants.gateway.multipart import Form
 from tenants.gateway.references import files_in
-from tenants.gateway.scanning import BatchScan
 from tenants.registry.snapshots import ModelFacts
 
 CHAT = Endpoint("/v1/chat/completions", Kind.CHAT)
 OCR = Endpoint("/v1/ocr", Kind.OCR)
+LONGEST = 3 * 3600
 MODEL = ModelFacts(
     id=uuid.uuid4(),
     name="Assistente",
@@ -44,31 +46,45 @@ def wav(seconds: int, rate: int = 8000) -> bytes:
     return into.getvalue()
 
 
-def flac(rate: int, samples: int) -> bytes:
-    """The first bytes of a FLAC file: the block STREAMINFO, stereo, 16 bits."""
-    packed = rate << 44 | 1 << 41 | 15 << 36 | samples
-    sizes = b"\x10\0\x10\0" + b"\0" * 6
-    return b"fLaC\0\0\0\x22" + sizes + packed.to_bytes(8) + b"\0" * 16
+def header(*chunks: tuple[bytes, bytes, int]) -> bytes:
+    """The beginning of a RIFF file: chunks with a length that may be a lie."""
+    written = b"".join(kind + length.to_bytes(4, "little") + data for kind, data, length in chunks)
+    return b"RIFF\xff\xff\xff\x7fWAVE" + written
+
+
+def told(
+    *, code=1, channels=1, samples=8000, rate=16_000, block=2, bits=16
+) -> tuple[bytes, bytes, int]:
+    """A chunk that tells the format of samples."""
+    data = struct.pack("<HHIIHH", code, channels, samples, rate, block, bits)
+    return (b"fmt ", data, len(data))
+
+
+DATA = (b"data", b"", 2**32 - 1)
+ONE_MINUTE = 44 + 16_000 * 60
 
 
 @pytest.mark.parametrize(
     ("head", "size", "seconds"),
     [
         (wav(7)[:4096], len(wav(7)), 7),
-        (wav(7)[:4096], None, 7),
-        # Written before its end was known, it says more than there is: what there is counts.
-        (wav(7)[:40] + b"\xff\xff\xff\xff", 44 + 16000, 1),
-        (wav(7)[:38], None, None),
-        (flac(44_100, 44_100 * 60), None, 60),
-        (flac(44_100, 44_100 * 60 + 1), 10, 61),
-        (flac(192_000, 2**36 - 1), None, 357_914),
-        (flac(44_100, 0), None, None),  # the encoder did not know
-        (flac(0, 44_100), None, None),
-        (flac(44_100, 44_100)[:41], None, None),
-        (b"ID3\x03" + b"\0" * 60, None, None),
+        (wav(7)[:4096], len(wav(7)) + 1, 8),  # what the header says of its end is not believed
+        (wav(7)[:4096], None, None),
+        (wav(7)[:38], 38, None),
+        (header(told(), DATA), ONE_MINUTE, 60),
+        (header(told(rate=2**32 - 1), DATA), ONE_MINUTE, 60),  # nor the rate that it names
+        (header(told(block=65_535), DATA), ONE_MINUTE, 60),
+        (header(told(bits=1600), DATA), ONE_MINUTE, 60),
+        (header(told(block=1), DATA), ONE_MINUTE, 120),
+        (header(told(samples=1), DATA), ONE_MINUTE, 480_000),
+        (header(told(samples=0), DATA), ONE_MINUTE, None),
+        (header(told(code=0x55), DATA), ONE_MINUTE, None),  # an MP3 inside
+        (header(told(), told(samples=2**31), DATA), ONE_MINUTE, None),
+        (b"fLaC\0\0\0\x22" + b"\x10" * 34, 60_000, None),
+        (b"ID3\x03" + b"\0" * 60, 60_000, None),
     ],
 )
-def test_a_recording_is_as_long_as_its_header_says(head, size, seconds):
+def test_a_recording_is_never_taken_for_shorter_than_its_bytes_allow(head, size, seconds):
     assert seconds_in(head, size) == seconds
 
 
@@ -78,18 +94,28 @@ def chat_with(*sounds: object) -> list[dict[str, object]]:
     ]
 
 
+def encoded(data: bytes, kind: str = "") -> str:
+    return (f"data:{kind};base64," if kind else "") + base64.b64encode(data).decode()
+
+
 @pytest.mark.parametrize(
     ("sounds", "seconds"),
     [
-        (["A" * 5000], 10),
-        (["A" * 5001, "A" * 500], 12),
-        (["https://example.com/speech.mp3"], 3 * 3600),  # nobody knows how long
-        ([{"data": "AAAA", "format": "wav"}, None], 2 * 3 * 3600),
+        ([encoded(wav(7))], 8),
+        ([encoded(wav(7), "audio/wav"), encoded(wav(60))], 8 + 61),
+        ([encoded(wav(7), "audio/wav;seconds=9000")], LONGEST),  # to be read who knows how
+        ([f"x,{encoded(wav(7))}"], LONGEST),
+        (["A" * 5000], LONGEST),
+        (["https://example.com/speech.mp3"], LONGEST),
+        ([{"data": "AAAA", "format": "wav"}, None], 2 * LONGEST),
     ],
 )
 def test_recordings_in_a_chat_are_held_for_the_longest_that_they_can_be(sounds, seconds):
     bound = bounding.bound_of(CHAT, {"messages": chat_with(*sounds)}, MODEL, 100)
-    assert bound.audio_seconds == seconds
+    assert seconds - len(sounds) <= bound.audio_seconds <= seconds
+
+
+PNG = encoded(b"\x89PNG\r\n\x1a\n" + b"\0" * 99, "image/png")
 
 
 @pytest.mark.parametrize(
@@ -97,15 +123,32 @@ def test_recordings_in_a_chat_are_held_for_the_longest_that_they_can_be(sounds, 
     [
         ({"pages": [0, 1, 2]}, 3),
         ({"pages": "0-4, 7"}, 6),
-        ({"pages": "9-1", "document": {"type": "image_url"}}, 0),
-        # What cannot be read chooses nothing: the whole document is held.
+        ({"pages": "9-1"}, 9),
+        ({"pages": "1-0," * 1000 + "0-899"}, 1000),
+        ({"pages": "0," * 9_999 + "0"}, 1000),
+        # What can be read as no choice chooses nothing: the whole document is held.
+        ({"pages": []}, 1000),
+        ({"pages": ["0-999"]}, 1000),
+        ({"pages": "0-4,all"}, 1000),
+        ({"pages": "", "document": {"type": "image_url", "image_url": PNG}}, 1),
+        ({"document": {"type": "image_url", "image_url": {"url": PNG}}}, 1),
+        ({"document": {"type": "document_url", "document_url": PNG}}, 1),
+        ({"document": {"type": "image_url", "image_url": encoded(b"\xff\xd8\xff", "a/b")}}, 1),
+        # What has more pages than one, or may have.
+        ({"document": {"type": "image_url", "image_url": "https://example.com/a.png"}}, 1000),
+        ({"document": {"type": "image_url", "image_url": encoded(b"II*\0", "image/png")}}, 1000),
+        ({"document": {"type": "image_url", "image_url": PNG.replace(";", ";pages=9;")}}, 1000),
         (
-            {"pages": "0-4,all", "document": {"type": "document_url", "document_url": "https://x"}},
+            {"document": {"type": "image_url", "image_url": PNG[len("data:image/png;base64,") :]}},
             1000,
         ),
-        ({"pages": "", "document": {"type": "image_url"}}, 1),
+        (
+            {"document": {"type": "document_url", "document_url": "https://x", "image_url": PNG}},
+            1000,
+        ),
+        ({"document": {"type": "file", "file_id": "f", "image_url": PNG}}, 1000),
+        ({"document": {"type": "document_url", "document_url": encoded(b"%PDF-1.7", "a/b")}}, 1000),
         ({"document": "https://example.com/a.pdf"}, 1000),
-        ({"document": {"type": "document_url", "document_url": "data:" + "A" * 640}}, 11),
         ({}, 1000),
     ],
 )
@@ -113,19 +156,12 @@ def test_pages_are_held_as_many_as_there_can_be(document, pages):
     assert bounding.bound_of(OCR, document, MODEL, 100).pages == pages
 
 
-def test_a_batch_is_held_for_the_most_choices_that_any_line_asks_for():
-    scan = BatchScan()
-    for chunk in (b'{"body": {"n": 2, "max_tokens": 5}}\n{"body": {"n"', b": 16}}\n"):
-        scan.feed(chunk)
-    assert (scan.facts()["lines"], scan.facts()["choices"]) == (2, 16)
-
-
 def test_what_comes_compressed_is_read_up_to_a_bound_and_never_breaks_the_call():
-    told = b'{"usage": {"total_tokens": 5}}'
-    assert plain(gzip.compress(told), {"content-encoding": "gzip"}, 1000) == told
-    assert plain(zlib.compress(told), {"content-encoding": "Deflate"}, 1000) == told
-    assert plain(told, {"content-encoding": "br"}, 1000) == told
-    assert plain(told, {"content-encoding": "gzip"}, 1000) == b""
+    usage = b'{"usage": {"total_tokens": 5}}'
+    assert plain(gzip.compress(usage), {"content-encoding": "gzip"}, 1000) == usage
+    assert plain(zlib.compress(usage), {"content-encoding": "Deflate"}, 1000) == usage
+    assert plain(usage, {"content-encoding": "br"}, 1000) == usage
+    assert plain(usage, {"content-encoding": "gzip"}, 1000) == b""
     bomb = Unpacker("gzip", 100)
     assert bomb.feed(gzip.compress(b"\0" * 1_000_000)) == b"\0" * 100
     assert bomb.feed(b"more") == b""
@@ -168,3 +204,19 @@ def test_a_request_names_a_hundred_files_and_no_more():
     assert len(files_in({"messages": [{"content": [*some, *some]}]})) == 100
     with pytest.raises(Invalid):
         files_in({"messages": [{"content": [*some, {"file_ids": ["one more"]}]}]})
+
+
+@pytest.mark.parametrize(
+    "disposition",
+    [
+        b'filename="a.jsonl"',
+        b"filename*=UTF-8''a.jsonl",
+        b"filename=\"a.jsonl\"; filename*=UTF-8''b.txt",
+    ],
+)
+def test_a_part_with_any_file_name_is_a_file(disposition):
+    form = Form(b"b")
+    form.feed(b'--b\r\nContent-Disposition: form-data; name="file"; ' + disposition)
+    form.feed(b"\r\n\r\nx\r\n--b--\r\n")
+    assert (form.files, form.fields) == ({"file": 1}, {})
+    assert form.file_names["file"].endswith("a.jsonl")

@@ -1,0 +1,138 @@
+"""Counts what requests of a batch can use at most, and notes what they name.
+
+A request is looked at as it was parsed, by the same rules as one that comes alone. Which endpoint
+will answer is not known when a file passes, so what each of them would bill is counted. What cannot
+be bounded is refused, with what is wrong with it.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from tenants.common.problems import Invalid
+from tenants.gateway import bounding
+from tenants.gateway.references import OPAQUE
+
+#: Members whose values name things at Mistral, and the word in the facts that gathers them.
+_NAMING: Final = {
+    "file_id": "names_files",
+    "file_ids": "names_files",
+    "library_id": "names_libraries",
+    "library_ids": "names_libraries",
+    "previous_response_id": "names_responses",
+    "agent_id": "names_agents",
+}
+_MOST = {"names_files": 1000, "names_agents": 100, "names_models": 10}
+_LONGEST_NAME = 200
+#: Where texts stand that may have parts beside text.
+_TEXTS = ("messages", "inputs", "input")
+
+
+class Tally:
+    """What the requests of one batch can use together."""
+
+    def __init__(self) -> None:
+        self._counts = {
+            "lines": 0,
+            "plain_lines": 0,
+            "plain_bytes": 0,
+            "output_caps": 0,
+            "uncapped": 0,
+            "turn_caps": 0,
+            "uncapped_turns": 0,
+            "pages": 0,
+            "annotated_pages": 0,
+            "audio_seconds": 0,
+        }
+        self._calls_connectors = False
+        self._names: dict[str, set[str]] = {
+            one: set() for one in ("names_models", *dict.fromkeys(_NAMING.values()))
+        }
+
+    def add(self, request: object, size: int) -> int:
+        """Count one request, which is ``size`` bytes long; tell how many members it has in all.
+
+        Raises:
+            Invalid: it is none, or a member that bounds it is of the wrong type.
+        """
+        body = request.get("body") if isinstance(request, dict) else None
+        if not isinstance(request, dict) or not isinstance(body, dict):
+            raise Invalid("invalid_value", "It is no object with an object `body`.")
+        members = self._look_through(request)
+        model = body.get("model")
+        if model is not None and not isinstance(model, str):
+            raise Invalid("invalid_value", "`model` is text.")
+        if model is not None:
+            self._note("names_models", model)
+        counts = self._counts
+        counts["lines"] += 1
+        looks_up = bounding.looks_up(body) or "agent_id" in request or "agent_id" in body
+        self._calls_connectors |= looks_up
+        if not looks_up and all(bounding.is_plain(body[one]) for one in _TEXTS if one in body):
+            counts["plain_lines"] += 1
+            counts["plain_bytes"] += size
+        elif "messages" in body:
+            counts["audio_seconds"] += bounding.seconds_in(body["messages"])
+        self._count_output(body)
+        pages = bounding.pages_of(body) if "document" in body else bounding.MOST_PAGES
+        counts["annotated_pages" if bounding.is_annotated(body) else "pages"] += pages
+        return members
+
+    def facts(self) -> dict[str, Any]:
+        """Tell what was found."""
+        return {
+            **self._counts,
+            "calls_connectors": self._calls_connectors,
+            **{word: sorted(names) for word, names in self._names.items()},
+        }
+
+    def _count_output(self, body: Mapping[str, Any]) -> None:
+        """Count what is written by a chat, and by a turn of a conversation, if it is one."""
+        args = body.get("completion_args")
+        if args is not None and not isinstance(args, dict):
+            raise Invalid("invalid_value", "`completion_args` is an object.")
+        counts, choices = self._counts, bounding.choices_of(body)
+        cap = bounding.count(body, "max_tokens")
+        if cap is None:
+            counts["uncapped"] += choices
+        else:
+            counts["output_caps"] += max(cap, 0) * choices
+        cap = bounding.count(args, "max_tokens") if args else None
+        if cap is None:
+            counts["uncapped_turns"] += 1
+        else:
+            counts["turn_caps"] += max(cap, 0)
+
+    def _look_through(self, request: Mapping[str, Any]) -> int:
+        """Note the names of things in a request, and count its members."""
+        members = 0
+        waiting: list[Any] = [request]
+        opaque: list[Any] = []
+        while waiting or opaque:
+            part, into = (waiting.pop(), waiting) if waiting else (opaque.pop(), opaque)
+            if type(part) is list:
+                into += [one for one in part if type(one) is dict or type(one) is list]
+                continue
+            members += len(part)
+            for name, value in part.items():
+                if into is waiting and name in _NAMING:
+                    self._note_all(_NAMING[name], value)
+                if type(value) is dict or type(value) is list:
+                    (opaque if name in OPAQUE else into).append(value)
+        return members
+
+    def _note_all(self, word: str, value: object) -> None:
+        for one in value if isinstance(value, list) else (value,):
+            if isinstance(one, str):
+                self._note(word, one)
+
+    def _note(self, word: str, name: str) -> None:
+        names = self._names[word]
+        # No id is longer: what is cut off belongs to nothing that could be found.
+        names.add(name[:_LONGEST_NAME])
+        if len(names) > _MOST.get(word, 1):
+            most = _MOST.get(word)
+            if most is None:  # of these none may be named: the first is as good as all
+                names.pop()
+                return
+            noun = word.removeprefix("names_")
+            raise Invalid("too_large", f"A batch names {most} {noun} at most.")
