@@ -27,6 +27,7 @@ from tenants.gateway.tail import StreamTail, Told
 from tenants.gateway.tripwire import Place, Spoken, screen, suspects
 from tenants.gateway.uploads import Upload
 from tenants.gateway.usage import Observation, note
+from tenants.gateway.veil import Veil
 from tenants.mistral.brief import BriefSending
 from tenants.mistral.classification import classify
 from tenants.mistral.errors import (
@@ -36,8 +37,6 @@ from tenants.mistral.errors import (
     UpstreamFailure,
     WireError,
 )
-from tenants.mistral.headers import returned
-from tenants.mistral.masking import mask_key_shaped
 from tenants.mistral.stream import Sending, UpstreamPool
 from tenants.mistral.upstream import UpstreamResponse
 from tenants.registry.models import OnDisconnect
@@ -138,9 +137,8 @@ class Relay:
         # The head comes within `idle`; what follows it has the time that `total` leaves.
         async with self._send(call, headers, idle) as answer:
             seen.http_status = answer.status
-            seen.correlation_id = (
-                answer.headers.get("mistral-correlation-id") or answer.correlation_id or ""
-            )
+            told = answer.headers.get("mistral-correlation-id") or answer.correlation_id or ""
+            seen.correlation_id = Veil(call.key).text(told)
             if answer.status >= _FIRST_REFUSAL:
                 return await self._refusal(exchange, call, answer, seen)
             if call.permit is not None:
@@ -183,7 +181,7 @@ class Relay:
         self, exchange: Exchange, call: Call, answer: UpstreamResponse, seen: Observation
     ) -> None:
         """Hand on what may be larger than memory; the next piece is read when this one is taken."""
-        headers = returned(answer.headers)
+        headers = Veil(call.key).head(answer.headers)
         if length := answer.headers.get("content-length"):
             headers.append((b"content-length", length.encode()))
         await exchange.start(answer.status, headers)
@@ -209,7 +207,7 @@ class Relay:
         seen.doubt = Estimate.USAGE_MISSING
         seen.outcome = Outcome.COMPLETED
         note(call.request.endpoint.kind, plain(body, answer.headers, self._bounds.answer), seen)
-        headers = returned(answer.headers)
+        headers = Veil(call.key).head(answer.headers)
         if call.request.aftermath is not None:
             body = await call.request.aftermath.whole(body)
             call.is_kept = call.request.aftermath.keeps_hold
@@ -230,7 +228,7 @@ class Relay:
             body = b""
         headers = [
             header
-            for header in returned(answer.headers)
+            for header in Veil(call.key).head(answer.headers)
             if header[0] not in {b"content-type", b"content-encoding"}
         ]
         failure = classify(answer.status, answer.headers, body, path=call.intent.endpoint)
@@ -278,6 +276,7 @@ class _Stream:
         self._drained = 0
         self._is_over = False
         self._spoken = Spoken()
+        self._veil = Veil(call.key)
         self._left = asyncio.ensure_future(exchange.receive())
         self._left.add_done_callback(self._hurry)
 
@@ -290,7 +289,7 @@ class _Stream:
         aftermath = self._call.request.aftermath
         is_whole = False
         try:
-            await self._exchange.start(answer.status, returned(answer.headers))
+            await self._exchange.start(answer.status, self._veil.head(answer.headers))
             while chunk := await answer.next_chunk():
                 tail.feed(unpacker.feed(chunk) if unpacker else chunk)
                 if aftermath is not None:
@@ -308,7 +307,7 @@ class _Stream:
             del self._left
             settle_call(self._call, self._seen)
         if is_whole:
-            await self._exchange.send({"type": "http.response.body", "body": b""})
+            await self._exchange.send({"type": "http.response.body", "body": self._veil.rest()})
             await self._spoken.judge(self._call.intent.organization_id)
 
     async def _hand_on(self, chunk: bytes) -> bool:
@@ -316,7 +315,9 @@ class _Stream:
         if self._left.done():
             self._drained += len(chunk)
             return self._drained <= self._bounds.drain_bytes
-        shown = _without_key(chunk, self._call)
+        shown = self._veil.piece(chunk)
+        if not shown:
+            return True
         if self._spoken.hear(shown):
             shown = await _without_secrets(shown, self._call)
         await self._exchange.send({"type": "http.response.body", "body": shown, "more_body": True})
@@ -357,17 +358,11 @@ def _failed(error: MistralError, call: Call, seen: Observation) -> Problem:
 
 async def _without_secrets(body: bytes, call: Call) -> bytes:
     """Mask the key, should an answer quote it, and other secrets of ours; else the same bytes."""
-    body = _without_key(body, call)
+    body = Veil(call.key).whole(body)
     if found := await weighing.apart(len(body), suspects, body):
         owner = call.intent.organization_id
         return await screen(body, found, seen_in=owner, place=Place.ANSWER)
     return body
-
-
-def _without_key(body: bytes, call: Call) -> bytes:
-    if call.key.reveal().encode() not in body:
-        return body
-    return mask_key_shaped(body, secrets=(call.key,))
 
 
 def _price_tag(cost: Cost) -> bytes:

@@ -7,10 +7,13 @@ the request can have reached Mistral and holds nothing of it. `idle` bounds the 
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 
+from multidict import CIMultiDict
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import DetailedPyreqwestError, PoolTimeoutError, PyreqwestError
+from pyreqwest.http import HeaderMap
 from pyreqwest.request import StreamRequest
 from pyreqwest.response import Response
 
@@ -67,9 +70,9 @@ class BriefResponse(UpstreamResponse):
     """An answer that pyreqwest brings."""
 
     def __init__(self, raw: Response) -> None:
-        super().__init__(raw.status, raw.headers)
+        super().__init__(raw.status, _readable(raw.headers))
         self._raw = raw
-        told = raw.get_header("content-length") or ""
+        told = self.headers.get("content-length", "")
         self._is_one_piece = told.isdecimal() and int(told) <= _ONE_PIECE
         self._is_over = False
 
@@ -160,6 +163,22 @@ class BriefSending:
         if self._body:
             asked = asked.body_bytes(self._body)
         return asked.streamed_read_buffer_limit(1).build_streamed()
+
+
+def _readable(headers: HeaderMap) -> Mapping[str, str]:
+    """Give the headers that can be read.
+
+    pyreqwest reads visible ASCII only, and refuses all of them for one that is something else.
+    """
+    try:
+        return CIMultiDict(headers.items())
+    except ValueError:
+        pass
+    found = CIMultiDict[str]()
+    for name in headers.keys():  # noqa: SIM118 - no mapping
+        with suppress(ValueError):
+            found[name] = headers[name]
+    return found
 
 
 def _never_connected(error: Exception) -> bool:
