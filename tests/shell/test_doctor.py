@@ -99,6 +99,7 @@ def test_a_database_that_is_away_is_one_finding_with_its_reason_and_nothing_besi
     here = service_environment(
         DATABASE_URL="postgresql://app:secret-of-the-database@127.0.0.1:9/aisuru",
         CELERY_BROKER_URL="redis://127.0.0.1:1/0",
+        DJANGO_SETTINGS_MODULE="tests.shell.hurried",
     )
     result = subprocess.run(
         [sys.executable, "manage.py", "doctor", "--json"],
