@@ -94,7 +94,7 @@ configuration: setup ## writes docs/configuration.md from env.py
 
 messages := tenants/locale/it/LC_MESSAGES/django
 messages: setup ## collects the sentences for people and compiles their translations
-	.venv/bin/python -m babel.messages.frontend -q extract -F tenants/locale/babel.cfg --no-location --sort-output --omit-header -k gettext_lazy -o $(messages).pot tenants
+	.venv/bin/python -m babel.messages.frontend -q extract -F tenants/locale/babel.cfg --no-location --sort-output --omit-header -k gettext_lazy -k ngettext_lazy:1,2 -o $(messages).pot tenants
 	.venv/bin/pybabel -q update --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date -l it -i $(messages).pot -o $(messages).po
 	.venv/bin/pybabel -q compile -l it -i $(messages).po -o $(messages).mo
 	@rm $(messages).pot

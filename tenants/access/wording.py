@@ -1,4 +1,4 @@
-"""The sentences that REST framework and Django say for us about wrong members.
+"""The sentences that REST framework and Django say for us about wrong members and passwords.
 
 They are theirs in English; listed here they are collected with our own, so that the Italian ones
 are ours too, complete and in one voice. Nothing else belongs here: our own sentences stand where
@@ -6,6 +6,7 @@ they are said.
 """
 
 from django.utils.translation import gettext_noop as _
+from django.utils.translation import ngettext_lazy
 
 #: Of the fields that tenants.api uses; tests/api/test_languages.py finds one that is not here.
 OF_FIELDS = (
@@ -45,4 +46,11 @@ OF_REQUESTS = (
     _("Malformed request."),
     _('Method "{method}" not allowed.'),
     _("Request was throttled."),
+)
+#: Of passwords that Django's validators refuse, where it has no Italian.
+OF_PASSWORDS = (
+    ngettext_lazy(
+        "This password is too short. It must contain at least %d character.",
+        "This password is too short. It must contain at least %d characters.",
+    ),
 )

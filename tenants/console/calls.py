@@ -102,6 +102,7 @@ def _listed(visit: Visit, workspace: Workspace | None) -> HttpResponse:
         calls=[(call, names.get(call.model_id, "")) for call in found.results],
         next=make_cursor(drilldown.place_bytes(*found.next)) if found.next else None,
         month=choice.month,
+        day=choice.day,
         back=choice.month or reports.month_of(None, organization),
         workspace=workspace,
         asked=asked,

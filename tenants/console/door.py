@@ -9,7 +9,7 @@ goes on: signing in, accepting the terms, proving who one is.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
 import structlog
@@ -185,6 +185,9 @@ class Page(View):
             allowed = [name for name in self.http_method_names if hasattr(self, name)]
             visit = _merely_inside(request, principal, ids) if principal else None
             return refusals.method_not_allowed(request, allowed, _around(visit))
+        if any("\0" in one for _name, values in request.GET.lists() for one in values):
+            # No text of PostgreSQL's has it, so nothing can be found by it.
+            return refusals.bad_request(request, ValueError("a null character"))
         scopes: frozenset[str] | None = getattr(handler, "scopes", None)
         if principal is None:
             return _sign_in(request)
@@ -229,8 +232,10 @@ def _onward(request: HttpRequest, name: str) -> HttpResponseBase:
     response = see_other(f"{reverse(name)}?{urlencode({'next': back})}")
     if "HX-Request" in request.headers:
         # A part of a page cannot be replaced by another page: have the browser load that one.
+        shown = urlsplit(request.headers.get("HX-Current-URL", ""))
+        back = f"{shown.path}?{shown.query}" if shown.query else shown.path or "/"
         answer = HttpResponse(status=204)
-        answer["HX-Redirect"] = reverse(name)
+        answer["HX-Redirect"] = f"{reverse(name)}?{urlencode({'next': back})}"
         return answer
     return response
 

@@ -102,6 +102,7 @@ class WhatIfForm(HouseForm):
         min_value=Decimal("0.1"),
         max_value=10_000,
         label=gettext_lazy("Messages a minute to each"),
+        error_messages={"min_value": gettext_lazy("At least one message in ten minutes.")},
     )
     requests = Number(
         min_value=1,

@@ -123,3 +123,9 @@ SCOPES: Mapping[str, Promise] = {
     TokenScope.AUDIT_READ: _("read the audit log"),
     TokenScope.ORGANIZATIONS_EXPORT: _("export the organization"),
 }
+#: What Mistral's rate limits count, by meter and seconds.
+WINDOWS: Mapping[tuple[str | None, int | None], Promise] = {
+    ("requests", 1): _("requests a second"),
+    ("requests", 60): _("requests a minute"),
+    ("tokens", 60): _("tokens a minute"),
+}

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
 from django.utils import translation
 from django.utils.functional import Promise
 from rest_framework import serializers
@@ -11,6 +13,7 @@ from rest_framework import serializers
 from tenants.access import wording
 from tenants.api import urls
 from tenants.api.endpoint import In
+from tests import people
 from tests.api.test_bad_input import GOOD, WRONG, dumped, filled
 from tests.api.world import WholeWorld, whole_world
 
@@ -100,3 +103,15 @@ def test_no_english_is_said_of_a_wrong_query_either(path, untouched, platform):
 def test_a_method_that_is_not_taken_is_told_in_italian(platform):
     answer = platform.send("PUT", "organizations", headers={"Accept-Language": "it"})
     assert answer.body["detail"] == 'Il metodo "PUT" non è consentito.'
+
+
+@pytest.mark.parametrize("password", ["kurz", "12345678", "password", "alice.rossi", ""])
+def test_what_is_said_of_a_password_is_italian(password):
+    somebody = people.person("Alice Rossi")
+    said: dict[str, list[str]] = {}
+    for language in ("en", "it"):
+        with translation.override(language), pytest.raises(ValidationError) as refused:
+            validate_password(password, somebody)
+        said[language] = refused.value.messages
+    assert len(said["it"]) == len(said["en"]) > 0
+    assert not set(said["it"]) & set(said["en"])

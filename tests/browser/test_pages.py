@@ -16,7 +16,7 @@ from tenants.organizations.roles import Role, WorkspaceRole
 from tenants.registry.models import AisuruConnection
 from tenants.spend.reporting import ReportedCall, report_usage
 from tenants.spend.services import set_limit
-from tests import people
+from tests import factories, people
 from tests.api.world import WholeWorld, whole_world
 from tests.browser.conftest import Watched
 from tests.console.pages import MODEL, ORGANIZATION, PAGES, WORKSPACE
@@ -276,6 +276,41 @@ def test_the_keyboard_goes_on_from_the_step_that_was_confirmed(browser, web, her
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.closest('#step-phone') !== null")
     tab.is_quiet()
+    context.close()
+
+
+def test_long_names_stay_on_a_narrow_page(browser, web):
+    found = whole_world()
+    long = "Marketing e comunicazione istituzionale della sede di Reggio nell'Emilia"
+    workspace = factories.workspace(found.organization, f"{long}, {'progetto' * 5}")
+    context = browser.new_context(viewport=NARROW)
+    tab = signed_in(context, web, found.organization)
+    for path in (
+        f"/workspaces/{workspace.pk}",
+        f"/workspaces/{workspace.pk}/keys",
+        f"/organizations/{found.organization.pk}/members",
+    ):
+        assert tab.go(path) == 200
+        assert tab.page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"], path
+    context.close()
+
+
+def test_what_the_keyboard_reaches_is_not_beneath_the_bar(browser, web, hers):
+    context = browser.new_context(viewport={"width": 1280, "height": 500})
+    tab = signed_in(context, web, hers.organization)
+    page = tab.page
+    tab.go(f"/organizations/{hers.organization.pk}/limits")
+    page.locator("main button, main a").last.focus()
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    seen = 0
+    while page.evaluate("document.activeElement.closest('main') !== null"):
+        assert page.evaluate(
+            "document.activeElement.getBoundingClientRect().bottom"
+            " > document.querySelector('.top').getBoundingClientRect().bottom"
+        ), page.evaluate("document.activeElement.outerHTML")
+        page.keyboard.press("Shift+Tab")
+        seen += 1
+    assert seen > 5
     context.close()
 
 

@@ -101,3 +101,43 @@ def test_what_breaks_off_is_told_and_left_out_of_the_conversation(language, cont
         ["Chi sei?", "Un modello", "E poi?"],
     ]
     tab.is_quiet(besides="ERR_INTERNET_DISCONNECTED")
+
+
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [
+        ("it", "Un limite di spesa ferma questa chiamata: 2000,50 € al mese, di cui 0,00 €"),
+        ("en", "A spending limit stops this call: €2,000.50 a month, of which €0.00"),
+    ],
+)
+def test_a_refusal_is_told_in_the_readers_words(language, told, context, web):
+    found = whole_world()
+    alice = people.member(found.organization, Role.ADMIN)
+    session = session_caller(alice.person).client.cookies["aim_session"].value
+    cookies = {"aim_session": session, "aim_language": language}
+    context.add_cookies(
+        [{"name": name, "value": value, "url": web.url} for name, value in cookies.items()]
+    )
+    tab = Watched(context.new_page(), web.url)
+    page = tab.page
+    refusal = {
+        "object": "error",
+        "message": "The organization may spend 2000.50 EUR a month.",
+        "code": "spending_limit_reached",
+        "source": "gateway",
+        "currency": "EUR",
+        "limit": "2000.50",
+        "spent": "0.00426036",
+    }
+    page.route("**/v1/chat/completions", lambda route: route.fulfill(status=402, json=refusal))
+    tab.go(f"/models/{found.model.pk}")
+    page.fill("#question", "Chi sei?")
+    page.press("#question", "Enter")
+    bad = page.locator(".bubble-bad")
+    expect(bad.last).to_contain_text(told)
+    refusal |= {"code": "unheard_of"}
+    page.press("#question", "Enter")
+    expect(bad.last).to_contain_text("may spend 2000.50 EUR")  # better than nothing
+    refusal |= {"code": "busy", "source": "provider"}
+    page.press("#question", "Enter")
+    expect(bad.last).to_contain_text("Mistral: The organization may spend")

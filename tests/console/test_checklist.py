@@ -12,10 +12,12 @@ from django.utils.translation import override
 from tenants.billing.models import BillingProfile, VatStatus
 from tenants.common import scope
 from tenants.console import guide
+from tenants.console.templatetags.console import window_name
 from tenants.keys.models import KeyStatus, MistralKey
 from tenants.onboarding import services
 from tenants.organizations.roles import Role
 from tenants.registry.models import QuotaRecord
+from tenants.spend.ratereport import LearnedWindow
 from tests import people
 from tests.api.world import World, world
 from tests.people import session_caller
@@ -116,6 +118,17 @@ def test_rate_limits_are_green_only_when_some_are_known(hers, client):
     with scope.tenant(hers.organization.pk):
         record.save()
     assert badge(step(client, hers, "rate_limits"))[1] == "done"
+    known = client.get(limits.replace("agents=5", "agents=100000")).text
+    assert "That needs 33,333.33 requests a second." in known
+
+
+def test_what_mistral_limits_is_told_in_words_where_its_name_is_known():
+    facts: dict[str, Any] = {"by_size": False, "limit": 1, "remaining": None}
+    per_minute = LearnedWindow("tokens-minute", meter="tokens", seconds=60, **facts)
+    odd = LearnedWindow("moons-fortnight", meter=None, seconds=None, **facts)
+    with override("it"):
+        assert window_name(per_minute) == "token al minuto"
+        assert window_name(odd) == "moons-fortnight"
 
 
 def test_a_step_that_is_done_leads_to_what_was_made(hers, client):

@@ -1,5 +1,8 @@
 """Every page for every role: who may sees it, in both languages; who may not changes nothing."""
 
+import re
+from urllib.parse import urlencode
+
 import pytest
 from django.test import Client
 
@@ -10,6 +13,8 @@ from tests.api.world import WholeWorld, everything, whole_world
 from tests.console.html import faults
 from tests.console.pages import ACCOUNT_PAGES, PAGES, PERSONAL, Row
 from tests.people import session_caller
+
+HTML = {"Accept": "text/html"}
 
 pytestmark = pytest.mark.slow
 
@@ -145,3 +150,31 @@ def test_who_works_in_one_workspace_begins_there(hers):
     assert client.get("/")["Location"] == f"/workspaces/{hers.workspace.pk}"
     nowhere = session_caller(people.member(hers.organization, Role.MEMBER).person).client
     assert nowhere.get("/")["Location"] == f"/organizations/{hers.organization.pk}"
+
+
+@pytest.mark.parametrize(
+    "asked", ["calls?message=%00", "calls?mistral_model=a%00b", "audit?actor=%00"]
+)
+def test_what_no_text_can_hold_is_refused_before_it_is_looked_for(asked, hers, admin):
+    answer = admin.get(f"/organizations/{hers.organization.pk}/{asked}", headers=HTML)
+    assert answer.status_code == 400
+    assert "bad_request" in answer.text
+    keys = admin.get(f"/workspaces/{hers.workspace.pk}/keys?search=%00", headers=HTML)
+    assert keys.status_code == 400
+
+
+def test_a_page_that_renews_itself_leads_back_to_itself_by_signing_in(hers):
+    page = f"/organizations/{hers.organization.pk}/start"
+    headers = {"HX-Request": "true", "HX-Current-URL": f"http://testserver{page}?said=phone"}
+    answer = Client().get(f"{page}?seen=0", headers=headers)
+    assert answer.status_code == 204
+    assert answer["HX-Redirect"] == f"/sign-in?{urlencode({'next': f'{page}?said=phone'})}"
+    lost = Client().get(page, headers={"HX-Request": "true"})
+    assert lost["HX-Redirect"] == "/sign-in?next=%2F"
+
+
+def test_amounts_name_their_currency(hers, admin):
+    admin.cookies["aim_language"] = "en"
+    page = admin.get(f"/organizations/{hers.organization.pk}/limits").text
+    assert re.search(r'<label for="id_monthly_spend">Spending limit a month \(€\)', page)
+    assert re.search(r'<label for="id_tokens_per_month">Tokens a month <', page)

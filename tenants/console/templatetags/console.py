@@ -23,7 +23,9 @@ from django.utils.translation import gettext as _
 from tenants.access import sent
 from tenants.common.months import Month
 from tenants.console import words
+from tenants.console.forms import Amount
 from tenants.console.sorting import Order
+from tenants.spend.ratereport import LearnedWindow
 from tenants.spend.reports import name_of
 
 register = template.Library()
@@ -151,6 +153,12 @@ def _months(language: str) -> dict[int, str]:
 
 
 @register.filter
+def window_name(window: LearnedWindow) -> Any:
+    """Name what one of Mistral's windows counts; by its own name where that is odd."""
+    return words.WINDOWS.get((window.meter, window.seconds), window.window)
+
+
+@register.filter
 def month_name(month: Month) -> str:
     """Name a month."""
     return name_of(month)
@@ -186,17 +194,24 @@ def called(value: str, kind: str) -> Any:
     return lists[kind].get(value, value)
 
 
-@register.inclusion_tag("console/parts/field.html")
-def field(bound: BoundField, label: str = "", hint: str = "", **attributes: str) -> dict[str, Any]:
+@register.inclusion_tag("console/parts/field.html", takes_context=True)
+def field(
+    context: dict[str, Any], bound: BoundField, label: str = "", hint: str = "", **attributes: str
+) -> dict[str, Any]:
     """Show a field: label, help, what is wrong with it, and the control tied to all three."""
+    label = label or str(bound.label)
+    if isinstance(bound.field, Amount) and (around := context.get("frame")):
+        currency = around.organization.currency
+        label = f"{label} ({_SIGNS.get(currency) or currency})"
     described = []
-    if hint or bound.help_text:
+    told = str(hint or bound.help_text).strip()  # a blank hint takes the field's own away
+    if told:
         described.append(f"{bound.auto_id}_help")
     if bound.errors:
         described.append(f"{bound.auto_id}_error")
     extra: dict[str, Any] = {name.replace("_", "-"): text for name, text in attributes.items()}
-    if described:
-        extra["aria-describedby"] = " ".join(described)
+    # False: Django would point at a help text of its own.
+    extra["aria-describedby"] = " ".join(described) or False
     if bound.errors:
         extra["aria-invalid"] = "true"
     is_checkbox = isinstance(bound.field.widget, CheckboxInput)
@@ -205,8 +220,8 @@ def field(bound: BoundField, label: str = "", hint: str = "", **attributes: str)
         extra["class"] = "input"
     return {
         "field": bound,
-        "label": label or bound.label,
-        "hint": hint or bound.help_text,
+        "label": label,
+        "hint": told,
         "control": None if is_group else bound.as_widget(attrs=extra),
         "is_checkbox": is_checkbox,
         "is_group": is_group,

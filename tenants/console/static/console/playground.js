@@ -28,6 +28,17 @@ function note(words, text) {
   words.parentElement.append(made);
 }
 
+/* A refusal in the reader's words, with its amounts; what has none here is said as it came. */
+function explain(refusal) {
+  const said = refusal.message?.detail ?? refusal.message ?? form.dataset.failed;
+  if (refusal.source === "provider") return `Mistral: ${said}`;
+  const known = document.querySelector(`[data-refusals] [data-code="${CSS.escape(refusal.code ?? "")}"]`);
+  if (!known) return said;
+  const money = (amount) =>
+    Number(amount).toLocaleString(document.documentElement.lang, { style: "currency", currency: refusal.currency });
+  return known.textContent.replace(/\{(\w+)\}/g, (_, name) => money(refusal[name]));
+}
+
 async function token() {
   if (trial && new Date(trial.expires_at) - Date.now() > 30_000) return trial.token;
   const answer = await fetch(form.dataset.trial, {
@@ -100,7 +111,7 @@ async function ask(question) {
   });
   if (!answer.ok) {
     const refusal = await answer.json().catch(() => ({}));
-    const words = bubble("bad", refusal.message?.detail ?? refusal.message ?? form.dataset.failed);
+    const words = bubble("bad", explain(refusal));
     note(words, `HTTP ${answer.status} · ${refusal.code ?? refusal.type ?? ""} · ${refusal.request_id ?? ""}`);
     return false;
   }
