@@ -207,11 +207,13 @@ def field(
     told = str(hint or bound.help_text).strip()  # a blank hint takes the field's own away
     if told:
         described.append(f"{bound.auto_id}_help")
+    else:
+        bound.help_text = ""  # Django would point at it
     if bound.errors:
         described.append(f"{bound.auto_id}_error")
     extra: dict[str, Any] = {name.replace("_", "-"): text for name, text in attributes.items()}
-    # False: Django would point at a help text of its own.
-    extra["aria-describedby"] = " ".join(described) or False
+    if described:
+        extra["aria-describedby"] = " ".join(described)
     if bound.errors:
         extra["aria-invalid"] = "true"
     is_checkbox = isinstance(bound.field.widget, CheckboxInput)
