@@ -18,6 +18,7 @@ from tenants.gateway.snapshots import Picture
 from tenants.mistral.stream import UpstreamPool
 from tenants.registry.models import ResourceKind
 from tenants.registry.resources import Owner
+from tenants.spend import batches
 
 _OPENING = 16 * 1024
 _PAGE, _PAGE_SIZE = "page", "page_size"
@@ -155,7 +156,8 @@ class JobSeen(Aftermath):
         """Find the output and the errors."""
         job = read(body)
         made = [job.get(name) for name in ("output_file", "error_file")]
-        files = {one: {"purpose": "batch"} for one in made if isinstance(one, str) and one}
+        facts = batches.file_facts(str(job.get(_ID, "")))
+        files = {one: facts for one in made if isinstance(one, str) and one}
         await self._shelf.keep(self._owner, ResourceKind.FILE, files)
         return body
 

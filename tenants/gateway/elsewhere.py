@@ -23,6 +23,7 @@ from tenants.gateway.uploads import Upload, Watcher
 from tenants.mistral.stream import UpstreamPool
 from tenants.registry.models import ForeignParameters, NewEndpoints, ResourceKind
 from tenants.registry.resources import Owner
+from tenants.spend.batches import JOB
 from tenants.spend.pricing import Bound
 
 _NOTHING = Bound(0, context_length=0, generates=False)
@@ -32,6 +33,7 @@ _DELETE = "DELETE"
 _WITHOUT_BODY = frozenset({"GET", _DELETE})
 _FINE_TUNED = "ft:"
 _FILE, _PURPOSE, _BATCH = "file", "purpose", "batch"
+_SIZE = "bytes"
 #: Fields that could have another recording heard than the one in the form.
 _RIVALS = frozenset({"file_id", "file_url", _FILE})
 
@@ -115,7 +117,7 @@ class Elsewhere:
             name = form.file_names.get(_FILE, "")
             size = sum(form.files.values())
             purpose = form.fields.get(_PURPOSE)
-            kept: dict[str, object] = {"bytes": size, "purpose": purpose.value if purpose else ""}
+            kept: dict[str, object] = {_SIZE: size, "purpose": purpose.value if purpose else ""}
             if (purpose and purpose.value == _BATCH) or name.endswith(".jsonl"):
                 # Of several it is not known which one Mistral keeps.
                 is_one = set(form.files) == {_FILE} and _FILE not in form.fields
@@ -139,7 +141,10 @@ class Elsewhere:
         return self._plain(place, asked, aftermath=aftermath)
 
     async def _file(self, place: Place, asked: Asked) -> Request:
-        await self._shelf.require(asked.owner, ResourceKind.FILE, [place.mistral_id])
+        found = await self._shelf.require(asked.owner, ResourceKind.FILE, [place.mistral_id])
+        facts = found[place.mistral_id].facts
+        if place.method == _DELETE and _SIZE not in facts:  # not uploaded: a job has written it
+            await self._shelf.refuse_unmetered(asked.owner, facts.get(JOB))
         return self._one(place, asked, ResourceKind.FILE)
 
     async def _download(self, place: Place, asked: Asked) -> Request:
@@ -156,6 +161,7 @@ class Elsewhere:
         kind = ResourceKind.BATCH_JOB
         await self._shelf.require(asked.owner, kind, [place.mistral_id])
         if place.method == _DELETE:
+            await self._shelf.refuse_unmetered(asked.owner, place.mistral_id)
             return self._one(place, asked, kind)
         body = await asked.body() if place.action is Action.CANCEL_JOB else b""
         seen = JobSeen(self._shelf, asked.owner)

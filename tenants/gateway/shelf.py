@@ -13,7 +13,7 @@ import structlog
 from django.db import Error as DatabaseFault
 from django.db import connection
 
-from tenants.common.problems import Unavailable
+from tenants.common.problems import Conflict, Unavailable
 from tenants.gateway import references
 from tenants.registry import resources
 from tenants.registry.models import ResourceKind
@@ -27,6 +27,8 @@ log = structlog.get_logger(__name__)
 _THREADS = 2
 _ATTEMPTS = 4
 _PAUSE = 0.25
+#: Seconds: the sweep that looks for jobs to meter, and the metering.
+_METERED_AFTER = 15
 _NOUNS = {
     ResourceKind.FILE: "File",
     ResourceKind.BATCH_JOB: "Batch job",
@@ -95,6 +97,24 @@ class Shelf:
             hours=hours,
             regional=self._is_regional,
         )
+
+    async def refuse_unmetered(self, owner: Owner, job_id: str | None) -> None:
+        """Refuse to delete what is still to be read for the bill, and have it read soon.
+
+        Args:
+            owner: whose it is.
+            job_id: Mistral's, of the job that it belongs to; None: any job of the workspace.
+
+        Raises:
+            Conflict: the job is not metered yet.
+        """
+        if await self.run(batches.hurry, owner, job_id):
+            raise Conflict(
+                "batch_not_metered",
+                "What this batch job used is still to be read from its output. Delete it when the"
+                " job is over and has been metered: try again after `Retry-After`.",
+                retry_after=_METERED_AFTER,
+            )
 
     async def learn(
         self, owner: Owner, kind: ResourceKind, mistral_id: str, facts: Mapping[str, Any]

@@ -65,6 +65,8 @@ _LARGEST_COUNT = 2**31 - 1
 #: So many lines at most in one event: no sum of theirs comes near what a column can hold.
 _LINES_OF_AN_EVENT = 1000
 _TIMEOUTS = ClientTimeouts(connect=5, read=60, total=600)
+#: The member of a file's facts that names the job which wrote it.
+JOB = "job"
 _TRANSCRIPTIONS, _OCR = "/v1/audio/transcriptions", "/v1/ocr"
 
 
@@ -186,6 +188,25 @@ def register(
     resources.keep(owner, ResourceKind.BATCH_JOB, {mistral_id: {"endpoint": endpoint}})
 
 
+def file_facts(mistral_id: str) -> dict[str, str]:
+    """Tell what is known of a file that a job has written: nobody uploaded it."""
+    return {"purpose": "batch", JOB: mistral_id}
+
+
+def hurry(owner: Owner, mistral_id: str | None) -> bool:
+    """Have a job metered soon if it is not yet; without an id, every job of the workspace.
+
+    Returns:
+        Whether there is one. It may still be under way at Mistral.
+    """
+    with scope.tenant(owner.organization_id):
+        jobs = BatchJob.objects.filter(workspace_id=owner.workspace_id, metered_at=None)
+        if mistral_id is not None:
+            jobs = jobs.filter(mistral_id=mistral_id)
+        jobs.filter(next_check_at__gt=Now(), claim=None).update(next_check_at=Now())
+        return jobs.exists()
+
+
 def take_due() -> list[tuple[UUID, UUID]]:
     """Take a batch of due jobs for the queue, whosesoever they are; it tells ids only."""
     with connection.cursor() as cursor:
@@ -225,7 +246,8 @@ def meter_job(organization_id: UUID, job_id: UUID) -> bool:
         meter.close()
     if facts is not None:
         made = [one for one in (facts.output_file, facts.error_file) if one]
-        resources.keep(_owner(job), ResourceKind.FILE, {one: {"purpose": "batch"} for one in made})
+        kept = dict.fromkeys(made, file_facts(job.mistral_id))
+        resources.keep(_owner(job), ResourceKind.FILE, kept)
     with scope.tenant(organization_id):
         BatchJob.objects.filter(pk=job_id, claim=claim).update(
             metered_at=Now(),
