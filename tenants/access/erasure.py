@@ -37,7 +37,7 @@ def erase_organization(
         NotFound: it was erased meanwhile.
     """
     if confirm is not None and confirm != organization.slug:
-        detail = _("This is not the slug of the organization. Nothing was erased.")
+        detail = _("This is not the short name (slug) of the organization. Nothing was erased.")
         raise Invalid.field("/confirm", "confirmation_mismatch", detail)
     with scope.tenant(organization.pk):
         destroyed = erasure.destroy_data_keys(organization)

@@ -178,3 +178,12 @@ def test_amounts_name_their_currency(hers, admin):
     page = admin.get(f"/organizations/{hers.organization.pk}/limits").text
     assert re.search(r'<label for="id_monthly_spend">Spending limit a month \(€\)', page)
     assert re.search(r'<label for="id_tokens_per_month">Tokens a month <', page)
+
+
+def test_who_is_nowhere_a_member_is_told_where_to_go():
+    nobody = session_caller(people.person("Nora")).client
+    nobody.cookies["aim_language"] = "en"
+    page = nobody.get("/organizations").text
+    assert "In no organization now" in page
+    assert "<table" not in page
+    assert 'href="/welcome"' in page
