@@ -16,10 +16,12 @@ from django.conf import settings
 from tenants.common.models import new_id
 from tenants.common.problems import Conflict, Invalid, Problem, Unauthenticated
 from tenants.gateway import addresses, models, parameters, requests, weighing
+from tenants.gateway.arrivals import Arrival, Arrivals
 from tenants.gateway.attempts import Attempts, Wanted
 from tenants.gateway.bounds import Bounds, bounds
 from tenants.gateway.breaker import Breaker
 from tenants.gateway.calls import load_opened
+from tenants.gateway.crowd import bearer
 from tenants.gateway.doubts import Doubts
 from tenants.gateway.elsewhere import Asked, Elsewhere
 from tenants.gateway.endpoints import ENDPOINTS, MODELS
@@ -28,7 +30,6 @@ from tenants.gateway.lanes import Lanes
 from tenants.gateway.learning import Keeper
 from tenants.gateway.once import HEADER, is_repeatable, once
 from tenants.gateway.pacing import CallerLeftError, Pacer
-from tenants.gateway.patience import Patience
 from tenants.gateway.pictures import Pictures
 from tenants.gateway.refusals import JSON
 from tenants.gateway.relay import Exchange, Message, Receive, Relay, Send
@@ -49,7 +50,6 @@ log = structlog.get_logger(__name__)
 
 type _Headers = dict[bytes, bytes]
 
-_BEARER = "bearer "
 _REGIONAL_HOSTS = frozenset({"api.eu.mistral.ai", "api.us.mistral.ai"})
 _CONNECTIONS = 2000
 
@@ -67,7 +67,7 @@ class _Parts:
     keeper: Keeper
     shelf: Shelf
     elsewhere: Elsewhere
-    patience: Patience
+    arrivals: Arrivals
 
 
 class Gateway:
@@ -91,7 +91,7 @@ class Gateway:
             await parts.pacer.together.stop()
             parts.pictures.close()
             parts.shelf.close()
-            parts.patience.stop()
+            parts.arrivals.patience.stop()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one request; whatever goes wrong in it stays in it."""
@@ -109,6 +109,9 @@ class Gateway:
             log.error("gateway_fault", **_place_of(error))  # noqa: TRY400 - a traceback could quote the request
             fault = Problem("internal_error", "Something went wrong in the service.")
             await exchange.refuse(fault)
+        finally:
+            if exchange.leave is not None:
+                exchange.leave()
 
     async def _serve(
         self, scope: Message, exchange: Exchange, call_id: UUID, started: float
@@ -132,9 +135,10 @@ class Gateway:
         if picture.blocked is not None:
             raise Conflict("model_blocked", picture.explanation, reason=picture.blocked.value)
         message_id = requests.message_id(headers.get(b"x-message-id"))
+        arrival = Arrival(parts.arrivals, whose, exchange.receive, headers)
+        exchange.leave = arrival.leave
         if endpoint is not None:
-            body = await _body(exchange.receive, headers, parts.bounds, parts.patience)
-            body = await _without_secrets(body, picture)
+            body = await _without_secrets(await arrival.whole(), picture)
             wished = picture.traffic.policy.parameters
             mode = parameters.mode_of(headers.get(parameters.HEADER), wished)
             model = picture.snapshot.model
@@ -142,7 +146,7 @@ class Gateway:
             if request.adapted:
                 exchange.extra = [parameters.told(request.adapted)]
         elif place is not None:
-            asked = _asked(picture, headers, scope["query_string"], exchange.receive, parts)
+            asked = _asked(picture, headers, scope["query_string"], arrival)
             request = await parts.elsewhere.request(place, asked)
         if request.names_files:
             owner = owner_of(picture.snapshot)
@@ -203,7 +207,7 @@ def _assemble() -> _Parts:
         keeper=keeper,
         shelf=shelf,
         elsewhere=Elsewhere(shelf, pool, limits),
-        patience=Patience(limits.receive),
+        arrivals=Arrivals(limits),
     )
 
 
@@ -238,10 +242,8 @@ async def _authenticate(headers: _Headers, pictures: Pictures) -> Picture:
         Unauthenticated: no token, none of ours, revoked or over.
         Unavailable: it cannot be looked up now.
     """
-    value = headers.get(b"authorization", b"").decode("latin-1")
-    picture = None
-    if value[: len(_BEARER)].lower() == _BEARER:
-        picture = await pictures.find(value[len(_BEARER) :].strip())
+    token = bearer(headers.get(b"authorization", b""))
+    picture = await pictures.find(token) if token is not None else None
     if picture is None:
         raise Unauthenticated(
             "invalid_token",
@@ -251,53 +253,13 @@ async def _authenticate(headers: _Headers, pictures: Pictures) -> Picture:
     return picture
 
 
-async def _body(receive: Receive, headers: _Headers, limits: Bounds, patience: Patience) -> bytes:
-    """Read the whole body.
-
-    Raises:
-        Invalid: too large (413), too slow (408) or compressed (415).
-        CallerLeftError: it did not come whole.
-    """
-    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
-        raise Invalid("unsupported_encoding", "Send the body uncompressed.", status=415)
-    told = headers.get(b"content-length", b"0")
-    if told.isdigit() and int(told) > limits.body:
-        raise _too_large(limits)
-    message = await _part(receive, patience)
-    if not message.get("more_body"):
-        body: bytes = message.get("body", b"")
-        if len(body) > limits.body:
-            raise _too_large(limits)
-        return body
-    parts = bytearray(message.get("body", b""))
-    while message.get("more_body"):
-        message = await _part(receive, patience)
-        parts += message.get("body", b"")
-        if len(parts) > limits.body:
-            raise _too_large(limits)
-    return bytes(parts)
-
-
-def _asked(
-    picture: Picture, headers: _Headers, query: bytes, receive: Receive, parts: _Parts
-) -> Asked:
+def _asked(picture: Picture, headers: _Headers, query: bytes, arrival: Arrival) -> Asked:
     """Let a request's body be had as a whole or piece by piece, whichever it takes."""
-    more = True
 
     async def body() -> bytes:
-        whole = await _body(receive, headers, parts.bounds, parts.patience)
-        return await _without_secrets(whole, picture)
+        return await _without_secrets(await arrival.whole(), picture)
 
-    async def piece() -> bytes:
-        nonlocal more
-        while more:
-            message = await _part(receive, parts.patience)
-            more = message.get("more_body", False)
-            if data := message.get("body", b""):
-                return bytes(data)
-        return b""
-
-    return Asked(picture, owner_of(picture.snapshot), headers, query, body, piece)
+    return Asked(picture, owner_of(picture.snapshot), headers, query, body, arrival.piece)
 
 
 async def _without_secrets(body: bytes, picture: Picture) -> bytes:
@@ -310,20 +272,6 @@ async def _without_secrets(body: bytes, picture: Picture) -> bytes:
         owner = picture.snapshot.organization.id
         return await screen(body, found, seen_in=owner, place=Place.PROMPT)
     return body
-
-
-async def _part(receive: Receive, patience: Patience) -> Message:
-    try:
-        message = await patience.wait(receive())
-    except TimeoutError:
-        raise Invalid("too_slow", "The body did not arrive in time.", status=408) from None
-    if message["type"] != "http.request":
-        raise CallerLeftError
-    return message
-
-
-def _too_large(limits: Bounds) -> Invalid:
-    return Invalid("body_too_large", f"The body is larger than {limits.body} bytes.", status=413)
 
 
 async def _show_models(exchange: Exchange, picture: Picture, path: str) -> None:

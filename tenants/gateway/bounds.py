@@ -17,7 +17,10 @@ class Bounds:
         headers: how many header fields a request may have.
         header_bytes: how long they may be together.
         answer: the largest answer that is no stream.
+        bodies: that are kept in memory at once, of those above 64 KiB.
+        bodies_of_one: of one organization among them.
         receive: between two pieces of a request's body.
+        lag, slowest: a body may keep us waiting so long, and a second more for each so many bytes.
         connect: until Mistral is connected.
         idle: without a byte of Mistral's answer, unless the model sets its own.
         total: for one whole call; less than what recovery calls the longest call.
@@ -50,7 +53,11 @@ class Bounds:
     headers: int = 100
     header_bytes: int = 32 * 1024
     answer: int = 64 * 1024 * 1024
+    bodies: int = 192 * 1024 * 1024
+    bodies_of_one: int = 96 * 1024 * 1024
     receive: float = 30
+    lag: float = 60
+    slowest: int = 8 * 1024
     connect: float = 5
     idle: float = 600
     total: float = 3600

@@ -16,6 +16,16 @@ from tenants.gateway.telemetry import UNDER_WAY
 type Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 _AUTHORIZATION = b"authorization"
+_BEARER = "bearer "
+
+
+def bearer(value: bytes) -> str | None:
+    """Read the token of an Authorization header, however its scheme is spelt; None without one.
+
+    Who is counted and who is let in are read off by this alone: no spelling makes two of one.
+    """
+    text = value.decode("latin-1")
+    return text[len(_BEARER) :].strip() if text[: len(_BEARER)].lower() == _BEARER else None
 
 
 class Crowd:
@@ -29,12 +39,13 @@ class Crowd:
     def __init__(self, inner: Application, limits: Bounds | None = None) -> None:
         self._inner = inner
         self._limits = limits or bounds()
-        self._under_way: dict[bytes, int] = {}
+        self._under_way: dict[str | bytes, int] = {}
         self._all = 0
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one request, or refuse it."""
-        who = next((value for name, value in scope["headers"] if name == _AUTHORIZATION), b"")
+        value = next((value for name, value in scope["headers"] if name == _AUTHORIZATION), b"")
+        who = bearer(value) or value
         of_one = self._under_way.get(who, 0)
         if of_one >= self._limits.calls_of_one or self._all >= self._limits.calls:
             problem = _too_many_of_one() if of_one >= self._limits.calls_of_one else _too_many()

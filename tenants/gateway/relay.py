@@ -55,13 +55,18 @@ _EVENT_STREAM = "text/event-stream"
 
 @dataclass(slots=True)
 class Exchange:
-    """One HTTP exchange with a caller."""
+    """One HTTP exchange with a caller.
+
+    Attributes:
+        leave: lets go of the request's body when the exchange is over.
+    """
 
     receive: Receive
     send: Send
     request_id: str
     is_started: bool = False
     extra: Headers = field(default_factory=list)
+    leave: Callable[[], None] | None = None
 
     async def answer(self, status: int, headers: Headers, body: bytes) -> None:
         """Answer in one piece."""

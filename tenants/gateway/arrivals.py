@@ -1,0 +1,179 @@
+"""Reads the bodies of requests: how large, how slow and how many at once they may be.
+
+A body that is read as a whole stays in memory until its call is over. Small ones are bounded by how
+many calls there may be; all others share a budget, of which no organization has more than its part.
+A body comes piece by piece without long pauses, and at a rate that the slowest honest line has: who
+sends a byte now and then is not waited for. Only waiting for the caller counts, not what happens
+to the pieces.
+"""
+
+import time
+from collections.abc import Mapping
+from uuid import UUID
+
+from tenants.common.problems import Invalid, Problem
+from tenants.gateway.bounds import Bounds
+from tenants.gateway.pacing import CallerLeftError
+from tenants.gateway.patience import Patience
+from tenants.gateway.relay import Message, Receive
+from tenants.gateway.weighing import LIGHT
+
+
+class Arrivals:
+    """The bodies that are arriving, or kept, in one process."""
+
+    def __init__(self, limits: Bounds) -> None:
+        self.limits = limits
+        self.patience = Patience(limits.receive)
+        self._kept: dict[UUID, int] = {}
+        self._all = 0
+
+    def take(self, whose: UUID, size: int) -> None:
+        """Set so many bytes aside.
+
+        Raises:
+            Problem: there is no room, for this organization (429) or for anybody (503).
+        """
+        kept = self._kept.get(whose, 0) + size
+        if kept > self.limits.bodies_of_one:
+            raise Problem(
+                "too_many_at_once",
+                "Calls under way with this organization's tokens have too large bodies together."
+                " Wait for some to end, and try again.",
+                status=429,
+                retry_after=1,
+            )
+        if self._all + size > self.limits.bodies:
+            raise Problem(
+                "busy",
+                "The gateway has too many large bodies under way. Try again.",
+                status=503,
+                retry_after=1,
+            )
+        self._kept[whose] = kept
+        self._all += size
+
+    def give(self, whose: UUID, size: int) -> None:
+        """Give bytes back that were set aside."""
+        self._all -= size
+        left = self._kept[whose] - size
+        if left:
+            self._kept[whose] = left
+        else:
+            del self._kept[whose]
+
+
+class Arrival:
+    """The body of one request, to be had as a whole or piece by piece.
+
+    Args:
+        arrivals: of the process.
+        whose: organization's budget it counts for.
+        receive: the caller's messages.
+        headers: of the request.
+    """
+
+    __slots__ = (
+        "_arrivals",
+        "_headers",
+        "_is_over",
+        "_kept",
+        "_receive",
+        "_seen",
+        "_waited",
+        "_whose",
+    )
+
+    def __init__(
+        self, arrivals: Arrivals, whose: UUID, receive: Receive, headers: Mapping[bytes, bytes]
+    ) -> None:
+        self._arrivals = arrivals
+        self._whose = whose
+        self._receive = receive
+        self._headers = headers
+        self._kept = 0
+        self._seen = 0
+        self._waited = 0.0
+        self._is_over = False
+
+    async def whole(self) -> bytes:
+        """Read the whole body, and keep room for it until ``leave``.
+
+        Raises:
+            Invalid: too large (413), too slow (408) or compressed (415).
+            Problem: there is no room for it now (429, 503).
+            CallerLeftError: it did not come whole.
+        """
+        most = self._arrivals.limits.body
+        if self._headers.get(b"content-encoding", b"identity").lower() != b"identity":
+            raise Invalid("unsupported_encoding", "Send the body uncompressed.", status=415)
+        told = self._headers.get(b"content-length", b"0")
+        if told.isdigit() and int(told) > most:
+            raise _too_large(most)
+        message = await self._next()
+        body: bytes = message.get("body", b"")
+        self._keep(len(body))
+        if not message.get("more_body"):
+            return body
+        parts = [body]
+        while message.get("more_body"):
+            message = await self._next_in_time()
+            parts.append(message.get("body", b""))
+            self._keep(len(parts[-1]))
+        return b"".join(parts)
+
+    async def piece(self) -> bytes:
+        """Read the next piece; nothing at the end of the body.
+
+        Raises:
+            Invalid: it came too slowly.
+            CallerLeftError: it did not come.
+        """
+        while not self._is_over:
+            message = await self._next_in_time()
+            self._is_over = not message.get("more_body", False)
+            if data := message.get("body", b""):
+                self._seen += len(data)
+                return bytes(data)
+        return b""
+
+    def leave(self) -> None:
+        """Let go of what was kept."""
+        if self._kept:
+            self._arrivals.give(self._whose, self._kept)
+            self._kept = 0
+
+    def _keep(self, more: int) -> None:
+        self._seen += more
+        if self._seen > self._arrivals.limits.body:
+            raise _too_large(self._arrivals.limits.body)
+        if self._seen > LIGHT:
+            missing = self._seen - self._kept
+            self._arrivals.take(self._whose, missing)
+            self._kept += missing
+
+    async def _next(self) -> Message:
+        try:
+            message = await self._arrivals.patience.wait(self._receive())
+        except TimeoutError:
+            raise _too_slow() from None
+        if message["type"] != "http.request":
+            raise CallerLeftError
+        return message
+
+    async def _next_in_time(self) -> Message:
+        began = time.monotonic()
+        message = await self._next()
+        self._waited += time.monotonic() - began
+        limits = self._arrivals.limits
+        if message.get("more_body") and self._waited > limits.lag + self._seen / limits.slowest:
+            raise _too_slow()
+        return message
+
+
+def _too_slow() -> Invalid:
+    return Invalid("too_slow", "The body did not arrive in time.", status=408)
+
+
+def _too_large(most: int) -> Invalid:
+    return Invalid("body_too_large", f"The body is larger than {most} bytes.", status=413)
