@@ -20,6 +20,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views import View
 
 from tenants.access import tenancy, throttling
@@ -31,8 +32,9 @@ from tenants.access.sessions import principal_of_session
 from tenants.common import scope
 from tenants.common.models import Row
 from tenants.common.problems import Forbidden, NotFound, Problem
-from tenants.console import frame, refusals
+from tenants.console import frame, refusals, undoing
 from tenants.console.frame import Frame
+from tenants.console.undoing import Undo
 from tenants.keys import tripwire
 from tenants.organizations.audit import Actor
 from tenants.organizations.models import Organization, Workspace
@@ -121,8 +123,12 @@ class Visit:
         """Go on to another page (303: whatever was sent is not sent again)."""
         return see_other(reverse(name, kwargs=ids))
 
-    def tell(self, sentence: str) -> None:
-        """Say on the next page what has happened."""
+    def tell(self, sentence: str, way: Undo | None = None) -> None:
+        """Say on the next page what has happened, with the way back if there is one."""
+        if undoing.UNDOING in self.request.POST:
+            sentence = _("It is as it was before.")
+        elif way is not None:
+            undoing.keep(self.request, way)
         messages.success(self.request, sentence)
 
     def warn(self, sentence: str) -> None:

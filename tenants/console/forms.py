@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from tenants.common.money import parse_amount, plain
 from tenants.common.problems import Problem
 from tenants.common.text import normalise_name
+from tenants.console.undoing import Undo, undo
 
 #: What is ticked is no box to type into.
 _TICKED = (forms.CheckboxInput, forms.CheckboxSelectMultiple, forms.RadioSelect)
@@ -164,6 +165,27 @@ class ChangeForm(HouseForm):
             self.data = again
             raise forms.ValidationError([self._told(name) for name in moved])
         return said
+
+    def way_back(self, address: str, after: "ChangeForm") -> Undo | None:
+        """Write the form that sets all facts back to what they were.
+
+        Args:
+            address: where it is sent to.
+            after: the form as it would be shown now. Who changes one of the facts before it is
+                sent is not overruled unseen, as with any other.
+        """
+        if after._tags == self._tags:  # noqa: SLF001 - of the same class
+            return None
+        said = [("seen", after._tags)]  # noqa: SLF001
+        for name, (_tag, value) in self._now.items():
+            written = self.fields[name].prepare_value(value)
+            if isinstance(written, bool):
+                said += [(name, "on")] if written else []
+            elif isinstance(written, list):
+                said += [(name, str(one)) for one in written]
+            elif written is not None:
+                said.append((name, str(written)))
+        return undo(address, said)
 
     def _moved(self, name: str, tag: str) -> bool:
         now, value = self._now[name]

@@ -21,6 +21,7 @@ from tenants.console.door import Page, Visit, page
 from tenants.console.forms import ChangeForm, HouseForm, Name
 from tenants.console.once import once
 from tenants.console.sorting import CREATED, Column, sorted_page
+from tenants.console.undoing import undo
 from tenants.notices import services
 from tenants.notices.kinds import KINDS, TEST
 from tenants.notices.models import Delivery, DeliveryStatus, WebhookEndpoint
@@ -166,7 +167,8 @@ class EditHook(Page):
             except Problem as problem:
                 form.refuse(problem)
             else:
-                visit.tell(_("The webhook was changed."))
+                now = HookChange(now=_facts(find(visit, webhook_id)))
+                visit.tell(_("The webhook was changed."), form.way_back(visit.request.path, now))
                 return visit.go(
                     "console-hook", organization_id=organization_id, webhook_id=webhook_id
                 )
@@ -189,11 +191,13 @@ class SwitchHook(Page):
     def post(self, visit: Visit, organization_id: UUID, webhook_id: UUID) -> HttpResponse:
         """Do what the button said; done already is done."""
         is_on = visit.request.POST.get("to") == "on"
-        services.update_webhook(
-            actor=visit.actor, endpoint=find(visit, webhook_id), changes={"is_enabled": is_on}
-        )
+        hook = find(visit, webhook_id)
+        way = undo(visit.request.path, [("to", "on" if hook.is_enabled else "off")])
+        if hook.is_enabled == is_on:
+            way = None
+        services.update_webhook(actor=visit.actor, endpoint=hook, changes={"is_enabled": is_on})
         told = _("The webhook was switched on; what waited is being sent.")
-        visit.tell(told if is_on else _("The webhook was switched off."))
+        visit.tell(told if is_on else _("The webhook was switched off."), way)
         return visit.go("console-hook", organization_id=organization_id, webhook_id=webhook_id)
 
 

@@ -205,7 +205,8 @@ class Edit(Page):
             except Problem as problem:
                 form.refuse(problem)
             else:
-                visit.tell(_("The key was changed."))
+                now = EditForm(key=visit.find(MistralKey, key_id))
+                visit.tell(_("The key was changed."), form.way_back(visit.request.path, now))
                 return visit.go("console-key", key_id=key_id)
         return visit.show("keys/edit", form.refused, key=key, form=form)
 

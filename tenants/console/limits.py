@@ -263,7 +263,9 @@ def _set(visit: Visit, subject: Subject, name: str, **ids: UUID) -> HttpResponse
         except Problem as problem:
             form.refuse(problem)
         else:
-            visit.tell(_("The limit holds from the next call on."))
+            now = limits.read_limit(organization=visit.organization, subject=subject)
+            way = form.way_back(visit.request.path, LimitForm(limit=now))
+            visit.tell(_("The limit holds from the next call on."), way)
             return visit.go(name, **ids)
     return _shown(visit, subject, form, form.refused)
 

@@ -21,6 +21,7 @@ from tenants.console import words
 from tenants.console.door import Page, Visit, page
 from tenants.console.forms import HouseForm, choices
 from tenants.console.sorting import CREATED, Column, sorted_page
+from tenants.console.undoing import undo
 from tenants.organizations import invitations, joining, members
 from tenants.organizations.invitations import MOST_ADDRESSES, Outcome
 from tenants.organizations.models import (
@@ -133,9 +134,10 @@ class OneMember(Page):
                 members.remove_member(actor=visit.actor, member=member)
                 visit.tell(_("%(name)s was removed.") % {"name": member.person.called})
             else:
-                role = _role(Role, visit.request.POST.get("role", ""))
+                role, before = _role(Role, visit.request.POST.get("role", "")), member.role
                 members.change_role(actor=visit.actor, member=member, role=role)
-                visit.tell(_("The role was changed."))
+                way = undo(visit.request.path, [("role", before)])
+                visit.tell(_("The role was changed."), way if before != role else None)
         except Problem as problem:
             return _one(visit, member, problem.status, refusal=problem.detail)
         return visit.go("console-members", organization_id=organization_id)
@@ -213,7 +215,7 @@ class WorkspaceMembers(Page):
         member = _member(visit, _uuid(said.get("member_id", "")))
         with scope.tenant(visit.organization.pk):
             placed = WorkspaceMember.objects.filter(workspace=workspace_id, member=member).first()
-        action = said.get("action", "")
+        action, before = said.get("action", ""), placed.role if placed else ""
         if action == "add":
             members.add_to_workspace(
                 actor=visit.actor,
@@ -228,7 +230,13 @@ class WorkspaceMembers(Page):
         else:
             role = _role(WorkspaceRole, said.get("role", ""))
             members.change_workspace_role(actor=visit.actor, placed=placed, role=role)
-        visit.tell(_("The members of the workspace were changed."))
+        # Whoever was taken out comes back with the role that they had; a role is set back.
+        back: list[tuple[str, str]] = []
+        if placed is not None:
+            again = "add" if action == "remove" else "role"
+            back = [("action", again), ("member_id", str(member.pk)), ("role", before)]
+        way = undo(visit.request.path, back)
+        visit.tell(_("The members of the workspace were changed."), way)
         return visit.go("console-workspace-members", workspace_id=workspace_id)
 
 

@@ -150,7 +150,8 @@ class EditWorkspace(Page):
             except Problem as problem:
                 form.refuse(problem)
             else:
-                visit.tell(_("The workspace was changed."))
+                now = WorkspaceChange(workspace=visit.find(Workspace, workspace_id))
+                visit.tell(_("The workspace was changed."), form.way_back(visit.request.path, now))
                 return visit.go("console-workspace", workspace_id=workspace_id)
         return visit.show("places/edit", form.refused, form=form)
 
@@ -200,7 +201,8 @@ class Settings(Page):
             except Problem as problem:
                 form.refuse(problem)
             else:
-                visit.tell(_("The settings were changed."))
+                now = OrganizationForm(organization=visit.find(Organization, organization_id))
+                visit.tell(_("The settings were changed."), form.way_back(visit.request.path, now))
                 return visit.go("console-settings", organization_id=organization_id)
         return visit.show("places/settings", form.refused, form=form)
 

@@ -259,7 +259,8 @@ class EditModel(Page):
             except Problem as problem:
                 form.refuse(problem)
             else:
-                visit.tell(_("The model was changed."))
+                now = ModelChange(model=_read(visit, model_id), keys=keys)
+                visit.tell(_("The model was changed."), form.way_back(visit.request.path, now))
                 return visit.go("console-model", model_id=model_id)
         return _form(visit, form, offers, form.refused, model=model)
 

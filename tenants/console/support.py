@@ -4,6 +4,7 @@ from uuid import UUID
 
 from django import forms
 from django.http import HttpResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -16,6 +17,7 @@ from tenants.common import scope
 from tenants.common.problems import Problem
 from tenants.console.door import Page, Visit, page
 from tenants.console.forms import HouseForm, Name
+from tenants.console.undoing import undo
 from tenants.organizations.models import Organization
 
 ROWS = 50
@@ -60,7 +62,7 @@ class Support(Page):
         form = GrantForm(visit.request.POST)
         if form.is_valid():
             try:
-                services.grant_access(
+                grant = services.grant_access(
                     actor=visit.actor,
                     organization=visit.find(Organization, organization_id),
                     **visit.screened(form),
@@ -68,7 +70,12 @@ class Support(Page):
             except Problem as problem:
                 form.refuse(problem)
             else:
-                visit.tell(_("The support staff may come in. You can send them away any time."))
+                address = reverse(
+                    "console-withdraw-support",
+                    kwargs={"organization_id": organization_id, "grant_id": grant.pk},
+                )
+                told = _("The support staff may come in. You can send them away any time.")
+                visit.tell(told, undo(address, [("from", visit.request.path)]))
                 return visit.go("console-support", organization_id=organization_id)
         return _shown(visit, form, 422)
 

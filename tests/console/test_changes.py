@@ -37,7 +37,9 @@ def filled(page: str, action: str = "") -> dict[str, Any]:
     form = next(
         part.split("</form>")[0]
         for part in page.split("<form")[1:]
-        if 'name="seen"' in part and action in part.split(">")[0]
+        if 'name="seen"' in part
+        and 'name="undoing"' not in part.split("</form>")[0]
+        and action in part.split(">")[0]
     )
     sent: dict[str, Any] = {}
     for tag in re.findall(r"<input[^>]*>", form):

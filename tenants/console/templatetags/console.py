@@ -22,7 +22,7 @@ from django.utils.translation import gettext as _
 
 from tenants.access import sent
 from tenants.common.months import Month
-from tenants.console import words
+from tenants.console import undoing, words
 from tenants.console.forms import Amount
 from tenants.console.sorting import Order
 from tenants.spend.ratereport import LearnedWindow
@@ -271,3 +271,9 @@ def sort_head(  # noqa: PLR0917 - as a template writes it
         label,
         ("↓" if order.is_descending else "↑") if is_here else "",
     )
+
+
+@register.inclusion_tag("console/parts/undo.html", takes_context=True)
+def undo_form(context: dict[str, Any]) -> dict[str, Any]:
+    """Show the way back from what was just done, once."""
+    return {"way": undoing.take(context["request"]), "csrf_token": context.get("csrf_token")}
