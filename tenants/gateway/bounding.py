@@ -95,6 +95,7 @@ def _responses(document: Document, model: ModelFacts, length: int) -> Bound:
         unbounded_input=not is_plain(document.get("input")) or looks_up(document),
         context_length=model.context_length,
         max_tokens=count(document, "max_output_tokens"),
+        audio_seconds=seconds_in(document.get("input")),
     )
 
 

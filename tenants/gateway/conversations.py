@@ -154,4 +154,5 @@ def _bound(document: Mapping[str, Any], model: ModelFacts, length: int) -> Bound
         length,
         context_length=model.context_length,
         max_tokens=bounding.count(_args(document), "max_tokens"),
+        audio_seconds=bounding.seconds_in(document.get("inputs")),
     )

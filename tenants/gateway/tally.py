@@ -70,8 +70,9 @@ class Tally:
         if not looks_up and all(bounding.is_plain(body[one]) for one in _TEXTS if one in body):
             counts["plain_lines"] += 1
             counts["plain_bytes"] += size
-        elif "messages" in body:
-            counts["audio_seconds"] += bounding.seconds_in(body["messages"])
+        else:
+            heard = (bounding.seconds_in(body[one]) for one in _TEXTS if one in body)
+            counts["audio_seconds"] += sum(heard)
         self._count_output(body)
         pages = bounding.pages_of(body) if "document" in body else bounding.MOST_PAGES
         counts["annotated_pages" if bounding.is_annotated(body) else "pages"] += pages

@@ -17,9 +17,11 @@ from tenants.gateway.endpoints import Endpoint, Kind
 from tenants.gateway.media import seconds_in
 from tenants.gateway.multipart import Form
 from tenants.gateway.references import files_in
+from tenants.gateway.tally import Tally
 from tenants.registry.snapshots import ModelFacts
 
 CHAT = Endpoint("/v1/chat/completions", Kind.CHAT)
+RESPONSES = Endpoint("/v1/responses", Kind.RESPONSES)
 OCR = Endpoint("/v1/ocr", Kind.OCR)
 LONGEST = 3 * 3600
 MODEL = ModelFacts(
@@ -113,6 +115,16 @@ def encoded(data: bytes, kind: str = "") -> str:
 def test_recordings_in_a_chat_are_held_for_the_longest_that_they_can_be(sounds, seconds):
     bound = bounding.bound_of(CHAT, {"messages": chat_with(*sounds)}, MODEL, 100)
     assert seconds - len(sounds) <= bound.audio_seconds <= seconds
+
+
+def test_recordings_in_responses_and_batches_are_held_too():
+    messages = chat_with(encoded(wav(7)), "https://example.com/speech.mp3")
+    bound = bounding.bound_of(RESPONSES, {"input": messages}, MODEL, 100)
+    assert LONGEST + 7 <= bound.audio_seconds <= LONGEST + 8
+    for name in ("messages", "inputs"):
+        tally = Tally()
+        tally.add({"body": {name: messages}}, 100)
+        assert tally.facts()["audio_seconds"] == bound.audio_seconds
 
 
 PNG = encoded(b"\x89PNG\r\n\x1a\n" + b"\0" * 99, "image/png")

@@ -100,3 +100,16 @@ def test_a_document_that_may_be_long_is_refused_however_short_it_looks(
     assert not [c for c in mistral.state.calls(key=name_of(tenant.plain)) if c.path == "/v1/ocr"]
     chosen = DOCUMENTS[which] | {"pages": "0-2"}
     assert post(gateway.url, tenant, "/v1/ocr", chosen).is_success
+
+
+def test_a_recording_in_a_conversation_is_held_for_as_long_as_it_can_be(gateway, made_up):
+    tenant = tenancy.make(made_up, mistral_model="voxtral-small-latest")
+    tenant.limit("0.20")
+    inputs = [{"role": "user", "content": [SOUND]}]
+    refused = post(gateway.url, tenant, "/v1/conversations", {"inputs": inputs})
+    assert (refused.status_code, refused.json()["code"]) == (402, "spending_limit_reached")
+    plain = post(gateway.url, tenant, "/v1/conversations", {"inputs": "Hello"})
+    assert plain.json().get("source") != "gateway", plain.text
+
+
+SOUND = {"type": "input_audio", "input_audio": "https://x.example/long.mp3"}
