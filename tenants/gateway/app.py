@@ -259,7 +259,8 @@ def _asked(picture: Picture, headers: _Headers, query: bytes, arrival: Arrival) 
     async def body() -> bytes:
         return await _without_secrets(await arrival.whole(), picture)
 
-    return Asked(picture, owner_of(picture.snapshot), headers, query, body, arrival.piece)
+    owner = owner_of(picture.snapshot)
+    return Asked(picture, owner, headers, query, body, arrival.piece, arrival.keep)
 
 
 async def _without_secrets(body: bytes, picture: Picture) -> bytes:

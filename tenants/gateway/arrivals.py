@@ -75,6 +75,7 @@ class Arrival:
 
     __slots__ = (
         "_arrivals",
+        "_has_left",
         "_headers",
         "_is_over",
         "_kept",
@@ -95,6 +96,7 @@ class Arrival:
         self._seen = 0
         self._waited = 0.0
         self._is_over = False
+        self._has_left = False
 
     async def whole(self) -> bytes:
         """Read the whole body, and keep room for it until ``leave``.
@@ -137,8 +139,22 @@ class Arrival:
                 return bytes(data)
         return b""
 
+    def keep(self, size: int) -> None:
+        """Have room for so many bytes, in all, of what comes piece by piece; little needs none.
+
+        Raises:
+            Problem: there is no room for them now (429, 503).
+        """
+        wanted = size if size > LIGHT and not self._has_left else 0
+        if wanted > self._kept:
+            self._arrivals.take(self._whose, wanted - self._kept)
+        elif wanted < self._kept:
+            self._arrivals.give(self._whose, self._kept - wanted)
+        self._kept = wanted
+
     def leave(self) -> None:
-        """Let go of what was kept."""
+        """Let go of what was kept, for good."""
+        self._has_left = True
         if self._kept:
             self._arrivals.give(self._whose, self._kept)
             self._kept = 0

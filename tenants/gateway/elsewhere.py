@@ -40,7 +40,13 @@ _RIVALS = frozenset({"file_id", "file_url", _FILE})
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request: who asks, and how its body can be had."""
+    """One request: who asks, and how its body can be had.
+
+    Attributes:
+        body: gives it as a whole.
+        piece: gives the next piece of it; nothing at its end.
+        keep: has room for so many bytes of the pieces, or refuses.
+    """
 
     picture: Picture
     owner: Owner
@@ -48,6 +54,7 @@ class Asked:
     query: bytes
     body: Callable[[], Awaitable[bytes]]
     piece: Callable[[], Awaitable[bytes]]
+    keep: Callable[[int], None]
 
     @property
     def suffix(self) -> str:
@@ -308,7 +315,8 @@ class Elsewhere:
         most = self._bounds.upload
         if length is not None and length > most:
             raise Invalid("body_too_large", f"The body is larger than {most} bytes.", status=413)
-        return Upload(asked.piece, Form(self._boundary(asked), on_file), length, most, watcher)
+        form = Form(self._boundary(asked), on_file)
+        return Upload(asked.piece, form, length, most, keep=asked.keep, watcher=watcher)
 
     def _boundary(self, asked: Asked) -> bytes:
         return boundary_of(asked.headers.get(b"content-type", b""))

@@ -61,6 +61,11 @@ class BatchScan:
             ahead = self._ready.count(b"\n")
             self._give_up(self._line + ahead + 1, _too_long())
 
+    @property
+    def kept(self) -> int:
+        """How many bytes wait to be looked at."""
+        return len(self._partial) + len(self._ready)
+
     async def catch_up(self, *, is_over: bool = False) -> None:
         """Count the lines that have passed whole; ``is_over`` tells that nothing will follow."""
         self._is_over = is_over

@@ -21,7 +21,14 @@ type Read = Callable[[], Awaitable[bytes]]
 
 
 class Watcher(Protocol):
-    """Looks at the file of a form, a piece at a time."""
+    """Looks at the file of a form, a piece at a time.
+
+    Attributes:
+        kept: bytes that it remembers.
+    """
+
+    @property
+    def kept(self) -> int: ...  # noqa: D102 - said above
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes."""
@@ -38,6 +45,7 @@ class Upload:
         form: follows it.
         length: of the body as the caller told it; None: not told.
         most: bytes.
+        keep: has room for so many bytes in memory, or refuses.
         watcher: looks at the file, and may take its time.
 
     Attributes:
@@ -51,8 +59,11 @@ class Upload:
         form: Form,
         length: int | None,
         most: int,
+        *,
+        keep: Callable[[int], None],
         watcher: Watcher | None = None,
     ) -> None:
+        self._keep = keep
         self._watcher = watcher
         self._read = read
         self._form = form
@@ -171,9 +182,13 @@ class Upload:
                 "body_too_large", f"The body is larger than {self._most} bytes.", status=413
             )
         self._form.feed(piece)
-        if self._watcher is not None:
-            await self._watcher.catch_up()
         into += piece
+        if self._watcher is None:
+            self._keep(len(into))
+            return True
+        self._keep(len(into) + self._watcher.kept)
+        await self._watcher.catch_up()
+        self._keep(len(into) + self._watcher.kept)
         return True
 
 

@@ -154,3 +154,35 @@ async def test_one_token_is_one_however_it_is_spelt(spelt):
     places.set()
     await asyncio.gather(*waiting)
     assert sorted(answers) == [200, 200, 429]
+
+
+def test_long_lines_of_files_on_their_way_have_the_same_room(narrow, made_up):
+    tenant = tenancy.make(made_up)
+    begin = (
+        b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.jsonl"\r\n\r\n'
+        b'{"body":{"x":"'
+    )
+
+    def sending(size: int, line: bytes) -> socket.socket:
+        wire = socket.create_connection(("127.0.0.1", narrow.port), timeout=10)
+        kind = "multipart/form-data; boundary=b"
+        wire.sendall(head(tenant, 10_000_000, "/v1/files", kind) + begin)
+        for _ in range(size // len(line)):
+            wire.sendall(line)
+        return wire
+
+    with ExitStack() as wires:
+        # Of a file of many lines none waits.
+        short = wires.enter_context(closing(sending(2000 * KILO, b'"}}\n{"body":{"x":"' * 100)))
+        assert is_kept(short)
+        first = wires.enter_context(closing(sending(300 * KILO, b"x" * KILO)))
+        assert is_kept(first)
+        second = wires.enter_context(closing(sending(600 * KILO, b"x" * KILO)))
+        assert refusal(second) == (429, "too_many_at_once")
+        assert is_kept(first)
+
+    def has_room() -> bool:
+        with closing(sending(400 * KILO, b"x" * KILO)) as wire:
+            return is_kept(wire)
+
+    eventually(has_room)
