@@ -97,13 +97,25 @@ _ROOTS = (
 )
 
 
-#: A question to an endpoint that nobody here knows, and what can be no question: it keeps things.
+#: A question to an endpoint that nobody here knows: by its last word it makes an answer, and keeps
+#: nothing. What a new endpoint keeps cannot be guessed, so all others are not there.
 _NEW = re.compile(r"/v1(?:/[a-z][a-z0-9_-]{0,40}){1,4}", re.ASCII)
+_ANSWERS = frozenset(
+    {
+        *("answers", "classifications", "completions", "corrections", "detections", "edits"),
+        *("embeddings", "evaluations", "explanations", "extractions", "generations", "judgements"),
+        *("judgments", "moderations", "ocr", "predictions", "rankings", "rerank", "rerankings"),
+        *("rewrites", "scores", "speech", "summaries", "tokenizations", "transcriptions"),
+        *("translations", "variations"),
+    }
+)
+#: Whatever comes after one of these is about things that are kept.
 _KEEPERS = frozenset(
     {
-        *("agents", "api-keys", "batch", "connectors", "conversations", "files", "fine_tuning"),
-        *("libraries", "models", "observability", "organizations", "service-accounts", "users"),
-        *("vector_stores", "workflows", "workspaces"),
+        *("admin", "agents", "api-keys", "batch", "connectors", "connectors-gateway", "context"),
+        *("conversations", "files", "fine-tuning", "fine_tuning", "jobs", "libraries", "models"),
+        *("observability", "organizations", "rag", "service-accounts", "service_accounts"),
+        *("triggers", "users", "vector_stores", "voices", "webhooks", "workflows", "workspaces"),
     }
 )
 
@@ -133,4 +145,5 @@ def find(path: str, method: str) -> Place:
 
 
 def _is_new(path: str) -> bool:
-    return _NEW.fullmatch(path) is not None and path.split("/")[2] not in _KEEPERS
+    words = path.split("/")[2:]
+    return _NEW.fullmatch(path) is not None and words[-1] in _ANSWERS and _KEEPERS.isdisjoint(words)

@@ -92,12 +92,24 @@ def _tokens(request: Request, seen: Observation, most: Quantities) -> Used:
             cached_tokens=min(usage.cached_tokens or 0, prompt),
             audio_seconds=min(usage.prompt_audio_seconds or 0, _LARGEST_COUNT),
         ), Estimate.EXACT
+    if told is Quantity.ABSENT and usage.total_tokens:
+        return _shared_out(usage.total_tokens, request, seen, most)
     if seen.is_unseen:
         return most, seen.doubt
     prompt = most.prompt_tokens
     if not request.bound.unbounded_input:
         prompt = min(prompt, -(-request.bound.request_bytes // _BYTES_OF_A_TOKEN))
     completion = min(most.completion_tokens, -(-seen.delivered // _BYTES_OF_A_TOKEN))
+    return replace(most, prompt_tokens=prompt, completion_tokens=completion), seen.doubt
+
+
+def _shared_out(total: int, request: Request, seen: Observation, most: Quantities) -> Used:
+    """Make input and output of a total that is told alone; the more it can be, the more output."""
+    if not request.bound.generates:
+        return Quantities(prompt_tokens=min(total, _LARGEST_COUNT)), Estimate.EXACT
+    wrote = max(-(-seen.delivered // _BYTES_OF_A_TOKEN), total - most.prompt_tokens)
+    completion = min(wrote, total, most.completion_tokens)
+    prompt = min(total - completion, most.prompt_tokens)
     return replace(most, prompt_tokens=prompt, completion_tokens=completion), seen.doubt
 
 

@@ -58,18 +58,19 @@ class Usage(NamedTuple):
 
     @property
     def quantity(self) -> Quantity:
-        """Absent, zero or positive."""
+        """Absent, zero or positive; a total alone is absent: it tells nothing that has a price."""
         counts = (
             self.prompt_tokens,
             self.completion_tokens,
-            self.total_tokens,
             self.cached_tokens,
             self.prompt_audio_seconds,
             self.connector_tokens,
         )
         if any(counts):
             return Quantity.POSITIVE
-        return Quantity.ZERO if 0 in counts else Quantity.ABSENT
+        if self.total_tokens:
+            return Quantity.ABSENT
+        return Quantity.ZERO if 0 in (*counts, self.total_tokens) else Quantity.ABSENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +162,8 @@ def read_json(body: bytes) -> object:
 def read_usage(value: object, where: str = "usage") -> Usage:
     """Read a usage object of chat, embeddings, audio, conversations or responses; None is absent.
 
-    The cached count has had three spellings, the Responses API has names of its own.
+    The cached count has had three spellings, the Responses API has names of its own. Of input and
+    output the one that is not told is what the other leaves of the total.
 
     Raises:
         WireError: wrong types, negative or absurd counts, or more cached than prompt tokens.
@@ -173,13 +175,19 @@ def read_usage(value: object, where: str = "usage") -> Usage:
     cached = _read_cached(usage)
     if cached is not None and prompt is not None and cached > prompt:
         raise WireError(f"{where}.cached_tokens", "at most prompt_tokens")
+    completion = usage.count("completion_tokens", "output_tokens")
+    total, connectors = usage.count("total_tokens"), usage.count("connector_tokens")
+    if total and (prompt is None) is not (completion is None):
+        left = total - (prompt or 0) - (completion or 0) - (connectors or 0)
+        if left > 0:
+            prompt, completion = (left, completion) if prompt is None else (prompt, left)
     return Usage(
         prompt_tokens=prompt,
-        completion_tokens=usage.count("completion_tokens", "output_tokens"),
-        total_tokens=usage.count("total_tokens"),
+        completion_tokens=completion,
+        total_tokens=total,
         cached_tokens=cached,
         prompt_audio_seconds=usage.count("prompt_audio_seconds"),
-        connector_tokens=usage.count("connector_tokens"),
+        connector_tokens=connectors,
         connector_calls=_read_connectors(usage),
         service_tier=usage.text("service_tier"),
     )

@@ -10,7 +10,7 @@ import pytest
 from tenants.spend import pricebook
 from tenants.spend.pricing import Meter
 from tests.gateway import tenancy
-from tests.gateway.tenancy import SMALL, ask, question
+from tests.gateway.tenancy import SMALL, ask, post, question
 from tests.keys.keyring import name_of
 from tests.mistral.far_side import answering
 
@@ -92,6 +92,49 @@ def test_usage_that_mistral_told_is_believed_also_when_it_is_zero(scripted, tena
     assert event.estimate == ""
     assert event.prompt_tokens == usage["prompt_tokens"]
     assert event.completion_tokens == usage["completion_tokens"]
+
+
+@pytest.mark.parametrize(
+    ("usage", "prompt", "completion"),
+    [
+        ({"prompt_tokens": 10, "total_tokens": 30}, 10, 20),
+        ({"completion_tokens": 10, "total_tokens": 30}, 20, 10),
+        ({"prompt_tokens": 10, "total_tokens": 10}, 10, 0),
+    ],
+)
+def test_what_a_total_leaves_is_the_part_that_was_not_told(
+    scripted, tenant, usage, prompt, completion
+):
+    event = used(scripted, tenant, usage, "hello you")
+    assert (event.prompt_tokens, event.completion_tokens) == (prompt, completion)
+    assert event.estimate == ""
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_a_total_alone_is_shared_out_and_flagged(scripted, tenant, is_stream):
+    content = {"content": "hello you" * 10}
+    body = {"model": SMALL, "choices": [{"message": content, "delta": content}]}
+    body |= {"usage": {"total_tokens": 300}}
+    written = json.dumps(body)
+    kind = "application/json"
+    if is_stream:
+        written, kind = f"data: {written}\n\ndata: [DONE]\n\n", "text/event-stream"
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {len(written)}\r\n\r\n"
+    scripted.script = lambda _, connection: connection.sendall((head + written).encode())
+    assert ask(scripted.url, tenant, stream=is_stream).is_success
+    (event,) = tenant.settled()
+    assert event.estimate == "usage_missing"
+    assert event.prompt_tokens + event.completion_tokens == 300
+    assert event.completion_tokens >= 18
+    assert event.cost > 0
+
+
+def test_a_total_of_what_writes_nothing_is_its_input(scripted, made_up):
+    tenant = tenancy.make(made_up, mistral_model="mistral-embed")
+    scripted.script = answering(200, {"model": "mistral-embed", "usage": {"total_tokens": 12}})
+    assert post(scripted.url, tenant, "/v1/embeddings", {"input": "hello"}).is_success
+    (event,) = tenant.settled()
+    assert (event.estimate, event.prompt_tokens, event.completion_tokens) == ("", 12, 0)
 
 
 @pytest.mark.parametrize("usage", [None, {}, NONSENSE, ZERO])

@@ -15,6 +15,14 @@ USAGE = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
 ANSWER = b'{"model":"mistral-small-2603", "verdict" : 1.50,"usage":%b}' % json.dumps(USAGE).encode()
 
 
+#: Endpoints of Mistral's that keep things, or change who may do what.
+KEEPING = (
+    *("/v1/admin/api-keys", "/v1/admin/spend-limit", "/v1/rag/deployments", "/v1/audio/voices"),
+    *("/v1/webhooks", "/v1/triggers", "/v1/context/search-indexes", "/v1/service_accounts"),
+    *("/v1/connectors-gateway/x/mcp", "/v1/rag/ocr", "/v1/admin/completions"),
+)
+
+
 @pytest.fixture
 def curious(tenant):
     """A tenant whose workspace wants what is new."""
@@ -30,17 +38,17 @@ def curious(tenant):
 def test_a_question_to_an_endpoint_of_tomorrow_passes_and_is_flagged_as_unpriced(scripted, curious):
     scripted.script = answering(200, ANSWER)
     body = {"model": SMALL, "something": ["else"]}
-    answer = post(scripted.url, curious, "/v1/judgements/create", body)
+    answer = post(scripted.url, curious, "/v1/images/generations", body)
     assert answer.content == ANSWER
     assert "x-aim-cost" not in answer.headers
-    assert scripted.received.path == "/v1/judgements/create"
+    assert scripted.received.path == "/v1/images/generations"
     assert json.loads(scripted.received.body) == body
     (event,) = curious.settled()
-    assert (event.endpoint, event.is_unpriced, event.cost) == ("/v1/judgements/create", True, None)
+    assert (event.endpoint, event.is_unpriced, event.cost) == ("/v1/images/generations", True, None)
     assert (event.prompt_tokens, event.completion_tokens) == (5, 2)
     curious.limit("100.00")
     received = len(scripted.far_side.requests)
-    refused = post(scripted.url, curious, "/v1/judgements/create", body)
+    refused = post(scripted.url, curious, "/v1/images/generations", body)
     assert (refused.status_code, refused.json()["code"]) == (402, "price_unknown")
     assert len(scripted.far_side.requests) == received
 
@@ -57,6 +65,9 @@ def test_a_question_to_an_endpoint_of_tomorrow_passes_and_is_flagged_as_unpriced
         ("/v1/judge//files", {"model": SMALL}, 404),
         ("/v1/judge%2f..%2ffiles", {"model": SMALL}, 404),
         ("/v1/Judge", {"model": SMALL}, 404),
+        ("/v1/judgements/create", {"model": SMALL}, 404),
+        ("/v1/frobnicate", {"model": SMALL}, 404),
+        *((path, {"model": SMALL}, 404) for path in KEEPING),
     ],
 )
 def test_what_is_no_question_to_the_model_does_not_pass(scripted, curious, path, body, status):
