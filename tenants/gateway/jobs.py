@@ -175,7 +175,8 @@ async def _check_names(counted: Counts, model: ModelFacts, owner: Owner, shelf: 
         NotFound: it is not the workspace's, or cannot have been made through a model token.
         Forbidden: another model than the token's.
     """
-    for noun, word in (("Library", "names_libraries"), ("Response", "names_responses")):
+    kept = ("Library", "names_libraries"), ("Connector", "names_connectors")
+    for noun, word in (*kept, ("Response", "names_responses")):
         for mistral_id in _named(word, counted):
             raise references.missing(noun, mistral_id)
     for name in _named("names_models", counted):
@@ -185,7 +186,7 @@ async def _check_names(counted: Counts, model: ModelFacts, owner: Owner, shelf: 
 
 
 def _named(word: str, counted: Counts) -> list[str]:
-    return sorted({name for one in counted for name in one[word]})
+    return sorted({name for one in counted for name in one.get(word, ())})
 
 
 def _bound(endpoint: str, counted: Counts, context: int | None, *, is_agent: bool) -> Bound:

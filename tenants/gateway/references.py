@@ -10,7 +10,7 @@ from typing import Any
 
 from tenants.common.problems import Invalid, NotFound
 
-_HINT = re.compile(rb'"(?:file_id|library_id|previous_response_id)')
+_HINT = re.compile(rb'"(?:file_id|library_id|connector_id|previous_response_id)')
 #: Text of the caller's own making: what stands in it names nothing.
 OPAQUE = frozenset({"arguments", "parameters", "schema", "metadata", "json_schema"})
 _MOST = 100
@@ -43,6 +43,11 @@ def files_in(document: Mapping[str, Any]) -> list[str]:
 def libraries_in(document: Mapping[str, Any]) -> list[str]:
     """Give the ids of libraries that a request names."""
     return list(_named(document, "library_id", "library_ids"))
+
+
+def connectors_in(document: Mapping[str, Any]) -> list[str]:
+    """Give the ids of connectors that a request names: those that somebody has set up in Studio."""
+    return list(_named(document, "connector_id", "connector_ids"))
 
 
 def _named(document: Mapping[str, Any], one: str, several: str) -> Iterator[str]:

@@ -50,6 +50,7 @@ _COUNTED = (
     "endpoint",
     "file_id",
     "library_ids",
+    "connector_id",
     "previous_response_id",
 )
 # One pass: looking for each of them takes as long as all the rest of a request.
@@ -170,10 +171,12 @@ def refuse_foreign(document: Mapping[str, Any]) -> None:
     """Refuse what is stored at Mistral and cannot have been made through a model token.
 
     Raises:
-        NotFound: libraries, and responses or conversations of the Responses API.
+        NotFound: libraries, connectors, and responses or conversations of the Responses API.
     """
     for library in references.libraries_in(document):
         raise references.missing("Library", library)
+    for connector in references.connectors_in(document):
+        raise references.missing("Connector", connector)
     if document.get("previous_response_id") is not None:
         raise references.missing("Response", str(document["previous_response_id"])[:200])
 

@@ -18,6 +18,8 @@ _NAMING: Final = {
     "file_ids": "names_files",
     "library_id": "names_libraries",
     "library_ids": "names_libraries",
+    "connector_id": "names_connectors",
+    "connector_ids": "names_connectors",
     "previous_response_id": "names_responses",
     "agent_id": "names_agents",
 }

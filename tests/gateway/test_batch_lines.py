@@ -86,6 +86,7 @@ def test_a_file_of_another_tenant_is_not_read_however_its_id_is_written(
             404,
             "resource_not_found",
         ),
+        ({"tools": [{"type": "connector", "connector_id": "c1"}]}, 404, "resource_not_found"),
         ({"previous_response_id": "r1"}, 404, "resource_not_found"),
         ({"model": "mistral-large-latest"}, 403, "model_not_allowed"),
         ({"model": tenancy.SMALL}, 200, None),

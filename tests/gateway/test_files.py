@@ -123,6 +123,14 @@ def test_what_the_key_sees_and_the_gateway_did_not_make_is_not_there(gateway, te
             "/v1/chat/completions",
             {"messages": [], "tools": [{"type": "document_library", "library_ids": ["l1"]}]},
         ),
+        (
+            "/v1/chat/completions",
+            {"messages": [], "tools": [{"type": "connector", "connector_id": "of-others"}]},
+        ),
+        (
+            "/v1/conversations",
+            {"inputs": "x", "tools": [{"type": "connector", "connector_id": "of-others"}]},
+        ),
         ("/v1/responses", {"input": "x", "previous_response_id": "resp_1"}),
     ):
         refused = tenancy.post(gateway.url, tenant, path, body)

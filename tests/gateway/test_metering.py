@@ -113,8 +113,8 @@ def test_what_a_total_leaves_is_the_part_that_was_not_told(
 @pytest.mark.parametrize("is_stream", [False, True])
 def test_a_total_alone_is_shared_out_and_flagged(scripted, tenant, is_stream):
     content = {"content": "hello you" * 10}
-    body = {"model": SMALL, "choices": [{"message": content, "delta": content}]}
-    body |= {"usage": {"total_tokens": 300}}
+    body: dict[str, object] = {"model": SMALL}
+    body |= {"choices": [{"message": content, "delta": content}], "usage": {"total_tokens": 300}}
     written = json.dumps(body)
     kind = "application/json"
     if is_stream:
