@@ -30,8 +30,10 @@ SHAPES = (
     "TelegramBotTokenDetector",
     "TwilioKeyDetector",
 )
-#: Passwords in addresses that open nothing.
+#: Passwords in addresses that open nothing, and places where tests put one of their own.
 MADE_UP = {
+    "{made}",
+    "{password.strip()}",
     "PASSWORD",
     "b",
     "guest",
@@ -52,6 +54,7 @@ KNOWN_KEYS = {
     "HQSxGm3vTb8yLw5kZr2nXc7dJp4fUg6Y",
     "HQSxfB7IaJRKNHRv0e5OAYJNO1h2Ug6Y",
     "KcVfPq9sWm2hBt6xRj4yNd8gLz5vTa3Q",
+    "KaKbKaKcVfPq9sWm2hBt6xRj4yNd8gLz",
     "Zm9vYmFyYmF6cXV4MTIzNDU2Nzg5MGFi",
 }
 #: Files of digests, which have every shape there is.
