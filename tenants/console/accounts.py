@@ -12,7 +12,6 @@ from allauth.mfa.base import views as mfa
 from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes import views as recovery_codes
 from allauth.mfa.totp import views as totp
-from allauth.usersessions.models import UserSession
 from allauth.usersessions.views import ListUserSessionsView
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -23,8 +22,8 @@ from django.views import View
 
 from tenants.access.passkeys import AuthenticateByPasskeyForm
 from tenants.common.problems import Problem
-from tenants.console import refusals
-from tenants.console.door import Page, Visit, page
+from tenants.console import refusals, signed_in
+from tenants.console.door import Page, Visit, page, see_other
 from tenants.organizations.invitations import open_for
 from tenants.people.services import TERMS_VERSION, verified_addresses
 
@@ -187,16 +186,21 @@ class NewRecoveryCodes(Unkept, recovery_codes.GenerateRecoveryCodesView):  # typ
 
 
 class Sessions(Unkept, ListUserSessionsView):  # type: ignore[misc]
-    """``/security/sessions``: end the others; the list itself is on the security page."""
+    """``/security/sessions``: end one, or all others; the list itself is on the security page."""
 
     http_method_names = ("post",)
     success_url = reverse_lazy("mfa_index")
 
     def form_valid(self, form: Any) -> HttpResponse:
-        """End them, and say so."""
-        response: HttpResponse = super().form_valid(form)
-        messages.success(self.request, _("All other sessions were ended."))
-        return response
+        """End what the button named, and say so; this session ends by signing out only."""
+        named = self.request.POST.get("session")
+        if named is None:
+            response: HttpResponse = super().form_valid(form)
+            messages.success(self.request, _("All other sessions were ended."))
+            return response
+        if signed_in.end_one(self.request, named):
+            messages.success(self.request, _("The session was ended."))
+        return see_other(self.get_success_url())
 
 
 class Security(Page):
@@ -207,7 +211,6 @@ class Security(Page):
         """Show how the account is kept safe, and where it is signed in."""
         person = visit.visitor.person
         kinds = set(Authenticator.objects.filter(user=person).values_list("type", flat=True))
-        sessions = UserSession.objects.purge_and_list(person)
         return visit.show(
             "account/security",
             person=person,
@@ -217,6 +220,6 @@ class Security(Page):
                 user=person, type=Authenticator.Type.WEBAUTHN
             ).count(),
             has_codes=Authenticator.Type.RECOVERY_CODES in kinds,
-            sessions=sorted(sessions, key=lambda one: one.last_seen_at, reverse=True),
+            sessions=signed_in.sessions_of(person),
             invitations=open_for(person),
         )

@@ -32,7 +32,7 @@ from tenants.access.sessions import principal_of_session
 from tenants.common import scope
 from tenants.common.models import Row
 from tenants.common.problems import Forbidden, NotFound, Problem
-from tenants.console import frame, refusals, undoing
+from tenants.console import frame, refusals, signed_in, undoing
 from tenants.console.frame import Frame
 from tenants.console.undoing import Undo
 from tenants.keys import tripwire
@@ -197,6 +197,7 @@ class Page(View):
         scopes: frozenset[str] | None = getattr(handler, "scopes", None)
         if principal is None:
             return _sign_in(request)
+        signed_in.note_use(request)
         if scopes is None:
             raise not_found()
         is_personal = handler.is_personal

@@ -155,6 +155,11 @@ class Leave(Page):
     """``/organizations/<id>/leave``."""
 
     @page(is_personal=True)
+    def get(self, visit: Visit, organization_id: UUID) -> HttpResponse:
+        """Say what is lost."""
+        return _leaving(visit, organization_id)
+
+    @page(is_personal=True)
     def post(self, visit: Visit, organization_id: UUID) -> HttpResponse:
         """Leave it; the last administrator cannot."""
         membership = _membership(visit.visitor, str(organization_id))
@@ -162,7 +167,10 @@ class Leave(Page):
             member = Member.objects.filter(pk=membership.member_id).first()
         if member is None:
             raise not_found()
-        members.remove_member(actor=visit.actor, member=member)
+        try:
+            members.remove_member(actor=visit.actor, member=member)
+        except Problem as problem:
+            return _leaving(visit, organization_id, problem.status, refusal=problem.detail)
         visit.tell(_("You left the organization."))
         return visit.go("console-organizations")
 
@@ -243,6 +251,13 @@ def _welcome(
         invitations=invitations.open_for(visitor.person),
         joinable=joining.joinable_for(visitor.person),
     )
+
+
+def _leaving(
+    visit: Visit, organization_id: UUID, status: int = 200, refusal: str = ""
+) -> HttpResponse:
+    name, membership = _named(_membership(visit.visitor, str(organization_id)))
+    return visit.show("leave", status, name=name, membership=membership, refusal=refusal)
 
 
 def _landing(visit: Visit, membership: Membership) -> HttpResponseRedirect:

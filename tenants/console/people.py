@@ -216,6 +216,7 @@ class WorkspaceMembers(Page):
         with scope.tenant(visit.organization.pk):
             placed = WorkspaceMember.objects.filter(workspace=workspace_id, member=member).first()
         action, before = said.get("action", ""), placed.role if placed else ""
+        is_lost = _gives_up(visit, member, action)
         if action == "add":
             members.add_to_workspace(
                 actor=visit.actor,
@@ -225,19 +226,31 @@ class WorkspaceMembers(Page):
             )
         elif placed is None:
             raise not_found()
+        elif is_lost and said.get("sure") != "yes":
+            return visit.show("people/sure", member=member)
         elif action == "remove":
             members.remove_from_workspace(actor=visit.actor, placed=placed)
         else:
             role = _role(WorkspaceRole, said.get("role", ""))
             members.change_workspace_role(actor=visit.actor, placed=placed, role=role)
-        # Whoever was taken out comes back with the role that they had; a role is set back.
+        # Whoever was taken out comes back with the role that they had; a role is set back. What
+        # people gave up themselves they cannot set back.
         back: list[tuple[str, str]] = []
-        if placed is not None:
+        if placed is not None and not is_lost:
             again = "add" if action == "remove" else "role"
             back = [("action", again), ("member_id", str(member.pk)), ("role", before)]
         way = undo(visit.request.path, back)
         visit.tell(_("The members of the workspace were changed."), way)
+        if is_lost and action == "remove" and member.role == Role.MEMBER:
+            return visit.go("console-overview", organization_id=member.organization_id)
         return visit.go("console-workspace-members", workspace_id=workspace_id)
+
+
+def _gives_up(visit: Visit, member: Member, action: str) -> bool:
+    """Tell whether people take from themselves what they cannot give themselves again."""
+    is_own = member.person_id == visit.visitor.person.pk and member.role != Role.ADMIN
+    is_demotion = visit.request.POST.get("role") == WorkspaceRole.MEMBER and action != "add"
+    return is_own and (action == "remove" or is_demotion)
 
 
 def _members(

@@ -65,7 +65,10 @@ class Publish(Page):
     def post(self, visit: Visit, model_id: UUID) -> HttpResponse:
         """Have it pushed, or taken away; a worker does it."""
         model = visit.find(RegisteredModel, model_id)
-        if visit.request.POST.get("action") == "withdraw":
+        said = visit.request.POST
+        if said.get("action") == "withdraw" and said.get("sure") != "yes":
+            return visit.show("aisuru/withdraw", model=model)
+        if said.get("action") == "withdraw":
             publications.withdraw_model(
                 actor=visit.actor, model_id=model.pk, organization_id=model.organization_id
             )

@@ -76,6 +76,7 @@ PERSONAL = [
     Row("POST", "profile", gives=422, personal=True),
     Row("GET", "organizations", personal=True),
     Row("POST", "organizations", gives=404, personal=True),
+    Row("GET", f"{ORGANIZATION}/leave", personal=True),
     Row("POST", f"{ORGANIZATION}/leave", gives=303, personal=True),
     Row("POST", "join-requests", gives=404, personal=True),
     Row("POST", "invitations", gives=404, personal=True),
