@@ -5,28 +5,39 @@ they work without JavaScript, their forms are refused by the same rules and coun
 limits, and there is one implementation of each flow. Programs go on using ``/_allauth/``.
 """
 
+import time
+from http import HTTPStatus
 from typing import Any
 
+from allauth.account import app_settings
 from allauth.account import views as account
+from allauth.account.adapter import get_adapter
+from allauth.account.internal.flows.email_verification_by_code import (
+    EMAIL_VERIFICATION_CODE_SESSION_KEY,
+)
 from allauth.mfa.base import views as mfa
 from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes import views as recovery_codes
 from allauth.mfa.totp import views as totp
 from allauth.usersessions.views import ListUserSessionsView
 from django.contrib import messages
+from django.core.exceptions import NON_FIELD_ERRORS
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import reverse_lazy
 from django.utils.translation import gettext as _
 from django.views import View
 
+from tenants.access import patience
 from tenants.access.passkeys import AuthenticateByPasskeyForm
 from tenants.common.problems import Problem
+from tenants.common.text import normalise_email
 from tenants.console import refusals, signed_in
 from tenants.console.door import Page, Visit, page, see_other
 from tenants.organizations.invitations import open_for
 from tenants.people.services import TERMS_VERSION, verified_addresses
 
+_CODE_LASTS = app_settings.EMAIL_VERIFICATION_BY_CODE_TIMEOUT
 METHODS = ("get", "head", "post")
 
 
@@ -43,18 +54,72 @@ class Unkept(View):
         return response
 
 
-class SignIn(Unkept, account.LoginView):  # type: ignore[misc]  # it comes without types
+class Patient(Unkept):
+    """A form that says how long to wait when it was tried too often, and keeps what was typed.
+
+    allauth answers with a page of its own, or in the form without a time. Passwords are not kept:
+    their fields are never written back.
+    """
+
+    #: What allauth counts here, by its names; and the field of what it counts it by.
+    counted: tuple[str, ...] = ()
+    counted_by = "email"
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Answer; a form that came too often is shown again, with a time."""
+        response = super().dispatch(request, *args, **kwargs)
+        if response.status_code == HTTPStatus.TOO_MANY_REQUESTS and request.method == "POST":
+            return self._not_yet(self.get_form())  # type: ignore[attr-defined]
+        return response
+
+    def _not_yet(self, form: Any) -> HttpResponse:
+        request: HttpRequest = self.request
+        key = request.POST.get(self.counted_by, "").strip().lower()
+        seconds = max(
+            1,
+            *(patience.seconds_left(request, one, self._key(one, key)) for one in self.counted),
+        )
+        form.is_valid()
+        form.errors.clear()
+        form.add_error(None, patience.too_often(seconds))
+        view: Any = self
+        response: HttpResponse = view.render_to_response(view.get_context_data(form=form))
+        response.render()  # type: ignore[attr-defined]
+        response.status_code = HTTPStatus.TOO_MANY_REQUESTS
+        response.headers["Retry-After"] = str(seconds)
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    def _key(self, action: str, typed: str) -> str:
+        if action != "login_failed":
+            return typed
+        spelled = normalise_email(typed) or typed
+        key: str = get_adapter()._get_login_attempts_cache_key(self.request, email=spelled)  # noqa: SLF001 - it has no other name
+        return key
+
+
+class SignIn(Patient, account.LoginView):  # type: ignore[misc]  # it comes without types
     """``/sign-in``."""
 
     http_method_names = METHODS
     template_name = "console/account/sign_in.html"
+    counted = ("login", "login_failed", "confirm_email")
+    counted_by = "login"
+
+    def form_invalid(self, form: Any) -> HttpResponse:
+        """Show the form again; after too many wrong tries with the time to wait."""
+        if form.has_error(NON_FIELD_ERRORS, "too_many_login_attempts"):
+            return self._not_yet(form)
+        response: HttpResponse = super().form_invalid(form)
+        return response
 
 
-class SignUp(Unkept, account.SignupView):  # type: ignore[misc]
+class SignUp(Patient, account.SignupView):  # type: ignore[misc]
     """``/sign-up``."""
 
     http_method_names = METHODS
     template_name = "console/account/sign_up.html"
+    counted = ("signup", "confirm_email")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """Name the terms that are accepted by signing up."""
@@ -67,6 +132,19 @@ class VerifyEmail(Unkept, account.ConfirmEmailVerificationCodeView):  # type: ig
 
     http_method_names = METHODS
     template_name = "console/account/verify_email.html"
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Answer; where the code is gone, say why and how to get another."""
+        before: Any = request.session.get(EMAIL_VERIFICATION_CODE_SESSION_KEY)
+        response = super().dispatch(request, *args, **kwargs)
+        is_gone = EMAIL_VERIFICATION_CODE_SESSION_KEY not in request.session
+        if before and is_gone and request.user.is_anonymous:
+            is_late = time.time() - before["at"] > _CODE_LASTS
+            spent = _("The code is spent: it was typed wrong too often.")
+            over = _("The code's time is over.")
+            again = _("Sign in with the address and the password: another code is mailed then.")
+            messages.warning(request, f"{over if is_late else spent} {again}")
+        return response
 
     def get_initial(self) -> dict[str, Any]:
         """Take the code from the link."""

@@ -8,6 +8,7 @@ goes on: signing in, accepting the terms, proving who one is.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 from uuid import UUID
@@ -32,7 +33,7 @@ from tenants.access.sessions import principal_of_session
 from tenants.common import scope
 from tenants.common.models import Row
 from tenants.common.problems import Forbidden, NotFound, Problem
-from tenants.console import frame, refusals, signed_in, undoing
+from tenants.console import frame, kept, refusals, signed_in, undoing
 from tenants.console.frame import Frame
 from tenants.console.undoing import Undo
 from tenants.keys import tripwire
@@ -47,6 +48,8 @@ _ONWARD: Mapping[str, str] = {
     "no_organization": "console-welcome",
     "reauthentication_required": "account_reauthenticate",
 }
+#: Where a sign-in is renewed: what was typed into a form waits meanwhile.
+_RENEWING = frozenset({"account_login", "account_reauthenticate"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,7 @@ class Visit:
     def show(self, template: str, status: int = 200, **facts: Any) -> HttpResponse:
         """Answer a page, or a part of one."""
         context = {"visit": self, "frame": self.frame, **facts}
+        kept.tell(self.request)
         return render(self.request, f"console/{template}.html", context, status=status)
 
     def go(self, name: str, **ids: UUID | str) -> HttpResponseRedirect:
@@ -216,10 +220,9 @@ class Page(View):
         around = None if is_personal else frame.build(request, bound, ids)
         visit = Visit(request, bound, around)
         try:
-            answered: HttpResponseBase = handler(visit, **ids)
+            return kept.at_hand(request, partial(handler, visit, **ids))
         except Problem as problem:
             return _refused(request, problem, visit)
-        return answered
 
 
 def see_other(address: str) -> HttpResponseRedirect:
@@ -237,6 +240,8 @@ def _onward(request: HttpRequest, name: str) -> HttpResponseBase:
     """Send a person somewhere first, and back here afterwards."""
     back = request.get_full_path() if request.method in {"GET", "HEAD"} else _referring(request)
     response = see_other(f"{reverse(name)}?{urlencode({'next': back})}")
+    if request.method == "POST" and name in _RENEWING:
+        kept.keep(request, back)
     if "HX-Request" in request.headers:
         # A part of a page cannot be replaced by another page: have the browser load that one.
         shown = urlsplit(request.headers.get("HX-Current-URL", ""))
@@ -248,9 +253,19 @@ def _onward(request: HttpRequest, name: str) -> HttpResponseBase:
 
 
 def _referring(request: HttpRequest) -> str:
-    """Name the page that a form stands on: by our convention its own address, or in ``from``."""
+    """Name the page that a form stands on.
+
+    By our convention it is its own address, or stands in ``from``; where there is no such page, it
+    is the one that the browser says it comes from.
+    """
     said = request.POST.get("from", "")
-    return said if said.startswith("/") and not said.startswith("//") else request.path
+    if said.startswith("/") and not said.startswith("//"):
+        return said
+    match = request.resolver_match
+    if match is None or hasattr(getattr(match.func, "view_class", None), "get"):
+        return request.path
+    came = urlsplit(request.headers.get("Referer", ""))
+    return came.path if came.netloc == request.get_host() and came.path else "/"
 
 
 def _merely_inside(

@@ -12,6 +12,7 @@ from typing import Any
 
 from django import forms
 from django.forms.utils import ErrorList
+from django.utils.datastructures import MultiValueDict
 from django.utils.formats import get_format
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -19,6 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from tenants.common.money import parse_amount, plain
 from tenants.common.problems import Problem
 from tenants.common.text import normalise_name
+from tenants.console import kept
 from tenants.console.undoing import Undo, undo
 
 #: What is ticked is no box to type into.
@@ -107,6 +109,17 @@ class HouseForm(forms.Form):
                 field.widget.attrs.setdefault("class", "input")
             if field.help_text:
                 field.widget.attrs.setdefault("aria-describedby", f"id_{name}_help")
+        names = [self.add_prefix(name) for name in self.fields]
+        self._kept = None if self.is_bound else kept.typed(names)
+
+    def get_initial_for_field(self, field: forms.Field, field_name: str) -> Any:
+        """Begin with what was typed before the sign-in had to be renewed, if it was."""
+        if self._kept is not None:
+            name = self.add_prefix(field_name)
+            typed = field.widget.value_from_datadict(self._kept, MultiValueDict(), name)
+            if typed is not None:
+                return typed
+        return super().get_initial_for_field(field, field_name)
 
     def refuse(self, problem: Problem) -> None:
         """Show a room's refusal at the fields that it is about, or above all of them."""

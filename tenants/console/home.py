@@ -223,9 +223,8 @@ class Profile(Page):
     def get(self, visit: Visit) -> HttpResponse:
         """Show them."""
         person = visit.visitor.person
-        return visit.show(
-            "profile", form=ProfileForm({"name": person.name, "locale": person.locale})
-        )
+        facts = {"name": person.name, "locale": person.locale}
+        return visit.show("profile", form=ProfileForm(initial=facts))
 
     @page(is_personal=True)
     def post(self, visit: Visit) -> HttpResponse:

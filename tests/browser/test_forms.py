@@ -7,8 +7,12 @@ from playwright.sync_api import Route, expect
 
 from tenants.common import scope
 from tenants.notices.models import WebhookEndpoint
+from tenants.organizations.roles import Role
+from tests import people
 from tests.api.world import WholeWorld, whole_world
+from tests.browser.conftest import Watched
 from tests.browser.test_pages import signed_in
+from tests.people import session_caller
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -59,4 +63,24 @@ def test_a_form_that_is_clicked_twice_still_ends_at_its_secret(context, web, her
     page.evaluate(TWICE)
     expect(page.locator("#token")).to_contain_text("whsec_")
     assert webhooks(hers) == before + 1
+    tab.is_quiet()
+
+
+def test_what_was_typed_survives_the_end_of_the_session(context, web, hers):
+    vera = people.person("Vera", password=people.PASSWORD)
+    people.member(hers.organization, Role.ADMIN, who=vera)
+    session = session_caller(vera).client.cookies["aim_session"].value
+    cookies = {"aim_session": session, "aim_language": "en"}
+    context.add_cookies([{"name": n, "value": v, "url": web.url} for n, v in cookies.items()])
+    tab = Watched(context.new_page(), web.url)
+    page = tab.page
+    tab.go(f"/workspaces/{hers.workspace.pk}/edit")
+    page.fill("#id_name", "Vendite e oltre")
+    context.clear_cookies(name="aim_session")
+    page.get_by_role("button", name="Save").click()
+    page.fill("#id_login", vera.email)
+    page.fill("#id_password", people.PASSWORD)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    expect(page.get_by_text("What was typed is in the form again")).to_be_visible()
+    expect(page.locator("#id_name")).to_have_value("Vendite e oltre")
     tab.is_quiet()
