@@ -19,7 +19,7 @@ from aisuru_mistral.simulator.endpoints import ROUTES, aisuru
 from aisuru_mistral.simulator.errors import REFUSALS, Refusal
 from aisuru_mistral.simulator.faults import reset_connection
 from aisuru_mistral.simulator.keys import Key
-from aisuru_mistral.simulator.multipart import BadForm, is_multipart, read_form
+from aisuru_mistral.simulator.multipart import BadForm, read_form
 from aisuru_mistral.simulator.routing import Call, Route, Routes
 from aisuru_mistral.simulator.state import RecordedRequest, SimulatorState
 from aisuru_mistral.simulator.validation import Checker, Findings, check_body, finding
@@ -251,7 +251,7 @@ def _checked(call: Call, route: Route) -> Reply | StreamReply:
 def _checked_form(call: Call, route: Route, schema: Checker) -> Reply | StreamReply:
     content_type = call.sent.get(b"content-type", b"")
     try:
-        form = read_form(content_type, call.raw) if is_multipart(content_type) else {}
+        form = read_form(content_type, call.raw)
     except BadForm as error:
         return json_reply(400, {"detail": str(error)})
     call.body, findings = check_body(schema, form)

@@ -1,13 +1,17 @@
-"""Reads multipart/form-data, byte for byte; refuses bodies that end before they should.
+"""Reads forms of both kinds, byte for byte; refuses bodies that end before they should.
 
 Fields that come more than once, or whose name ends in "[]", become lists. Part headers are read by
 the standard library's mail parser.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from email.message import Message
 from email.parser import HeaderParser
 from typing import Any
+from urllib.parse import parse_qsl
+
+_MULTIPART = b"multipart/form-data"
 
 
 class BadForm(ValueError):  # noqa: N818 - reads as what happened
@@ -23,17 +27,19 @@ class Upload:
     data: bytes
 
 
-def is_multipart(content_type: bytes) -> bool:
-    """Whether a body of this type is a multipart form."""
-    return content_type.lower().startswith(b"multipart/form-data")
-
-
 def read_form(content_type: bytes, body: bytes) -> dict[str, Any]:
-    """The fields by name: text, Upload, or a list of them.
+    """The fields by name: text, Upload, or a list of them; none of a body of another type.
 
     Raises:
         BadForm: no boundary, no last boundary, or a part without a name.
     """
+    kind = content_type.lower()
+    if kind.startswith(b"application/x-www-form-urlencoded"):
+        return _gathered(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
+    return _read_multipart(content_type, body) if kind.startswith(_MULTIPART) else {}
+
+
+def _read_multipart(content_type: bytes, body: bytes) -> dict[str, Any]:
     boundary = _headers(b"content-type: " + content_type).get_boundary()
     if not boundary:
         raise BadForm("Missing boundary in multipart.")
@@ -41,9 +47,12 @@ def read_form(content_type: bytes, body: bytes) -> dict[str, Any]:
     parts = (b"\r\n" + body).split(b"\r\n" + mark)
     if len(parts) < 2 or not parts[-1].startswith(b"--"):  # noqa: PLR2004 - before and after
         raise BadForm("There was an error parsing the body")
+    return _gathered(_read_part(part.removeprefix(b"\r\n")) for part in parts[1:-1])
+
+
+def _gathered(fields: Iterable[tuple[str, str | Upload]]) -> dict[str, Any]:
     form: dict[str, Any] = {}
-    for part in parts[1:-1]:
-        name, value = _read_part(part.removeprefix(b"\r\n"))
+    for name, value in fields:
         if name.endswith("[]"):
             form.setdefault(name[:-2], []).append(value)
         elif name not in form:

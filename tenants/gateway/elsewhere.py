@@ -13,6 +13,7 @@ from tenants.gateway import bounding, conversations, jobs, media, requests, weig
 from tenants.gateway.addresses import Action, Place
 from tenants.gateway.aftermaths import FilteredList, Forgotten, JobSeen, Kept, LearnedAgent
 from tenants.gateway.bounds import Bounds
+from tenants.gateway.encoded import Pairs, is_encoded
 from tenants.gateway.endpoints import Endpoint, Kind
 from tenants.gateway.multipart import Form, boundary_of
 from tenants.gateway.requests import Request
@@ -231,6 +232,8 @@ class Elsewhere:
     # ── Recordings ───────────────────────────────────────────────────────────────────────────────
 
     async def _transcribe(self, place: Place, asked: Asked) -> Request:
+        if is_encoded(asked.headers.get(b"content-type", b"")):
+            return await self._transcribe_elsewhere(place, asked)
         head = bytearray()
 
         def listen(data: bytes) -> None:
@@ -273,6 +276,24 @@ class Elsewhere:
             ),
             seconds=seconds if is_alone else None,
             names_files=[file_id.value] if file_id else [],
+        )
+
+    async def _transcribe_elsewhere(self, place: Place, asked: Asked) -> Request:
+        """Read a form without a file: Mistral's SDK sends it where the recording is elsewhere."""
+        form = Pairs(await asked.body())
+        asked_for = form.get("model")
+        named = {} if asked_for is None else {"model": asked_for}
+        file_id = form.get("file_id")
+        return Request(
+            Endpoint(place.template, Kind.TRANSCRIPTION),
+            form.with_changes(requests.named_model(named, asked.picture.snapshot.model)),
+            Bound(
+                0,
+                context_length=0,
+                generates=False,
+                audio_seconds=bounding.LONGEST_RECORDING,
+            ),
+            names_files=[] if file_id is None else [file_id],
         )
 
     # ── Fine-tuned models ────────────────────────────────────────────────────────────────────────

@@ -6,6 +6,7 @@ import wave
 import httpx
 import pytest
 from mistralai.client import Mistral
+from mistralai.client.errors import MistralError
 from openai import OpenAI
 
 from tests.gateway import tenancy
@@ -77,6 +78,63 @@ def test_the_sdks_transcribe(gateway, made_up):
         answer = client.audio.transcriptions.create(model=MODEL, file=("a.wav", recording(4)))
         assert answer.text
     assert [event.audio_seconds for event in tenant.settled(3)] == [3, 3, 4]
+
+
+def test_the_sdk_transcribes_what_is_elsewhere(gateway, mistral, made_up):
+    """Without a file it sends another kind of form."""
+    tenant = tenancy.make(made_up, mistral_model=MODEL)
+    address = "https://example.org/talk-42-seconds.mp3"
+    with Mistral(api_key=tenant.token, server_url=gateway.url) as client:
+        audio = client.audio.transcriptions
+        assert audio.complete(model=MODEL, file_url=address).text
+        assert audio.complete(model=tenant.model.name, file_url=address, language="it").text
+        upload = {"file_name": "a.wav", "content": recording(3)}
+        file = client.files.upload(file=upload, purpose="ocr")
+        assert audio.complete(model=MODEL, file_id=file.id).text
+        with pytest.raises(MistralError) as refused:
+            audio.complete(model=MODEL, file_id="of-others")
+    assert refused.value.status_code == 404
+    seconds = [event.audio_seconds for event in tenant.settled(4)]
+    assert sorted(seconds) == [0, 3, 42, 42]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"model=a&model=voxtral-mini-latest&file_url=x",
+        b"file_id=a&file_%69d=b",
+        b"file_url=a;file_id=b",
+        b"file_url=\xe8",
+        b"file_url",
+        b"a=b&" * 300 + b"file_url=x",
+    ],
+)
+def test_a_form_without_a_file_that_can_be_read_in_two_ways_is_refused(scripted, made_up, body):
+    tenant = tenancy.make(made_up, mistral_model=MODEL)
+    sent = len(scripted.far_side.requests)
+    headers = tenant.headers | {"content-type": "application/x-www-form-urlencoded"}
+    refused = httpx.post(
+        f"{scripted.url}{PATH}", content=body, headers=headers, trust_env=False, timeout=30
+    )
+    assert (refused.status_code, refused.json()["code"]) == (400, "invalid_form")
+    assert len(scripted.far_side.requests) == sent
+    assert tenant.holds() == []
+
+
+def test_a_form_without_a_file_goes_on_byte_for_byte(scripted, made_up):
+    tenant = tenancy.make(made_up, mistral_model=MODEL)
+    scripted.script = answering(200, {"text": "", "usage": {"prompt_audio_seconds": 2}})
+    headers = tenant.headers | {"content-type": "application/x-www-form-urlencoded"}
+    for sent, arrived in (
+        (f"file_url=a%2Fb&model={MODEL}&context_bias=a&context_bias=b+c", None),
+        ("file_url=a%2Fb", f"model={MODEL}&file_url=a%2Fb"),
+        ("", f"model={MODEL}"),
+    ):
+        answer = httpx.post(
+            f"{scripted.url}{PATH}", content=sent, headers=headers, trust_env=False, timeout=30
+        )
+        assert answer.status_code == 200
+        assert scripted.received.body.decode() == (arrived or sent)
 
 
 ORDERS = {

@@ -1,0 +1,57 @@
+"""Reads forms without files, as SDKs send them: application/x-www-form-urlencoded.
+
+It is as strict as ``multipart``: what two readers could read in two ways is refused.
+"""
+
+from collections.abc import Mapping
+from urllib.parse import parse_qsl, urlencode
+
+from tenants.common.problems import Invalid
+
+_TYPE = b"application/x-www-form-urlencoded"
+_MOST_FIELDS = 200
+#: Fields that are lists.
+_SEVERAL = frozenset({"context_bias", "timestamp_granularities"})
+
+
+def is_encoded(content_type: bytes) -> bool:
+    """Tell whether a body is such a form."""
+    return content_type.partition(b";")[0].strip().lower() == _TYPE
+
+
+class Pairs:
+    """The fields of a form.
+
+    Raises:
+        Invalid: it is malformed, or has a field twice that comes once.
+    """
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        try:
+            text = body.decode("ascii")
+            self._pairs = parse_qsl(
+                text,
+                keep_blank_values=True,
+                strict_parsing=bool(text),
+                errors="strict",
+                max_num_fields=_MOST_FIELDS,
+            )
+        except ValueError:  # UnicodeDecodeError, too
+            self._pairs, text = [], ";"
+        names = [name for name, _ in self._pairs if name.removesuffix("[]") not in _SEVERAL]
+        if ";" in text or len(set(names)) != len(names):
+            raise Invalid(
+                "invalid_form", "The form is malformed, or has a field twice.", status=400
+            )
+
+    def get(self, name: str) -> str | None:
+        """Give the value of a field that comes once."""
+        return next((value for one, value in self._pairs if one == name), None)
+
+    def with_changes(self, changes: Mapping[str, str]) -> bytes:
+        """Give the form with other values: the very same bytes where there are none."""
+        if not changes:
+            return self._body
+        kept = [pair for pair in self._pairs if pair[0] not in changes]
+        return urlencode([*changes.items(), *kept]).encode()
