@@ -253,6 +253,17 @@ def test_a_file_that_was_not_read_to_its_end_is_not_counted():
     assert COUNTED not in scan.facts()
 
 
+def test_nothing_but_the_line_that_is_not_over_is_kept():
+    scan = BatchScan()
+    scan.feed((LINE + b"\n") * 100 + LINE[:20])
+    asyncio.run(scan.catch_up())
+    assert scan.kept == 20
+    scan.feed(b"\n")
+    asyncio.run(scan.catch_up())  # a line that does not parse
+    scan.feed(b"x" * 1000)
+    assert scan.kept == 0
+
+
 def test_many_lines_are_counted_beside_the_event_loop(monkeypatch):
     threads: list[threading.Thread] = []
     before = scanning._add
