@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 from django.test import Client
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from tenants.common import scope
 from tenants.console import words
 from tenants.notices import services
+from tenants.notices.letters_of_people import webhook_disabled
 from tenants.notices.models import (
     Delivery,
     DeliveryStatus,
@@ -18,7 +19,8 @@ from tenants.notices.models import (
     WebhookEndpoint,
     WebhookSecret,
 )
-from tenants.organizations.models import Organization
+from tenants.notices.telling import Told
+from tenants.organizations.models import Announcement, Organization
 from tenants.organizations.roles import Role
 from tests import factories, people
 from tests.console.html import faults
@@ -212,3 +214,15 @@ def test_what_somebody_else_changed_meanwhile_is_shown_before_it_is_taken_back(h
     assert refused.status_code == 412
     assert "Another&#x27;s" in refused.content.decode()
     assert hook.now().description == "Another's"
+
+
+def test_the_letter_about_one_that_was_switched_off_leads_to_it(hook, alice, settings):
+    data = {"webhook_id": str(hook.row.pk), "host": "hooks.example.com", "reason": "failing"}
+    row = Announcement(organization=hook.organization, kind="webhook.disabled", data=data)
+    with translation.override("en"):
+        letter = webhook_disabled(Told(row, hook.organization, ""))
+    assert letter.button is not None
+    assert letter.button.label == "Open the webhook"
+    assert letter.button.link == f"{settings.PUBLIC_URL}{hook.at}"
+    hook.make(is_enabled=False, disabled_reason=DisabledReason.FAILING)
+    assert "Switch it on" in text(alice, letter.button.link.removeprefix(settings.PUBLIC_URL))
