@@ -7,6 +7,8 @@ from decimal import Decimal
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tenants.common import scope
 from tenants.common.models import new_id
@@ -251,6 +253,43 @@ def test_a_file_that_was_not_read_to_its_end_is_not_counted():
     scan.feed(LINE + b"\n")
     asyncio.run(scan.catch_up())
     assert COUNTED not in scan.facts()
+
+
+BREAKS = (
+    b"\n",
+    b"\r\n",
+    b"\r",
+    b"\v",
+    b"\f",
+    b"\x1c",
+    b"\xc2\x85",
+    b"\xe2\x80\xa8",
+    b" ",
+    b"\t",
+    b"\0",
+)
+PIECES = (LINE, b'{"body":{"x":"', b'"}}', b'"', b",", b"\\", b"\\n", b"{}", b"[]", b"\xff")
+
+
+@given(st.lists(st.sampled_from(BREAKS + PIECES), max_size=12).map(b"".join), st.integers(0, 20))
+def test_what_is_counted_has_as_many_lines_whoever_cuts_it(content, cut):
+    """By line feeds, by every line break of bytes, or by every one of Unicode."""
+    facts = scanned(content[:cut], content[cut:])
+    if COUNTED in facts:
+        for parts in (
+            content.split(b"\n"),
+            content.splitlines(),
+            [one.encode() for one in content.decode().splitlines()],
+        ):
+            assert sum(map(is_request, parts)) == facts["lines"]
+
+
+def is_request(line: bytes) -> bool:
+    try:
+        request = json.loads(line)
+    except ValueError:
+        return False
+    return isinstance(request, dict) and "body" in request
 
 
 def test_nothing_but_the_line_that_is_not_over_is_kept():
