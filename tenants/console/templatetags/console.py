@@ -208,7 +208,8 @@ def field(
     if told:
         described.append(f"{bound.auto_id}_help")
     else:
-        bound.help_text = ""  # Django would point at it
+        bound.help_text = ""  # Django would point at it, and so does the house
+        bound.field.widget.attrs.pop("aria-describedby", None)
     if bound.errors:
         described.append(f"{bound.auto_id}_error")
     extra: dict[str, Any] = {name.replace("_", "-"): text for name, text in attributes.items()}
