@@ -123,15 +123,17 @@ def test_lines_use_no_agent_of_another_workspace(gateway, tenant):
 @pytest.mark.parametrize(
     ("line", "endpoint", "code"),
     [
-        ('{"inputs":"Hi","tools":[{"type"%s:"web_search"}]}', "/v1/conversations", "price_unknown"),
-        ('{"messages":[],"max_tokens":5000,"n"%s:100}', "/v1/chat/completions", None),
-        ('{"metadata":{"max_tokens"%s:1},"messages":[]}', "/v1/chat/completions", None),
-        ('{"inputs":"Hi","max_tokens"%s:1}', "/v1/conversations", None),
+        ('{"inputs":"Hi","tools":[{"type"~:"web_search"}]}', "/v1/conversations", "price_unknown"),
+        ('{"messages":[],"max_tokens":500,"n"~:100}', "/v1/chat/completions", None),
+        ('{"metadata":{"max_tokens":1},"messages":[]}', "/v1/chat/completions", None),
+        ('{"inputs":"Hi","max_tokens":1}', "/v1/conversations", None),
     ],
 )
-def test_spaces_hide_nothing_that_costs(gateway, mistral, tenant, *, line, endpoint, code):
-    tenant.limit("0.0002")
-    content = '{"custom_id":"1","body":%s}' % (line % (" " * 25))
+def test_spaces_and_decoys_hide_nothing_that_costs(
+    gateway, mistral, tenant, *, line, endpoint, code
+):
+    tenant.limit("0.0005")
+    content = f'{{"custom_id":"1","body":{line.replace("~", " " * 25)}}}'
     batch = uploaded(gateway.url, tenant, content.encode())
     refused = post(gateway.url, tenant, JOBS, {"endpoint": endpoint, "input_files": [batch]})
     wanted = (402, code or "spending_limit_reached")
