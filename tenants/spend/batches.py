@@ -6,9 +6,8 @@ event once, because its id follows from the call's. A job that Mistral never fin
 estimate of what was held.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -25,17 +24,15 @@ from tenants.common.models import new_id
 from tenants.common.secrets import Secret
 from tenants.keys import custody
 from tenants.keys.models import MistralKey
-from tenants.mistral.batches import JobFacts, LineFacts, read_line
+from tenants.mistral.batches import JobFacts, read_line
 from tenants.mistral.client import ClientTimeouts, MistralClient
 from tenants.mistral.errors import MistralError
-from tenants.mistral.wire import Quantity
 from tenants.registry import resources
 from tenants.registry.models import ResourceKind
 from tenants.registry.resources import Owner
 from tenants.spend import pricebook
 from tenants.spend.calls import (
     CONNECTORS,
-    MOST_CONNECTOR_CALLS,
     CallIntent,
     Estimate,
     Outcome,
@@ -53,6 +50,7 @@ from tenants.spend.pricing import (
     WorstCase,
     cost,
 )
+from tenants.spend.tallying import Sum, Tally
 
 log = structlog.get_logger(__name__)
 
@@ -60,101 +58,9 @@ _BATCH, _QUEUE, _CLAIM = 50, 120.0, timedelta(minutes=20)
 _FIRST_PAUSE, _LONGEST_PAUSE = 5, 300
 _GRACE = timedelta(days=2)
 _PRIORITY = "priority"
-_BYTES_OF_A_TOKEN = 3
-_LARGEST_COUNT = 2**31 - 1
-#: So many lines at most in one event: no sum of theirs comes near what a column can hold.
-_LINES_OF_AN_EVENT = 1000
 _TIMEOUTS = ClientTimeouts(connect=5, read=60, total=600)
 #: The member of a file's facts that names the job which wrote it.
 JOB = "job"
-_TRANSCRIPTIONS, _OCR = "/v1/audio/transcriptions", "/v1/ocr"
-
-
-@dataclass(slots=True)
-class _Sum:
-    """What some lines of one model and one service tier used together."""
-
-    lines: int = 0
-    prompt: int = 0
-    completion: int = 0
-    cached: int = 0
-    pages: int = 0
-    annotated: int = 0
-    seconds: int = 0
-    untold: int = 0
-    connectors: int = 0
-
-    def quantities(self) -> Quantities:
-        """The sum, as the ledger takes it."""
-        prompt = min(self.prompt, _LARGEST_COUNT)
-        return Quantities(
-            prompt_tokens=prompt,
-            completion_tokens=min(self.completion, _LARGEST_COUNT),
-            cached_tokens=min(self.cached, prompt),
-            pages=min(self.pages, _LARGEST_COUNT),
-            annotated_pages=min(self.annotated, _LARGEST_COUNT),
-            audio_seconds=min(self.seconds, _LARGEST_COUNT),
-            requests=self.lines,
-        )
-
-
-@dataclass(slots=True)
-class _Tally:
-    """Adds up the lines of one output file, in their order; ``held`` is what was for each."""
-
-    endpoint: str
-    requested_model: str
-    held: Quantities
-    sums: dict[tuple[str, str, int], _Sum] = field(default_factory=lambda: defaultdict(_Sum))
-    counts: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
-
-    def add(self, line: LineFacts) -> None:
-        """Add one answered line; an estimate of it, where Mistral does not tell what it used."""
-        who = (line.model or self.requested_model, line.usage.service_tier or "")
-        at = self.counts[who] // _LINES_OF_AN_EVENT
-        self.counts[who] += 1
-        into = self.sums[(*who, at)]
-        into.lines += 1
-        into.connectors += min(line.usage.connector_calls or 0, MOST_CONNECTOR_CALLS)
-        if self.endpoint == _OCR:
-            self._add_pages(into, line)
-        elif self.endpoint == _TRANSCRIPTIONS:
-            self._add_seconds(into, line)
-        else:
-            self._add_tokens(into, line)
-
-    def _add_pages(self, into: _Sum, line: LineFacts) -> None:
-        pages = line.pages
-        if pages is None or (pages == 0 and line.listed_pages):
-            into.untold += 1
-            pages = line.listed_pages
-        if pages is None:
-            into.annotated += self.held.annotated_pages
-            into.pages += self.held.pages
-        elif line.is_annotated:
-            into.annotated += pages
-        else:
-            into.pages += pages
-
-    def _add_seconds(self, into: _Sum, line: LineFacts) -> None:
-        """Bill the seconds and no tokens: they are told, and free."""
-        seconds = line.usage.prompt_audio_seconds
-        if not seconds and (seconds is None or line.delivered):
-            into.untold += 1
-            seconds = self.held.audio_seconds
-        into.seconds += seconds
-
-    def _add_tokens(self, into: _Sum, line: LineFacts) -> None:
-        usage, told = line.usage, line.usage.quantity
-        if told is Quantity.POSITIVE or (told is Quantity.ZERO and not line.delivered):
-            into.prompt += (usage.prompt_tokens or 0) + (usage.connector_tokens or 0)
-            into.completion += usage.completion_tokens or 0
-            into.cached += usage.cached_tokens or 0
-            into.seconds += usage.prompt_audio_seconds or 0
-        else:
-            into.untold += 1
-            into.prompt += self.held.prompt_tokens
-            into.completion += -(-line.delivered // _BYTES_OF_A_TOKEN)
 
 
 def register(
@@ -291,7 +197,7 @@ def _settlements(
 ) -> list[Settlement]:
     """Make one event for each model, tier and thousand lines; the first replaces the hold."""
     held = _of_a_line(hold, max(facts.total_requests, 1))
-    tally = _Tally(job.endpoint, job.requested_model, held)
+    tally = Tally(job.endpoint, job.requested_model, held)
     for line in lines:
         if line.strip() and (read := read_line(line)) is not None:
             tally.add(read)
@@ -320,7 +226,7 @@ def _of_a_line(hold: Hold | None, lines: int) -> Quantities:
 
 
 def _settled(
-    job: BatchJob, intent: CallIntent, who: tuple[str, str, int], total: _Sum
+    job: BatchJob, intent: CallIntent, who: tuple[str, str, int], total: Sum
 ) -> Settlement:
     model, tier, number = who
     quantities = total.quantities()
@@ -345,7 +251,7 @@ def _cost(job: BatchJob, model: str, quantities: Quantities, *modifiers: Modifie
 
 
 def _connectors(
-    job: BatchJob, intent: CallIntent, who: tuple[str, str, int], total: _Sum
+    job: BatchJob, intent: CallIntent, who: tuple[str, str, int], total: Sum
 ) -> Settlement:
     """Post what connectors did in an event of its own; nobody says that batches halve it."""
     model, tier, number = who
