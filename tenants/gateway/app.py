@@ -52,6 +52,8 @@ type _Headers = dict[bytes, bytes]
 
 _REGIONAL_HOSTS = frozenset({"api.eu.mistral.ai", "api.us.mistral.ai"})
 _CONNECTIONS = 2000
+_ONCE = (b"authorization", b"x-message-id", b"host", b"transfer-encoding")
+_CHUNKED = b"chunked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ class Gateway:
     ) -> None:
         parts = self._running()
         path, method = scope["path"], scope["method"]
-        headers = _headers(scope["headers"], parts.bounds)
+        headers = _headers(scope, parts.bounds)
         endpoint = ENDPOINTS.get(path)
         place = None
         if endpoint is None:
@@ -211,22 +213,28 @@ def _assemble() -> _Parts:
     )
 
 
-def _headers(fields: list[tuple[bytes, bytes]], limits: Bounds) -> _Headers:
+def _headers(scope: Message, limits: Bounds) -> _Headers:
     """Index the header fields by name.
 
     Raises:
-        Invalid: too many (431), or one that must not come twice does (400).
+        Invalid: too many (431), one that must not come twice does, or what the server lets through
+            and a proxy before it may read otherwise (400).
     """
+    fields: list[tuple[bytes, bytes]] = scope["headers"]
     length = len(b"".join(chain.from_iterable(fields)))
     if len(fields) > limits.headers or length > limits.header_bytes:
         raise Invalid("headers_too_large", "The header is too large.", status=431)
     headers = dict(fields)
     if len(headers) != len(fields):
         names = [name for name, _ in fields]
-        if any(names.count(name) > 1 for name in (b"authorization", b"x-message-id")):
+        if any(names.count(name) > 1 for name in _ONCE):
             raise Invalid(
                 "ambiguous_header", "A header that may come once comes twice.", status=400
             )
+    if headers.get(b"transfer-encoding", _CHUNKED).lower() != _CHUNKED:
+        raise Invalid("unsupported_encoding", "Send the body uncompressed.", status=400)
+    if not headers.get(b"host") and scope.get("http_version") == "1.1":  # granian makes it empty
+        raise Invalid("host_missing", "The request names no host.", status=400)
     return headers
 
 

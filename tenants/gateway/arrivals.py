@@ -13,7 +13,6 @@ from uuid import UUID
 
 from tenants.common.problems import Invalid, Problem
 from tenants.gateway.bounds import Bounds
-from tenants.gateway.pacing import CallerLeftError
 from tenants.gateway.patience import Patience
 from tenants.gateway.relay import Message, Receive
 from tenants.gateway.weighing import LIGHT
@@ -102,9 +101,8 @@ class Arrival:
         """Read the whole body, and keep room for it until ``leave``.
 
         Raises:
-            Invalid: too large (413), too slow (408) or compressed (415).
+            Invalid: too large (413), too slow (408), compressed (415) or not whole (400).
             Problem: there is no room for it now (429, 503).
-            CallerLeftError: it did not come whole.
         """
         most = self._arrivals.limits.body
         if self._headers.get(b"content-encoding", b"identity").lower() != b"identity":
@@ -128,8 +126,7 @@ class Arrival:
         """Read the next piece; nothing at the end of the body.
 
         Raises:
-            Invalid: it came too slowly.
-            CallerLeftError: it did not come.
+            Invalid: it came too slowly, or not at all.
         """
         while not self._is_over:
             message = await self._next_in_time()
@@ -174,7 +171,9 @@ class Arrival:
         except TimeoutError:
             raise _too_slow() from None
         if message["type"] != "http.request":
-            raise CallerLeftError
+            # Who has left does not hear it; who sent no body that can be read, as in chunks whose
+            # sizes are no numbers, would else be told by the server that it had failed.
+            raise Invalid("broken_body", "The body did not arrive whole.", status=400)
         return message
 
     async def _next_in_time(self) -> Message:

@@ -148,7 +148,7 @@ class Relay:
                 return await self._refusal(exchange, call, answer, seen)
             if call.permit is not None:
                 call.permit.heard(answer.headers)
-            if answer.headers.get("content-type", "").startswith(_EVENT_STREAM):
+            if answer.headers.get("content-type", "").lower().startswith(_EVENT_STREAM):
                 async with asyncio.timeout(self._bounds.total) as limit:
                     await _Stream(exchange, call, seen, self._bounds, limit).relay(answer)
             elif call.request.endpoint.kind is Kind.DOWNLOAD:

@@ -55,6 +55,8 @@ _COUNTED = (
 )
 # One pass: looking for each of them takes as long as all the rest of a request.
 _NAMES = re.compile('"(?:{})"'.format("|".join(_COUNTED)).encode())
+#: Words that pydantic, and so Mistral, reads as false beside `false` and 0.
+_NO = frozenset({"0", "off", "f", "false", "n", "no"})
 _MESSAGE_ID = re.compile(rb"[\x21-\x7e]{1,200}")
 
 
@@ -138,7 +140,10 @@ def read(
 
 def asks_for_a_stream(document: Mapping[str, Any]) -> bool:
     """Tell whether an answer may come piece by piece."""
-    return document.get("stream") is not None and document["stream"] is not False
+    wished = document.get("stream")
+    if isinstance(wished, str):
+        return wished.lower() not in _NO
+    return wished is not None and wished != 0
 
 
 def named_files(document: Mapping[str, Any], body: bytes) -> list[str]:

@@ -6,11 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import httpx
+import pytest
 from django.utils import timezone
 
 from tenants.access import idempotency
 from tenants.access.models import TenantRequest
 from tenants.common import scope
+from tenants.gateway.requests import asks_for_a_stream
 from tests.gateway import tenancy
 from tests.gateway.tenancy import SMALL, eventually, post, question
 from tests.keys.keyring import name_of
@@ -91,6 +93,21 @@ def test_a_stream_is_made_each_time(gateway, mistral, tenant):
         assert ask(gateway.url, tenant, stream=True).is_success
     assert mistral.state.ledger.total(key=name_of(tenant.plain)).calls == 2
     assert rows(tenant) == []
+
+
+@pytest.mark.parametrize("no", [0, False, "false", "No", "0"])
+def test_what_mistral_reads_as_no_stream_is_made_once(scripted, tenant, no):
+    scripted.script = answering(200, {"usage": {"prompt_tokens": 1, "completion_tokens": 1}})
+    before = len(scripted.far_side.requests)
+    for _ in range(2):
+        assert ask(scripted.url, tenant, stream=no).is_success
+    assert len(scripted.far_side.requests) == before + 1
+
+
+@pytest.mark.parametrize("yes", [1, True, "true", "yes", [], {}])
+def test_what_may_be_a_stream_is_taken_for_one(yes):
+    assert asks_for_a_stream({"stream": yes})
+    assert not asks_for_a_stream({"stream": None})
 
 
 def test_nothing_readable_is_kept_and_nothing_for_long(scripted, tenant):

@@ -51,6 +51,19 @@ def read_until(caller: socket.socket, wanted: bytes) -> bytes:
     return got
 
 
+def test_a_stream_is_one_however_its_type_is_spelt(scripted, tenant):
+    """Its usage comes in its last event, which is found in streams only."""
+
+    def script(_request, connection: socket.socket) -> None:
+        head = HEAD.replace(b"text/event-stream", b"Text/Event-Stream")
+        connection.sendall(head + event("hello") + event(usage=USAGE) + b"0\r\n\r\n")
+
+    scripted.script = script
+    assert ask(scripted.url, tenant, stream=True).is_success
+    (posted,) = tenant.settled()
+    assert (posted.estimate, posted.completion_tokens) == ("", 30)
+
+
 def test_a_caller_who_leaves_is_billed_what_mistral_bills_once(gateway, mistral, made_up):
     directives = {"chunk_delay": 0.03, "answer_tokens": 20}
     tenant = tenancy.make(made_up, mistral={"directives": directives})

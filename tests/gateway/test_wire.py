@@ -227,3 +227,27 @@ def test_one_token_takes_so_many_places_and_leaves_the_others(strict, mistral, m
         assert sorted(answer.result().status_code for answer in asked) == [200] * 3 + [429] * 3
     assert len(crowd.settled(3)) == 3
     assert ask(strict.url, crowd, max_tokens=1).is_success
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "code"),
+    [
+        (CHAT + b"transfer-encoding: chunked\r\n", b"zz\r\n{}\r\n0\r\n\r\n", "broken_body"),
+        (CHAT + b"transfer-encoding: chunked\r\n", b"-1\r\n{}\r\n0\r\n\r\n", "broken_body"),
+        (CHAT + b"transfer-encoding: chunked\r\n", b"2\r\n{}x\r\n0\r\n\r\n", "broken_body"),
+        (CHAT + b"transfer-encoding: gzip, chunked\r\n", b"0\r\n\r\n", "unsupported_encoding"),
+        (CHAT + b"host: b\r\ncontent-length: 2\r\n", b"{}", "ambiguous_header"),
+        (CHAT.replace(b"host: a\r\n", b"") + b"content-length: 2\r\n", b"{}", "host_missing"),
+    ],
+)
+def test_what_the_server_lets_through_is_refused_with_400(gateway, tenant, head, body, code):
+    token = f"authorization: Bearer {tenant.token}\r\nconnection: close\r\n\r\n".encode()
+    with socket.create_connection(("127.0.0.1", gateway.port)) as wire:
+        wire.settimeout(5)
+        wire.sendall(head + token + body)
+        got = b""
+        while part := wire.recv(65536):
+            got += part
+    assert got.startswith(b"HTTP/1.1 400"), got
+    assert json.loads(got.partition(b"\r\n\r\n")[2])["code"] == code
+    assert tenant.holds() == []
