@@ -20,7 +20,7 @@ from tenants.common.months import Month
 from tenants.console import spending
 from tenants.console.door import Page, Visit, page
 from tenants.console.limits import share
-from tenants.console.templatetags.console import day, money
+from tenants.console.templatetags.console import money, short_day
 from tenants.keys import expiry, verdicts
 from tenants.keys.models import KeyStatus, MistralKey
 from tenants.onboarding.services import progress
@@ -31,6 +31,7 @@ from tenants.spend import drilldown, limits, registered, reports
 from tenants.spend.calls import SubjectKind
 
 _SOON = timedelta(days=14)
+#: So many keys and so many models are named; of more it is said that there are more.
 _MOST = 6
 _LATELY = timedelta(hours=24)
 #: More than a hundred are many: they are not counted.
@@ -72,6 +73,7 @@ def _facts(visit: Visit, workspace: Workspace | None) -> dict[str, Any]:
         "workspace": workspace,
         "progress": progress(visit.organization),
         "concerns": [],
+        "has_more": False,
         "may_edit": visit.may(TokenScope.WORKSPACES_WRITE),
         "may_limit": visit.may(TokenScope.LIMITS_WRITE),
     }
@@ -94,14 +96,18 @@ def _facts(visit: Visit, workspace: Workspace | None) -> dict[str, Any]:
             rows = MistralKey.objects.filter(revoked_at=None)
             keys = rows.filter(workspace=workspace) if workspace else rows
             facts["keys"] = keys.count() if workspace else None
-            facts["concerns"] += _of_keys(keys)
+            concerns = _of_keys(keys)
+            facts["concerns"] += concerns[:_MOST]
+            facts["has_more"] = len(concerns) > _MOST
         if visit.may(TokenScope.MODELS_READ):
             today = expiry.today(visit.organization.timezone, timezone.now())
             models = registered.stopped(today)
             if workspace:
                 models = models.filter(workspace=workspace)
                 facts["models"] = registered.present().filter(workspace=workspace).count()
-            facts["concerns"] += _of_models(models)
+            concerns = _of_models(models)
+            facts["concerns"] += concerns[:_MOST]
+            facts["has_more"] |= len(concerns) > _MOST
     return facts
 
 
@@ -145,7 +151,7 @@ def _of_limit(one: limits.EffectiveLimit, organization: Organization) -> Concern
     facts = {
         "percent": round(share(one.spent, whole)),
         "left": money(one.remaining, one.currency),
-        "day": day(one.resets_at.astimezone(zone).date()),
+        "day": short_day(one.resets_at.astimezone(zone).date()),
     }
     if one.spent >= whole:
         tone, why = "bad", _("is used up: calls are refused until %(day)s, or until it is raised")
@@ -170,7 +176,7 @@ def _of_keys(keys: Any) -> list[Concern]:
     today = timezone.now().date()
     found = keys.filter(
         Q(status__in=_WRONG) | Q(expires_on__isnull=False, expires_on__lte=today + _SOON)
-    ).order_by("-pk")[:_MOST]
+    ).order_by("-pk")[: _MOST + 1]
     concerns = []
     for key in found:
         what = _("Key %(name)s") % {"name": f"{key.name} …{key.last4}".strip()}
@@ -189,7 +195,7 @@ def _of_keys(keys: Any) -> list[Concern]:
 
 
 def _of_models(models: Any) -> list[Concern]:
-    shown = registered.with_facts(models.order_by("-pk")[:_MOST])
+    shown = registered.with_facts(models.order_by("-pk")[: _MOST + 1])
     return [
         Concern(
             "bad",

@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy
 
 from tenants.access.models import TokenScope as Scope
 from tenants.common.months import Month
-from tenants.organizations.models import AuditEvent, Workspace
+from tenants.organizations.models import AuditEvent, Organization, Workspace
 from tenants.registry.models import RegisteredModel
 from tenants.spend.reports import name_of
 
@@ -262,7 +262,8 @@ KINDS: Mapping[str, Kind] = {
         Scope.MEMBERS_READ,
     ),
 }
-_LIMITED: Mapping[str, type[Workspace | RegisteredModel]] = {
+_LIMITED: Mapping[str, type[Organization | Workspace | RegisteredModel]] = {
+    "organization": Organization,
     "workspace": Workspace,
     "model": RegisteredModel,
 }
@@ -336,7 +337,7 @@ def _limits(
         is_whole = row["subject_id"] == owner
         may = Scope.LIMITS_READ in held and (is_whole or row["subject_id"] in names)
         found[limit_id] = Target(
-            _("the organization") if is_whole else name,
+            name,
             reverse(route, kwargs={member: row["subject_id"]}) if may else "",
         )
     return found

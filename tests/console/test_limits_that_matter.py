@@ -1,17 +1,22 @@
 """Limits on the overview: nearly used up, used up, refusing; and what a part's members are told."""
 
+import re
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
+from tenants.common import scope
+from tenants.keys.models import KeyStatus, MistralKey
 from tenants.organizations.roles import Role, WorkspaceRole
+from tenants.registry.models import RegisteredModel
 from tenants.spend.calls import LimitMode
 from tenants.spend.meter import Meter
 from tenants.spend.services import set_limit
 from tests import factories, people
-from tests.api.world import World, world
+from tests.api.world import World, valid_key, world
 from tests.factories import ACTOR
 from tests.people import session_caller
 from tests.spend import made
@@ -73,7 +78,8 @@ def test_a_limit_is_told_of_before_and_when_it_stops_calls(hers):
     assert "has refused calls lately: €0.15 are left until" in refusing
     assert "notice-bad" in refusing
     assert call(hers, "0.15", "0.15")
-    assert "is used up: calls are refused until" in attention(client, place)
+    used_up = attention(client, place)
+    assert re.search(r"is used up: calls are refused until 1 \w+ \d{4}, or until", used_up)
     assert "bar-fill-bad" in client.get(place).text
 
 
@@ -115,3 +121,21 @@ def test_members_of_a_workspace_are_not_told_that_nothing_limits_them(hers):
     assert "Limits of the whole organization hold here too" in told
     assert "25.00" not in told
     assert "Limits of the whole organization hold here too" not in visitor(hers).get(page).text
+
+
+def test_what_is_cut_is_not_counted_as_all(hers):
+    client, place = visitor(hers), f"/organizations/{hers.organization.pk}"
+    for _ in range(6):
+        valid_key(hers.workspace)
+    with scope.tenant(hers.organization.pk):
+        MistralKey.objects.exclude(pk=hers.key.pk).update(status=KeyStatus.INVALID)
+    assert "6 things need your attention" in client.get(place).text
+    with scope.tenant(hers.organization.pk):
+        MistralKey.objects.update(status=KeyStatus.INVALID)
+        RegisteredModel.objects.update(retired_at=timezone.now())
+    shown = client.get(place).text
+    assert "More than 6 things need your attention" in shown
+    assert "There are more" in shown
+    assert f'href="/workspaces/{hers.workspace.pk}/models"' in attention(
+        client, f"/workspaces/{hers.workspace.pk}"
+    )

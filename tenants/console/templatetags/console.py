@@ -125,7 +125,7 @@ def moment(instant: datetime | None, zone: str = "Europe/Rome") -> str:
     utc = instant.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "seconds")
     return mark_safe(  # noqa: S308 - figures, and the name of a zone that exists
         f'<time datetime="{instant.isoformat()}" title="{utc} UTC · {zone}">'
-        f"{_short(local)}, {local.hour:02}:{local.minute:02}</time>"
+        f"{short_day(local)}, {local.hour:02}:{local.minute:02}</time>"
     )
 
 
@@ -134,11 +134,11 @@ def day(on: date | None) -> str:
     """Write a day; ``never`` where there is none."""
     if on is None:
         return _("Never")
-    whole = f'<time datetime="{on.isoformat()}">{_short(on)}</time>'
+    whole = f'<time datetime="{on.isoformat()}">{short_day(on)}</time>'
     return mark_safe(whole)  # noqa: S308 - figures, and the name of a month
 
 
-def _short(on: date) -> str:
+def short_day(on: date) -> str:
     """Write a day with a short month."""
     return f"{on.day} {_months(get_language() or '')[on.month]} {on.year}"
 
