@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 
 from tenants.gateway.endpoints import Kind
 from tenants.gateway.requests import Request
+from tenants.mistral.delivered import count_delivered
 from tenants.mistral.errors import WireError
-from tenants.mistral.wire import Quantity, Usage, count_delivered, read_json, read_usage
+from tenants.mistral.wire import Quantity, Usage, read_json, read_usage
 from tenants.spend.calls import Estimate, Outcome
 from tenants.spend.pricing import Quantities
 

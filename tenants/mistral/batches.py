@@ -10,8 +10,9 @@ from typing import Any
 
 import orjson
 
+from tenants.mistral.delivered import count_delivered
 from tenants.mistral.errors import WireError
-from tenants.mistral.wire import Usage, count_delivered, read_usage
+from tenants.mistral.wire import Usage, read_usage
 
 OVER = frozenset({"SUCCESS", "FAILED", "TIMEOUT_EXCEEDED", "CANCELLED"})
 _SUCCESS = 200

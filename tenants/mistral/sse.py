@@ -15,8 +15,9 @@ from typing import Any
 import orjson
 
 from tenants.mistral.classification import classify_event
+from tenants.mistral.delivered import count_delivered
 from tenants.mistral.errors import UpstreamFailure, WireError
-from tenants.mistral.wire import Usage, count_delivered, read_usage
+from tenants.mistral.wire import Usage, read_usage
 
 _MAX_EVENT_BYTES = 1024 * 1024
 _MAX_FINISH_REASONS = 64

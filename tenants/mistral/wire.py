@@ -5,7 +5,6 @@ the key, a prompt or an answer. Absent, zero and positive usage are three differ
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum, unique
@@ -13,12 +12,12 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from tenants.mistral.delivered import count_delivered
 from tenants.mistral.errors import WireError
 
 _MAX_COUNT = 2**48
 _MAX_TEXT = 512
 _MAX_ROWS = 10_000
-_MAX_DEPTH = 8
 # What neither a database column nor a log line can take.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -237,45 +236,6 @@ def read_identity(body: bytes) -> Identity:
         workspace=_read_named(user.part("workspace")),
         api_key=_read_named(user.part("api_key")),
     )
-
-
-def count_delivered(document: Mapping[str, Any]) -> int:
-    """Count the characters of model output in an answer or a chunk of a stream; never raises.
-
-    Text, reasoning and tool arguments count: they are what completion tokens were spent on.
-    """
-    choices = document.get("choices")
-    if not isinstance(choices, list):
-        return _length(document, _MAX_DEPTH)
-    total = 0
-    for choice in choices:
-        if isinstance(choice, dict):
-            total += _length(choice.get("delta") or choice.get("message"), _MAX_DEPTH)
-    return total
-
-
-_OUTPUT_MEMBERS = frozenset(
-    {"arguments", "content", "function", "outputs", "text", "thinking", "tool_calls"}
-)
-
-
-def _length(value: object, depth: int) -> int:
-    """Add up the output in a part of an answer; plain loops, as it runs for every event."""
-    if isinstance(value, str):
-        return len(value)
-    total = 0
-    if depth and isinstance(value, dict):
-        for name, part in value.items():
-            if name not in _OUTPUT_MEMBERS:
-                continue
-            if name == "arguments" and isinstance(part, dict):  # instead of text, sometimes
-                total += len(orjson.dumps(part).decode())
-            else:
-                total += _length(part, depth - 1)
-    elif depth and isinstance(value, list):
-        for part in value:
-            total += _length(part, depth - 1)
-    return total
 
 
 def _read_cached(usage: "_Object") -> int | None:

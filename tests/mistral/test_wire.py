@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tenants.mistral.delivered import count_delivered
 from tenants.mistral.errors import ErrorClass, Family, WireError
 from tenants.mistral.wire import (
     Identity,
@@ -13,7 +14,6 @@ from tenants.mistral.wire import (
     OcrUsage,
     Quantity,
     Usage,
-    count_delivered,
     read_answer,
     read_identity,
     read_json,
