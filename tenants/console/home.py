@@ -18,12 +18,13 @@ from tenants.access.errors import not_found
 from tenants.access.permissions import require_terms
 from tenants.access.sessions import principal_of_session
 from tenants.common import scope
-from tenants.common.problems import Problem
+from tenants.common.problems import Conflict, Forbidden, NotFound, Problem
 from tenants.console import frame
 from tenants.console.chrome import remember
 from tenants.console.door import Page, Visit, page, see_other
 from tenants.console.forms import HouseForm, Name
 from tenants.organizations import invitations, joining, members, roles
+from tenants.organizations.invitations import Shown
 from tenants.organizations.members import Membership
 from tenants.organizations.models import Member, Organization
 from tenants.people import services
@@ -194,14 +195,21 @@ class AcceptInvitation(Page):
     @page(is_personal=True)
     def get(self, visit: Visit, token: str) -> HttpResponse:
         """Ask before joining: whatever follows links by itself must not join anybody."""
-        return visit.show("invitation", token=token)
+        seen = invitations.shown_to(visit.visitor.person, token)
+        return _invitation(visit, seen, 200 if seen else 404)
 
     @page(is_personal=True)
     def post(self, visit: Visit, token: str) -> HttpResponse:
-        """Join."""
-        visitor = require_terms(visit.principal)
-        member = invitations.accept(actor=visit.actor, person=visitor.person, token=token)
-        return _joined(visit, member)
+        """Join; who sent this twice is led to where the first one led."""
+        person = require_terms(visit.principal).person
+        try:
+            member = invitations.accept(actor=visit.actor, person=person, token=token)
+        except (NotFound, Conflict, Forbidden) as problem:
+            seen = invitations.shown_to(person, token)
+            if seen and seen.is_member:
+                return _entered(visit, seen.organization.pk)
+            return _invitation(visit, seen, problem.status if seen else 404)
+        return _entered(visit, member.organization_id)
 
 
 class AcceptOwnInvitation(Page):
@@ -213,7 +221,7 @@ class AcceptOwnInvitation(Page):
         visitor = require_terms(visit.principal)
         wanted = _id(visit.request.POST.get("invitation_id", ""))
         member = invitations.accept(actor=visit.actor, person=visitor.person, invitation_id=wanted)
-        return _joined(visit, member)
+        return _entered(visit, member.organization_id)
 
 
 class Profile(Page):
@@ -274,9 +282,14 @@ def _named(membership: Membership) -> tuple[str, Membership]:
         return Organization.objects.get().name, membership
 
 
-def _joined(visit: Visit, member: Member) -> HttpResponse:
-    sessions.choose(visit.request, member.organization_id)
-    return visit.go("console-overview", organization_id=member.organization_id)
+def _invitation(visit: Visit, seen: Shown | None, status: int) -> HttpResponse:
+    """Show what a link stands for to its own reader; all others are told that it is not theirs."""
+    return visit.show("invitation", status, seen=seen)
+
+
+def _entered(visit: Visit, organization_id: UUID) -> HttpResponse:
+    sessions.choose(visit.request, organization_id)
+    return visit.go("console-overview", organization_id=organization_id)
 
 
 def _membership(visitor: Visitor, text: str) -> Membership:

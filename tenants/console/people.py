@@ -69,11 +69,21 @@ class InviteForm(HouseForm):
         label=gettext_lazy("Workspaces"),
         help_text=gettext_lazy("Admin and Billing see all of them anyway."),
     )
+    nowhere = forms.BooleanField(
+        required=False, label=gettext_lazy("Invite into no workspace for now")
+    )
 
     def __init__(self, *args: Any, visit: Visit, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         named = [(str(one.pk), f"{one.icon} {one.name}".strip()) for one in visit.here.workspaces]
         self.fields["workspaces"].choices = named  # type: ignore[attr-defined]
+        if len(named) == 1:
+            self.fields["workspaces"].initial = [named[0][0]]
+
+    @property
+    def asks_for_a_place(self) -> bool:
+        """Whether people would come in and see nothing, so that this is asked about."""
+        return self.is_bound and (self.has_error("workspaces", "nowhere") or self["nowhere"].data)
 
     def clean_emails(self) -> list[str]:
         """Take them apart; whether each is one is told per address."""
@@ -82,6 +92,17 @@ class InviteForm(HouseForm):
             detail = _("Name at most %(most)d addresses at once.") % {"most": MOST_ADDRESSES}
             raise forms.ValidationError(detail, "max_length")
         return found
+
+    def clean(self) -> None:
+        """Ask before Members are invited who would find nothing here."""
+        said = self.cleaned_data
+        is_nowhere = said.get("role") == Role.MEMBER and not said.get("workspaces", ["?"])
+        if is_nowhere and not said.get("nowhere"):
+            detail = _(
+                "A Member without a workspace sees nothing after joining. Choose one, or confirm"
+                " below."
+            )
+            self.add_error("workspaces", forms.ValidationError(detail, "nowhere"))
 
 
 class Members(Page):
@@ -114,7 +135,11 @@ class Members(Page):
             form.refuse(problem)
             return _members(visit, form, problem.status)
         told = [(one.email, _TOLD[one.outcome], one.outcome == Outcome.INVITED) for one in results]
-        return _members(visit, InviteForm(visit=visit, initial={"role": role}), results=told)
+        wrong = [one.email for one in results if one.outcome == Outcome.INVALID]
+        again = {"emails": "\n".join(wrong), "role": role}
+        if wrong:  # what is left to be put right goes where the others went
+            again["workspaces"] = form.cleaned_data["workspaces"]
+        return _members(visit, InviteForm(visit=visit, initial=again), results=told)
 
 
 class OneMember(Page):
@@ -127,14 +152,16 @@ class OneMember(Page):
 
     @page(TokenScope.MEMBERS_WRITE, is_dangerous=True)
     def post(self, visit: Visit, organization_id: UUID, member_id: UUID) -> HttpResponse:
-        """Do it; the last administrator stays one."""
-        member = _member(visit, member_id)
+        """Do it, removing after a question; the last administrator stays one."""
+        member, said = _member(visit, member_id), visit.request.POST
+        if said.get("action") == "remove" and said.get("sure") != "yes":
+            return visit.show("people/remove", member=member)
         try:
-            if visit.request.POST.get("action") == "remove":
+            if said.get("action") == "remove":
                 members.remove_member(actor=visit.actor, member=member)
                 visit.tell(_("%(name)s was removed.") % {"name": member.person.called})
             else:
-                role, before = _role(Role, visit.request.POST.get("role", "")), member.role
+                role, before = _role(Role, said.get("role", "")), member.role
                 members.change_role(actor=visit.actor, member=member, role=role)
                 way = undo(visit.request.path, [("role", before)])
                 visit.tell(_("The role was changed."), way if before != role else None)

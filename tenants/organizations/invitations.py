@@ -193,6 +193,45 @@ def open_for(person: Person) -> list[OwnInvitation]:
         return [OwnInvitation(*row) for row in cursor.fetchall()]
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a link's own reader sees before joining, or after.
+
+    Attributes:
+        invitation: what the link stands for; without it nobody sees anything of this.
+        organization: where it leads.
+        status: what became of it by now.
+        is_member: whether the reader is a member there, by this link or otherwise.
+    """
+
+    invitation: Invitation
+    organization: Organization
+    status: InvitationStatus
+    is_member: bool
+
+
+def shown_to(person: Person, token: str) -> Shown | None:
+    """Look at what a link stands for; None for all but who has verified the invited address.
+
+    Whoever else has the link learns as little from it as from one that was made up.
+    """
+    try:
+        organization_id = _organization_of(token)
+    except NotFound:
+        return None
+    addresses = verified_addresses(person)
+    with scope.tenant(organization_id):
+        row = Invitation.objects.filter(digest=digest(token), email__in=addresses).first()
+        if row is None:
+            return None
+        return Shown(
+            invitation=row,
+            organization=Organization.objects.get(),
+            status=row.status_at(timezone.now()),
+            is_member=Member.objects.filter(person=person).exists(),
+        )
+
+
 def accept(
     *, actor: Actor, person: Person, token: str | None = None, invitation_id: UUID | None = None
 ) -> Member:

@@ -80,7 +80,7 @@ PERSONAL = [
     Row("POST", f"{ORGANIZATION}/leave", gives=303, personal=True),
     Row("POST", "join-requests", gives=404, personal=True),
     Row("POST", "invitations", gives=404, personal=True),
-    Row("GET", "invitations/<str:token>", personal=True),
+    Row("GET", "invitations/<str:token>", gives=404, personal=True),
     Row("POST", "invitations/<str:token>", gives=404, personal=True),
     Row("GET", "security", personal=True),
     Row("GET", "security/addresses", personal=True),

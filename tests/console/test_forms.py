@@ -254,6 +254,7 @@ def test_billing_details_are_refused_at_their_fields(hers, alice):
 def test_several_people_are_invited_at_once_and_each_is_told(hers, alice):
     path = f"/organizations/{hers.organization.pk}/members"
     body = {"emails": "anna@x.example, no-address\nbruno@x.example", "role": "member"}
+    body["workspaces"] = str(hers.workspace.pk)
     page = text(alice.post(path, body, headers=HTML))
     assert "is not an e-mail address" in page
     with scope.tenant(hers.organization.pk):
