@@ -116,6 +116,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # it comes w
         reader = Person.objects.filter(email=normalise_email(email)).first()
         locale = reader.locale if reader else translation.get_language()
         facts = dict(context) | {
+            "account": email,
             "link": settings.HEADLESS_FRONTEND_URLS["account_confirm_email"].format(
                 key=context.get("code", "")
             ),

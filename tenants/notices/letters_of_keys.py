@@ -8,6 +8,7 @@ from tenants.keys.models import KeyStatus, MistralKey
 from tenants.keys.tripwire import Place
 from tenants.keys.verdicts import Verdict
 from tenants.notices.telling import Told, page
+from tenants.organizations.models import Workspace
 from tenants.people.mail import Button, Letter
 
 
@@ -110,15 +111,24 @@ def used_elsewhere(told: Told) -> Letter:
                 " the old ones at Mistral."
             ),
         ),
-        Button(
-            _("Open the keys"),
-            page("console-keys", workspace_id=told.announcement.workspace_id)
-            if told.announcement.workspace_id
-            else page("console-overview", organization_id=told.organization.pk),
-        ),
+        _to_the_keys(told),
         told.facts(),
         told.small(),
         get_language() or "",
+    )
+
+
+def _to_the_keys(told: Told) -> Button:
+    """Lead to the keys; keys of several workspaces are reached by the list of workspaces."""
+    place = told.announcement.workspace_id
+    if place is None:
+        places = list(Workspace.objects.filter(archived_at=None).values_list("pk", flat=True)[:2])
+        place = places[0] if len(places) == 1 else None
+    if place is not None:
+        return Button(_("Open the keys"), page("console-keys", workspace_id=place))
+    return Button(
+        _("Open the workspaces"),
+        page("console-workspaces", organization_id=told.organization.pk),
     )
 
 

@@ -6,17 +6,12 @@ from django.utils.translation import gettext as _
 from tenants.common.tokens import TokenKind
 from tenants.notices.models import DisabledReason
 from tenants.notices.telling import Told, page
-from tenants.organizations.roles import Role
+from tenants.organizations.roles import role_name
 from tenants.people.mail import Button, Letter
 
 
 def joined(told: Told) -> Letter:
     """Say who is a member now."""
-    roles = {
-        Role.ADMIN.value: _("Admin"),
-        Role.BILLING.value: _("Billing"),
-        Role.MEMBER.value: _("Member"),
-    }
     words = {"name": told.data.get("name", ""), "organization": told.organization.name}
     return _letter(
         told,
@@ -26,7 +21,7 @@ def joined(told: Told) -> Letter:
         _("Somebody accepted an invitation, or was let in. There is nothing to do."),
         facts=(
             (_("Name"), words["name"]),
-            (_("Role"), roles.get(told.data.get("role", ""), "")),
+            (_("Role"), role_name(told.data.get("role", ""))),
         ),
     )
 

@@ -77,7 +77,8 @@ def statement_closed(told: Told) -> Letter:
             _("What is found later is stated as an adjustment in a later month."),
         ),
         Button(
-            _("Open the statements"), page("console-spend", organization_id=told.organization.pk)
+            _("Open the statements"),
+            page("console-statements", organization_id=told.organization.pk),
         ),
         told.facts(),
         told.small(),

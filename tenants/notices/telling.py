@@ -5,14 +5,14 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.urls import NoReverseMatch, reverse
-from django.utils.formats import date_format, number_format
+from django.utils.formats import number_format
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
+from tenants.common.days import say_day, say_instant
 from tenants.common.months import Month
 from tenants.organizations.models import Announcement, Organization, Workspace
 
@@ -61,18 +61,16 @@ class Told:
     def day(self, name: str) -> str:
         """Say a day, as in 26 November 2026; empty where there is none."""
         value = self.data.get(name)
-        return _said(date.fromisoformat(value), "j F Y") if value else ""
+        return say_day(date.fromisoformat(value)) if value else ""
 
     def instant(self, name: str) -> str:
         """Say an instant in the organization's zone, and the zone."""
-        zone = ZoneInfo(self.organization.timezone)
-        at = datetime.fromisoformat(self.data[name]).astimezone(zone)
-        return f"{_said(at.date(), 'j F Y')}, {at:%H:%M} ({self.organization.timezone})"
+        return say_instant(datetime.fromisoformat(self.data[name]), self.organization.timezone)
 
     def month(self) -> str:
         """Say the month that it is about, as in November 2026."""
         month = Month.parse(self.data["month"], self.organization.timezone)
-        return _said(month.first_day, "F Y")
+        return say_day(month.first_day, "F Y")
 
     def money(self, name: str) -> str:
         """Say an amount with its currency."""
@@ -119,9 +117,3 @@ def page(name: str, **ids: UUID | str) -> str:
         return settings.PUBLIC_URL + reverse(name, kwargs=ids)
     except NoReverseMatch:
         return f"{settings.PUBLIC_URL}/"
-
-
-def _said(day: date, how: str) -> str:
-    """Say a day or a month; Italian writes months small, which Django does not."""
-    text = date_format(day, how)
-    return text.lower() if get_language() == "it" else text

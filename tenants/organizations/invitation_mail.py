@@ -12,9 +12,11 @@ from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
 from tenants.common import scope
+from tenants.common.days import say_instant
 from tenants.common.secrets import Secret
 from tenants.common.tokens import TokenKind, derive
 from tenants.organizations.models import Invitation, Organization
+from tenants.organizations.roles import role_name
 from tenants.people import mail
 from tenants.people.mail import Button, Letter
 
@@ -71,8 +73,13 @@ def letter_of(row: Invitation, organization: Organization) -> Letter:
             _("You are invited to %(organization)s") % facts,
             (_("%(who)s invites you to the organization %(organization)s.") % facts,),
             Button(_("Accept the invitation"), link_of(row).reveal()),
+            facts=(
+                (_("Organization"), organization.name),
+                (_("Role"), role_name(row.role)),
+            ),
             small=(
-                _("The link works once, for a week, for this address."),
+                _("The link works once, until %(until)s, for this address.")
+                % {"until": say_instant(row.expires_at, organization.timezone)},
                 _("If you do not know who sent it, ignore this message."),
             ),
             language=row.locale,

@@ -8,6 +8,7 @@ right of its own, beside seeing and changing it.
 from collections.abc import Mapping
 
 from django.db.models import TextChoices
+from django.utils.translation import gettext as _
 
 
 class Role(TextChoices):
@@ -16,6 +17,16 @@ class Role(TextChoices):
     ADMIN = "admin"
     BILLING = "billing"
     MEMBER = "member"
+
+
+def role_name(role: str) -> str:
+    """Name a role of the organization in the reader's language; nothing for what is none."""
+    names = {
+        Role.ADMIN.value: _("Admin"),
+        Role.BILLING.value: _("Billing"),
+        Role.MEMBER.value: _("Member"),
+    }
+    return names.get(role, "")
 
 
 class WorkspaceRole(TextChoices):

@@ -7,6 +7,7 @@ from typing import Any
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
+from tenants.common.days import say_instant
 from tenants.people.mail import Button, Letter
 
 type _Writer = Callable[[Mapping[str, Any]], Letter]
@@ -84,7 +85,8 @@ def write(kind: str, facts: Mapping[str, Any]) -> Letter:
 
     Args:
         kind: allauth's name of it.
-        facts: what it is about; ``reset_link`` leads to the page that sets a new password.
+        facts: what it is about; ``reset_link`` leads to the page that sets a new password, and
+            ``account`` is the address that the letter goes to. The rest is allauth's.
     """
     language = get_language() or ""
     if kind in _LETTERS:
@@ -97,5 +99,20 @@ def write(kind: str, facts: Mapping[str, Any]) -> Letter:
             _("If it was not you, choose a new password at once."),
         ),
         Button(_("Choose a new password"), facts["reset_link"]),
+        _surroundings(facts),
         language=language,
     )
+
+
+def _surroundings(facts: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Say whose account it is, which addresses it is about, when it was and where from."""
+    at = facts.get("timestamp")
+    named = (
+        (_("Account"), facts.get("account", "")),
+        (_("Address before"), facts.get("from_email", "")),
+        (_("Address now"), facts.get("to_email", "")),
+        (_("Removed address"), facts.get("deleted_email", "")),
+        (_("When"), say_instant(at) if at else ""),
+        (_("From the network address"), facts.get("ip", "")),
+    )
+    return tuple((name, value) for name, value in named if value)

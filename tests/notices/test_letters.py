@@ -1,5 +1,7 @@
 """Letters about one's own login, and invitations: in both languages, HTML and text alike."""
 
+from datetime import UTC, datetime
+
 import pytest
 from django.utils import translation
 
@@ -34,14 +36,41 @@ def test_a_letter_about_ones_own_login_says_the_same_in_both_forms(kind):
     assert len(subjects) == 2
 
 
+@pytest.mark.parametrize("kind", letters.notices())
+def test_what_happened_to_an_account_is_told_with_the_account_and_the_time(kind):
+    facts = FACTS | {
+        "account": "anna@people.example",
+        "timestamp": datetime(2026, 11, 26, 23, 30, tzinfo=UTC),
+        "ip": "192.0.2.7",
+    }
+    for language, when in (("it", "27 novembre 2026, 00:30"), ("en", "27 November 2026, 00:30")):
+        with translation.override(language):
+            told = letters.write(kind, facts).text
+        assert "anna@people.example" in told
+        assert f"{when} (Europe/Rome)" in told
+        assert "192.0.2.7" in told
+
+
+def test_another_address_is_told_with_both():
+    facts = FACTS | {"from_email": "old@people.example", "to_email": "new@people.example"}
+    with translation.override("en"):
+        told = letters.write("account/email/email_changed", facts).text
+    assert "Address before: old@people.example" in told
+    assert "Address now: new@people.example" in told
+
+
 @pytest.mark.parametrize("language", ["it", "en"])
 def test_an_invitation_says_who_invites_and_where(language, organization):
     row = invitations.make(
         organization, "eva@example.com", role=Role.MEMBER, workspaces={}, invited_by="Anna Conti"
     )
     row.locale = language
+    row.expires_at = datetime(2026, 12, 3, 8, 5, tzinfo=UTC)
     with translation.override(language):
         letter = letter_of(row, organization)
         assert "Anna Conti" in letter.text
         assert "Rossi Srl" in letter.html
+        assert letter.facts[1][1] == {"it": "Membro", "en": "Member"}[language]
+        until = {"it": "3 dicembre 2026, 09:05", "en": "3 December 2026, 09:05"}[language]
+        assert f"{until} (Europe/Rome)" in letter.text
         looked_at("invitation", language, letter)

@@ -14,7 +14,7 @@ from tenants.notices import audiences, letters, mailing, publishing, services
 from tenants.notices.kinds import KINDS, is_mailed
 from tenants.notices.models import MutedKind, Notice
 from tenants.organizations import outbox
-from tenants.organizations.models import Announcement, AuditEvent
+from tenants.organizations.models import Announcement, AuditEvent, Workspace
 from tenants.organizations.roles import Role, WorkspaceRole
 from tenants.people import mail
 from tests import factories, people
@@ -106,6 +106,27 @@ def test_a_letter_says_the_fact_in_both_languages_and_has_one_button(
         assert letter.button.link.removeprefix("http://gateway.test/"), "a page of the console"
         assert all(paragraph in letter.text for paragraph in letter.paragraphs)
         assert len(letter.paragraphs) >= 1
+
+
+def test_buttons_of_statements_and_keys_lead_where_their_words_say(organization, production):
+    def button(kind: str):
+        row = Announcement(
+            organization=organization, kind=kind, data=SAMPLES[kind][0], created_at=timezone.now()
+        )
+        with scope.tenant(organization.pk):
+            letter = letters.write(row, organization, language="en")
+        assert letter.button is not None
+        return letter.button.label, letter.button.link.removeprefix("http://gateway.test")
+
+    whole = f"/organizations/{organization.pk}"
+    assert button("statement.closed") == ("Open the statements", f"{whole}/statements")
+    keys = f"/workspaces/{production.pk}/keys"
+    with scope.tenant(organization.pk):
+        others = Workspace.objects.exclude(pk=production.pk)
+        others.update(archived_at=timezone.now())
+    assert button("key.used_elsewhere") == ("Open the keys", keys)
+    factories.workspace(organization, "Altrove")
+    assert button("key.used_elsewhere") == ("Open the workspaces", f"{whole}/workspaces")
 
 
 def test_what_a_letter_is_made_of_is_escaped(organization):
