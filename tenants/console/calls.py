@@ -1,5 +1,6 @@
 """Metered calls one by one: what every figure leads to, a message's calls, and the same as CSV."""
 
+import codecs
 import csv
 import io
 from collections.abc import Iterator, Sequence
@@ -137,7 +138,7 @@ def _rows(
     organization: Organization, workspace: Workspace | None, choice: Choice
 ) -> Iterator[bytes]:
     """Write page after page, each read in a transaction of its own."""
-    yield _written([_HEAD])
+    yield codecs.BOM_UTF8 + _written([_HEAD])  # without it Excel takes UTF-8 for an old code page
     place = None
     while True:
         found = drilldown.calls(

@@ -26,6 +26,9 @@ from tenants.console.undoing import Undo, undo
 #: What is ticked is no box to type into.
 _TICKED = (forms.CheckboxInput, forms.CheckboxSelectMultiple, forms.RadioSelect)
 
+#: Fields that refusals are about which name none, by the refusal's code.
+_ABOUT = {"name_taken": "name"}
+
 
 class Name(forms.CharField):
     """A name, by the one rule for names."""
@@ -62,7 +65,7 @@ class Amount(forms.CharField):
         try:
             return parse_amount(_plain(text))
         except ValueError:
-            detail = _("Write an amount like 500 or 500,50.")
+            detail = _("Write an amount like 500 or %(example)s.") % {"example": _written("500.50")}
             raise forms.ValidationError(detail, "amount_invalid") from None
 
     def prepare_value(self, value: Any) -> Any:
@@ -124,6 +127,10 @@ class HouseForm(forms.Form):
     def refuse(self, problem: Problem) -> None:
         """Show a room's refusal at the fields that it is about, or above all of them."""
         placed = False
+        about = _ABOUT.get(problem.code)
+        if about in self.fields and not problem.errors:
+            self.add_error(about, problem.detail)
+            placed = True
         for error in problem.errors:
             name = self.field_of(error.pointer)
             if name is not None:

@@ -1,5 +1,6 @@
 """Spend: a month by day, category, model and workspace; its calls; and the same as CSV."""
 
+import codecs
 import csv
 import io
 from collections import defaultdict
@@ -336,7 +337,8 @@ def _table(visit: Visit, workspace: Workspace | None) -> HttpResponse:
     csv.writer(written).writerows(reports.rows_for_csv(report))
     name = f"spend-{(workspace or organization).pk}-{month}.csv"
     return HttpResponse(
-        written.getvalue(),
+        # Without the mark Excel takes UTF-8 for an old code page.
+        codecs.BOM_UTF8 + written.getvalue().encode(),
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )

@@ -106,8 +106,8 @@ def test_what_breaks_off_is_told_and_left_out_of_the_conversation(language, cont
 @pytest.mark.parametrize(
     ("language", "told"),
     [
-        ("it", "Un limite di spesa ferma questa chiamata: 2000,50 € al mese, di cui 0,00 €"),
-        ("en", "A spending limit stops this call: €2,000.50 a month, of which €0.00"),
+        ("it", "Un limite di spesa ferma questa chiamata: 2000,50 € al mese, di cui 0,0043 €"),
+        ("en", "A spending limit stops this call: €2,000.50 a month, of which €0.0043"),
     ],
 )
 def test_a_refusal_is_told_in_the_readers_words(language, told, context, web):

@@ -1,5 +1,6 @@
 """Forms of the console: what they do, what they refuse, and that they keep what was typed."""
 
+import codecs
 import json
 import re
 from decimal import Decimal
@@ -149,7 +150,7 @@ def test_a_models_token_is_shown_once_and_its_limit_is_set(hers, alice):
     assert token not in text(alice.get(f"/models/{model.pk}", headers=HTML))
     again = make(alice, hers, name="nuovo")
     assert again.status_code == 409
-    assert "has this name" in text(again)
+    assert re.search(r'id="id_name_error">[^<]*has this name', text(again))
 
 
 def test_what_is_wrong_with_a_model_stands_at_its_field(hers, alice):
@@ -332,6 +333,7 @@ def test_spend_is_given_as_csv_and_a_wrong_month_is_a_page_of_the_house(hers, al
     table = alice.get(f"{path}.csv?month=2026-10")
     assert table["Content-Type"].startswith("text/csv")
     assert table["Content-Disposition"].startswith("attachment")
+    assert table.content.startswith(codecs.BOM_UTF8)
     assert text(table).splitlines()[-1].startswith("total,2026-10,Europe/Rome,EUR")
     assert "No usage in October 2026" in text(alice.get(f"{path}?month=2026-10"))
     wrong = alice.get(f"{path}?month=yesterday", headers=HTML)

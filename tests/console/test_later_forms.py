@@ -1,5 +1,6 @@
 """Pages of statements, comparison, trials, support, letters, the set-up, export and erasure."""
 
+import codecs
 import csv
 import hashlib
 import io
@@ -109,7 +110,9 @@ def test_a_figure_leads_to_messages_and_their_calls_and_a_table_of_them(hers, al
     assert "Cost of the message" in page
     assert "1 call" in page
     sent = alice.get(at(hers, "calls.csv?message=%3Dm-1"))
-    rows = list(csv.DictReader(io.StringIO(b"".join(sent.streaming_content).decode())))
+    table = b"".join(sent.streaming_content)
+    assert table.startswith(codecs.BOM_UTF8)
+    rows = list(csv.DictReader(io.StringIO(table.decode("utf-8-sig"))))
     assert [(row["message_id"], row["prompt_tokens"]) for row in rows] == [("'=m-1", "1000000")] * 2
     assert len({row["call_id"] for row in rows}) == 2
 

@@ -38,6 +38,6 @@ def test_calls_that_went_wrong_are_counted_and_listed(organization):
     assert "refused by Mistral (429)" in listed
     assert "Mistral failed" in listed
     assert client.get(f"{place}/calls").text.count("<tr>") == 4
-    table = client.get(f"{place}/calls.csv?outcome=wrong").getvalue().decode()
+    table = client.get(f"{place}/calls.csv?outcome=wrong").getvalue().decode("utf-8-sig")
     rows = csv.DictReader(io.StringIO(table))
     assert sorted(row["outcome"] for row in rows) == ["failed", "refused"]

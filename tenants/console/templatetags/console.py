@@ -168,6 +168,12 @@ def month_name(month: Month) -> str:
 def badge(state: str, kind: str) -> SafeString:
     """Show a state by sign, word and tone."""
     word, tone = _KINDS[kind][state]
+    return toned(word, tone)
+
+
+@register.simple_tag
+def toned(word: Any, tone: str) -> SafeString:
+    """Show a word in its tone, with the tone's sign: a colour alone says nothing to many."""
     return format_html(
         '<span class="badge badge-{}"><span class="badge-mark" aria-hidden="true">{}</span>'
         "{}</span>",

@@ -34,8 +34,12 @@ function explain(refusal) {
   if (refusal.source === "provider") return `Mistral: ${said}`;
   const known = document.querySelector(`[data-refusals] [data-code="${CSS.escape(refusal.code ?? "")}"]`);
   if (!known) return said;
-  const money = (amount) =>
-    Number(amount).toLocaleString(document.documentElement.lang, { style: "currency", currency: refusal.currency });
+  const money = (amount) => {
+    const how = { style: "currency", currency: refusal.currency };
+    // What is less than a cent keeps two digits that count, as everywhere on these pages.
+    if (Number(amount) !== 0 && Math.abs(amount) < 0.01) how.maximumSignificantDigits = how.minimumSignificantDigits = 2;
+    return Number(amount).toLocaleString(document.documentElement.lang, how);
+  };
   return known.textContent.replace(/\{(\w+)\}/g, (_, name) => money(refusal[name]));
 }
 
