@@ -32,7 +32,7 @@ from tenants.access import patience
 from tenants.access.passkeys import AuthenticateByPasskeyForm
 from tenants.common.problems import Problem
 from tenants.common.text import normalise_email
-from tenants.console import refusals, signed_in
+from tenants.console import kept, refusals, signed_in
 from tenants.console.door import Page, Visit, page, see_other
 from tenants.organizations.invitations import open_for
 from tenants.people.services import TERMS_VERSION, verified_addresses
@@ -105,6 +105,12 @@ class SignIn(Patient, account.LoginView):  # type: ignore[misc]  # it comes with
     template_name = "console/account/sign_in.html"
     counted = ("login", "login_failed", "confirm_email")
     counted_by = "login"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """Say why one is here, where a form was sent after the end of the session."""
+        facts: dict[str, Any] = super().get_context_data(**kwargs)
+        back = facts.get("redirect_field_value") or ""
+        return facts | {"waiting": kept.waits_for(self.request, back)}
 
     def form_invalid(self, form: Any) -> HttpResponse:
         """Show the form again; after too many wrong tries with the time to wait."""

@@ -147,7 +147,7 @@ class HouseForm(forms.Form):
 
 
 class ChangeForm(HouseForm):
-    """A form that changes what is there: nobody undoes unseen what somebody else has changed.
+    """A form that changes what is there: nobody undoes unseen what was changed meanwhile.
 
     Its page carries a digest of each fact as it was shown. Where one is another now, and not what
     is typed, the form is shown again with what is there now; sent once more, it holds.
@@ -213,8 +213,8 @@ class ChangeForm(HouseForm):
 
     def _told(self, name: str) -> forms.ValidationError:
         detail = _(
-            "“%(field)s” was changed by somebody else meanwhile; it is now: %(value)s. Nothing was"
-            " saved. Save again to have it as it stands below."
+            "“%(field)s” was changed meanwhile, perhaps in another tab; it is now: %(value)s."
+            " Nothing was saved. Save again to have it as it stands below."
         )
         facts = {"field": self.fields[name].label, "value": self._shown(name)}
         return forms.ValidationError(detail, "stale", facts)

@@ -67,6 +67,14 @@ def keep(request: HttpRequest, page: str) -> None:
     }
 
 
+def waits_for(request: HttpRequest, page: str) -> str:
+    """Tell a sign-in whether it was a form that led to it: ``typed``, ``lost``, or nothing."""
+    found: Any = request.session.get(_NAME)
+    if not found or found["page"] != page.partition("?")[0] or time.time() - found["at"] > LASTS:
+        return ""
+    return "lost" if found["said"] is None else "typed"
+
+
 def at_hand(request: HttpRequest, make: Callable[[], HttpResponseBase]) -> HttpResponseBase:
     """Make a page with what waits for it at hand; where it leads on, that goes along."""
     is_whole_page = request.method != "POST" and "HX-Request" not in request.headers

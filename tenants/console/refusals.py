@@ -149,6 +149,8 @@ def _page(  # noqa: PLR0917 - what the page says, in its order
         "title": title,
         "detail": detail,
         "code": code,
+        # The overview is closed as well then; what was sent is sent again by reloading only.
+        "again": request.get_full_path() if request.method in {"GET", "HEAD"} else "",
         "request_id": request_id(),
     }
     text = render_to_string("console/problem.html", facts, request)

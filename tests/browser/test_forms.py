@@ -9,7 +9,7 @@ from tenants.common import scope
 from tenants.notices.models import WebhookEndpoint
 from tenants.organizations.roles import Role
 from tests import people
-from tests.api.world import WholeWorld, whole_world
+from tests.api.world import WholeWorld, made_up_key, whole_world
 from tests.browser.conftest import Watched
 from tests.browser.test_pages import signed_in
 from tests.people import session_caller
@@ -84,3 +84,36 @@ def test_what_was_typed_survives_the_end_of_the_session(context, web, hers):
     expect(page.get_by_text("What was typed is in the form again")).to_be_visible()
     expect(page.locator("#id_name")).to_have_value("Vendite e oltre")
     tab.is_quiet()
+
+
+def test_a_pasted_key_outlives_the_session_and_is_sent_after_signing_in_elsewhere(
+    context, web, hers
+):
+    vera = people.person("Vera", password=people.PASSWORD)
+    people.member(hers.organization, Role.ADMIN, who=vera)
+    session = session_caller(vera).client.cookies["aim_session"].value
+    cookies = {"aim_session": session, "aim_language": "en"}
+    context.add_cookies([{"name": n, "value": v, "url": web.url} for n, v in cookies.items()])
+    tab, plain = Watched(context.new_page(), web.url), made_up_key()
+    page = tab.page
+    tab.go(f"/workspaces/{hers.workspace.pk}/keys/new")
+    page.fill("#pasted_key", plain)
+    page.fill("#id_name", "Di ieri")
+    context.clear_cookies(name="aim_session")
+    page.get_by_role("button", name="Register the key").click()
+    expect(page.get_by_text("The session is over, so nothing was sent")).to_be_visible()
+    expect(page.locator("[data-seal-trouble]")).to_be_hidden()
+    expect(page.locator("#pasted_key")).to_have_value(plain)
+    assert tab.axe() == []
+    with context.expect_page() as opened:
+        page.locator("[data-seal-over] a").click()
+    other = opened.value
+    other.fill("#id_login", vera.email)
+    other.fill("#id_password", people.PASSWORD)
+    other.get_by_role("button", name="Sign in", exact=True).click()
+    other.wait_for_url("**/keys/new")
+    other.close()
+    page.get_by_role("button", name="Register the key").click()
+    page.wait_for_url("**/keys/*-*")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Di ieri")
+    tab.is_quiet(besides="401")

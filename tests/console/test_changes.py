@@ -66,7 +66,10 @@ def test_settings_that_another_has_changed_are_shown_before_they_are_undone(hers
     answer = changed(client, address, {"name": "Rossi & Figli"}, {"timezone": "Europe/London"})
     assert answer.status_code == 412
     told = html.unescape(answer.text)
-    assert "“Time zone” was changed by somebody else meanwhile; it is now: Europe/London" in told
+    assert (
+        "“Time zone” was changed meanwhile, perhaps in another tab; it is now: Europe/London"
+        in told
+    )
     kept = filled(answer.text)
     assert kept["name"] == ["Rossi & Figli"]
     with scope.tenant(hers.organization.pk):
@@ -99,7 +102,7 @@ def test_no_form_that_changes_things_takes_back_another_ones_change(hers, client
     for address, (label, mine, others) in cases.items():
         answer = changed(client, address, mine, others)
         assert answer.status_code == 412, address
-        assert f"“{label}” was changed by somebody else" in html.unescape(answer.text), address
+        assert f"“{label}” was changed meanwhile" in html.unescape(answer.text), address
     with scope.tenant(organization):
         assert Workspace.objects.get(pk=workspace).description == "B"
         assert MistralKey.objects.get(pk=hers.key.pk).expires_on == date(2031, 1, 31)

@@ -83,9 +83,14 @@ def test_the_validator_finds_what_is_wrong(text):
 
 def test_maintenance_closes_pages_and_the_api_and_nothing_else(settings):
     settings.MAINTENANCE = True
-    page = Client().get("/sign-in", headers=HTML)
+    page = Client().get("/sign-in?next=/spend", headers=HTML)
     assert (page.status_code, page["Retry-After"]) == (503, "120")
     assert "Torniamo" in page.content.decode()
+    assert '<a class="button" href="/sign-in?next=/spend">Riprova</a>' in page.content.decode()
+    assert "Vai alla panoramica" not in page.content.decode()  # it is closed as well
+    sent = Client().post("/sign-in", headers=HTML)
+    assert sent.status_code == 503
+    assert 'class="button"' not in sent.content.decode()  # reloading sends it again
     assert Client().get("/api/v1/organizations").json()["code"] == "maintenance"
     assert Client().get("/health/live").status_code == 200
 

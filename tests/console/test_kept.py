@@ -141,6 +141,21 @@ def test_what_may_be_a_secret_or_is_long_is_not_kept_and_that_is_said(hers, pers
         assert key not in page
 
 
+def test_the_sign_in_says_why_one_is_there(hers):
+    address = f"/organizations/{hers.organization.pk}/billing"
+    client, over = nobody(), "The session is over, so nothing was saved."
+    page = shown(client, sent(client, address, BILLING))
+    assert over in page
+    assert "what was typed is kept for ten minutes" in page
+    assert over not in shown(client, "/sign-in")
+    assert over not in shown(client, "/sign-in?next=/profile")
+    client = nobody()
+    page = shown(client, sent(client, address, {"password": "hush"}))
+    assert "what was typed is not kept" in page
+    client = nobody()
+    assert over not in shown(client, client.get(address, headers=HTML)["Location"])
+
+
 def test_it_is_given_back_for_ten_minutes_and_to_no_other_page_or_person(hers, person):
     address = f"/organizations/{hers.organization.pk}/billing"
     client = nobody()

@@ -34,11 +34,23 @@ export async function seal(plain, intakeKey, purpose, ids) {
   };
 }
 
+/* Whoever has signed in again, in another tab, has other tokens than the form was made with. */
+async function renew(form) {
+  const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+  if (!answer.ok) throw new Error(String(answer.status));
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const fresh = page.querySelector("form[data-seal] [name=csrfmiddlewaretoken]");
+  if (!fresh) throw new Error("no form");
+  form.querySelector("[name=csrfmiddlewaretoken]").value = fresh.value;
+}
+
 const form = document.querySelector("form[data-seal]");
 if (form && globalThis.crypto?.subtle) {
   const pasted = form.querySelector("[data-seal-key]");
   const envelope = form.querySelector("[name=sealed_key]");
   const trouble = form.querySelector("[data-seal-trouble]");
+  const over = form.querySelector("[data-seal-over]");
+  let wasOver = false;
   const button = form.querySelector("[data-seal-button]");
   form.querySelector("[data-seal-missing]").hidden = true;
   form.querySelector("[data-seal-ready]").hidden = false;
@@ -47,11 +59,18 @@ if (form && globalThis.crypto?.subtle) {
   form.addEventListener("submit", async (event) => {
     if (envelope.value) return;
     event.preventDefault();
-    trouble.hidden = true;
+    trouble.hidden = over.hidden = true;
     button.disabled = true;
     try {
       const answer = await fetch(form.dataset.intake, { headers: { Accept: "application/json" } });
+      if (answer.status === 401) {
+        wasOver = true;
+        over.hidden = false;
+        button.disabled = false;
+        return;
+      }
       if (!answer.ok) throw new Error(String(answer.status));
+      if (wasOver) await renew(form);
       const ids = form.dataset.ids.split(" ");
       envelope.value = JSON.stringify(await seal(pasted.value, await answer.json(), form.dataset.seal, ids));
       pasted.value = "";
