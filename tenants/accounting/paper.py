@@ -1,18 +1,18 @@
 """Sets a statement on paper: PDF in the organization's language, the same bytes for the same text.
 
-Its letters are Bitstream Vera, which comes with ReportLab: Latin-1 and a little more. What it lacks
-is written without its accent, or as a question mark; the JSON has the names as they are.
+Its letters are Bitstream Vera, which comes with ReportLab: Latin-1 and a little more. A letter that
+it lacks is written without its accent. A name with letters that are nowhere near is left with those
+that there are, and its id beside it; the JSON has the names as they are.
 """
 
 import io
 import unicodedata
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
 from typing import Any
 from xml.sax.saxutils import escape
-from zoneinfo import ZoneInfo
 
 from django.utils import formats, translation
 from django.utils.translation import gettext as _
@@ -27,6 +27,8 @@ from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
 
 from tenants.accounting.statements import Document
+from tenants.accounting.wording import CATEGORIES
+from tenants.common.days import say_day, say_instant
 from tenants.common.months import Month
 from tenants.spend import reports
 
@@ -54,6 +56,7 @@ class _Paper:
         base = {"fontName": regular, "fontSize": 8.5, "leading": 12, "textColor": _INK}
         self._text = ParagraphStyle("text", **base)
         self._small = ParagraphStyle("small", **{**base, "textColor": _PALE, "fontSize": 7.5})
+        self._small_right = ParagraphStyle("small right", self._small, alignment=TA_RIGHT)
         self._right = ParagraphStyle("right", **base, alignment=TA_RIGHT)
         self._bold = ParagraphStyle("bold", **{**base, "fontName": bold})
         self._head = ParagraphStyle(
@@ -75,7 +78,7 @@ class _Paper:
             rightMargin=20 * mm,
             topMargin=20 * mm,
             bottomMargin=22 * mm,
-            title=_known(f"{title}, {document['organization']['name']}"),
+            title=f"{title}, {document['organization']['name']}",
             author="aisuru-mistral",
             invariant=1,
         )
@@ -84,9 +87,9 @@ class _Paper:
 
     def _story(self, title: str) -> list[Any]:
         document = self._document
-        currency = document["currency"]
+        organization = document["organization"]
         story: list[Any] = [
-            self._paragraph(document["organization"]["name"], self._small),
+            self._paragraph(_named(organization["name"], organization["id"]), self._small),
             self._paragraph(title, self._title),
             Spacer(1, 4 * mm),
             self._facts(),
@@ -96,18 +99,17 @@ class _Paper:
         if lines:
             story.append(
                 self._table(
-                    [_("Category"), _("Model"), _("Workspace"), _("Requests"), currency],
+                    [_("Category"), _("Model"), _("Workspace"), _("Calls"), document["currency"]],
                     [
                         [
-                            line["category"],
-                            line["mistral_model"],
-                            line["workspace"],
+                            *_of_what(line),
                             _number(line["quantities"]["requests"]),
-                            _amount(line["amount"]),
+                            amount,
                         ]
-                        for line in lines
+                        for line, amount in zip(lines, _column(lines), strict=True)
                     ],
                     (30, 48, 42, 20, 30),
+                    numbers=2,
                 )
             )
         else:
@@ -115,12 +117,16 @@ class _Paper:
             story.append(self._paragraph(reports.empty_message(month), self._text))
         if document["adjustments"]:
             story += self._corrections()
-        if document["days"]:
+        days = document["days"]
+        if days:
             story.append(self._paragraph(_("By day"), self._head))
             story.append(
                 self._table(
-                    [_("Day"), currency],
-                    [[_day(row["day"]), _amount(row["amount"])] for row in document["days"]],
+                    [_("Day"), document["currency"]],
+                    [
+                        [say_day(date.fromisoformat(row["day"])), amount]
+                        for row, amount in zip(days, _column(days), strict=True)
+                    ],
                     (60, 30),
                 )
             )
@@ -129,17 +135,13 @@ class _Paper:
     def _facts(self) -> Table:
         document = self._document
         closed = datetime.fromisoformat(document["closed_at"])
-        local = closed.astimezone(ZoneInfo(document["timezone"]))
         rows = [
             (_("Cost of the month"), self._money(document["total"])),
-            (_("Corrections of earlier months"), self._money(document["adjustments_total"])),
-            (_("Stated"), self._money(document["stated_total"])),
+            (_("Changes of earlier months"), self._money(document["adjustments_total"])),
+            (_("Stated in all"), self._money(document["stated_total"])),
             (_("Of which estimated"), self._money(document["estimated"])),
             (_("Calls without a known price"), _number(document["unpriced"])),
-            (
-                _("Closed on"),
-                f"{formats.date_format(local, 'j F Y, H:i')} ({document['timezone']})",
-            ),
+            (_("Closed on"), say_instant(closed, document["timezone"])),
         ]
         table = Table(
             [
@@ -160,35 +162,32 @@ class _Paper:
         return table
 
     def _corrections(self) -> list[Any]:
+        lines = self._document["adjustments"]
         rows = [
-            [
-                line["month"],
-                line["category"],
-                line["mistral_model"],
-                line["workspace"],
-                _amount(line["amount"]),
-            ]
-            for line in self._document["adjustments"]
+            [line["month"], *_of_what(line), amount]
+            for line, amount in zip(lines, _column(lines), strict=True)
         ]
         head = [_("Month"), _("Category"), _("Model"), _("Workspace"), self._document["currency"]]
         return [
-            self._paragraph(_("Corrections of earlier months"), self._head),
+            self._paragraph(_("Changes of earlier months"), self._head),
             self._table(head, rows, (20, 28, 48, 44, 30)),
         ]
 
     def _table(
-        self, head: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[float]
+        self,
+        head: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        widths: Sequence[float],
+        numbers: int = 1,
     ) -> Table:
-        numbers = 2 if len(head) > 4 and head[-2] == _("Requests") else 1  # noqa: PLR2004 - from the right
-        body = [
-            [
-                self._paragraph(cell, self._right if at >= len(row) - numbers else self._text)
-                for at, cell in enumerate(row)
-            ]
-            for row in rows
-        ]
+        words = len(head) - numbers
+        heads = [self._small] * words + [self._small_right] * numbers
+        styles = [self._text] * words + [self._right] * numbers
         table = Table(
-            [[self._paragraph(cell, self._small) for cell in head], *body],
+            [
+                [self._paragraph(*one) for one in zip(row, looks, strict=True)]
+                for row, looks in [(head, heads), *((row, styles) for row in rows)]
+            ],
             colWidths=[width * mm for width in widths],
             repeatRows=1,
             hAlign="LEFT",
@@ -231,26 +230,51 @@ def _fonts() -> tuple[str, str]:
 def _known(text: str) -> str:
     """Write a text with the letters that there are."""
     glyphs = pdfmetrics.getFont(_fonts()[0]).face.charToGlyph
-    return "".join(_letter(character, glyphs) for character in text)
+    return "".join(_letter(character, glyphs) or "?" for character in text)
+
+
+def _named(name: str, id_: str) -> str:
+    """Write a name; one that cannot be written whole is what can be, and the id."""
+    glyphs = pdfmetrics.getFont(_fonts()[0]).face.charToGlyph
+    letters = [_letter(character, glyphs) for character in name]
+    if all(letters):
+        return "".join(letters)
+    left = " ".join("".join(letters).split())
+    return f"{left} ({id_})" if any(one.isalnum() for one in left) else id_
 
 
 def _letter(character: str, glyphs: Any) -> str:
+    """Find the letter to write for one: itself, the same without its accent, or nothing."""
     if ord(character) in glyphs:
         return character
     plain = unicodedata.normalize("NFKD", character)[0]
-    return plain if ord(plain) in glyphs else "?"
+    return plain if ord(plain) in glyphs else ""
 
 
-def _amount(text: str) -> str:
+def _of_what(line: Mapping[str, Any]) -> list[str]:
+    """Say what a line is of: category, model, workspace."""
+    return [
+        str(CATEGORIES.get(line["category"], line["category"])),
+        line["mistral_model"],
+        _named(line["workspace"], line["workspace_id"]),
+    ]
+
+
+def _column(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Write the exact amounts of a column, all with as many places as the longest has."""
+    places = max((_places(row["amount"]) for row in rows), default=2)
+    return [_amount(row["amount"], places) for row in rows]
+
+
+def _places(text: str) -> int:
+    return max(2, -int(Decimal(text).as_tuple().exponent))
+
+
+def _amount(text: str, places: int | None = None) -> str:
     """Write an exact amount with the separators of the reader's language."""
-    amount = Decimal(text)
-    places = max(2, -int(amount.as_tuple().exponent))
-    return formats.number_format(amount, places, use_l10n=True, force_grouping=True)
+    places = _places(text) if places is None else places
+    return formats.number_format(Decimal(text), places, use_l10n=True, force_grouping=True)
 
 
 def _number(value: int) -> str:
     return formats.number_format(value, 0, use_l10n=True, force_grouping=True)
-
-
-def _day(text: str) -> str:
-    return formats.date_format(datetime.fromisoformat(text), "j F Y")

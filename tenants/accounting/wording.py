@@ -1,12 +1,27 @@
-"""What differences and failures are called, for people; codes stay beside the words."""
+"""What categories, differences and failures are called, for people; codes stay beside the words."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from tenants.accounting.comparing import Reason
 from tenants.accounting.difference import DifferenceCode
+from tenants.spend.calls import Category
+
+CATEGORIES: Mapping[str, Promise] = {
+    Category.COMPLETION: gettext_lazy("Completion"),
+    Category.EMBEDDINGS: gettext_lazy("Embeddings"),
+    Category.MODERATION: gettext_lazy("Moderation"),
+    Category.OCR: gettext_lazy("OCR"),
+    Category.AUDIO: gettext_lazy("Audio"),
+    Category.CONNECTORS: gettext_lazy("Connectors"),
+    Category.FINE_TUNING: gettext_lazy("Fine-tuning"),
+    Category.PROBE: gettext_lazy("Paid trials"),
+    Category.FREE: gettext_lazy("Free requests"),
+}
 
 
 def of_difference(row: Mapping[str, Any]) -> str:

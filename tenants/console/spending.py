@@ -20,10 +20,10 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from tenants.access.models import TokenScope
+from tenants.accounting import wording
 from tenants.common import charts, scope
 from tenants.common.charts import Series
 from tenants.common.months import Month
-from tenants.console import words
 from tenants.console.addresses import address_of
 from tenants.console.door import Page, Visit, page
 from tenants.console.sorting import Order, order_of
@@ -139,7 +139,7 @@ def by_category(groups: Iterable[SpendGroup]) -> list[Series]:
         if isinstance(on, date):
             amounts[str(group.names["category"])][on] = group.amount
     return [
-        Series(str(words.CATEGORIES[name]), _COLOURS[name], amounts[name])
+        Series(str(wording.CATEGORIES[name]), _COLOURS[name], amounts[name])
         for name in _COLOURS
         if name in amounts
     ]
@@ -230,7 +230,9 @@ def _shown(visit: Visit, workspace: Workspace | None) -> HttpResponse:
         ],
         categories=_in_order(
             orders["categories"],
-            _lines(categories, "category", words.CATEGORIES, lambda key: f"{calls}&category={key}"),
+            _lines(
+                categories, "category", wording.CATEGORIES, lambda key: f"{calls}&category={key}"
+            ),
         ),
         models=_in_order(
             orders["models"],

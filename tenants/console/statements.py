@@ -9,11 +9,10 @@ from django.http import HttpResponse
 from tenants.access.errors import not_found
 from tenants.access.models import TokenScope
 from tenants.access.pagination import page as page_of
-from tenants.accounting import statements
+from tenants.accounting import statements, wording
 from tenants.accounting.models import Statement
 from tenants.common import scope
 from tenants.common.months import Month
-from tenants.console import words
 from tenants.console.door import Page, Visit, page
 from tenants.console.templatetags.console import amount, count
 
@@ -79,7 +78,7 @@ def _find(visit: Visit, month: str) -> Statement:
 
 def _lines(lines: list[dict[str, Any]], currency: str) -> list[tuple[str, ...]]:
     """Write what the cells of a table say: there may be hundreds of lines."""
-    called = {name: str(word) for name, word in words.CATEGORIES.items()}
+    called = {name: str(word) for name, word in wording.CATEGORIES.items()}
     return [
         (
             line.get("month", ""),

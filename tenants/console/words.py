@@ -10,7 +10,7 @@ from tenants.keys.models import KeyStatus
 from tenants.organizations.roles import Role, WorkspaceRole
 from tenants.registry.models import Purpose
 from tenants.registry.status import ModelStatus
-from tenants.spend.calls import Category, Outcome
+from tenants.spend.calls import Outcome
 from tenants.spend.pricing import Meter
 
 #: A status, and the tone in which it is shown beside its word and sign.
@@ -41,17 +41,6 @@ PURPOSES: Mapping[str, Promise] = {
     Purpose.QUESTION_ANSWERING: _("Answering"),
     Purpose.IMPORT_EXPORT: _("Import and export"),
     Purpose.DEEP_THOUGHT: _("Deep thought"),
-}
-CATEGORIES: Mapping[str, Promise] = {
-    Category.COMPLETION: _("Completion"),
-    Category.EMBEDDINGS: _("Embeddings"),
-    Category.MODERATION: _("Moderation"),
-    Category.OCR: _("OCR"),
-    Category.AUDIO: _("Audio"),
-    Category.CONNECTORS: _("Connectors"),
-    Category.FINE_TUNING: _("Fine-tuning"),
-    Category.PROBE: _("Paid trials"),
-    Category.FREE: _("Free requests"),
 }
 #: How a call ended, where it was not answered.
 OUTCOMES: Mapping[str, Promise] = {

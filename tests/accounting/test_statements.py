@@ -11,8 +11,11 @@ from decimal import Decimal
 import pytest
 from django.db import DatabaseError, connection
 from django.db.models import Sum
+from django.utils import translation
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from reportlab.lib.enums import TA_RIGHT
+from reportlab.platypus import Paragraph, Table
 
 from tenants.accounting import closing, paper, statements
 from tenants.accounting.models import Statement
@@ -174,6 +177,52 @@ def test_paper_is_the_same_for_the_same_text_and_takes_any_name(organization):
     assert papers["it"] == paper.as_pdf(found, json_sha256="d", language="it")
     assert papers["it"] != papers["en"]
     assert len(papers["it"]) < 60_000
+
+
+def words_on_paper(found, language):
+    """What a statement says, table by table: rows of cells, and which are at the right."""
+    with translation.override(language):
+        story = paper._Paper(found, "d")._story("Titolo")
+    tables = [one._cellvalues for one in story if isinstance(one, Table)]
+    plain = [one.getPlainText() for one in story if isinstance(one, Paragraph)]
+    rows = [[[cell.getPlainText() for cell in row] for row in table] for table in tables]
+    right = [[cell.style.alignment == TA_RIGHT for cell in table[0]] for table in tables]
+    return plain, rows, right
+
+
+def test_paper_says_names_words_and_amounts_so_that_they_can_be_told_apart(organization):
+    with scope.tenant(organization.pk, snapshot=True):
+        found = dict(statements.build(organization, OCTOBER, [], OCTOBER.ends_at))
+    names = {"1": "مبيعات أوروبا", "2": "Vendite 🚀", "3": "Łódź"}
+    found["organization"] = {"id": "4", "name": "株式会社"}
+    found["lines"] = [
+        {
+            "category": category,
+            "mistral_model": "m",
+            "workspace": names[place],
+            "workspace_id": place,
+            "quantities": {"requests": 1000},
+            "amount": amount,
+        }
+        for category, place, amount in (
+            ("completion", "1", "1.5"),
+            ("ocr", "2", "0.00012"),
+            ("probe", "3", "2"),
+        )
+    ]
+    found["days"] = [{"day": "2026-10-01", "amount": "3"}, {"day": "2026-10-02", "amount": "0.125"}]
+    plain, (facts, lines, days), right = words_on_paper(found, "it")
+    assert plain[0] == "4"
+    assert lines[0] == ["Categoria", "Modello", "Workspace", "Chiamate", "EUR"]
+    assert right[1:] == [[False] * 3 + [True] * 2, [False, True]]
+    assert lines[1:] == [
+        ["Completion", "m", "1", "1.000", "1,50000"],
+        ["OCR", "m", "Vendite (2)", "1.000", "0,00012"],
+        ["Prove a pagamento", "m", "Łódz", "1.000", "2,00000"],
+    ]
+    assert days[1:] == [["1 ottobre 2026", "3,000"], ["2 ottobre 2026", "0,125"]]
+    assert facts[1][0] == "Variazioni di mesi precedenti"
+    assert facts[-1][1] == "1 novembre 2026, 00:00 (Europe/Rome)"
 
 
 def test_a_name_is_no_formula_in_a_spreadsheet(meter, organization):

@@ -21,6 +21,7 @@ from django.utils.translation import get_language, override
 from django.utils.translation import gettext as _
 
 from tenants.access import sent
+from tenants.accounting import wording
 from tenants.common.months import Month
 from tenants.console import undoing, words
 from tenants.console.forms import Amount
@@ -190,7 +191,7 @@ def called(value: str, kind: str) -> Any:
         "role": words.ROLES,
         "workspace role": words.WORKSPACE_ROLES,
         "purpose": words.PURPOSES,
-        "category": words.CATEGORIES,
+        "category": wording.CATEGORIES,
         "outcome": words.OUTCOMES,
         "unanswered": words.UNANSWERED,
         "retained": words.RETAINED,
