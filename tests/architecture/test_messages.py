@@ -60,3 +60,13 @@ def test_placeholders_survive_translation():
 def test_the_compiled_catalogue_is_the_written_one():
     compiled = read_mo(BytesIO((FOLDER / "django.mo").read_bytes()))
     assert texts(compiled) == texts(catalogue())
+
+
+def test_italian_is_written_with_one_apostrophe_and_one_kind_of_quotes():
+    said = [
+        text
+        for message in catalogue()
+        if message.id
+        for text in ([message.string] if isinstance(message.string, str) else message.string)
+    ]
+    assert [text for text in said if any(mark in text for mark in "\u2018\u2019\u201c\u201d\u201e")] == []
