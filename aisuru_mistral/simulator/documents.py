@@ -16,6 +16,8 @@ from aisuru_mistral.simulator.routing import Call
 
 BYTES_PER_PAGE = 40_000
 MOST_PAGES = 1000
+#: Readers of PDF look for its beginning in so many bytes, whatever stands before it.
+_HEAD = 1024
 _HINT = re.compile(r"pages=(\d{1,4})|(\d{1,4})[-_ ]?pages", re.ASCII)
 _PDF_PAGE = re.compile(rb"/Type\s*/Page(?![A-Za-z])")
 
@@ -37,7 +39,7 @@ def measured(call: Call, name: str, data: bytes | None) -> Document:
         hint = _HINT.search(name)
         if hint is not None:
             pages = int(hint[1] or hint[2])
-        elif data is not None:
+        elif data is not None and b"%PDF" in data[:_HEAD]:
             pages = len(_PDF_PAGE.findall(data))
     pages = min(max(1 if pages is None else pages, 1), MOST_PAGES)
     return Document(pages, pages * BYTES_PER_PAGE if data is None else len(data))

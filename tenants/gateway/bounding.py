@@ -26,6 +26,11 @@ LONGEST_RECORDING = 3 * 3600
 MOST_PAGES = 1000
 _MOST_SPANS = 10_000
 _PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
+_PICTURE_ADDRESS = re.compile(r"data:image/(?:png|jpeg|jpg);base64,", re.ASCII)
+#: Readers of PDF look for its beginning some way into a file; a PNG may be animated, a JPEG may
+#: hold more pictures behind its first.
+_MORE_THAN_ONE = re.compile(rb"%PDF|acTL|MPF\0")
+_SOURCES = frozenset({"document_url", "image_url", "file_id"})
 _DATA_ADDRESS = re.compile(r"data:[\w.+-]{1,100}/[\w.+-]{1,100};base64,", re.ASCII)
 #: Letters of base64 that are decoded to see how something begins: whole groups of four.
 _HEAD = 64 * 1024
@@ -176,19 +181,30 @@ def pages_of(document: Document) -> int:
     """Bound the pages that OCR reads: what is chosen, else what the document can have.
 
     Bytes do not bound the pages of a PDF, whose objects are compressed and may be used again, nor
-    those of a TIFF; and nobody knows what an address leads to. A PNG or a JPEG is one picture.
+    those of a TIFF; and nobody knows what an address leads to. One page is only what calls itself a
+    PNG or a JPEG, begins as one, and has nothing by which it could be read as more.
     """
     chosen = _chosen(document.get("pages"))
     if chosen is not None:
         return min(chosen, MOST_PAGES)
     source = document.get("document")
-    kind = source.get("type") if isinstance(source, dict) else None
-    if isinstance(source, dict) and kind in ("image_url", "document_url"):
-        url = source.get(kind)
-        inline = _inline(url.get("url") if isinstance(url, dict) else url, must_say=True)
-        if inline is not None and inline.head.startswith(_PICTURES):
-            return 1
-    return MOST_PAGES
+    return 1 if isinstance(source, dict) and _is_one_picture(source) else MOST_PAGES
+
+
+def _is_one_picture(source: Document) -> bool:
+    kind = source.get("type")
+    if kind not in ("image_url", "document_url") or _SOURCES & source.keys() != {kind}:
+        return False
+    given = source[kind]
+    url = given.get("url") if isinstance(given, dict) else given
+    if not isinstance(url, str) or not _PICTURE_ADDRESS.match(url):
+        return False
+    inline = _inline(url)
+    return (
+        inline is not None
+        and inline.head.startswith(_PICTURES)
+        and _MORE_THAN_ONE.search(inline.head) is None
+    )
 
 
 def is_annotated(document: Document) -> bool:
@@ -223,20 +239,20 @@ class _Inline:
     size: int
 
 
-def _inline(given: object, *, must_say: bool = False) -> _Inline | None:
-    """Read the beginning of what is given in base64; None of anything that is to be fetched.
+def _inline(given: object) -> _Inline | None:
+    """Read the beginning of what is given in base64, bare or as a data address; None of all else.
 
-    With ``must_say`` it is a data address; otherwise it may be bare base64 as well. An address with
-    parameters, or with letters that are not base64's, could be read in another way: it is none.
+    An address with parameters, or with letters that are not base64's, could be read in another way:
+    it is none.
     """
     if not isinstance(given, str):
         return None
     start = 0
     if given.startswith("data:"):
         found = _DATA_ADDRESS.match(given)
-        start = found.end() if found else -1
-    if start < 0 or (must_say and start == 0):
-        return None
+        if found is None:
+            return None
+        start = found.end()
     try:
         head = base64.b64decode(given[start : start + _HEAD], validate=True)
     except ValueError:

@@ -127,7 +127,31 @@ def test_recordings_in_responses_and_batches_are_held_too():
         assert tally.facts()["audio_seconds"] == bound.audio_seconds
 
 
-PNG = encoded(b"\x89PNG\r\n\x1a\n" + b"\0" * 99, "image/png")
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PDF = b"%PDF-1.7\n" + b"<</Type/Page>>\n" * 1000
+JPEG = b"\xff\xd8\xff"
+PNG = encoded(SIGNATURE + b"\0" * 99, "image/png")
+#: Documents that begin as a picture, and may be read as more than one page.
+PERHAPS_MORE = [
+    *(
+        {"type": kind, kind: encoded(start + rest, media)}
+        for kind in ("document_url", "image_url")
+        for start in (SIGNATURE, JPEG)
+        for media, rest in (
+            ("application/pdf", b""),
+            ("image/tiff", b""),
+            ("image/pngx", b""),
+            ("image/png", PDF),
+            ("image/png", b"\0" * 1000 + PDF),
+            ("image/jpeg", PDF),
+        )
+    ),
+    {"type": "image_url", "image_url": {"url": encoded(SIGNATURE + PDF, "application/pdf")}},
+    {"type": "image_url", "image_url": encoded(SIGNATURE + b"\0\0\0\x08acTL", "image/png")},
+    {"type": "image_url", "image_url": encoded(JPEG + b"\xe2\0\x08MPF\0", "image/jpeg")},
+    {"type": "image_url", "image_url": PNG, "document_url": "https://example.com/a.pdf"},
+    {"type": "image_url", "image_url": PNG, "file_id": "f"},
+]
 
 
 @pytest.mark.parametrize(
@@ -145,8 +169,10 @@ PNG = encoded(b"\x89PNG\r\n\x1a\n" + b"\0" * 99, "image/png")
         ({"pages": "", "document": {"type": "image_url", "image_url": PNG}}, 1),
         ({"document": {"type": "image_url", "image_url": {"url": PNG}}}, 1),
         ({"document": {"type": "document_url", "document_url": PNG}}, 1),
-        ({"document": {"type": "image_url", "image_url": encoded(b"\xff\xd8\xff", "a/b")}}, 1),
+        ({"document": {"type": "image_url", "image_url": encoded(JPEG, "image/jpeg")}}, 1),
+        ({"document": {"type": "image_url", "image_url": encoded(JPEG, "image/jpg")}}, 1),
         # What has more pages than one, or may have.
+        *(({"document": one}, 1000) for one in PERHAPS_MORE),
         ({"document": {"type": "image_url", "image_url": "https://example.com/a.png"}}, 1000),
         ({"document": {"type": "image_url", "image_url": encoded(b"II*\0", "image/png")}}, 1000),
         ({"document": {"type": "image_url", "image_url": PNG.replace(";", ";pages=9;")}}, 1000),
@@ -166,6 +192,13 @@ PNG = encoded(b"\x89PNG\r\n\x1a\n" + b"\0" * 99, "image/png")
 )
 def test_pages_are_held_as_many_as_there_can_be(document, pages):
     assert bounding.bound_of(OCR, document, MODEL, 100).pages == pages
+
+
+@pytest.mark.parametrize("document", PERHAPS_MORE)
+def test_a_line_of_a_batch_holds_as_many_pages_as_a_request(document):
+    tally = Tally()
+    tally.add({"body": {"document": document}}, 100)
+    assert tally.facts()["pages"] == 1000
 
 
 def test_what_comes_compressed_is_read_up_to_a_bound_and_never_breaks_the_call():

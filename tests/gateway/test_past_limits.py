@@ -86,6 +86,13 @@ DOCUMENTS: dict[str, dict[str, object]] = {
             "document_url": "data:application/pdf;base64," + base64.b64encode(PDF).decode(),
         }
     },
+    "a PDF that begins as a picture": {
+        "document": {
+            "type": "image_url",
+            "image_url": "data:image/jpeg;base64,"
+            + base64.b64encode(b"\xff\xd8\xff" + PDF).decode(),
+        }
+    },
 }
 
 
