@@ -122,11 +122,10 @@ class Elsewhere:
 
         def facts() -> dict[str, object]:
             form = upload.form
-            name = form.file_names.get(_FILE, "")
             size = sum(form.files.values())
             purpose = form.fields.get(_PURPOSE)
             kept: dict[str, object] = {_SIZE: size, "purpose": purpose.value if purpose else ""}
-            if (purpose and purpose.value == _BATCH) or name.endswith(".jsonl"):
+            if (purpose and purpose.value == _BATCH) or form.file_name.endswith(".jsonl"):
                 # Of several it is not known which one Mistral keeps.
                 is_one = set(form.files) == {_FILE} and _FILE not in form.fields
                 kept |= scan.facts() if is_one else {}

@@ -1,8 +1,8 @@
 """Follows a multipart/form-data body as it passes, without keeping it (RFC 7578, RFC 2046 §5.1).
 
-It remembers small fields, and where in the body the value of each one stands. It is strict where
-two readers could differ: what it does not understand exactly is refused, so that Mistral cannot
-read another form than was metered here.
+It remembers the few values that decide something, and where in the body the value of each field
+stands. It is strict where two readers could differ: what it does not understand exactly is refused,
+so that Mistral cannot read another form than was metered here.
 """
 
 import re
@@ -24,13 +24,22 @@ _DISPOSITION = re.compile(
 _END_OF_HEAD = b"\r\n\r\n"
 _LONGEST_HEAD = 8 * 1024
 _LONGEST_FIELD = 64 * 1024
+#: Fields whose values are asked for, and how long they may be: of all others is known that they
+#: came. A character takes up to four bytes, and a form may have as many fields as parts.
+_ASKED_FOR = frozenset({"model", "purpose", "file_id"})
+_LONGEST_ASKED_FOR = 4 * 1024
+_FILE = "file"
 _MOST_PARTS = 200
 _ENCODINGS = frozenset({b"7bit", b"8bit", b"binary"})
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field of text, and where its value begins and ends in the body."""
+    """A field of text, and where its value begins and ends in the body.
+
+    Attributes:
+        value: empty of a field that nobody asks for.
+    """
 
     value: str
     start: int
@@ -61,6 +70,7 @@ class Form:
     Attributes:
         fields: by name, once they are complete.
         files: names of file fields, and how many bytes of each have passed.
+        file_name: what the file of the field ``file`` is called.
         is_over: the last boundary has passed.
     """
 
@@ -78,8 +88,13 @@ class Form:
         self._parts = 0
         self.fields: dict[str, Field] = {}
         self.files: dict[str, int] = {}
-        self.file_names: dict[str, str] = {}
+        self.file_name = ""
         self.is_over = False
+
+    @property
+    def kept(self) -> int:
+        """How many bytes of the body wait for their end."""
+        return len(self._pending) + len(self._value)
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of the body, however they were cut.
@@ -159,7 +174,8 @@ class Form:
         if self._is_file:
             self.files.setdefault(self._name, 0)
             told = found[3] if found[3] is not None else found[4].partition(b"*=")[2]
-            self.file_names[self._name] = told.decode("utf-8", "replace")
+            if self._name == _FILE:
+                self.file_name = told.decode("utf-8", "replace")
 
     def _content(self) -> bool:
         end = self._pending.find(self._delimiter)
@@ -182,7 +198,8 @@ class Form:
                 self._on_file(data)
             return
         self._value += data
-        if len(self._value) > _LONGEST_FIELD:
+        most = _LONGEST_ASKED_FOR if self._name in _ASKED_FOR else _LONGEST_FIELD
+        if len(self._value) > most:
             raise _broken(f"`{self._name}` is too long")
 
     def _close(self) -> None:
@@ -192,7 +209,9 @@ class Form:
             value = self._value.decode()
         except UnicodeDecodeError:
             raise _broken(f"`{self._name}` is not UTF-8") from None
-        self.fields[self._name] = Field(value, self._start, self._position)
+        kept = value if self._name in _ASKED_FOR else ""
+        self.fields[self._name] = Field(kept, self._start, self._position)
+        self._value.clear()
 
     def _end(self) -> bool:
         if self._pending.strip(b"\r\n\t "):

@@ -183,12 +183,13 @@ class Upload:
             )
         self._form.feed(piece)
         into += piece
+        held = len(into) + self._form.kept
         if self._watcher is None:
-            self._keep(len(into))
+            self._keep(held)
             return True
-        self._keep(len(into) + self._watcher.kept)
+        self._keep(held + self._watcher.kept)
         await self._watcher.catch_up()
-        self._keep(len(into) + self._watcher.kept)
+        self._keep(held + self._watcher.kept)
         return True
 
 

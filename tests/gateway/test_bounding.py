@@ -3,6 +3,7 @@
 import base64
 import gzip
 import struct
+import tracemalloc
 import uuid
 import wave
 import zlib
@@ -244,6 +245,34 @@ def test_a_form_may_come_byte_by_byte():
     assert form.fields["model"].value == "voxtral"
 
 
+def test_a_form_of_many_long_fields_and_file_names_is_followed_without_keeping_them():
+    """A character outside of the basic plane makes each of a text's characters four bytes."""
+    value = "\N{GRINNING FACE}".encode() + b"x" * 60_000
+    name = "\N{GRINNING FACE}".encode() + b"x" * 7_000
+    tracemalloc.start()
+    try:
+        form = Form(b"b")
+        for number in range(100):
+            disposition = b'--b\r\ncontent-disposition: form-data; name="f%d' % number
+            form.feed(disposition + b'"\r\n\r\n' + value + b"\r\n")
+            form.feed(disposition + b'f"; filename="' + name + b'"\r\n\r\nx\r\n')
+        kept = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert (len(form.fields), len(form.files)) == (100, 100)
+    assert kept < 300_000, kept
+    assert form.kept < 100
+
+
+def test_what_waits_of_a_form_is_told_and_a_value_that_decides_is_short():
+    form = Form(b"b")
+    form.feed(b'--b\r\ncontent-disposition: form-data; name="note"\r\n\r\n' + b"x" * 50_000)
+    assert form.kept == 50_000
+    form.feed(b'\r\n--b\r\ncontent-disposition: form-data; name="model"\r\n\r\n')
+    with pytest.raises(Invalid):
+        form.feed(b"x" * 5_000)
+
+
 def test_a_request_names_a_hundred_files_and_no_more():
     some = [{"type": "file", "file_id": f"f{number}"} for number in range(100)]
     assert len(files_in({"messages": [{"content": [*some, *some]}]})) == 100
@@ -264,4 +293,4 @@ def test_a_part_with_any_file_name_is_a_file(disposition):
     form.feed(b'--b\r\nContent-Disposition: form-data; name="file"; ' + disposition)
     form.feed(b"\r\n\r\nx\r\n--b--\r\n")
     assert (form.files, form.fields) == ({"file": 1}, {})
-    assert form.file_names["file"].endswith("a.jsonl")
+    assert form.file_name.endswith("a.jsonl")
