@@ -1,5 +1,6 @@
 """Reads the bodies of requests: how large, how slow and how many at once they may be.
 
+Of all places for calls under way no organization has more than its part, with however many tokens.
 A body that is read as a whole stays in memory until its call is over. Small ones are bounded by how
 many calls there may be; all others share a budget, of which no organization has more than its part.
 A body comes piece by piece without long pauses, and at a rate that the slowest honest line has: who
@@ -26,6 +27,32 @@ class Arrivals:
         self.patience = Patience(limits.receive)
         self._kept: dict[UUID, int] = {}
         self._all = 0
+        self._calls: dict[UUID, int] = {}
+
+    def enter(self, whose: UUID) -> None:
+        """Count a call that is under way.
+
+        Raises:
+            Problem: this organization has too many (429).
+        """
+        calls = self._calls.get(whose, 0) + 1
+        if calls > self.limits.calls_of_organization:
+            raise Problem(
+                "too_many_at_once",
+                "This organization's tokens have too many calls under way. Wait for some to end,"
+                " and try again.",
+                status=429,
+                retry_after=1,
+            )
+        self._calls[whose] = calls
+
+    def go(self, whose: UUID) -> None:
+        """Count a call no longer."""
+        left = self._calls[whose] - 1
+        if left:
+            self._calls[whose] = left
+        else:
+            del self._calls[whose]
 
     def take(self, whose: UUID, size: int) -> None:
         """Set so many bytes aside.
@@ -63,13 +90,16 @@ class Arrivals:
 
 
 class Arrival:
-    """The body of one request, to be had as a whole or piece by piece.
+    """One call, under way until it leaves, and its body: to be had as a whole or piece by piece.
 
     Args:
         arrivals: of the process.
         whose: organization's budget it counts for.
         receive: the caller's messages.
         headers: of the request.
+
+    Raises:
+        Problem: its organization has too many calls under way (429).
     """
 
     __slots__ = (
@@ -96,6 +126,7 @@ class Arrival:
         self._waited = 0.0
         self._is_over = False
         self._has_left = False
+        arrivals.enter(whose)
 
     async def whole(self) -> bytes:
         """Read the whole body, and keep room for it until ``leave``.
@@ -150,8 +181,9 @@ class Arrival:
         self._kept = wanted
 
     def leave(self) -> None:
-        """Let go of what was kept, for good."""
+        """Let go of what was kept, for good; it is done once."""
         self._has_left = True
+        self._arrivals.go(self._whose)
         if self._kept:
             self._arrivals.give(self._whose, self._kept)
             self._kept = 0

@@ -12,6 +12,7 @@ class Bounds:
     Attributes:
         calls: requests under way at once in one process.
         calls_of_one: those of one token among them.
+        calls_of_organization: those of one organization's tokens together.
         body: the largest request that is read as a whole.
         upload: the largest form, which is handed on as it arrives (Mistral takes 512 MB).
         headers: how many header fields a request may have.
@@ -48,6 +49,7 @@ class Bounds:
 
     calls: int = 1500
     calls_of_one: int = 300
+    calls_of_organization: int = 1000
     body: int = 32 * 1024 * 1024
     upload: int = 520 * 1024 * 1024
     headers: int = 100

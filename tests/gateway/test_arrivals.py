@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from dataclasses import replace
 
 import pytest
 
@@ -14,6 +15,7 @@ from tenants.gateway.crowd import Crowd
 from tests.gateway import tenancy
 from tests.gateway.server import GatewayServer
 from tests.gateway.tenancy import Tenant, ask, eventually, question
+from tests.registry.steps import create
 
 KILO = 1024
 CHATS, VOICE = "/v1/chat/completions", "/v1/audio/transcriptions"
@@ -154,6 +156,28 @@ async def test_one_token_is_one_however_it_is_spelt(spelt):
     places.set()
     await asyncio.gather(*waiting)
     assert sorted(answers) == [200, 200, 429]
+
+
+def another_token(tenant: Tenant, name: str) -> str:
+    _, token = create(tenant.workspace, organization=tenant.organization, name=name, key=tenant.key)
+    return token.reveal()
+
+
+def test_an_organization_has_its_part_of_all_places_with_however_many_tokens(mistral, made_up):
+    greedy, guest = tenancy.make(made_up), tenancy.make(made_up)
+    bounds = {"calls": 5, "calls_of_one": 2, "calls_of_organization": 3}
+    with GatewayServer(mistral.url, **bounds) as server:
+        others = [replace(greedy, token=another_token(greedy, name)) for name in ("B", "C")]
+        with ExitStack() as wires:
+            waiting = [
+                wires.enter_context(closing(begun(server, tenant, 100)))
+                for tenant in (greedy, greedy, others[0])
+            ]
+            assert all(map(is_kept, waiting))
+            with closing(begun(server, others[1], 100)) as further:
+                assert refusal(further) == (429, "too_many_at_once")
+            assert ask(server.url, guest, max_tokens=1).is_success
+        eventually(lambda: ask(server.url, others[1], max_tokens=1).status_code == 200)
 
 
 def test_long_lines_of_files_on_their_way_have_the_same_room(narrow, made_up):
