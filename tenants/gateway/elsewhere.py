@@ -118,14 +118,20 @@ class Elsewhere:
 
     async def _upload(self, place: Place, asked: Asked) -> Request:
         scan = BatchScan()
-        upload = self._form(asked, scan.feed, scan)
+
+        def look(data: bytes) -> None:
+            purpose = upload.form.fields.get(_PURPOSE)
+            if purpose is None or purpose.value == _BATCH:  # before its file: any other is no batch
+                scan.feed(data)
+
+        upload = self._form(asked, look, scan)
 
         def facts() -> dict[str, object]:
             form = upload.form
             size = sum(form.files.values())
             purpose = form.fields.get(_PURPOSE)
             kept: dict[str, object] = {_SIZE: size, "purpose": purpose.value if purpose else ""}
-            if (purpose and purpose.value == _BATCH) or form.file_name.endswith(".jsonl"):
+            if purpose.value == _BATCH if purpose else form.file_name.endswith(".jsonl"):
                 # Of several it is not known which one Mistral keeps.
                 is_one = set(form.files) == {_FILE} and _FILE not in form.fields
                 kept |= scan.facts() if is_one else {}

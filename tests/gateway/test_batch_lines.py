@@ -305,6 +305,34 @@ def test_nothing_but_the_line_that_is_not_over_is_kept():
     assert scan.kept == 0
 
 
+def test_so_many_lines_are_counted_and_no_more(monkeypatch):
+    monkeypatch.setattr(scanning, "MOST_LINES", 300)
+    assert scanned((LINE + b"\n") * 300)["lines"] == 300
+    for line in (LINE + b"\n", b"\n"):
+        facts = scanned(line * 200, line * 200)
+        assert COUNTED not in facts
+        assert facts["line"] == 301
+
+
+def test_files_that_come_at_once_are_counted_in_one_thread_that_gives_way(monkeypatch):
+    threads, pauses = set(), []
+    monkeypatch.setattr(scanning, "_add", lambda *_: threads.add(threading.current_thread()))
+    monkeypatch.setattr(scanning.time, "sleep", pauses.append)
+
+    async def pass_by() -> None:
+        scan = scanning.BatchScan()
+        scan.feed(b"{}\n" * 1000)
+        await scan.catch_up()
+
+    async def at_once() -> None:
+        await asyncio.gather(*(pass_by() for _ in range(8)))
+
+    asyncio.run(at_once())
+    assert len(threads) == 1
+    assert threading.main_thread() not in threads
+    assert len(pauses) >= 80
+
+
 def test_many_lines_are_counted_beside_the_event_loop(monkeypatch):
     threads: list[threading.Thread] = []
     before = scanning._add

@@ -199,11 +199,15 @@ def test_a_file_inside_a_line_is_looked_up_too(gateway, tenant):
 
 
 def test_a_file_whose_lines_nobody_counted_is_no_batch(gateway, tenant):
-    for content, name in ((lines(), "notes.txt"), (b"\n \r\n", "lines.jsonl")):
+    for content, name, purpose in (
+        (lines(), "notes.txt", "ocr"),
+        (lines(), "lines.jsonl", "ocr"),
+        (b"\n \r\n", "lines.jsonl", "batch"),
+    ):
         answer = httpx.post(
             f"{gateway.url}/v1/files",
             files={"file": (name, content)},
-            data={"purpose": "ocr"} if name == "notes.txt" else {"purpose": "batch"},
+            data={"purpose": purpose},
             headers=tenant.headers,
             trust_env=False,
         )
