@@ -31,8 +31,10 @@ async def agent(shelf: Shelf, owner: Owner, agent_id: str) -> Mapping[str, Any]:
     one keeps it.
 
     Raises:
-        NotFound: another workspace has it.
+        NotFound: another workspace has it, or no agent can have this id.
     """
+    if not references.is_possible(agent_id):
+        raise references.missing("Agent", agent_id)
     found = await shelf.among(owner, ResourceKind.AGENT, [agent_id])
     if agent_id in found:
         return found[agent_id].facts

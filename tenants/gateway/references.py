@@ -14,6 +14,7 @@ _HINT = re.compile(rb'"(?:file_id|library_id|connector_id|previous_response_id)'
 #: Text of the caller's own making: what stands in it names nothing.
 OPAQUE = frozenset({"arguments", "parameters", "schema", "metadata", "json_schema"})
 _MOST = 100
+LONGEST_ID = 200
 #: An escaped letter or underscore: no honest encoder writes one.
 HIDDEN_NAME = re.compile(rb"\\u00(?:[46][1-9a-f]|[57][0-9a]|5f)", re.IGNORECASE)
 
@@ -26,6 +27,14 @@ def may_have(body: bytes) -> bool:
 def missing(noun: str, mistral_id: str) -> NotFound:
     """Say of a thing that it is not there, or somebody else's."""
     return NotFound("resource_not_found", f"{noun} {mistral_id} not found")
+
+
+def is_possible(mistral_id: str) -> bool:
+    """Tell whether a thing can have this id: the database takes no null character, nor longer ones.
+
+    Such a one is not there, and is not looked up.
+    """
+    return len(mistral_id) <= LONGEST_ID and "\0" not in mistral_id
 
 
 def files_in(document: Mapping[str, Any]) -> list[str]:

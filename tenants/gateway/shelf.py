@@ -70,9 +70,10 @@ class Shelf:
         self, owner: Owner, kind: ResourceKind, ids: Collection[str]
     ) -> dict[str, Kept]:
         """Find, of these ids, those that the owner's workspace has."""
-        if not ids:
+        possible = [one for one in ids if references.is_possible(one)]
+        if not possible:
             return {}
-        return await self.run(resources.find, owner, kind, list(ids))
+        return await self.run(resources.find, owner, kind, possible)
 
     async def is_elsewhere(self, owner: Owner, kind: ResourceKind, mistral_id: str) -> bool:
         """Tell whether another workspace of the organization has a thing."""

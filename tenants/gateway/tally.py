@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from tenants.common.problems import Invalid
 from tenants.gateway import bounding
-from tenants.gateway.references import OPAQUE
+from tenants.gateway.references import LONGEST_ID, OPAQUE
 
 #: Members whose values name things at Mistral, and the word in the facts that gathers them.
 _NAMING: Final = {
@@ -24,7 +24,6 @@ _NAMING: Final = {
     "agent_id": "names_agents",
 }
 _MOST = {"names_files": 1000, "names_agents": 100, "names_models": 10}
-_LONGEST_NAME = 200
 #: Where texts stand that may have parts beside text.
 _TEXTS = ("messages", "inputs", "input")
 
@@ -129,9 +128,11 @@ class Tally:
                 self._note(word, one)
 
     def _note(self, word: str, name: str) -> None:
+        if "\0" in name:
+            raise Invalid("invalid_value", "It names something with a null character.")
         names = self._names[word]
         # No id is longer: what is cut off belongs to nothing that could be found.
-        names.add(name[:_LONGEST_NAME])
+        names.add(name[:LONGEST_ID])
         if len(names) > _MOST.get(word, 1):
             most = _MOST.get(word)
             if most is None:  # of these none may be named: the first is as good as all

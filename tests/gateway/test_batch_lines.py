@@ -93,6 +93,16 @@ def test_a_file_of_another_tenant_is_not_read_however_its_id_is_written(
         ({"model": "mistral-large-latest"}, 403, "model_not_allowed"),
         ({"model": tenancy.SMALL}, 200, None),
         ({"model": 5}, 422, "batch_not_counted"),
+        # What no database takes is told of the line; the file is there, and the caller knows it.
+        *(
+            (named, 422, "batch_not_counted")
+            for named in (
+                {"file_id": "a\0b"},
+                {"agent_id": "a\0b"},
+                {"model": "a\0b"},
+                {"tools": [{"type": "document_library", "library_ids": ["a\0b"]}]},
+            )
+        ),
     ],
 )
 def test_lines_name_nothing_that_a_request_may_not_name(gateway, tenant, extra, status, code):

@@ -11,6 +11,19 @@ from tests.mistral.far_side import answer, answering
 JOBS = "/v1/batch/jobs"
 OTHERS = "ft:mistral-small-2603:somebody-else:20260101:00000000"
 CONVERSATIONS = "/v1/conversations"
+NULL, OCR = "a\0b", "/v1/ocr"
+AGENT = "/v1/agents/completions"
+PART = {"type": "file", "file_id": NULL}
+ASKS = {"messages": [{"role": "user", "content": "Hello"}]}
+#: Ids that the database cannot even be asked for.
+IMPOSSIBLE = [
+    ("POST", "/v1/chat/completions", {"messages": [{"role": "user", "content": [PART]}]}),
+    ("POST", AGENT, ASKS | {"agent_id": NULL}),
+    ("POST", AGENT, ASKS | {"agent_id": "a" * 201}),
+    ("POST", CONVERSATIONS, {"inputs": "Hello", "agent_id": NULL}),
+    ("POST", JOBS, {"endpoint": OCR, "agent_id": NULL, "requests": [{"body": {}}]}),
+    ("POST", JOBS, {"endpoint": OCR, "input_files": [NULL]}),
+]
 
 
 def send(url, tenant, method, path, body=None) -> httpx.Response:
@@ -26,6 +39,12 @@ def send(url, tenant, method, path, body=None) -> httpx.Response:
         (("DELETE", "/v1/models/mistral-small-latest", None), 403, "model_delete_refused"),
         (("POST", f"/v1/fine_tuning/models/{OTHERS}/archive", None), 404, "model_not_found"),
         (("PATCH", f"/v1/fine_tuning/models/{OTHERS}", {"name": "ours"}), 404, "model_not_found"),
+        *((asked, 404, "resource_not_found") for asked in IMPOSSIBLE),
+        (
+            ("POST", JOBS, {"endpoint": OCR, "requests": [{"body": {"file_id": NULL}}]}),
+            422,
+            "invalid_value",
+        ),
         (("POST", JOBS, {"endpoint": "/v1/ocr", "input_files": "f1"}), 422, "invalid_value"),
         (("POST", JOBS, {"endpoint": "/v1/ocr", "input_files": [5]}), 422, "invalid_value"),
         (("POST", JOBS, {"endpoint": "/v1/ocr", "requests": {"a": 1}}), 422, "invalid_value"),

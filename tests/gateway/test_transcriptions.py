@@ -91,9 +91,10 @@ def test_the_sdk_transcribes_what_is_elsewhere(gateway, mistral, made_up):
         upload = {"file_name": "a.wav", "content": recording(3)}
         file = client.files.upload(file=upload, purpose="ocr")
         assert audio.complete(model=MODEL, file_id=file.id).text
-        with pytest.raises(MistralError) as refused:
-            audio.complete(model=MODEL, file_id="of-others")
-    assert refused.value.status_code == 404
+        for other in ("of-others", "a\0b"):
+            with pytest.raises(MistralError) as refused:
+                audio.complete(model=MODEL, file_id=other)
+            assert refused.value.status_code == 404
     seconds = [event.audio_seconds for event in tenant.settled(4)]
     assert sorted(seconds) == [0, 3, 42, 42]
 
