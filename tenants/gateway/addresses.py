@@ -97,27 +97,18 @@ _ROOTS = (
 )
 
 
-#: A question to an endpoint that nobody here knows: by its last word it makes an answer, and keeps
-#: nothing. What a new endpoint keeps cannot be guessed, so all others are not there.
-_NEW = re.compile(r"/v1(?:/[a-z][a-z0-9_-]{0,40}){1,4}", re.ASCII)
+#: A question to an endpoint that nobody here knows: a word for an answer, alone or after the word
+#: of what it is about. What a new endpoint keeps cannot be guessed, so all others are not there.
 _ANSWERS = frozenset(
     {
-        *("answers", "classifications", "completions", "corrections", "detections", "edits"),
-        *("embeddings", "evaluations", "explanations", "extractions", "generations", "judgements"),
-        *("judgments", "moderations", "ocr", "predictions", "rankings", "rerank", "rerankings"),
-        *("rewrites", "scores", "speech", "summaries", "tokenizations", "transcriptions"),
+        *("classifications", "completions", "corrections", "detections", "edits", "embeddings"),
+        *("explanations", "extractions", "generations", "moderations", "ocr", "rerank"),
+        *("rerankings", "rewrites", "speech", "summaries", "tokenizations", "transcriptions"),
         *("translations", "variations"),
     }
 )
-#: Whatever comes after one of these is about things that are kept.
-_KEEPERS = frozenset(
-    {
-        *("admin", "agents", "api-keys", "batch", "connectors", "connectors-gateway", "context"),
-        *("conversations", "files", "fine-tuning", "fine_tuning", "jobs", "libraries", "models"),
-        *("observability", "organizations", "rag", "service-accounts", "service_accounts"),
-        *("triggers", "users", "vector_stores", "voices", "webhooks", "workflows", "workspaces"),
-    }
-)
+#: What an answer can be about, and nobody's: no ids, no things that are kept.
+_SUBJECTS = frozenset({"audio", "chat", "code", "images", "speech", "text", "video", "vision"})
 
 
 def find(path: str, method: str) -> Place:
@@ -145,5 +136,5 @@ def find(path: str, method: str) -> Place:
 
 
 def _is_new(path: str) -> bool:
-    words = path.split("/")[2:]
-    return _NEW.fullmatch(path) is not None and words[-1] in _ANSWERS and _KEEPERS.isdisjoint(words)
+    *about, answer = path.removeprefix("/v1/").split("/")
+    return answer in _ANSWERS and (not about or (len(about) == 1 and about[0] in _SUBJECTS))

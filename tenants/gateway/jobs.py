@@ -18,7 +18,7 @@ from tenants.gateway.endpoints import Endpoint, Kind
 from tenants.gateway.requests import Aftermath, Request
 from tenants.gateway.scanning import COUNTED
 from tenants.gateway.shelf import Shelf
-from tenants.gateway.tally import Tally
+from tenants.gateway.tally import FORBIDDEN, Tally
 from tenants.registry.models import ResourceKind
 from tenants.registry.resources import Owner
 from tenants.registry.snapshots import ModelFacts
@@ -175,8 +175,7 @@ async def _check_names(counted: Counts, model: ModelFacts, owner: Owner, shelf: 
         NotFound: it is not the workspace's, or cannot have been made through a model token.
         Forbidden: another model than the token's.
     """
-    kept = ("Library", "names_libraries"), ("Connector", "names_connectors")
-    for noun, word in (*kept, ("Response", "names_responses")):
+    for noun, word in FORBIDDEN.items():
         for mistral_id in _named(word, counted):
             raise references.missing(noun, mistral_id)
     for name in _named("names_models", counted):

@@ -9,12 +9,24 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tenants.common.problems import Invalid, NotFound
+from tenants.gateway import voices
 
-_HINT = re.compile(rb'"(?:file_id|library_id|connector_id|previous_response_id)')
+_HINT = re.compile(rb'"(?:file_id|library_id|connector_id|vector_store_id|voice_id)')
+#: Members whose values name what stands behind every workspace of a key, and what it is.
+FOREIGN = {
+    "library_id": "Library",
+    "library_ids": "Library",
+    "connector_id": "Connector",
+    "connector_ids": "Connector",
+    "vector_store_id": "Vector store",
+    "vector_store_ids": "Vector store",
+    "voice_id": "Voice",
+}
 #: Text of the caller's own making: what stands in it names nothing.
 OPAQUE = frozenset({"arguments", "parameters", "schema", "metadata", "json_schema"})
 _MOST = 100
 LONGEST_ID = 200
+_FILES = {"file_id": "File", "file_ids": "File"}
 #: An escaped letter or underscore: no honest encoder writes one.
 HIDDEN_NAME = re.compile(rb"\\u00(?:[46][1-9a-f]|[57][0-9a]|5f)", re.IGNORECASE)
 
@@ -43,23 +55,35 @@ def files_in(document: Mapping[str, Any]) -> list[str]:
     Raises:
         Invalid: more than a hundred.
     """
-    found = list(dict.fromkeys(_named(document, "file_id", "file_ids")))
+    found = list(dict.fromkeys(mistral_id for _, mistral_id in _named(document, _FILES)))
     if len(found) > _MOST:
         raise Invalid("too_large", f"A request may name {_MOST} files at most.")
     return found
 
 
-def libraries_in(document: Mapping[str, Any]) -> list[str]:
-    """Give the ids of libraries that a request names."""
-    return list(_named(document, "library_id", "library_ids"))
+def foreign_in(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Give what a request names that cannot have been made through a model token, and its ids.
+
+    Libraries and connectors that somebody has set up in Studio, stores of vectors, and voices that
+    are not Mistral's own.
+    """
+    for noun, mistral_id in _named(document, FOREIGN):
+        if mistral_id not in voices.PRESETS or noun != FOREIGN["voice_id"]:
+            yield noun, mistral_id
 
 
-def connectors_in(document: Mapping[str, Any]) -> list[str]:
-    """Give the ids of connectors that a request names: those that somebody has set up in Studio."""
-    return list(_named(document, "connector_id", "connector_ids"))
+def stored_in(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Give what a request to the Responses API goes on with: all of it is stored at Mistral."""
+    for name, noun in (("previous_response_id", "Response"), ("conversation", "Conversation")):
+        given = document.get(name)
+        if given is not None:
+            yield noun, str(given.get("id") if isinstance(given, dict) else given)[:LONGEST_ID]
+    prompt = document.get("prompt")
+    if isinstance(prompt, dict) and prompt.get("id") is not None:
+        yield "Prompt", str(prompt["id"])[:LONGEST_ID]
 
 
-def _named(document: Mapping[str, Any], one: str, several: str) -> Iterator[str]:
+def _named(document: Mapping[str, Any], members: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     waiting: list[object] = [document]
     while waiting:
         part = waiting.pop()
@@ -67,9 +91,11 @@ def _named(document: Mapping[str, Any], one: str, several: str) -> Iterator[str]
             waiting += part
         elif isinstance(part, dict):
             for name, value in part.items():
-                if name == one and isinstance(value, str):
-                    yield value
-                elif name == several and isinstance(value, list):
-                    yield from (item for item in value if isinstance(item, str))
+                if name in members and isinstance(value, (str, list)):
+                    for one in value if isinstance(value, list) else (value,):
+                        if isinstance(one, str):
+                            yield members[name], one
+                        else:
+                            waiting.append(one)
                 elif name not in OPAQUE:
                     waiting.append(value)

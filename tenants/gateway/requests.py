@@ -49,9 +49,10 @@ _COUNTED = (
     "requests",
     "endpoint",
     "file_id",
-    "library_ids",
-    "connector_id",
+    "file_ids",
+    *references.FOREIGN,
     "previous_response_id",
+    "conversation",
 )
 # One pass: looking for each of them takes as long as all the rest of a request.
 _NAMES = re.compile('"(?:{})"'.format("|".join(_COUNTED)).encode())
@@ -152,9 +153,12 @@ def named_files(document: Mapping[str, Any], body: bytes) -> list[str]:
     Raises:
         NotFound: it names what cannot have been made through a model token.
     """
+    for noun, mistral_id in references.stored_in(document):
+        raise references.missing(noun, mistral_id)
     if not references.may_have(body):
         return []
-    refuse_foreign(document)
+    for noun, mistral_id in references.foreign_in(document):
+        raise references.missing(noun, mistral_id)
     return references.files_in(document)
 
 
@@ -170,20 +174,6 @@ def rewritten(
         document.update(changes)
     written = _written(document)
     return written if changes or is_changed or (written != body and _is_ambiguous(body)) else body
-
-
-def refuse_foreign(document: Mapping[str, Any]) -> None:
-    """Refuse what is stored at Mistral and cannot have been made through a model token.
-
-    Raises:
-        NotFound: libraries, connectors, and responses or conversations of the Responses API.
-    """
-    for library in references.libraries_in(document):
-        raise references.missing("Library", library)
-    for connector in references.connectors_in(document):
-        raise references.missing("Connector", connector)
-    if document.get("previous_response_id") is not None:
-        raise references.missing("Response", str(document["previous_response_id"])[:200])
 
 
 def _written(document: dict[str, Any]) -> bytes:

@@ -9,19 +9,26 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from tenants.common.problems import Invalid
-from tenants.gateway import bounding
+from tenants.gateway import bounding, references, voices
 from tenants.gateway.references import LONGEST_ID, OPAQUE
 
+_VOICES: Final = "names_voices"
+#: What a line may not name, and the word in the facts that gathers it.
+FORBIDDEN: Final = {
+    "Library": "names_libraries",
+    "Connector": "names_connectors",
+    "Vector store": "names_stores",
+    "Voice": _VOICES,
+    "Response": "names_responses",
+    "Conversation": "names_conversations",
+    "Prompt": "names_prompts",
+}
 #: Members whose values name things at Mistral, and the word in the facts that gathers them.
 _NAMING: Final = {
     "file_id": "names_files",
     "file_ids": "names_files",
-    "library_id": "names_libraries",
-    "library_ids": "names_libraries",
-    "connector_id": "names_connectors",
-    "connector_ids": "names_connectors",
-    "previous_response_id": "names_responses",
     "agent_id": "names_agents",
+    **{name: FORBIDDEN[noun] for name, noun in references.FOREIGN.items()},
 }
 _MOST = {"names_files": 1000, "names_agents": 100, "names_models": 10}
 #: Where texts stand that may have parts beside text.
@@ -46,7 +53,7 @@ class Tally:
         }
         self._calls_connectors = False
         self._names: dict[str, set[str]] = {
-            one: set() for one in ("names_models", *dict.fromkeys(_NAMING.values()))
+            one: set() for one in ("names_models", *_NAMING.values(), *FORBIDDEN.values())
         }
 
     def add(self, request: object, size: int) -> int:
@@ -64,6 +71,8 @@ class Tally:
             raise Invalid("invalid_value", "`model` is text.")
         if model is not None:
             self._note("names_models", model)
+        for noun, mistral_id in references.stored_in(body):
+            self._note(FORBIDDEN[noun], mistral_id)
         counts = self._counts
         counts["lines"] += 1
         looks_up = bounding.looks_up(body) or "agent_id" in request or "agent_id" in body
@@ -124,7 +133,7 @@ class Tally:
 
     def _note_all(self, word: str, value: object) -> None:
         for one in value if isinstance(value, list) else (value,):
-            if isinstance(one, str):
+            if isinstance(one, str) and (word != _VOICES or one not in voices.PRESETS):
                 self._note(word, one)
 
     def _note(self, word: str, name: str) -> None:

@@ -38,6 +38,7 @@ def pair(gateway, mistral, made_up):
         ("mistral-small-latest", "/v1/responses", {"input": "hello", "stream": True}),
         ("voxtral-mini-tts-latest", "/v1/audio/speech", {"input": "Buongiorno! Come va, è già?"}),
         ("voxtral-mini-tts-latest", "/v1/audio/speech", {"input": "Ciao", "stream": True}),
+        ("voxtral-mini-tts-latest", "/v1/audio/speech", {"input": "x", "voice_id": "gb_jane_sad"}),
     ],
 )
 def test_an_answer_has_mistrals_bytes_and_costs_mistrals_bill(pair, model, path, body):

@@ -132,6 +132,14 @@ def test_what_the_key_sees_and_the_gateway_did_not_make_is_not_there(gateway, te
             {"inputs": "x", "tools": [{"type": "connector", "connector_id": "of-others"}]},
         ),
         ("/v1/responses", {"input": "x", "previous_response_id": "resp_1"}),
+        ("/v1/responses", {"input": "x", "conversation": "conv_1"}),
+        ("/v1/responses", {"input": "x", "conversation": {"id": "conv_1"}}),
+        ("/v1/responses", {"input": "x", "prompt": {"id": "pmpt_1"}}),
+        (
+            "/v1/responses",
+            {"input": "x", "tools": [{"type": "file_search", "vector_store_ids": ["vs_1"]}]},
+        ),
+        ("/v1/audio/speech", {"input": "x", "voice_id": "of-others"}),
     ):
         refused = tenancy.post(gateway.url, tenant, path, body)
         assert (refused.status_code, refused.json()["code"]) == (404, "resource_not_found"), path

@@ -19,6 +19,10 @@ ANSWER = b'{"model":"mistral-small-2603", "verdict" : 1.50,"usage":%b}' % json.d
 KEEPING = (
     *("/v1/admin/api-keys", "/v1/admin/spend-limit", "/v1/rag/deployments", "/v1/audio/voices"),
     *("/v1/webhooks", "/v1/triggers", "/v1/context/search-indexes", "/v1/service_accounts"),
+    *("/v1/threads/th-of-others/completions", "/v1/deployments/x/completions"),
+    *("/v1/documents/x/ocr", "/v1/evaluations", "/v1/vector-stores/v1/rankings"),
+    *("/v1/api_keys/edits", "/v1/prompts/p1/edits", "/v1/predictions", "/v1/judgements"),
+    *("/v1/images/i1/edits", "/v1/images/edits/e1", "/v1/chat/chat/edits", "/v1//edits"),
     *("/v1/connectors-gateway/x/mcp", "/v1/rag/ocr", "/v1/admin/completions"),
 )
 
@@ -56,16 +60,16 @@ def test_a_question_to_an_endpoint_of_tomorrow_passes_and_is_flagged_as_unpriced
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [
-        ("/v1/judgements", {"something": 1}, 404),  # names no model
-        ("/v1/judgements", {"model": "mistral-large-latest"}, 403),
-        ("/v1/judgements", {"model": SMALL, "file_id": "f"}, 404),
+        ("/v1/rerank", {"something": 1}, 404),  # names no model
+        ("/v1/rerank", {"model": "mistral-large-latest"}, 403),
+        ("/v1/rerank", {"model": SMALL, "file_id": "f"}, 404),
         ("/v1/agents", {"model": SMALL}, 404),
         ("/v1/fine_tuning/jobs", {"model": SMALL}, 404),
         ("/v1/libraries", {"model": SMALL}, 404),
         ("/v1/judge//files", {"model": SMALL}, 404),
         ("/v1/judge%2f..%2ffiles", {"model": SMALL}, 404),
         ("/v1/Judge", {"model": SMALL}, 404),
-        ("/v1/judgements/create", {"model": SMALL}, 404),
+        ("/v1/rerank/create", {"model": SMALL}, 404),
         ("/v1/frobnicate", {"model": SMALL}, 404),
         *((path, {"model": SMALL}, 404) for path in KEEPING),
     ],
@@ -81,7 +85,7 @@ def test_what_is_no_question_to_the_model_does_not_pass(scripted, curious, path,
 def test_without_the_policy_nothing_new_is_there(scripted, tenant):
     scripted.script = answering(200, ANSWER)
     received = len(scripted.far_side.requests)
-    refused = post(scripted.url, tenant, "/v1/judgements", {"model": SMALL})
+    refused = post(scripted.url, tenant, "/v1/rerank", {"model": SMALL})
     assert (refused.status_code, refused.json()["code"]) == (404, "not_found")
     eventually(lambda: not tenant.holds())
     assert len(scripted.far_side.requests) == received
