@@ -41,6 +41,7 @@ from tenants.spend.calls import (
     period_of,
 )
 from tenants.spend.pricing import (
+    Bound,
     Cost,
     Meter,
     Modifier,
@@ -193,7 +194,7 @@ async def open_call(
     )
     verdict = await writer.open(intent)
     if verdict.refusal is not None:
-        raise _refused(verdict.refusal, intent, snapshot.organization.timezone)
+        raise _refused(verdict.refusal, intent, snapshot.organization.timezone, bound)
     if request.aftermath is not None:
         request.aftermath.intent = intent
     return Call(intent, picture, request, key, started, at, prices, extra, writer)
@@ -301,7 +302,7 @@ def _period(milliseconds: int, zone: str) -> date:
     return _period_of_minute(milliseconds // _MINUTE, zone)
 
 
-def _refused(refusal: Refusal, intent: CallIntent, zone: str) -> Problem:
+def _refused(refusal: Refusal, intent: CallIntent, zone: str, bound: Bound) -> Problem:
     if refusal.reason is RefusalReason.CURRENCY:
         return Conflict(
             "currency_mismatch",
@@ -330,9 +331,20 @@ def _refused(refusal: Refusal, intent: CallIntent, zone: str) -> Problem:
         "spending_limit_reached",
         f"The {kind} may spend {figures['limit']} {refusal.currency} a month. Spent are"
         f" {figures['spent']}, held for calls under way {figures['held']}; this call could pass"
-        " the limit. Raise it, ask for fewer tokens, or wait until the next month.",
+        f" the limit. Raise it, {_less(bound)}, or wait until the next month.",
         **figures,
     )
+
+
+def _less(bound: Bound) -> str:
+    """Say what makes a call like this cost less at most."""
+    if bound.pages or bound.annotated_pages:
+        return "choose fewer `pages` (a document is held at the most that it can have)"
+    if bound.audio_seconds:
+        return "send shorter recordings, as WAV (any other is held at three hours)"
+    if bound.generates:
+        return "ask for fewer tokens (`max_tokens`)"
+    return "send less"
 
 
 def _amount(amount: Decimal | None) -> str | None:

@@ -40,7 +40,10 @@ def test_at_the_limit_a_call_is_refused_with_figures_and_nothing_reaches_mistral
         "currency": "EUR",
         "resets_at": "",
     }
+    assert "fewer tokens" in error["message"]
     assert error["resets_at"].endswith("Z")
+    silent = post(gateway.url, tenant, "/v1/embeddings", {"input": "Hello"})
+    assert "send less" in silent.json()["message"]
     assert error["request_id"] == refused.headers["x-request-id"]
     assert len(mistral.state.requests) == before
     assert tenant.events() == []

@@ -39,6 +39,7 @@ def test_a_recording_that_may_be_long_is_refused_however_short_it_looks(
     tenant.limit("0.005")
     refused = heard(gateway, tenant, *RECORDINGS[which])
     assert (refused.status_code, refused.json()["code"]) == (402, "spending_limit_reached")
+    assert "as WAV" in refused.json()["message"]
     asked = {call.path for call in mistral.state.calls(key=name_of(tenant.plain))}
     assert TRANSCRIPTIONS not in asked
 
@@ -104,6 +105,7 @@ def test_a_document_that_may_be_long_is_refused_however_short_it_looks(
     tenant.limit("1.00")
     refused = post(gateway.url, tenant, "/v1/ocr", DOCUMENTS[which])
     assert (refused.status_code, refused.json()["code"]) == (402, "spending_limit_reached")
+    assert "fewer `pages`" in refused.json()["message"]
     assert not [c for c in mistral.state.calls(key=name_of(tenant.plain)) if c.path == "/v1/ocr"]
     chosen = DOCUMENTS[which] | {"pages": "0-2"}
     assert post(gateway.url, tenant, "/v1/ocr", chosen).is_success
