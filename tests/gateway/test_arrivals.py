@@ -160,13 +160,13 @@ async def test_one_token_is_one_however_it_is_spelt(spelt):
 
 def another_token(tenant: Tenant, name: str) -> str:
     _, token = create(tenant.workspace, organization=tenant.organization, name=name, key=tenant.key)
-    return token.reveal()
+    plain: str = token.reveal()
+    return plain
 
 
 def test_an_organization_has_its_part_of_all_places_with_however_many_tokens(mistral, made_up):
     greedy, guest = tenancy.make(made_up), tenancy.make(made_up)
-    bounds = {"calls": 5, "calls_of_one": 2, "calls_of_organization": 3}
-    with GatewayServer(mistral.url, **bounds) as server:
+    with GatewayServer(mistral.url, calls=5, calls_of_one=2, calls_of_organization=3) as server:
         others = [replace(greedy, token=another_token(greedy, name)) for name in ("B", "C")]
         with ExitStack() as wires:
             waiting = [
