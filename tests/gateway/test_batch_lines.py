@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+import time
 from decimal import Decimal
 
 import httpx
@@ -330,9 +331,10 @@ def test_so_many_lines_are_counted_and_no_more(monkeypatch):
 
 
 def test_files_that_come_at_once_are_counted_in_one_thread_that_gives_way(monkeypatch):
-    threads, pauses = set(), []
+    threads: set[threading.Thread] = set()
+    pauses: list[float] = []
     monkeypatch.setattr(scanning, "_add", lambda *_: threads.add(threading.current_thread()))
-    monkeypatch.setattr(scanning.time, "sleep", pauses.append)
+    monkeypatch.setattr(time, "sleep", pauses.append)
 
     async def pass_by() -> None:
         scan = scanning.BatchScan()
