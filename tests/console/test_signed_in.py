@@ -6,6 +6,7 @@ import pytest
 from allauth.usersessions.models import UserSession
 from django.test import Client
 from django.utils import timezone
+from django.utils.translation import override
 
 from tenants.console import signed_in
 from tests import people
@@ -41,7 +42,8 @@ def signs_in(person, agent: str) -> Client:
 
 @pytest.mark.parametrize("agent", AGENTS)
 def test_browsers_are_called_by_their_names(agent):
-    assert signed_in.name_of(agent) == AGENTS[agent]
+    with override("en"):
+        assert signed_in.name_of(agent) == AGENTS[agent]
 
 
 def test_each_session_is_named_and_can_be_ended_by_itself(nora):
