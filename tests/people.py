@@ -69,6 +69,19 @@ def session_caller(who: Person, *, is_sudo: bool = True, **client) -> Caller:
     return Caller(client=browser)
 
 
+def visitor(
+    organization: Organization,
+    role: Role = Role.ADMIN,
+    *,
+    language: str = "en",
+    workspaces: dict[Workspace, WorkspaceRole] | None = None,
+) -> Client:
+    """The browser of a new member who reads a language."""
+    browser = session_caller(member(organization, role, workspaces=workspaces).person).client
+    browser.cookies["aim_language"] = language
+    return browser
+
+
 def actor(who: Person) -> Actor:
     """Who acts, when a person does."""
     return Principal("person", who.pk, who.called, frozenset(), None, "").actor

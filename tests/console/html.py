@@ -5,6 +5,7 @@ and which ids must be there, no parser says: the rules that our templates could 
 """
 
 from collections.abc import Iterator
+from typing import Any
 from xml.etree.ElementTree import Element
 
 import html5lib
@@ -134,6 +135,35 @@ def faults(text: str) -> list[str]:
     if not titles or not root.attrib.get("lang"):
         wrong.append("no title, or no language")
     return wrong
+
+
+def form_of(page: str, address: str) -> dict[str, Any]:
+    """Read what a browser would send of a form that nobody touched: the page's own, or a named one.
+
+    Ways back from what was just done are none of them.
+    """
+    tree = html5lib.parse(page, namespaceHTMLElements=False)
+    for form in tree.iter("form"):
+        if form.get("method") != "post" or form.get("action") not in {None, address}:
+            continue
+        said: dict[str, Any] = {}
+        for one in form.iter():
+            name = one.get("name")
+            if not name or name == "csrfmiddlewaretoken" or one.tag == "button":
+                continue
+            if one.tag == "select":
+                chosen = [o for o in one.iter("option") if o.get("selected") is not None]
+                said[name] = chosen[0].get("value") if chosen else ""
+            elif one.get("type") in {"checkbox", "radio"}:
+                if one.get("checked") is not None:
+                    said.setdefault(name, []).append(one.get("value") or "on")
+            else:
+                said[name] = (
+                    (one.text or "").strip() if one.tag == "textarea" else one.get("value") or ""
+                )
+        if said and "undoing" not in said:
+            return said
+    raise AssertionError("no form")
 
 
 def _misplaced(root: Element) -> Iterator[tuple[str, str]]:

@@ -21,7 +21,6 @@ from tenants.registry.models import (
 from tests import people
 from tests.api.world import World, world
 from tests.factories import ACTOR
-from tests.people import session_caller
 from tests.sealing import seal
 
 LOGIN = "768b9654-0000-4000-8000-ae1529d1bfbe"
@@ -34,9 +33,7 @@ def hers() -> World:
 
 @pytest.fixture
 def alice(hers) -> Client:
-    client = session_caller(people.member(hers.organization, Role.ADMIN).person).client
-    client.cookies["aim_language"] = "en"
-    return client
+    return people.visitor(hers.organization)
 
 
 @pytest.fixture
@@ -127,11 +124,8 @@ def test_models_there_are_listed_and_what_is_left_alone_is_named(hers, alice, pa
 
 
 def test_a_workspaces_admin_is_not_led_where_she_may_not_go(hers, alice, page):
-    member = people.member(
-        hers.organization, Role.MEMBER, workspaces={hers.workspace: WorkspaceRole.ADMIN}
-    )
-    client = session_caller(member.person).client
-    client.cookies["aim_language"] = "en"
+    inside = {hers.workspace: WorkspaceRole.ADMIN}
+    client = people.visitor(hers.organization, Role.MEMBER, workspaces=inside)
     of_the_model = f"/models/{hers.model.pk}"
     assert f'href="{page}"' in alice.get(of_the_model).text
     hers_to_see = client.get(of_the_model).text

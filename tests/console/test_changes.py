@@ -1,7 +1,6 @@
 """Two people at one form: nobody undoes unseen what another has changed; nothing typed is lost."""
 
 import html
-import re
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -12,12 +11,11 @@ from django.test import Client
 from tenants.common import scope
 from tenants.keys.models import MistralKey
 from tenants.organizations.models import Organization, Workspace
-from tenants.organizations.roles import Role
 from tenants.registry.models import RegisteredModel
 from tenants.spend.models import Limit
 from tests import people
 from tests.api.world import World, world
-from tests.people import session_caller
+from tests.console.html import form_of
 
 
 @pytest.fixture
@@ -27,36 +25,12 @@ def hers() -> World:
 
 @pytest.fixture
 def client(hers: World) -> Client:
-    made = session_caller(people.member(hers.organization, Role.ADMIN).person).client
-    made.cookies["aim_language"] = "en"
-    return made
-
-
-def filled(page: str, action: str = "") -> dict[str, Any]:
-    """What a browser would send of a form that nobody has touched."""
-    form = next(
-        part.split("</form>")[0]
-        for part in page.split("<form")[1:]
-        if 'name="seen"' in part
-        and 'name="undoing"' not in part.split("</form>")[0]
-        and action in part.split(">")[0]
-    )
-    sent: dict[str, Any] = {}
-    for tag in re.findall(r"<input[^>]*>", form):
-        facts = dict(re.findall(r'([a-z_-]+)="([^"]*)"', tag))
-        is_box = facts.get("type") in {"checkbox", "radio"}
-        if "name" in facts and (not is_box or " checked" in tag):
-            values = sent.setdefault(facts["name"], [])
-            values.append(html.unescape(facts.get("value", "")))
-    for name, options in re.findall(r'<select name="([^"]+)"(.*?)</select>', form, re.DOTALL):
-        chosen = re.search(r'<option value="([^"]*)" selected', options)
-        sent[name] = [html.unescape(chosen[1]) if chosen else ""]
-    return sent
+    return people.visitor(hers.organization)
 
 
 def changed(client: Client, address: str, mine: dict[str, Any], hers: dict[str, Any]) -> Any:
     """Open a page twice; save one, then the other. Give the answer to the other."""
-    first, second = (filled(client.get(address).text) for _ in range(2))
+    first, second = (form_of(client.get(address).text, address) for _ in range(2))
     assert client.post(address, first | hers).status_code == 303
     return client.post(address, second | mine)
 
@@ -70,8 +44,8 @@ def test_settings_that_another_has_changed_are_shown_before_they_are_undone(hers
         "“Time zone” was changed meanwhile, perhaps in another tab; it is now: Europe/London"
         in told
     )
-    kept = filled(answer.text)
-    assert kept["name"] == ["Rossi & Figli"]
+    kept = form_of(answer.text, address)
+    assert kept["name"] == "Rossi & Figli"
     with scope.tenant(hers.organization.pk):
         row = Organization.objects.get()
     assert (row.name, row.timezone) == (hers.organization.name, "Europe/London")
@@ -113,7 +87,7 @@ def test_no_form_that_changes_things_takes_back_another_ones_change(hers, client
 def test_billing_details_are_guarded_each_form_for_itself(hers, client):
     address = f"/organizations/{hers.organization.pk}/billing"
     page = client.get(address).text
-    profile = filled(page, f'action="{address}"') | {
+    profile = form_of(page, address) | {
         "legal_name": "Rossi Srl",
         "line1": "Via Roma 1",
         "postal_code": "20121",
@@ -121,7 +95,7 @@ def test_billing_details_are_guarded_each_form_for_itself(hers, client):
         "province": "MI",
         "sdi_code": "ABCDEFG",
     }
-    plan = filled(page, f'action="{address}/plan"') | {"plan": "scale"}
+    plan = form_of(page, f"{address}/plan") | {"plan": "scale"}
     assert client.post(address, profile).status_code == 303
     assert client.post(f"{address}/plan", plan).status_code == 303
     assert client.post(address, profile | {"city": "Roma", "province": "RM"}).status_code == 412

@@ -20,7 +20,6 @@ from tenants.registry.models import QuotaRecord
 from tenants.spend.ratereport import LearnedWindow
 from tests import people
 from tests.api.world import World, world
-from tests.people import session_caller
 
 HTMX = {"HX-Request": "true"}
 
@@ -32,9 +31,7 @@ def hers() -> World:
 
 @pytest.fixture
 def client(hers: World) -> Client:
-    made = session_caller(people.member(hers.organization, Role.ADMIN).person).client
-    made.cookies["aim_language"] = "en"
-    return made
+    return people.visitor(hers.organization)
 
 
 def start(hers: World) -> str:
@@ -182,8 +179,7 @@ def test_what_facts_can_show_has_words_for_it(hers):
 
 
 def test_billing_is_led_nowhere_that_it_may_not_go(hers, client):
-    vera = session_caller(people.member(hers.organization, Role.BILLING).person).client
-    vera.cookies["aim_language"] = "en"
+    vera = people.visitor(hers.organization, Role.BILLING)
     page = vera.get(start(hers)).text
     links = set(re.findall(r'class="button[^"]*" href="(/[^"]+)"', page))
     assert links >= {

@@ -18,20 +18,12 @@ from tenants.spend.services import set_limit
 from tests import factories, people
 from tests.api.world import World, valid_key, world
 from tests.factories import ACTOR
-from tests.people import session_caller
 from tests.spend import made
 
 
 @pytest.fixture
 def hers() -> World:
     return world()
-
-
-def visitor(hers: World, role: Role = Role.ADMIN, **roles: Any) -> Client:
-    made_up = people.member(hers.organization, role, **roles)
-    client = session_caller(made_up.person).client
-    client.cookies["aim_language"] = "en"
-    return client
 
 
 def limit(hers: World, subject: Any, amount: str, mode: LimitMode = LimitMode.ENFORCE) -> None:
@@ -64,7 +56,7 @@ def attention(client: Client, address: str) -> str:
 
 
 def test_a_limit_is_told_of_before_and_when_it_stops_calls(hers):
-    client, place = visitor(hers), f"/organizations/{hers.organization.pk}"
+    client, place = people.visitor(hers.organization), f"/organizations/{hers.organization.pk}"
     limit(hers, hers.organization, "1.00")
     assert call(hers, "0.79", "0.79")
     assert "Limit of" not in attention(client, place)
@@ -84,7 +76,7 @@ def test_a_limit_is_told_of_before_and_when_it_stops_calls(hers):
 
 
 def test_limits_of_parts_are_told_of_where_they_belong(hers):
-    client = visitor(hers)
+    client = people.visitor(hers.organization)
     place, inside = f"/organizations/{hers.organization.pk}", f"/workspaces/{hers.workspace.pk}"
     elsewhere = factories.workspace(hers.organization, "Altrove")
     limit(hers, hers.model, "0.10")
@@ -99,7 +91,7 @@ def test_limits_of_parts_are_told_of_where_they_belong(hers):
 
 
 def test_a_limit_of_nothing_is_a_limit(hers):
-    client, place = visitor(hers), f"/organizations/{hers.organization.pk}"
+    client, place = people.visitor(hers.organization), f"/organizations/{hers.organization.pk}"
     assert "No limit is set" in client.get(place).text
     limit(hers, hers.organization, "0")
     shown = client.get(place).text
@@ -112,7 +104,7 @@ def test_a_limit_of_nothing_is_a_limit(hers):
 
 def test_members_of_a_workspace_are_not_told_that_nothing_limits_them(hers):
     roles = {hers.workspace: WorkspaceRole.MEMBER}
-    client = visitor(hers, Role.MEMBER, workspaces=roles)
+    client = people.visitor(hers.organization, Role.MEMBER, workspaces=roles)
     limit(hers, hers.organization, "25.00")
     page = f"/workspaces/{hers.workspace.pk}/limits"
     told = client.get(page).text
@@ -120,11 +112,14 @@ def test_members_of_a_workspace_are_not_told_that_nothing_limits_them(hers):
     assert "No limit of its own is set." in told
     assert "Limits of the whole organization hold here too" in told
     assert "25.00" not in told
-    assert "Limits of the whole organization hold here too" not in visitor(hers).get(page).text
+    assert (
+        "Limits of the whole organization hold here too"
+        not in people.visitor(hers.organization).get(page).text
+    )
 
 
 def test_what_is_cut_is_not_counted_as_all(hers):
-    client, place = visitor(hers), f"/organizations/{hers.organization.pk}"
+    client, place = people.visitor(hers.organization), f"/organizations/{hers.organization.pk}"
     for _ in range(6):
         valid_key(hers.workspace)
     with scope.tenant(hers.organization.pk):

@@ -2,17 +2,14 @@
 
 from tenants.common import scope
 from tenants.common.secrets import Secret
-from tenants.organizations.roles import Role
 from tenants.registry.connections import set_connection
 from tests import people
 from tests.factories import ACTOR
-from tests.people import session_caller
 from tests.spend import made
 
 
 def test_publishing_is_offered_where_aisurus_login_is_known(organization, workspace):
-    client = session_caller(people.member(organization, Role.ADMIN).person).client
-    client.cookies["aim_language"] = "en"
+    client = people.visitor(organization)
     with scope.tenant(organization.id):
         model = made.registered_model(organization, workspace)
     page, publish = f"/models/{model.pk}", f'action="/models/{model.pk}/publish"'

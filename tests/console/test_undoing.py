@@ -12,15 +12,14 @@ from tenants.common import scope
 from tenants.keys.models import MistralKey
 from tenants.organizations.members import add_to_workspace
 from tenants.organizations.models import Member, Organization, Workspace, WorkspaceMember
-from tenants.organizations.roles import Role, WorkspaceRole
+from tenants.organizations.roles import WorkspaceRole
 from tenants.registry.models import RegisteredModel
 from tenants.spend import limits
 from tenants.spend.services import set_limit
 from tests import people
 from tests.api.world import WholeWorld, whole_world
-from tests.console.html import faults
+from tests.console.html import faults, form_of
 from tests.factories import ACTOR
-from tests.people import session_caller
 
 pytestmark = pytest.mark.slow
 
@@ -34,37 +33,7 @@ def hers() -> WholeWorld:
 
 @pytest.fixture
 def admin(hers) -> Client:
-    client = session_caller(people.member(hers.organization, Role.ADMIN).person).client
-    client.cookies["aim_language"] = "en"
-    return client
-
-
-def form_of(page: str, address: str) -> dict[str, Any]:
-    """Read the fields of the form that a page sends to itself, as a browser would."""
-    from html5lib import parse  # noqa: PLC0415 - slow to load
-
-    tree = parse(page, namespaceHTMLElements=False)
-    for form in tree.iter("form"):
-        if form.get("method") != "post" or form.get("action") not in {None, address}:
-            continue
-        said: dict[str, Any] = {}
-        for one in form.iter():
-            name = one.get("name")
-            if not name or name == "csrfmiddlewaretoken" or one.tag == "button":
-                continue
-            if one.tag == "select":
-                chosen = [o for o in one.iter("option") if o.get("selected") is not None]
-                said[name] = chosen[0].get("value") if chosen else ""
-            elif one.get("type") in {"checkbox", "radio"}:
-                if one.get("checked") is not None:
-                    said.setdefault(name, []).append(one.get("value") or "on")
-            else:
-                said[name] = (
-                    (one.text or "").strip() if one.tag == "textarea" else one.get("value") or ""
-                )
-        if said:
-            return said
-    raise AssertionError("no form")
+    return people.visitor(hers.organization)
 
 
 def undo_of(page: str) -> Sent | None:

@@ -3,19 +3,16 @@
 import csv
 import io
 
-from tenants.organizations.roles import Role
 from tenants.spend.calls import Outcome
 from tenants.spend.meter import Meter
 from tests import people
 from tests.api.world import world
-from tests.people import session_caller
 from tests.spend import made
 
 
 def test_calls_that_went_wrong_are_counted_and_listed(organization):
     small = world(organization)
-    client = session_caller(people.member(organization, Role.ADMIN).person).client
-    client.cookies["aim_language"] = "en"
+    client = people.visitor(organization)
     place = f"/organizations/{organization.pk}"
     assert "None went wrong in the last 24 hours." in client.get(place).text
     ends = [(Outcome.COMPLETED, 200), (Outcome.REFUSED, 429), (Outcome.FAILED, None)]
