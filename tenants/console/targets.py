@@ -85,7 +85,13 @@ KINDS: Mapping[str, Kind] = {
         ("last4",),
         lambda row: f"…{row['last4']}",
     ),
-    "aisuruconnection": Kind(gettext_lazy("the login to AIsuru"), "registry.AisuruConnection"),
+    "aisuruconnection": Kind(
+        gettext_lazy("the login to AIsuru"),
+        "registry.AisuruConnection",
+        route="console-aisuru",
+        ids=_WHOLE,
+        needed=Scope.KEYS_READ,
+    ),
     "basepricing": Kind(
         gettext_lazy("a fine-tuned model"),
         "spend.BasePricing",

@@ -75,6 +75,9 @@ def test_a_login_is_stored_as_it_was_pasted_and_never_shown(hers, alice, page):
     assert "www.aurora.example" in shown
     assert "not used yet" in shown
     assert LOGIN not in shown
+    assert (
+        f'href="{page}">the login to AIsuru</a>' in alice.get(page.replace("aisuru", "audit")).text
+    )
     assert 'value="www.aurora.example"' in alice.get(f"{page}/login").text
     again = alice.post(f"{page}/login", body)
     assert again.status_code == 422
