@@ -251,6 +251,15 @@ class Environment(Variables):
         return self._integer("WEB_CONCURRENCY", 1, 1, 64)
 
     @cached_property
+    def upload_waiting_mib(self) -> int:
+        """MiB of disk for forms that wait, in each web process (``UPLOAD_WAITING_MIB``).
+
+        What tells its model after its file waits in the folder of temporary files, which needs that
+        much for each process; one organization has half of it.
+        """
+        return self._integer("UPLOAD_WAITING_MIB", 1040, 2, 1_048_576)
+
+    @cached_property
     def log_level(self) -> str:
         """Least level that is logged (``LOG_LEVEL``)."""
         value = str(self.text("LOG_LEVEL", "INFO")).upper()

@@ -32,6 +32,7 @@ try:
     ALLOWED_HOSTS = ENV.allowed_hosts
     DEBUG = ENV.debug
     WEB_CONCURRENCY = ENV.web_concurrency
+    UPLOAD_WAITING_MIB = ENV.upload_waiting_mib
     TRACES = ENV.traces
     DATA_DIR = ENV.data_dir
     METRICS_TOKEN = ENV.metrics_token

@@ -268,7 +268,7 @@ def _asked(picture: Picture, headers: _Headers, query: bytes, arrival: Arrival) 
         return await _without_secrets(await arrival.whole(), picture)
 
     owner = owner_of(picture.snapshot)
-    return Asked(picture, owner, headers, query, body, arrival.piece, arrival.keep)
+    return Asked(picture, owner, headers, query, body, arrival.piece, arrival.keep, arrival.spool)
 
 
 async def _without_secrets(body: bytes, picture: Picture) -> bytes:

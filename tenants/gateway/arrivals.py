@@ -2,7 +2,8 @@
 
 Of all places for calls under way no organization has more than its part, with however many tokens.
 A body that is read as a whole stays in memory until its call is over. Small ones are bounded by how
-many calls there may be; all others share a budget, of which no organization has more than its part.
+many calls there may be; all others share a budget, of which no organization has more than its part,
+and so do forms that wait on disk.
 A body comes piece by piece without long pauses, and at a rate that the slowest honest line has: who
 sends a byte now and then is not waited for. Only waiting for the caller counts, not what happens
 to the pieces.
@@ -16,17 +17,36 @@ from tenants.common.problems import Invalid, Problem
 from tenants.gateway.bounds import Bounds
 from tenants.gateway.patience import Patience
 from tenants.gateway.relay import Message, Receive
+from tenants.gateway.rooms import Full, Room
+from tenants.gateway.spool import Spool
 from tenants.gateway.weighing import LIGHT
+
+_IN_MEMORY = Full(
+    "Calls under way with this organization's tokens have too large bodies together. Wait for some"
+    " to end, and try again.",
+    "The gateway has too many large bodies under way. Try again.",
+)
+_ON_DISK = Full(
+    "Forms of this organization's that tell their `model` after their file are too large together."
+    " Send `model` before the file: then nothing has to wait here. Or wait for some to end.",
+    "The gateway has too many forms that tell their `model` after their file. Send `model` before"
+    " the file: then nothing has to wait here. Or try again.",
+)
 
 
 class Arrivals:
-    """The bodies that are arriving, or kept, in one process."""
+    """The bodies that are arriving, or kept, in one process.
+
+    Attributes:
+        memory: for bodies that are kept.
+        disk: for forms that wait in temporary files.
+    """
 
     def __init__(self, limits: Bounds) -> None:
         self.limits = limits
         self.patience = Patience(limits.receive)
-        self._kept: dict[UUID, int] = {}
-        self._all = 0
+        self.memory = Room(limits.bodies, limits.bodies_of_one, _IN_MEMORY)
+        self.disk = Room(limits.waiting, limits.waiting_of_one, _ON_DISK)
         self._calls: dict[UUID, int] = {}
 
     def enter(self, whose: UUID) -> None:
@@ -54,40 +74,6 @@ class Arrivals:
         else:
             del self._calls[whose]
 
-    def take(self, whose: UUID, size: int) -> None:
-        """Set so many bytes aside.
-
-        Raises:
-            Problem: there is no room, for this organization (429) or for anybody (503).
-        """
-        kept = self._kept.get(whose, 0) + size
-        if kept > self.limits.bodies_of_one:
-            raise Problem(
-                "too_many_at_once",
-                "Calls under way with this organization's tokens have too large bodies together."
-                " Wait for some to end, and try again.",
-                status=429,
-                retry_after=1,
-            )
-        if self._all + size > self.limits.bodies:
-            raise Problem(
-                "busy",
-                "The gateway has too many large bodies under way. Try again.",
-                status=503,
-                retry_after=1,
-            )
-        self._kept[whose] = kept
-        self._all += size
-
-    def give(self, whose: UUID, size: int) -> None:
-        """Give bytes back that were set aside."""
-        self._all -= size
-        left = self._kept[whose] - size
-        if left:
-            self._kept[whose] = left
-        else:
-            del self._kept[whose]
-
 
 class Arrival:
     """One call, under way until it leaves, and its body: to be had as a whole or piece by piece.
@@ -110,6 +96,7 @@ class Arrival:
         "_kept",
         "_receive",
         "_seen",
+        "_spool",
         "_waited",
         "_whose",
     )
@@ -126,6 +113,7 @@ class Arrival:
         self._waited = 0.0
         self._is_over = False
         self._has_left = False
+        self._spool: Spool | None = None
         arrivals.enter(whose)
 
     async def whole(self) -> bytes:
@@ -175,17 +163,24 @@ class Arrival:
         """
         wanted = size if size > LIGHT and not self._has_left else 0
         if wanted > self._kept:
-            self._arrivals.take(self._whose, wanted - self._kept)
+            self._arrivals.memory.take(self._whose, wanted - self._kept)
         elif wanted < self._kept:
-            self._arrivals.give(self._whose, self._kept - wanted)
+            self._arrivals.memory.give(self._whose, self._kept - wanted)
         self._kept = wanted
+
+    def spool(self) -> Spool:
+        """Have a temporary file, until ``leave`` at the latest; one at most."""
+        self._spool = Spool(self._arrivals.disk, self._whose)
+        return self._spool
 
     def leave(self) -> None:
         """Let go of what was kept, for good; it is done once."""
         self._has_left = True
+        if self._spool is not None:
+            self._spool.close()
         self._arrivals.go(self._whose)
         if self._kept:
-            self._arrivals.give(self._whose, self._kept)
+            self._arrivals.memory.give(self._whose, self._kept)
             self._kept = 0
 
     def _keep(self, more: int) -> None:
@@ -194,7 +189,7 @@ class Arrival:
             raise _too_large(self._arrivals.limits.body)
         if self._seen > LIGHT:
             missing = self._seen - self._kept
-            self._arrivals.take(self._whose, missing)
+            self._arrivals.memory.take(self._whose, missing)
             self._kept += missing
 
     async def _next(self) -> Message:

@@ -20,6 +20,8 @@ class Bounds:
         answer: the largest answer that is no stream.
         bodies: that are kept in memory at once, of those above 64 KiB.
         bodies_of_one: of one organization among them.
+        waiting: of forms on disk at once, of those that tell their model after their file.
+        waiting_of_one: of one organization among them.
         receive: between two pieces of a request's body.
         lag, slowest: a body may keep us waiting so long, and a second more for each so many bytes.
         connect: until Mistral is connected.
@@ -57,6 +59,8 @@ class Bounds:
     answer: int = 64 * 1024 * 1024
     bodies: int = 192 * 1024 * 1024
     bodies_of_one: int = 96 * 1024 * 1024
+    waiting: int = 1040 * 1024 * 1024
+    waiting_of_one: int = 520 * 1024 * 1024
     receive: float = 30
     lag: float = 60
     slowest: int = 8 * 1024
@@ -83,4 +87,6 @@ class Bounds:
 
 def bounds() -> Bounds:
     """Return what is in force."""
-    return Bounds(**getattr(settings, "GATEWAY", {}))
+    waiting = settings.UPLOAD_WAITING_MIB * 1024 * 1024
+    own = {"waiting": waiting, "waiting_of_one": waiting // 2}
+    return Bounds(**own | getattr(settings, "GATEWAY", {}))

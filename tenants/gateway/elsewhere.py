@@ -20,6 +20,7 @@ from tenants.gateway.requests import Request
 from tenants.gateway.scanning import BatchScan
 from tenants.gateway.shelf import Shelf
 from tenants.gateway.snapshots import Picture
+from tenants.gateway.spool import Spool
 from tenants.gateway.uploads import Upload, Watcher
 from tenants.mistral.stream import UpstreamPool
 from tenants.registry.models import ForeignParameters, NewEndpoints, ResourceKind
@@ -47,6 +48,7 @@ class Asked:
         body: gives it as a whole.
         piece: gives the next piece of it; nothing at its end.
         keep: has room for so many bytes of the pieces, or refuses.
+        spool: where the pieces may wait on disk.
     """
 
     picture: Picture
@@ -56,6 +58,7 @@ class Asked:
     body: Callable[[], Awaitable[bytes]]
     piece: Callable[[], Awaitable[bytes]]
     keep: Callable[[int], None]
+    spool: Callable[[], Spool]
 
     @property
     def suffix(self) -> str:
@@ -251,12 +254,13 @@ class Elsewhere:
             await upload.read_ahead(
                 lambda form: form.is_over or (bool(form.files) and len(head) >= _ENOUGH_OF_MEDIA)
             )
-            if "model" not in upload.form.fields and upload.form.files:
-                await upload.read_all()
+            form = upload.form
+            if "model" not in form.fields and form.files and not form.is_over:
+                await upload.read_all(asked.spool())
             fields = upload.form.fields
             named = {"model": fields["model"].value} if "model" in fields else {}
             for name, value in requests.named_model(named, model).items():
-                await upload.set_field(self._boundary(asked), name, value)
+                upload.set_field(self._boundary(asked), name, value)
         except BaseException:
             upload.close()
             raise

@@ -5,13 +5,12 @@ One that begins with its file waits in a temporary file, because nothing may be 
 known which model it is for. What is refused half-way never reaches Mistral whole.
 """
 
-import asyncio
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import IO, Protocol
+from typing import Protocol
 
 from tenants.common.problems import Invalid
 from tenants.gateway.multipart import Form
+from tenants.gateway.spool import Spool
 
 _PIECE = 256 * 1024
 #: Fields that decide what a call costs or touches: none may come after the sending has begun.
@@ -70,7 +69,7 @@ class Upload:
         self._most = most
         self._head = bytearray()
         self._read_so_far = 0
-        self._spool: IO[bytes] | None = None
+        self._spool: Spool | None = None
         self._settled: frozenset[str] = frozenset()
         self._is_read = False
         self.length = length
@@ -91,21 +90,24 @@ class Upload:
             if not await self._more(self._head):
                 break
 
-    async def read_all(self) -> None:
-        """Read the whole body into a temporary file."""
-        self._spool = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the upload
-        await asyncio.to_thread(self._spool.write, bytes(self._head))
-        self._head.clear()
-        piece = bytearray()
+    async def read_all(self, spool: Spool) -> None:
+        """Read the whole body into a temporary file.
+
+        Raises:
+            Problem: there is no room for it now, or what the form is refused for.
+        """
+        spool.expect(self.length or 0)
+        self._spool = spool
+        piece, self._head = self._head, bytearray()
         while await self._more(piece):
             if len(piece) >= _PIECE:
-                await asyncio.to_thread(self._spool.write, bytes(piece))
+                await spool.write(bytes(piece))
                 piece.clear()
-        await asyncio.to_thread(self._spool.write, bytes(piece))
+        await spool.write(bytes(piece))
         self.length = self._read_so_far
         self._refuse_cut()
 
-    async def set_field(self, boundary: bytes, name: str, value: str) -> None:
+    def set_field(self, boundary: bytes, name: str, value: str) -> None:
         """Put a value into a field that was read already, or the field in front of all others."""
         known = self._form.fields.get(name)
         text = value.encode()
@@ -121,7 +123,7 @@ class Upload:
         if self._spool is None:
             self._head[start:end] = new
         else:
-            await asyncio.to_thread(_splice, self._spool, start, end, new)
+            self._spool.replace(start, end, new)
         if self.length is not None:
             self.length += len(new) - (end - start)
 
@@ -130,8 +132,7 @@ class Upload:
         self._settled = frozenset(self._form.fields) | frozenset(self._form.files)
         try:
             if self._spool is not None:
-                await asyncio.to_thread(self._spool.seek, 0)
-                while piece := await asyncio.to_thread(self._spool.read, _PIECE):
+                async for piece in self._spool.pieces():
                     yield piece
                 return
             # The last piece is held back: a form that turns out to be cut never arrives whole.
@@ -191,21 +192,3 @@ class Upload:
         await self._watcher.catch_up()
         self._keep(held + self._watcher.kept)
         return True
-
-
-def _splice(file: IO[bytes], start: int, end: int, new: bytes) -> None:
-    """Replace bytes inside a file, which may take a copy of it."""
-    if end - start == len(new):
-        file.seek(start)
-        file.write(new)
-        return
-    with tempfile.TemporaryFile() as rest:
-        file.seek(end)
-        while piece := file.read(_PIECE):
-            rest.write(piece)
-        file.seek(start)
-        file.truncate()
-        file.write(new)
-        rest.seek(0)
-        while piece := rest.read(_PIECE):
-            file.write(piece)

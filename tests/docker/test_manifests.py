@@ -323,3 +323,13 @@ def test_a_worker_that_stops_has_longer_than_its_tasks_may_take():
     longest = app.conf.task_time_limit
     assert pod_of("worker")["spec"]["terminationGracePeriodSeconds"] > longest
     assert int(compose["worker"]["stop_grace_period"].removesuffix("s")) > longest
+
+
+def test_temporary_files_of_the_web_have_room_for_all_that_waits():
+    template = pod_of("web")
+    (tmp,) = [one["emptyDir"] for one in template["spec"]["volumes"] if one["name"] == "tmp"]
+    size = int(tmp["sizeLimit"].removesuffix("Mi"))
+    assert "medium" not in tmp  # in memory it would count for the container's
+    assert size >= Environment({}).upload_waiting_mib + 128
+    (container,) = template["spec"]["containers"]
+    assert container["resources"]["requests"]["ephemeral-storage"] == tmp["sizeLimit"]
