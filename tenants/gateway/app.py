@@ -144,7 +144,9 @@ class Gateway:
             wished = picture.traffic.policy.parameters
             mode = parameters.mode_of(headers.get(parameters.HEADER), wished)
             model = picture.snapshot.model
-            request = await weighing.apart(len(body), requests.read, endpoint, body, model, mode)
+            request = await weighing.apart(
+                whose, len(body), requests.read, endpoint, body, model, mode
+            )
             if request.adapted:
                 exchange.extra = [parameters.told(request.adapted)]
         elif place is not None:
@@ -277,8 +279,8 @@ async def _without_secrets(body: bytes, picture: Picture) -> bytes:
     Raises:
         Invalid: there are more suspects than can be looked up.
     """
-    if found := await weighing.apart(len(body), suspects, body, MOST_SUSPECTS):
-        owner = picture.snapshot.organization.id
+    owner = picture.snapshot.organization.id
+    if found := await weighing.apart(owner, len(body), suspects, body, MOST_SUSPECTS):
         return await screen(body, found, seen_in=owner, place=Place.PROMPT)
     return body
 

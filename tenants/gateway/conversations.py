@@ -52,7 +52,8 @@ async def start(
     endpoint: Endpoint, body: bytes, model: ModelFacts, owner: Owner, shelf: Shelf
 ) -> Request:
     """Read the start of a conversation, with the token's model or with an agent."""
-    document = await weighing.apart(len(body), requests.read_object, body)
+    whose = owner.organization_id
+    document = await weighing.apart(whose, len(body), requests.read_object, body)
     agent_id = document.get("agent_id")
     facts: Mapping[str, Any] = {}
     learns: list[Aftermath] = []
@@ -62,9 +63,9 @@ async def start(
         changes = requests.named_model(document, model) if "model" in document else {}
     else:
         changes = {**requests.named_model(document, model), **_defaults(document, model)}
-    body = await weighing.apart(len(body), requests.rewritten, document, body, changes)
+    body = await weighing.apart(whose, len(body), requests.rewritten, document, body, changes)
     is_agent, looks_up = isinstance(agent_id, str), bounding.looks_up(document)
-    bound = _bound(document, model, len(body))
+    bound = await weighing.apart(whose, len(body), _bound, document, model, len(body))
     if document.get("store") is not False:
         kept = {"model": "" if is_agent else model.mistral_model, "tools": is_agent or looks_up}
         if isinstance(agent_id, str):
@@ -81,7 +82,7 @@ async def start(
         priced_as=str(facts.get("model", "")) if is_agent else None,
         calls_connectors=is_agent or looks_up,
         aftermath=Several(*learns),
-        names_files=await weighing.apart(len(body), requests.named_files, document, body),
+        names_files=await weighing.apart(whose, len(body), requests.named_files, document, body),
         is_stream=requests.asks_for_a_stream(document),
     )
 
@@ -106,10 +107,12 @@ async def go_on(
             f"This conversation runs on {facts['model']}, and this token calls"
             f" {model.mistral_model} only.",
         )
-    document = await weighing.apart(len(body), requests.read_object, body)
+    whose = owner.organization_id
+    document = await weighing.apart(whose, len(body), requests.read_object, body)
     changes = _defaults(document, model) if facts["model"] else {}
-    body = await weighing.apart(len(body), requests.rewritten, document, body, changes)
-    bound = replace(_bound(document, model, len(body)), unbounded_input=True)
+    body = await weighing.apart(whose, len(body), requests.rewritten, document, body, changes)
+    bound = await weighing.apart(whose, len(body), _bound, document, model, len(body))
+    bound = replace(bound, unbounded_input=True)
     priced_as, learns = None, list[Aftermath]()
     if agent_id := facts.get("agent"):
         known = await agent(shelf, owner, agent_id)
@@ -128,7 +131,7 @@ async def go_on(
         priced_as=priced_as,
         calls_connectors=bool(facts["tools"]) or bounding.looks_up(document),
         aftermath=Several(*learns),
-        names_files=await weighing.apart(len(body), requests.named_files, document, body),
+        names_files=await weighing.apart(whose, len(body), requests.named_files, document, body),
         is_stream=requests.asks_for_a_stream(document),
     )
 

@@ -7,6 +7,7 @@ this workspace's looks as if it were not there. Nothing is asked of Mistral to f
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
+from uuid import UUID
 
 from tenants.common.problems import Forbidden, Invalid, NotFound
 from tenants.gateway import bounding, conversations, jobs, media, requests, weighing
@@ -59,6 +60,11 @@ class Asked:
     piece: Callable[[], Awaitable[bytes]]
     keep: Callable[[int], None]
     spool: Callable[[], Spool]
+
+    @property
+    def whose(self) -> UUID:
+        """The organization that asks."""
+        return self.owner.organization_id
 
     @property
     def suffix(self) -> str:
@@ -120,7 +126,7 @@ class Elsewhere:
     # ── Files ────────────────────────────────────────────────────────────────────────────────────
 
     async def _upload(self, place: Place, asked: Asked) -> Request:
-        scan = BatchScan()
+        scan = BatchScan(asked.whose)
 
         def look(data: bytes) -> None:
             purpose = upload.form.fields.get(_PURPOSE)
@@ -214,26 +220,29 @@ class Elsewhere:
 
     async def _agent(self, place: Place, asked: Asked) -> Request:
         body = await asked.body()
-        document = await weighing.apart(len(body), requests.read_object, body)
-        body = await weighing.apart(len(body), requests.rewritten, document, body, {})
+        document = await weighing.apart(asked.whose, len(body), requests.read_object, body)
+        body = await weighing.apart(asked.whose, len(body), requests.rewritten, document, body, {})
+        endpoint, model = Endpoint(place.template, Kind.CHAT), asked.picture.snapshot.model
+        bound = await weighing.apart(
+            asked.whose, len(body), bounding.bound_of, endpoint, document, model, len(body)
+        )
         agent_id = document.get("agent_id")
         facts: Mapping[str, object] = {}
         aftermath = None
         if isinstance(agent_id, str):
             facts = await conversations.agent(self._shelf, asked.owner, agent_id)
             aftermath = LearnedAgent(self._shelf, asked.owner, agent_id, facts)
-        endpoint = Endpoint(place.template, Kind.CHAT)
         return Request(
             endpoint,
             body,
-            conversations.of_an_agent(
-                bounding.bound_of(endpoint, document, asked.picture.snapshot.model, len(body))
-            ),
+            conversations.of_an_agent(bound),
             requests.modifiers(document),
             priced_as=str(facts.get("model", "")),
             calls_connectors=bounding.looks_up(document),
             aftermath=aftermath,
-            names_files=await weighing.apart(len(body), requests.named_files, document, body),
+            names_files=await weighing.apart(
+                asked.whose, len(body), requests.named_files, document, body
+            ),
             is_stream=requests.asks_for_a_stream(document),
         )
 
@@ -289,13 +298,15 @@ class Elsewhere:
 
     async def _transcribe_elsewhere(self, place: Place, asked: Asked) -> Request:
         """Read a form without a file: Mistral's SDK sends it where the recording is elsewhere."""
-        form = Pairs(await asked.body())
+        body = await asked.body()
+        form = await weighing.apart(asked.whose, len(body), Pairs, body)
         asked_for = form.get("model")
         named = {} if asked_for is None else {"model": asked_for}
+        changes = requests.named_model(named, asked.picture.snapshot.model)
         file_id = form.get("file_id")
         return Request(
             Endpoint(place.template, Kind.TRANSCRIPTION),
-            form.with_changes(requests.named_model(named, asked.picture.snapshot.model)),
+            await weighing.apart(asked.whose, len(body), form.with_changes, changes),
             Bound(
                 0,
                 context_length=0,
@@ -328,12 +339,14 @@ class Elsewhere:
         if asked.picture.traffic.policy.new_endpoints is not NewEndpoints.LEAVE:
             raise refusal
         body = await asked.body()
-        document = await weighing.apart(len(body), requests.read_object, body)
+        document = await weighing.apart(asked.whose, len(body), requests.read_object, body)
         if document.get("model") is None:
             raise refusal  # no question to a model
         endpoint, mode = Endpoint(place.template, Kind.NEW), ForeignParameters.LEAVE
         model = asked.picture.snapshot.model
-        return await weighing.apart(len(body), requests.read, endpoint, body, model, mode)
+        return await weighing.apart(
+            asked.whose, len(body), requests.read, endpoint, body, model, mode
+        )
 
     # ── Shared ───────────────────────────────────────────────────────────────────────────────────
 

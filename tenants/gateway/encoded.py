@@ -10,6 +10,8 @@ from tenants.common.problems import Invalid
 
 _TYPE = b"application/x-www-form-urlencoded"
 _MOST_FIELDS = 200
+#: Each escape of it is read by itself.
+_LONGEST = 1024 * 1024
 #: Fields that are lists.
 _SEVERAL = frozenset({"context_bias", "timestamp_granularities"})
 
@@ -23,10 +25,16 @@ class Pairs:
     """The fields of a form.
 
     Raises:
-        Invalid: it is malformed, or has a field twice that comes once.
+        Invalid: it is malformed, has a field twice that comes once, or is too large (413).
     """
 
     def __init__(self, body: bytes) -> None:
+        if len(body) > _LONGEST:
+            raise Invalid(
+                "body_too_large",
+                f"A form without a file is larger than {_LONGEST} bytes.",
+                status=413,
+            )
         self._body = body
         try:
             text = body.decode("ascii")

@@ -62,7 +62,8 @@ async def creation(body: bytes, model: ModelFacts, owner: Owner, shelf: Shelf) -
         NotFound: a file or agent is not the workspace's.
         Invalid: its lines were not counted, or can use more than can be counted.
     """
-    document = await weighing.apart(len(body), requests.read_object, body)
+    whose = owner.organization_id
+    document = await weighing.apart(whose, len(body), requests.read_object, body)
     agent_id = document.get("agent_id")
     facts: Mapping[str, Any] = {}
     if isinstance(agent_id, str):
@@ -74,11 +75,11 @@ async def creation(body: bytes, model: ModelFacts, owner: Owner, shelf: Shelf) -
     is_inline = bool(document.get("requests"))
     length = len(body)
     body = await weighing.apart(
-        length, requests.rewritten, document, body, changes, is_changed=is_inline
+        whose, length, requests.rewritten, document, body, changes, is_changed=is_inline
     )
     counted = await _files(document, owner, shelf)
     if is_inline:
-        counted.append(await weighing.apart(length, _inline, document))
+        counted.append(await weighing.apart(whose, length, _inline, document))
     await _check_names(counted, model, owner, shelf)
     endpoint = document.get("endpoint")
     is_known = isinstance(endpoint, str) and endpoint in ENDPOINTS

@@ -364,8 +364,8 @@ def _failed(error: MistralError, call: Call, seen: Observation) -> Problem:
 async def _without_secrets(body: bytes, call: Call) -> bytes:
     """Mask the key, should an answer quote it, and other secrets of ours; else the same bytes."""
     body = Veil(call.key).whole(body)
-    if found := await weighing.apart(len(body), suspects, body):
-        owner = call.intent.organization_id
+    owner = call.intent.organization_id
+    if found := await weighing.apart(owner, len(body), suspects, body):
         return await screen(body, found, seen_in=owner, place=Place.ANSWER)
     return body
 

@@ -4,21 +4,23 @@ Every line is parsed: what is counted is what Mistral will read. Lines end with 
 after a carriage return, and with nothing else. A file with a line that does not parse, says a
 member twice or could be cut into other lines is not counted, and a job that names it is refused.
 Nothing of the file is kept but counts and names; one line at most is in memory. All files are
-counted in one thread, a few lines at a time: many of them slow other callers no more than one.
+counted in one thread, a few lines at a time and in turns between organizations: many of them slow
+other callers no more than one.
 """
 
-import asyncio
 import json
 import re
 import time
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
+from uuid import UUID
 
 import orjson
 
 from tenants.common.problems import Problem
 from tenants.gateway import weighing
 from tenants.gateway.tally import Tally
+from tenants.gateway.turns import Turns
 
 #: Marks facts that were counted by parsing: what was counted otherwise does not count.
 COUNTED = "counted_lines"
@@ -34,7 +36,7 @@ _BEGINNINGS = b"{" + _BLANK
 _MEMBER = re.compile(rb'"[ \t]*:')
 
 
-_thread = ThreadPoolExecutor(1, "gateway-counting")
+_turns = Turns("gateway-counting")
 
 
 class _Faulty(Exception):  # noqa: N818 - reads as what a line is
@@ -42,9 +44,10 @@ class _Faulty(Exception):  # noqa: N818 - reads as what a line is
 
 
 class BatchScan:
-    """What the lines of one batch file can use at most."""
+    """What the lines of one batch file, which an organization sends, can use at most."""
 
-    def __init__(self) -> None:
+    def __init__(self, whose: UUID) -> None:
+        self._whose = whose
         self._tally = Tally()
         self._partial = bytearray()
         self._ready = bytearray()
@@ -85,8 +88,7 @@ class BatchScan:
         if self._ready and not self._fault:
             lines, self._ready = bytes(self._ready), bytearray()
             if len(lines) > _AT_ONCE or lines.count(b"\n") > _LINES_AT_ONCE:
-                loop = asyncio.get_running_loop()
-                await loop.run_in_executor(_thread, self._count, lines)
+                await _turns.do(self._whose, partial(self._count, lines))
             else:
                 self._count(lines)
 

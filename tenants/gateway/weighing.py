@@ -2,16 +2,16 @@
 
 All callers of a process share one event loop. What is read of a small body takes microseconds; of
 one of thirty megabytes it could take seconds, if it was made for that. So a body may have so many
-values at most, and one that is not small is read in a thread, where large ones wait for each other
-and nobody for them.
+values at most, and one that is not small is read in a thread, where large ones wait for each other,
+in turns between organizations, and nobody for them.
 """
 
-import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from uuid import UUID
 
 from tenants.common.problems import Invalid
+from tenants.gateway.turns import Turns
 
 #: Bytes up to which a body is read at once: handing it over would take longer.
 LIGHT = 64 * 1024
@@ -19,20 +19,20 @@ LIGHT = 64 * 1024
 MOST_VALUES = 250_000
 _VALUE_MARKS = (b",", b"{", b"[")
 
-_thread = ThreadPoolExecutor(1, "gateway-weighing")
+_turns = Turns("gateway-weighing")
 
 
 async def apart[**Arguments, Result](
+    whose: UUID,
     size: int,
     work: Callable[Arguments, Result],
     *args: Arguments.args,
     **kwargs: Arguments.kwargs,
 ) -> Result:
-    """Do some work on a body of so many bytes: at once if it is small, else in the thread."""
+    """Do work on a body of so many bytes: at once if it is small, else when it is its turn."""
     if size <= LIGHT:
         return work(*args, **kwargs)
-    loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(_thread, partial(work, *args, **kwargs))
+    return await _turns.do(whose, partial(work, *args, **kwargs))
 
 
 def refuse_complex(body: bytes) -> None:

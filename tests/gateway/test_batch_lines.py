@@ -5,6 +5,7 @@ import json
 import threading
 import time
 from decimal import Decimal
+from uuid import UUID
 
 import httpx
 import pytest
@@ -31,7 +32,7 @@ LINE = b'{"custom_id":"1","body":{"messages":[],"max_tokens":5}}'
 
 
 def scanned(*pieces: bytes) -> dict[str, object]:
-    scan = BatchScan()
+    scan = BatchScan(UUID(int=1))
 
     async def pass_by() -> None:
         for piece in pieces:
@@ -267,7 +268,7 @@ def test_lines_end_with_a_line_feed_however_they_are_cut(content):
 
 
 def test_a_file_that_was_not_read_to_its_end_is_not_counted():
-    scan = BatchScan()
+    scan = BatchScan(UUID(int=1))
     scan.feed(LINE + b"\n")
     asyncio.run(scan.catch_up())
     assert COUNTED not in scan.facts()
@@ -311,7 +312,7 @@ def is_request(line: bytes) -> bool:
 
 
 def test_nothing_but_the_line_that_is_not_over_is_kept():
-    scan = BatchScan()
+    scan = BatchScan(UUID(int=1))
     scan.feed((LINE + b"\n") * 100 + LINE[:20])
     asyncio.run(scan.catch_up())
     assert scan.kept == 20
@@ -337,7 +338,7 @@ def test_files_that_come_at_once_are_counted_in_one_thread_that_gives_way(monkey
     monkeypatch.setattr(time, "sleep", pauses.append)
 
     async def pass_by() -> None:
-        scan = scanning.BatchScan()
+        scan = scanning.BatchScan(UUID(int=1))
         scan.feed(b"{}\n" * 1000)
         await scan.catch_up()
 
@@ -348,6 +349,27 @@ def test_files_that_come_at_once_are_counted_in_one_thread_that_gives_way(monkey
     assert len(threads) == 1
     assert threading.main_thread() not in threads
     assert len(pauses) >= 80
+
+
+def test_files_of_organizations_are_counted_in_turns(monkeypatch):
+    done: list[UUID] = []
+    monkeypatch.setattr(scanning.BatchScan, "_count", lambda self, _lines: done.append(self._whose))
+
+    async def pass_by(whose: int) -> None:
+        scan = scanning.BatchScan(UUID(int=whose))
+        scan.feed(b"{}\n" * 1000)
+        await scan.catch_up()
+
+    async def at_once() -> None:
+        begins = threading.Event()
+        first = asyncio.ensure_future(scanning._turns.do(UUID(int=1), begins.wait))
+        files = [asyncio.ensure_future(pass_by(whose)) for whose in (1, 1, 1, 2)]
+        await asyncio.sleep(0.01)
+        begins.set()
+        await asyncio.gather(first, *files)
+
+    asyncio.run(at_once())
+    assert [whose.int for whose in done] in ([1, 2, 1, 1], [2, 1, 1, 1])
 
 
 def test_many_lines_are_counted_beside_the_event_loop(monkeypatch):

@@ -1,7 +1,12 @@
 """One large body, whatever it is made of, holds up nobody else."""
 
+import asyncio
+import gc
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
 
 import httpx
 import orjson
@@ -10,12 +15,14 @@ import pytest
 from tenants.common.problems import Invalid
 from tenants.common.tokens import TokenKind, mint
 from tenants.gateway import requests, weighing
+from tenants.gateway.turns import Turns
 from tenants.keys import tripwire
 from tests.gateway import tenancy
-from tests.gateway.tenancy import ask
+from tests.gateway.tenancy import Tenant, ask
 from tests.mistral.far_side import answering
 
 MEGABYTE = 1024 * 1024
+WHOSE = UUID(int=1)
 KEY, TOKEN = "KcVfPq9sWm2hBt6xRj4yNd8gLz5vTa3Q", "aim_mdl_" + "KcVfPq9sWm2hBt6xRj4yNd8gLz5vTa3Q" * 2
 
 
@@ -37,14 +44,10 @@ COSTLY = {
 }
 
 
-@pytest.mark.parametrize("name", COSTLY)
-def test_a_body_that_is_made_to_be_slow_is_refused_and_holds_up_nobody(
-    scripted, made_up, tenant, name
-):
-    scripted.script = answering(200, {"usage": {"prompt_tokens": 1, "total_tokens": 1}})
-    body, code = COSTLY[name]
-    guest = tenancy.make(made_up)
-    assert ask(scripted.url, guest).is_success
+@contextmanager
+def asked_meanwhile(url: str, guest: Tenant) -> Iterator[list[float]]:
+    """Have somebody else ask for little, again and again, and tell how long each answer took."""
+    assert ask(url, guest).is_success
     waits: list[float] = []
     is_over = threading.Event()
 
@@ -52,12 +55,26 @@ def test_a_body_that_is_made_to_be_slow_is_refused_and_holds_up_nobody(
         with httpx.Client(headers=guest.headers, trust_env=False, timeout=30) as client:
             while not is_over.is_set():
                 began = time.monotonic()
-                client.get(f"{scripted.url}/v1/models").raise_for_status()
+                client.get(f"{url}/v1/models").raise_for_status()
                 waits.append(time.monotonic() - began)
 
     asking = threading.Thread(target=keep_asking)
     asking.start()
     try:
+        yield waits
+    finally:
+        is_over.set()
+        asking.join()
+
+
+@pytest.mark.parametrize("name", COSTLY)
+def test_a_body_that_is_made_to_be_slow_is_refused_and_holds_up_nobody(
+    scripted, made_up, tenant, name
+):
+    scripted.script = answering(200, {"usage": {"prompt_tokens": 1, "total_tokens": 1}})
+    body, code = COSTLY[name]
+    guest = tenancy.make(made_up)
+    with asked_meanwhile(scripted.url, guest) as waits:
         refused = httpx.post(
             f"{scripted.url}/v1/chat/completions",
             content=body,
@@ -65,9 +82,6 @@ def test_a_body_that_is_made_to_be_slow_is_refused_and_holds_up_nobody(
             trust_env=False,
             timeout=60,
         )
-    finally:
-        is_over.set()
-        asking.join()
     assert (refused.status_code, refused.json()["code"]) == (422, code)
     assert tenant.holds() == []
     # Before there were bounds, one of these took 1.5 to 8.6 s for everybody.
@@ -95,8 +109,58 @@ def test_so_many_values_are_read_and_more_are_not(value):
 
 async def test_only_what_is_not_small_leaves_the_event_loops_thread():
     here = threading.get_ident()
-    assert await weighing.apart(weighing.LIGHT, threading.get_ident) == here
-    assert await weighing.apart(weighing.LIGHT + 1, threading.get_ident) != here
+    assert await weighing.apart(WHOSE, weighing.LIGHT, threading.get_ident) == here
+    assert await weighing.apart(WHOSE, weighing.LIGHT + 1, threading.get_ident) != here
+
+
+async def test_organizations_take_turns_however_much_one_of_them_brings():
+    turns = Turns("test")
+    begins, done = threading.Event(), list[str]()
+    first = asyncio.ensure_future(turns.do(WHOSE, begins.wait))
+    await asyncio.sleep(0)
+
+    def bring(name: str, whose: int) -> "asyncio.Future[None]":
+        return asyncio.ensure_future(turns.do(UUID(int=whose), lambda: done.append(name)))
+
+    much = [bring(f"much {number}", 1) for number in range(3)]
+    left = bring("left", 2)
+    others = [bring("second", 2), bring("third", 3), bring("fourth", 2)]
+    await asyncio.sleep(0)
+    left.cancel()
+    begins.set()
+    await asyncio.gather(first, *much, *others)
+    assert done == ["much 0", "third", "much 1", "second", "much 2", "fourth"]
+
+
+async def test_an_error_of_some_work_is_its_own_callers_and_goes_away_with_it():
+    turns = Turns("test")
+
+    def fail() -> None:
+        raise Invalid("some_code", "Words.")
+
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises(Invalid):
+            await turns.do(WHOSE, fail)
+        assert await turns.do(WHOSE, lambda: 1) == 1
+        assert not [one for one in gc.get_objects() if isinstance(one, Invalid)]
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize(("megabytes", "status"), [(0.9, 200), (30, 413)])
+def test_a_form_without_a_file_holds_up_nobody(scripted, made_up, megabytes, status):
+    """Each of its escapes is read by itself."""
+    tenant = tenancy.make(made_up, mistral_model="voxtral-mini-latest")
+    scripted.script = answering(200, {"text": "", "usage": {"prompt_audio_seconds": 2}})
+    body = b"file_url=x&language=" + b"%41" * int(megabytes * MEGABYTE / 3)
+    headers = tenant.headers | {"content-type": "application/x-www-form-urlencoded"}
+    url = f"{scripted.url}/v1/audio/transcriptions"
+    with asked_meanwhile(scripted.url, tenancy.make(made_up)) as waits:
+        answer = httpx.post(url, content=body, headers=headers, trust_env=False, timeout=60)
+    assert answer.status_code == status
+    assert max(waits) < 1, max(waits)
 
 
 @pytest.mark.parametrize("at", [-30, -1, 0, 1])
