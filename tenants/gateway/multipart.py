@@ -209,6 +209,8 @@ class Form:
             value = self._value.decode()
         except UnicodeDecodeError:
             raise _broken(f"`{self._name}` is not UTF-8") from None
+        if self._name in _ASKED_FOR and "\0" in value:  # no database takes it
+            raise _broken(f"`{self._name}` has a null character")
         kept = value if self._name in _ASKED_FOR else ""
         self.fields[self._name] = Field(kept, self._start, self._position)
         self._value.clear()

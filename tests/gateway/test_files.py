@@ -225,6 +225,10 @@ def test_an_upload_arrives_at_mistral_while_it_is_still_being_sent(tenant):
     assert arrived[0] > total // 4
 
 
+PURPOSE = b'--b\r\ncontent-disposition: form-data; name="purpose"\r\n\r\n%b\r\n'
+FILE = b'--b\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\nx\r\n--b--'
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -235,6 +239,8 @@ def test_an_upload_arrives_at_mistral_while_it_is_still_being_sent(tenant):
         b"--b\r\ncontent-disposition: form-data; name=file\r\n\r\nx\r\n--b--",
         b'--b\ncontent-disposition: form-data; name="f"\n\nx\n--b--',
         b"--b--\r\nmore",
+        PURPOSE % b"fine\0tune" + FILE,
+        FILE[: -len(b"--b--")] + PURPOSE % b"\0" + b"--b--",
     ],
 )
 def test_what_is_no_plain_form_does_not_reach_mistral(gateway, mistral, tenant, body):
