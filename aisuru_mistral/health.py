@@ -6,9 +6,8 @@ migration of this code is applied. Degraded is ready too: something that is done
 """
 
 import hmac
-import time
 from collections.abc import Callable
-from functools import cache, lru_cache
+from functools import cache
 from ipaddress import ip_address
 
 import structlog
@@ -19,13 +18,10 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from aisuru_mistral import telemetry
+from aisuru_mistral.wishes import WISHES
 from tenants.access.errors import answer, not_found, read_only
-from tenants.gateway import shared
-from tenants.organizations import rotation
 
 log = structlog.get_logger(__name__)
-
-_MINUTE = 60
 
 _UNSAFE_LOGIN = """
     SELECT rolsuper OR rolbypassrls OR EXISTS (
@@ -46,14 +42,13 @@ def live(_request: HttpRequest) -> HttpResponse:
 def ready(_request: HttpRequest) -> HttpResponse:
     """Tell whether requests can be served: 200, or 503 with the checks that fail.
 
-    A keyring that lacks a master key in use takes its keys down and nobody else's, and without
-    Redis each process keeps to its share of a rate limit: the service is ready then, and says that
-    it is ``degraded``.
+    Where a wish (``wishes``) is not fulfilled the service is ready, and says that it is
+    ``degraded``.
     """
     failing = [name for name, check in _CHECKS.items() if not _passes(name, check)]
     document = {"status": "failing" if failing else "ready", "failing": failing}
     degraded = (
-        [] if failing else [name for name, check in _WISHES.items() if not _passes(name, check)]
+        [] if failing else [name for name, check in WISHES.items() if not _passes(name, check)]
     )
     if degraded:
         document["degraded"] = degraded
@@ -97,30 +92,12 @@ def is_migrated() -> bool:
         return _migrations() <= set(cursor.fetchall())
 
 
-def _keyring_is_complete() -> bool:
-    """Compare the keyring with what is in use; the answer holds for a minute."""
-    return not _missing_master_keys(int(time.monotonic() // _MINUTE))
-
-
-@lru_cache(maxsize=1)
-def _missing_master_keys(_minute: int) -> list[str]:
-    missing = rotation.missing_master_keys()
-    if missing:
-        log.error("master_keys_missing", key_ids=missing)
-    return missing
-
-
 @cache
 def _migrations() -> frozenset[tuple[str, str]]:
     """Read from the code which migrations there are, once per process."""
     return frozenset(MigrationLoader(None).graph.leaf_nodes())
 
 
-def _limits_are_shared() -> bool:
-    return settings.REDIS_URL is None or shared.answers(settings.REDIS_URL)
-
-
-_WISHES = {"keyring": _keyring_is_complete, "shared_rate_limits": _limits_are_shared}
 _CHECKS = {
     "database": _database_answers,
     "row_level_security": login_is_walled,

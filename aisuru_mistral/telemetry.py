@@ -8,7 +8,8 @@ their sum.
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
+from aisuru_mistral.wishes import ASKED_OF_DATABASE, WISHES
 from tenants.assistance import parking, workers
 from tenants.assistance.models import WorkerSeen
 from tenants.support import figures
@@ -38,11 +40,12 @@ class Platform(Collector):
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Read them; a database that is away costs the figures, not the page."""
+        """Read them; a database that is away costs its figures, not the page."""
         try:
             found, queues, heard, parked = _read(int(time.monotonic() // _FRESH))
         except DatabaseError as error:
             log.warning("figures_unreadable", error=type(error).__name__)
+            yield _degraded(WISHES.keys() - ASKED_OF_DATABASE)
             return
         amounts = GaugeMetricFamily("aim_platform", "How many there are.", labels=["what"])
         ages = GaugeMetricFamily(
@@ -73,7 +76,7 @@ class Platform(Collector):
         )
         for reason in parking.REASONS:
             stuck.add_metric([reason], parked.count(reason))
-        yield from (amounts, ages, lengths, waits, silence, stuck)
+        yield from (amounts, ages, lengths, waits, silence, stuck, _degraded(WISHES))
 
 
 PLATFORM = Platform()
@@ -93,6 +96,15 @@ def page() -> bytes:
     MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]
     registry.register(PLATFORM)
     return generate_latest(registry)
+
+
+def _degraded(names: Iterable[str]) -> Metric:
+    """Tell what is done without, as ``/health/ready`` does; nothing of what nobody knows."""
+    metric = GaugeMetricFamily("aim_degraded", "Whether it is done without.", labels=["what"])
+    for name in names:
+        with suppress(DatabaseError):
+            metric.add_metric([name], 0 if WISHES[name]() else 1)
+    return metric
 
 
 @lru_cache(maxsize=1)

@@ -86,7 +86,7 @@ class Exchange:
         """Answer with a refusal of ours, if the answer has not begun: else it stays broken off."""
         if self.is_started:
             return
-        telemetry.note_refused(problem.code)
+        telemetry.note_refused(problem.code, problem.members.get("reason"))
         await self.answer(*refusals.ours(problem, self.request_id))
 
 

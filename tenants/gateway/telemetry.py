@@ -9,9 +9,11 @@ from collections.abc import Sequence
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from tenants.registry.status import BlockedReason
 from tenants.spend.calls import Estimate, Settlement, is_metered
 
 _OTHER = "other"
+_UNOPENED = BlockedReason.KEY_UNDECRYPTABLE.value
 
 UNDER_WAY = Gauge(
     "aim_gateway_calls_under_way",
@@ -34,7 +36,7 @@ COST = Counter("aim_gateway_cost", "Settled cost, in units of the currency.", ["
 ESTIMATES = Counter("aim_gateway_estimates", "Calls settled by an estimate.", ["reason"])
 REFUSALS = Counter("aim_gateway_refusals", "Calls that the gateway itself refused.", ["code"])
 # What is rare is there from the start: a rate would miss the first, and a ratio have no value.
-for code in ("internal_error", "metering_unavailable", "busy"):
+for code in ("internal_error", "metering_unavailable", "vault_unavailable", _UNOPENED, "busy"):
     REFUSALS.labels(code)
 for reason in filter(None, Estimate):
     ESTIMATES.labels(reason.value)
@@ -65,9 +67,13 @@ def note_settled(batch: Sequence[Settlement]) -> None:
         COST.labels(currency).inc(amount)
 
 
-def note_refused(code: str) -> None:
-    """Count a refusal of ours; codes are those of docs/problems.md."""
-    REFUSALS.labels(code).inc()
+def note_refused(code: str, reason: object = None) -> None:
+    """Count a refusal of ours; codes are those of docs/problems.md.
+
+    A model is blocked by what its owners did, or Mistral; a key that does not open is a fault of
+    ours, and counts apart.
+    """
+    REFUSALS.labels(_UNOPENED if reason == _UNOPENED else code).inc()
 
 
 def _class_of(status: int | None) -> str:

@@ -5,7 +5,7 @@ from unittest import mock
 
 import pytest
 
-from aisuru_mistral import health
+from aisuru_mistral import wishes
 from tenants.common import scope
 from tenants.common.problems import Conflict, Unavailable
 from tenants.common.secrets import Secret
@@ -173,11 +173,11 @@ def answered_well():
 
 
 def test_a_master_key_in_use_that_the_ring_lacks_makes_the_service_degraded(nobody, hers, settings):
-    health._missing_master_keys.cache_clear()
+    wishes._missing_master_keys.cache_clear()
     assert nobody.get("/health/ready").body == {"status": "ready", "failing": []}
     ((_name, key),) = settings.ENCRYPTION_KEYRING
     settings.ENCRYPTION_KEYRING = (("another", key),)
-    health._missing_master_keys.cache_clear()
+    wishes._missing_master_keys.cache_clear()
     answer = nobody.get("/health/ready")
     assert (answer.status, answer.body["degraded"]) == (200, ["keyring"])
-    health._missing_master_keys.cache_clear()
+    wishes._missing_master_keys.cache_clear()

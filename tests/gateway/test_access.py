@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 from django.utils import timezone
+from prometheus_client.parser import text_string_to_metric_families
 
 from tenants.common import scope, tokens
 from tenants.common.secrets import Secret
@@ -150,6 +151,32 @@ def test_a_key_that_does_not_open_is_told_as_such(gateway, tenant):
     refused = ask(gateway.url, tenant)
     assert (refused.status_code, refused.json()["reason"]) == (409, "key_undecryptable")
     assert tenant.holds() == []
+
+
+def refusals(gateway, code):
+    page = httpx.get(f"{gateway.url}/metrics", trust_env=False).text
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(page)
+        for sample in family.samples
+        if (sample.name, sample.labels) == ("aim_gateway_refusals_total", {"code": code})
+    )
+
+
+@pytest.mark.parametrize("status", ["valid", "undecryptable"], ids=["unseen", "checked"])
+def test_a_key_that_does_not_open_is_counted_apart_from_models_that_are_blocked(
+    gateway, tenant, status
+):
+    before = refusals(gateway, "key_undecryptable"), refusals(gateway, "model_blocked")
+    with scope.tenant(tenant.organization.id):
+        MistralKey.objects.update(sealed=b"not a box", status=status)
+    assert ask(gateway.url, tenant).status_code == 409
+    with scope.tenant(tenant.organization.id):
+        MistralKey.objects.update(status="suspended")
+    tenancy.eventually(lambda: ask(gateway.url, tenant).json()["reason"] == "key_suspended", 2)
+    after = refusals(gateway, "key_undecryptable"), refusals(gateway, "model_blocked")
+    assert after[0] > before[0]
+    assert after[1] == before[1] + 1
 
 
 def test_a_suspended_organization_calls_nothing(gateway, tenant):

@@ -14,7 +14,7 @@ import yaml
 from django.db import DatabaseError
 from prometheus_client.parser import text_string_to_metric_families
 
-from aisuru_mistral import telemetry
+from aisuru_mistral import telemetry, wishes
 from tenants.common.models import new_id
 from tenants.gateway import telemetry as gateway
 from tenants.spend.calls import CallIntent, Estimate, Outcome, Settlement, period_of
@@ -125,7 +125,8 @@ def test_every_figure_of_what_waits_is_there_whether_or_not_something_does():
 
 def test_what_is_rare_is_counted_from_the_start():
     counted = {(name, value) for name, labels in samples() for _label, value in labels}
-    for code in ("internal_error", "metering_unavailable", "busy"):
+    [asked] = set(re.findall(r'aim_gateway_refusals_total\{code=~"([a-z_|]+)"', str(BUDGETS)))
+    for code in asked.split("|"):
         assert ("aim_gateway_refusals_total", code) in counted
     for reason in filter(None, Estimate):
         assert ("aim_gateway_estimates_total", reason.value) in counted
@@ -136,9 +137,25 @@ def test_without_a_database_the_other_figures_are_there(monkeypatch):
         raise DatabaseError
 
     monkeypatch.setattr(telemetry, "_read", away)
-    names = {name for name, _labels in samples()}
+    found = samples()
+    names = {name for name, _labels in found}
     assert "aim_platform" not in names
     assert "aim_gateway_calls_under_way" in names
+    done_without = {labels for name, labels in found if name == "aim_degraded"}
+    assert done_without == {(("what", "shared_rate_limits"),)}, "of the keyring nobody knows"
+
+
+def test_what_is_done_without_is_told_as_readiness_does(settings, monkeypatch):
+    def degraded():
+        return {
+            dict(labels)["what"]: v for (n, labels), v in samples().items() if n == "aim_degraded"
+        }
+
+    assert degraded() == {"keyring": 0, "shared_rate_limits": 0}
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    assert degraded() == {"keyring": 0, "shared_rate_limits": 1}
+    monkeypatch.setattr(wishes, "_missing_master_keys", lambda _minute: ["k0"])
+    assert degraded() == {"keyring": 1, "shared_rate_limits": 1}
 
 
 def test_one_process_answers_for_all(tmp_path):
