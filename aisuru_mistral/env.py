@@ -268,6 +268,26 @@ class Environment(Variables):
         return value
 
     @cached_property
+    def audit_anchors(self) -> Path | None:
+        """Where heads of audit chains are written down (``AUDIT_ANCHORS``): a file, or ``log``.
+
+        A file must outlive the process, and be one for web and workers. ``log`` is for where logs
+        are kept elsewhere: the lines ``audit_anchor``, of level ``INFO``.
+        """
+        value = self.text("AUDIT_ANCHORS")
+        if value is None:
+            return self.data_dir / "audit-anchors.jsonl"
+        if value != "log":
+            if not Path(value).is_absolute():
+                remedy = "like /var/lib/aisuru-mistral/audit-anchors.jsonl"
+                raise ConfigurationError("AUDIT_ANCHORS", "is no whole path, nor log", remedy)
+            return Path(value)
+        if _LOG_LEVELS.index(self.log_level) > _LOG_LEVELS.index("INFO"):
+            problem = "is log, and LOG_LEVEL leaves such lines out"
+            raise ConfigurationError("AUDIT_ANCHORS", problem, "set LOG_LEVEL to INFO")
+        return None
+
+    @cached_property
     def key_recheck_seconds(self) -> int:
         """How long a fresh key that Mistral does not know stays in doubt (``KEY_RECHECK_SECONDS``).
 

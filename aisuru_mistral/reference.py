@@ -32,6 +32,7 @@ _NAME = re.compile(r"``([A-Z_]+)``")
 _NAMED = re.compile(r" \((``[A-Z_]+``(?:, ``[A-Z_]+``)*)(?:, ([^)]*))?\)")
 _SAID = {
     "data_dir": "`var` beside the code",
+    "audit_anchors": "`DATA_DIR/audit-anchors.jsonl`",
     "vault": "must be set then",
     "celery_broker_url": "pgmq in the same PostgreSQL",
     "public_url": "loopback and `PORT`",

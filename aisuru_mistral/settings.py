@@ -20,7 +20,8 @@ try:
     DATA_KEY_DAYS = ENV.data_key_days
     MIGRATION_LOCK_SECONDS = ENV.migration_lock_seconds
     MIGRATION_ATTEMPTS = ENV.migration_attempts
-    AUDIT_ANCHORS = ENV.data_dir / "audit-anchors.jsonl"
+    AUDIT_ANCHORS = ENV.audit_anchors
+    DATA_DIR = ENV.data_dir
     DATABASE_URL = ENV.database_url
     DATABASE_DIRECT_URL = ENV.database_direct_url
     BROKER_URL = ENV.celery_broker_url
@@ -34,7 +35,6 @@ try:
     WEB_CONCURRENCY = ENV.web_concurrency
     UPLOAD_WAITING_MIB = ENV.upload_waiting_mib
     TRACES = ENV.traces
-    DATA_DIR = ENV.data_dir
     METRICS_TOKEN = ENV.metrics_token
     WEBHOOK_LOOPBACK = ENV.webhook_loopback
     KEY_TIMING = {"recheck": ENV.key_recheck_seconds}

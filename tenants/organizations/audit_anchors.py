@@ -2,12 +2,16 @@
 
 Whoever owns the database can cut off the end of a chain and set its head back; what was written
 down elsewhere before tells. An anchor is one JSON object a line, in ``AUDIT_ANCHORS`` and in the
-log: ship the log away, or copy the file, and the database's owner cannot reach it.
+log: ship the log away, or copy the file, and the database's owner cannot reach it. Where the log
+has to do, a file in ``DATA_DIR`` only remembers how far this worker has come; one that starts
+without it writes all of them anew.
 """
 
 import json
 import os
+import sys
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,6 +28,8 @@ from tenants.organizations.audit_chain import Anchor
 _OVERLAP = timedelta(minutes=10)
 _PRIVATE = 0o600
 _TAIL = 4_096
+_REMEMBERED = "audit-anchors.jsonl"
+_EVER = datetime.min.replace(tzinfo=UTC)
 
 log = structlog.get_logger(__name__)
 
@@ -33,7 +39,7 @@ def write() -> int:
 
     What is written twice does no harm. Without a folder for the file, the log has to do.
     """
-    path: Path = settings.AUDIT_ANCHORS
+    path: Path = settings.AUDIT_ANCHORS or settings.DATA_DIR / _REMEMBERED
     now = timezone.now()
     anchors = _heads(_last_written(path) - _OVERLAP)
     for anchor in anchors:
@@ -48,18 +54,37 @@ def write() -> int:
     return len(anchors)
 
 
+def heads() -> list[Anchor]:
+    """Give the head of every chain as it is now."""
+    return _heads(_EVER + _OVERLAP)
+
+
+def own() -> list[Path]:
+    """Name the file that is kept here, if it is there."""
+    path: Path | None = settings.AUDIT_ANCHORS
+    return [path] if path is not None and path.is_file() else []
+
+
 def read(paths: Iterable[Path]) -> dict[UUID, list[Anchor]]:
     """Gather anchors by organization, from files of ours and from logs; other lines are skipped.
+
+    ``-`` is standard input.
 
     Raises:
         OSError: a file cannot be read.
     """
     found: dict[UUID, list[Anchor]] = {}
     for path in paths:
-        with path.open(encoding="utf-8", errors="replace") as lines:
+        with _opened(path) as lines:
             for anchor in filter(None, map(_parse, lines)):
                 found.setdefault(anchor.organization_id, []).append(anchor)
     return found
+
+
+def _opened(path: Path) -> AbstractContextManager[Iterable[str]]:
+    if path == Path("-"):
+        return nullcontext(sys.stdin)
+    return path.open(encoding="utf-8", errors="replace")
 
 
 def _members(anchor: Anchor, at: datetime) -> dict[str, Any]:
@@ -88,7 +113,7 @@ def _last_written(path: Path) -> datetime:
             return datetime.fromisoformat(json.loads(line)["at"])
         except (ValueError, KeyError, TypeError):
             continue
-    return datetime.min.replace(tzinfo=UTC) + _OVERLAP
+    return _EVER + _OVERLAP
 
 
 def _tail(path: Path) -> Iterator[str]:

@@ -114,7 +114,7 @@ def test_secrets_are_files_that_are_where_variables_say(configured, names):
         assert files == set(mounted), name
         assert all(target == f"/run/secrets/{source}" for target, source in mounted.items())
     for role in OURS:
-        [folder] = made["services"][role]["volumes"]
+        folder = made["services"][role]["volumes"][0]
         assert folder["source"] == str(DOCKER / "secrets" / "aisuru")
         assert folder["read_only"]
 

@@ -132,7 +132,29 @@ def test_compose_takes_every_optional_secret_as_a_file_too():
     web = yaml.safe_load((DOCKER / "compose.yaml").read_text())["services"]["web"]
     secrets = {name for name in SECRETS if name not in NOT_FROM_ENV}
     assert {f"{name}_FILE" for name in secrets} <= web["environment"].keys()
-    assert web["volumes"] == ["./secrets/aisuru:/run/secrets/aisuru:ro"]
+    assert web["volumes"][0] == "./secrets/aisuru:/run/secrets/aisuru:ro"
+
+
+def test_what_workers_write_down_of_audit_chains_outlives_them_and_is_read_by_the_web():
+    """The folder of temporary files is gone with a container, and is each container's own."""
+    compose = yaml.safe_load((DOCKER / "compose.yaml").read_text())
+    worker, web = (compose["services"][name] for name in ("worker", "web"))
+    path = Path(Environment({"AUDIT_ANCHORS": default_of(worker, "AUDIT_ANCHORS")}).audit_anchors)
+    [volume] = [one for one in worker["volumes"] if one.split(":")[1] == str(path.parent)]
+    assert volume.split(":")[0] in compose["volumes"], "a volume that stays"
+    assert f"{volume}:ro" in web["volumes"], "the same one"
+    # A new volume has the owner of the folder that it is mounted at.
+    assert (
+        f"install -d -o 10001 -g 10001 -m 0750 {path.parent}\n"
+        in (DOCKER / "Dockerfile").read_text()
+    )
+    facts = found("ConfigMap")["aisuru-mistral"]["data"]
+    assert Environment(facts).audit_anchors is None, "a cluster's pods share no file: the log"
+
+
+def default_of(service, name):
+    """What compose gives a variable that ``.env`` leaves out."""
+    return service["environment"][name].removeprefix(f"${{{name}:-").removesuffix("}")
 
 
 def test_behind_a_pooler_every_role_knows_the_way_past_it():

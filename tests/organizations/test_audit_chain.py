@@ -70,7 +70,9 @@ def verified(organization: Organization, *options: str) -> str:
 def test_a_chain_that_nobody_touched_is_whole(trail, organization):
     verdict = audit_chain.verify(organization.pk)
     assert (verdict.events, verdict.findings) == (5, [])
-    assert "1 organizations, 5 events: every chain is whole" in verified(organization)
+    assert "1 organizations, 5 events: every chain is whole" in verified(
+        organization, "--without-anchors"
+    )
     with scope.tenant(organization.pk):
         head = AuditHead.objects.get()
         assert (head.sequence, head.hash) == (5, AuditLink.objects.get(sequence=5).hash)
@@ -196,6 +198,32 @@ def test_a_cut_off_end_with_the_head_set_back_is_found_by_an_anchor(
     anchors = audit_anchors.read([settings.AUDIT_ANCHORS])[organization.pk]
     (finding,) = found(organization, *anchors)
     assert (finding.kind, finding.sequence) == ("anchor_broken", 5)
+
+
+def test_chains_that_nobody_vouches_for_are_not_called_whole(
+    trail, organization, settings, tmp_path
+):
+    settings.AUDIT_ANCHORS = tmp_path / "gone.jsonl"
+    with pytest.raises(CommandError, match="no anchor vouches"):
+        verified(organization)
+    assert "0 of them vouched for" in verified(organization, "--without-anchors")
+    settings.AUDIT_ANCHORS = None
+    with pytest.raises(CommandError, match="no anchor vouches"):
+        verified(organization)
+
+
+def test_anchors_come_from_a_log_by_standard_input(
+    trail, organization, settings, tmp_path, monkeypatch
+):
+    settings.AUDIT_ANCHORS, settings.DATA_DIR = None, tmp_path
+    audit_anchors.write()
+    assert audit_anchors.own() == [], "what a worker remembers of itself vouches for nothing"
+    lines = (tmp_path / "audit-anchors.jsonl").read_text().splitlines()
+    log = "".join(
+        json.dumps({"event": "audit_anchor", **json.loads(line)}) + "\n" for line in lines
+    )
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"Starting\n{log}"))
+    assert "1 of them vouched for" in verified(organization, "--anchors", "-")
 
 
 def test_a_chain_that_was_made_anew_after_an_edit_is_found_by_an_anchor(trail, organization):

@@ -12,10 +12,11 @@ from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
 
-from aisuru_mistral.doctor import configuration, database, neighbours, work
+from aisuru_mistral.doctor import anchors, configuration, database, neighbours, work
 from aisuru_mistral.doctor.findings import State, examine
 from aisuru_mistral.env import Environment, Traces
 from aisuru_mistral.simulator.server import SimulatorServer
+from tenants.organizations import audit_anchors
 from tests.collector import collecting
 from tests.postgres import owner_url, service_environment
 from tests.shell.test_env import GOOD_KEY, GOOD_SECRET
@@ -163,6 +164,17 @@ def test_an_index_that_was_not_finished_is_told():
             assert states(database.looks())["indexes"] == "warn"
         finally:
             owner.execute("DROP TABLE doctor_patient")
+
+
+def test_chains_that_no_anchor_vouches_for_are_told(organization, settings, tmp_path):
+    settings.AUDIT_ANCHORS = tmp_path / "audit-anchors.jsonl"
+    assert states(anchors.looks()) == {"anchors": "warn"}
+    settings.AUDIT_ANCHORS.write_text("")
+    assert states(anchors.looks()) == {"anchors": "warn"}, "another container's /tmp"
+    audit_anchors.write()
+    assert states(anchors.looks()) == {"anchors": "ok"}
+    settings.AUDIT_ANCHORS = None
+    assert states(anchors.looks()) == {"anchors": "ok"}, "they are in the log"
 
 
 def test_what_breaks_off_is_a_finding_that_quotes_nothing():

@@ -65,6 +65,8 @@ def environment(tmp_path):
         ("port", {"PORT": "70000"}),
         ("web_concurrency", {"WEB_CONCURRENCY": "0"}),
         ("log_level", {"LOG_LEVEL": "LOUD"}),
+        ("audit_anchors", {"AUDIT_ANCHORS": "anchors.jsonl"}),
+        ("audit_anchors", {"AUDIT_ANCHORS": "log", "LOG_LEVEL": "WARNING"}),
     ],
 )
 def test_a_bad_value_is_refused_in_one_line_that_names_the_variable(

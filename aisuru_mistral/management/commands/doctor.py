@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from aisuru_mistral import env
-from aisuru_mistral.doctor import configuration, database, neighbours, work
+from aisuru_mistral.doctor import anchors, configuration, database, neighbours, work
 from aisuru_mistral.doctor.findings import State, examine, unheard
 
 _MARKS = {State.OK: "✓", State.WARN: "!", State.FAIL: "✗"}
@@ -33,6 +33,8 @@ class Command(BaseCommand):
         reached = database.looks()
         looks = configuration.looks(env.load()) | reached
         looks |= work.looks(has_database=len(reached) > 1)
+        if len(reached) > 1:
+            looks |= anchors.looks()
         failed = False
         for finding in examine(looks | neighbours.looks()):
             failed |= finding.state is State.FAIL

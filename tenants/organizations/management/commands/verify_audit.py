@@ -38,8 +38,13 @@ class Command(BaseCommand):
             type=Path,
             action="append",
             metavar="FILE",
-            help="anchors kept elsewhere: a copy of the file, or the logs; may be repeated."
-            f" Without it: {settings.AUDIT_ANCHORS}, if it is there",
+            help="anchors kept elsewhere: a copy of the file, or the logs; - is standard input;"
+            f" may be repeated. Without it: {settings.AUDIT_ANCHORS or 'none are kept here'}",
+        )
+        parser.add_argument(
+            "--without-anchors",
+            action="store_true",
+            help="be content with what the database says of itself, where no anchor vouches",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -62,15 +67,20 @@ class Command(BaseCommand):
         progress.finish()
         if found:
             raise CommandError(f"{found} places do not fit; see above, and docs/audit.md")
+        if events and not vouched and not options["without_anchors"]:
+            raise CommandError(
+                "every chain is whole in itself, but no anchor vouches for any: whoever owns the"
+                " database could have made them anew. Give --anchors, or --without-anchors;"
+                " docs/audit.md says where anchors are"
+            )
         self.stdout.write(
             f"{len(ids)} organizations, {events} events: every chain is whole;"
             f" {vouched} of them vouched for by anchors"
         )
 
     def _anchors(self, paths: list[Path] | None) -> dict[UUID, list[audit_chain.Anchor]]:
-        own: Path = settings.AUDIT_ANCHORS
         try:
-            return audit_anchors.read(paths or ([own] if own.is_file() else []))
+            return audit_anchors.read(paths or audit_anchors.own())
         except OSError as error:
             raise CommandError(f"the anchors cannot be read: {error}") from error
 
