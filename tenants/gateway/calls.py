@@ -281,7 +281,7 @@ def _cost(call: Call, seen: Observation, quantities: Quantities, estimate: Estim
         answered = call.picture.book.prices_for(seen.model, prices.currency, call.at)
         prices = answered if answered.meters else prices
     modifiers = call.extra
-    if estimate is not Estimate.EXACT:
+    if estimate is not Estimate.EXACT and seen.usage.service_tier is None:
         modifiers = (*call.request.modifiers, *modifiers)
     elif seen.usage.service_tier == _PRIORITY:
         modifiers = (Modifier.PRIORITY, *modifiers)

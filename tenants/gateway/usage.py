@@ -13,7 +13,7 @@ from tenants.mistral.delivered import count_delivered
 from tenants.mistral.errors import WireError
 from tenants.mistral.wire import Quantity, Usage, read_json, read_usage
 from tenants.spend.calls import Estimate, Outcome
-from tenants.spend.pricing import Quantities
+from tenants.spend.pricing import Quantities, with_untold
 
 # A token of European text or code has four to five bytes; the estimate shall rather be too high.
 _BYTES_OF_A_TOKEN = 3
@@ -86,13 +86,19 @@ def _tokens(request: Request, seen: Observation, most: Quantities) -> Used:
     if told is Quantity.POSITIVE or (told is Quantity.ZERO and not seen.delivered):
         # What connectors bring in is read by the model like everything else.
         read = (usage.prompt_tokens or 0) + (usage.connector_tokens or 0)
+        if not request.bound.generates:
+            read += usage.untold  # there is nothing else that it could be
         prompt = min(read, _LARGEST_COUNT)
-        return Quantities(
+        parts = Quantities(
             prompt_tokens=prompt,
             completion_tokens=min(usage.completion_tokens or 0, _LARGEST_COUNT),
             cached_tokens=min(usage.cached_tokens or 0, prompt),
             audio_seconds=min(usage.prompt_audio_seconds or 0, _LARGEST_COUNT),
-        ), Estimate.EXACT
+        )
+        # Of a request with a recording it is the sound, whose seconds are billed.
+        if usage.untold and request.bound.generates and not request.bound.audio_seconds:
+            return with_untold(parts, usage.untold, most), seen.doubt
+        return parts, Estimate.EXACT
     if told is Quantity.ABSENT and usage.total_tokens:
         return _shared_out(usage.total_tokens, request, seen, most)
     if seen.is_unseen:

@@ -42,8 +42,8 @@ class ModelType(StrEnum):
 class Usage(NamedTuple):
     """The `usage` of an answer; None where Mistral did not tell.
 
-    `prompt_tokens` contain the cached ones, but none that connectors brought in;
-    `completion_tokens` contain reasoning.
+    `prompt_tokens` contain the cached ones, but none that connectors brought in, and none of sound,
+    whose seconds are billed; `completion_tokens` contain reasoning.
     """
 
     prompt_tokens: int | None = None
@@ -54,6 +54,23 @@ class Usage(NamedTuple):
     connector_tokens: int | None = None
     connector_calls: int | None = None
     service_tier: str | None = None
+    audio_tokens: int | None = None
+
+    @property
+    def untold(self) -> int:
+        """What the total has beyond its parts, where both input and output are told.
+
+        Of a recording whose seconds are told, it is the sound, unless that is told by itself.
+        """
+        if self.prompt_audio_seconds and self.audio_tokens is None:
+            return 0
+        parts = (
+            self.prompt_tokens,
+            self.completion_tokens,
+            self.connector_tokens,
+            self.audio_tokens,
+        )
+        return max((self.total_tokens or 0) - sum(part or 0 for part in parts), 0)
 
     @property
     def quantity(self) -> Quantity:
@@ -171,13 +188,16 @@ def read_usage(value: object, where: str = "usage") -> Usage:
         return Usage()
     usage = _Object(value, where)
     prompt = usage.count("prompt_tokens", "input_tokens")
-    cached = _read_cached(usage)
+    cached = _read_detail(usage, "cached_tokens")
+    if cached is None:
+        cached = usage.count("num_cached_tokens")
+    audio = _read_detail(usage, "audio_tokens")
     if cached is not None and prompt is not None and cached > prompt:
         raise WireError(f"{where}.cached_tokens", "at most prompt_tokens")
     completion = usage.count("completion_tokens", "output_tokens")
     total, connectors = usage.count("total_tokens"), usage.count("connector_tokens")
     if total and (prompt is None) is not (completion is None):
-        left = total - (prompt or 0) - (completion or 0) - (connectors or 0)
+        left = total - (prompt or 0) - (completion or 0) - (connectors or 0) - (audio or 0)
         if left > 0:
             prompt, completion = (left, completion) if prompt is None else (prompt, left)
     return Usage(
@@ -189,6 +209,7 @@ def read_usage(value: object, where: str = "usage") -> Usage:
         connector_tokens=connectors,
         connector_calls=_read_connectors(usage),
         service_tier=usage.text("service_tier"),
+        audio_tokens=audio,
     )
 
 
@@ -238,14 +259,14 @@ def read_identity(body: bytes) -> Identity:
     )
 
 
-def _read_cached(usage: "_Object") -> int | None:
-    """Find the cached count under the first of its spellings that tells one."""
+def _read_detail(usage: "_Object", what: str) -> int | None:
+    """Find a count of some of the input under the first spelling of its details that tells one."""
     for name in ("prompt_tokens_details", "prompt_token_details", "input_tokens_details"):
         details = usage.part(name)
-        cached = details.count("cached_tokens") if details else None
-        if cached is not None:
-            return cached
-    return usage.count("num_cached_tokens")
+        told = details.count(what) if details else None
+        if told is not None:
+            return told
+    return None
 
 
 def _read_connectors(usage: "_Object") -> int | None:

@@ -219,6 +219,7 @@ def _of_a_line(hold: Hold | None, lines: int) -> Quantities:
         return Quantities()
     return Quantities(
         prompt_tokens=hold.prompt_tokens // lines,
+        completion_tokens=hold.completion_tokens // lines,
         pages=hold.pages // lines,
         annotated_pages=hold.annotated_pages // lines,
         audio_seconds=hold.audio_seconds // lines,

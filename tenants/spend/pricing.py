@@ -9,7 +9,7 @@ times as long to make.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 
@@ -122,6 +122,22 @@ class Quantities:
             raise ValueError("a quantity is out of range")
         if self.cached_tokens > self.prompt_tokens:
             raise ValueError("more tokens are cached than were sent")
+
+
+def with_untold(told: Quantities, untold: int, most: Quantities) -> Quantities:
+    """Add tokens of which only a total tells to those that are told by themselves.
+
+    Whatever they were, they were billed as something. Output is the dearer guess, but what was held
+    for a call bounds a guess: what is more than its output could be is input, and what is more than
+    both is left out. What was told by itself is never touched.
+    """
+    completion = min(untold, max(most.completion_tokens - told.completion_tokens, 0))
+    prompt = min(untold - completion, max(most.prompt_tokens - told.prompt_tokens, 0))
+    return replace(
+        told,
+        prompt_tokens=told.prompt_tokens + prompt,
+        completion_tokens=told.completion_tokens + completion,
+    )
 
 
 @dataclass(slots=True)

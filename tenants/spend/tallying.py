@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from tenants.mistral.batches import LineFacts
 from tenants.mistral.wire import Quantity
 from tenants.spend.calls import MOST_CONNECTOR_CALLS
-from tenants.spend.pricing import Quantities
+from tenants.spend.pricing import Quantities, with_untold
 
 _BYTES_OF_A_TOKEN = 3
 _LARGEST_COUNT = 2**31 - 1
@@ -95,8 +95,17 @@ class Tally:
     def _add_tokens(self, into: Sum, line: LineFacts) -> None:
         usage, told = line.usage, line.usage.quantity
         if told is Quantity.POSITIVE or (told is Quantity.ZERO and not line.delivered):
-            into.prompt += (usage.prompt_tokens or 0) + (usage.connector_tokens or 0)
-            into.completion += usage.completion_tokens or 0
+            parts = Quantities(
+                prompt_tokens=min(
+                    (usage.prompt_tokens or 0) + (usage.connector_tokens or 0), _LARGEST_COUNT
+                ),
+                completion_tokens=min(usage.completion_tokens or 0, _LARGEST_COUNT),
+            )
+            if usage.untold:
+                into.untold += 1
+                parts = with_untold(parts, usage.untold, self.held)
+            into.prompt += parts.prompt_tokens
+            into.completion += parts.completion_tokens
             into.cached += usage.cached_tokens or 0
             into.seconds += usage.prompt_audio_seconds or 0
         else:

@@ -1,5 +1,6 @@
 """What the ledger says is what Mistral bills: exact where it told, flagged where it did not."""
 
+import base64
 import json
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -11,8 +12,9 @@ from tenants.spend import pricebook
 from tenants.spend.pricing import Meter
 from tests.gateway import tenancy
 from tests.gateway.tenancy import SMALL, ask, post, question
+from tests.gateway.test_transcriptions import recording
 from tests.keys.keyring import name_of
-from tests.mistral.far_side import answering
+from tests.mistral.far_side import Script, answering
 
 
 def stream(url, tenant, **more) -> bytes:
@@ -25,6 +27,14 @@ def stream(url, tenant, **more) -> bytes:
         timeout=30,
     ) as answer:
         return answer.read()
+
+
+def streaming(status: int, body: object) -> Script:
+    """Answer with a stream of one event."""
+    text = f"data: {json.dumps(body)}\n\ndata: [DONE]\n\n"
+    head = f"HTTP/1.1 {status} OK\r\ncontent-type: text/event-stream\r\n"
+    whole = f"{head}content-length: {len(text)}\r\n\r\n{text}".encode()
+    return lambda _, connection: connection.sendall(whole)
 
 
 def test_the_ledger_equals_mistrals_bill_for_a_mixed_load(gateway, mistral, tenant):
@@ -111,16 +121,72 @@ def test_what_a_total_leaves_is_the_part_that_was_not_told(
 
 
 @pytest.mark.parametrize("is_stream", [False, True])
+@pytest.mark.parametrize(
+    ("usage", "billed"),
+    [
+        ({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 40}, (10, 30)),
+        ({"prompt_tokens": 10, "completion_tokens": 0, "total_tokens": 30}, (10, 20)),
+        # More than the output could be is input; more than was held for both is left out.
+        ({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 200}, (100, 100)),
+        ({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 999_999}, (None, 100)),
+        # What is told by itself is billed, however much was held.
+        ({"prompt_tokens": 10, "completion_tokens": 500, "total_tokens": 600}, (100, 500)),
+    ],
+)
+def test_what_a_total_has_beyond_both_parts_is_output_as_far_as_it_could_be(
+    scripted, tenant, usage, billed, is_stream
+):
+    said = {"content": "hello you"}
+    body = {"model": SMALL, "choices": [{"message": said, "delta": said}], "usage": usage}
+    scripted.script = (streaming if is_stream else answering)(200, body)
+    assert ask(scripted.url, tenant, stream=is_stream, max_tokens=100).is_success
+    (event,) = tenant.settled()
+    assert event.estimate == "usage_missing"
+    prompt, completion = billed
+    assert event.completion_tokens == completion
+    assert event.prompt_tokens == (prompt or event.prompt_tokens)
+    assert event.prompt_tokens < 2000
+    assert event.excess == 0 or usage["completion_tokens"] > 100
+
+
+def test_what_a_total_of_sound_has_beyond_both_parts_is_billed_by_its_seconds(scripted, made_up):
+    tenant = tenancy.make(made_up, mistral_model="voxtral-small-latest")
+    sound = base64.b64encode(recording(3)).decode()
+    content = [{"type": "input_audio", "input_audio": sound}]
+    for told in ({"prompt_audio_seconds": 3}, {"prompt_audio_seconds": 0}):
+        usage = {"prompt_tokens": 6, "completion_tokens": 2, "total_tokens": 383, **told}
+        scripted.script = answering(200, {"choices": [], "usage": usage})
+        messages = [{"role": "user", "content": content}]
+        assert ask(scripted.url, tenant, messages=messages, max_tokens=100).is_success
+    for event in tenant.settled(2):
+        assert (event.estimate, event.prompt_tokens, event.completion_tokens) == ("", 6, 2)
+
+
+def test_what_a_total_of_what_writes_nothing_has_beyond_its_input_is_input(scripted, made_up):
+    tenant = tenancy.make(made_up, mistral_model="mistral-embed")
+    usage = {"prompt_tokens": 5, "completion_tokens": 0, "total_tokens": 12}
+    scripted.script = answering(200, {"model": "mistral-embed", "usage": usage})
+    assert post(scripted.url, tenant, "/v1/embeddings", {"input": "hello"}).is_success
+    (event,) = tenant.settled()
+    assert (event.estimate, event.prompt_tokens, event.completion_tokens) == ("", 12, 0)
+
+
+def test_a_rest_that_is_guessed_costs_what_the_tier_does_that_is_told(scripted, tenant):
+    for tier in ("standard", "priority"):
+        counts = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 40}
+        usage = {**counts, "service_tier": tier}
+        scripted.script = answering(200, {"model": SMALL, "choices": [], "usage": usage})
+        assert ask(scripted.url, tenant, service_tier="auto").is_success
+    standard, priority = tenant.settled(2)
+    assert priority.cost == (standard.cost * Decimal("1.75")).quantize(priority.cost)
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
 def test_a_total_alone_is_shared_out_and_flagged(scripted, tenant, is_stream):
     content = {"content": "hello you" * 10}
     body: dict[str, object] = {"model": SMALL}
     body |= {"choices": [{"message": content, "delta": content}], "usage": {"total_tokens": 300}}
-    written = json.dumps(body)
-    kind = "application/json"
-    if is_stream:
-        written, kind = f"data: {written}\n\ndata: [DONE]\n\n", "text/event-stream"
-    head = f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {len(written)}\r\n\r\n"
-    scripted.script = lambda _, connection: connection.sendall((head + written).encode())
+    scripted.script = (streaming if is_stream else answering)(200, body)
     assert ask(scripted.url, tenant, stream=is_stream).is_success
     (event,) = tenant.settled()
     assert event.estimate == "usage_missing"

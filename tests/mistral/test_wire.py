@@ -85,7 +85,7 @@ def dumped(document):
                 "prompt_audio_seconds": None,
                 "service_tier": "priority",
             },
-            Usage(100, 5, 105, cached_tokens=64, service_tier="priority"),
+            Usage(100, 5, 105, cached_tokens=64, service_tier="priority", audio_tokens=0),
             Quantity.POSITIVE,
         ),
         (

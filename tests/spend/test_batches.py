@@ -210,6 +210,24 @@ def test_a_chat_line_without_usage_is_its_share_of_the_input_and_what_was_writte
     assert event["estimate"] == "usage_missing"
 
 
+@pytest.mark.parametrize(
+    ("held", "prompt", "completion"),
+    [
+        (Quantities(prompt_tokens=9000, completion_tokens=900), 1000, 100 + 150),
+        (Quantities(prompt_tokens=4000, completion_tokens=400), 1000 + 50, 200),
+        (Quantities(prompt_tokens=2000, completion_tokens=200), 1000, 100),
+    ],
+)
+def test_what_a_lines_total_has_beyond_both_parts_is_a_flagged_guess(
+    batch, held, prompt, completion
+):
+    output = [said(total_tokens=1250), said()]
+    (event,) = batch(CHAT, SMALL, held, output).metered()
+    assert event["estimate"] == "usage_missing"
+    assert event["prompt_tokens"] == prompt + 1000
+    assert event["completion_tokens"] == completion + 100
+
+
 def test_lines_of_each_model_and_tier_have_their_own_price(batch):
     output = [said(), said(service_tier="priority"), said(model=VOICE)]
     events = batch(CHAT, SMALL, Quantities(), output).metered()
