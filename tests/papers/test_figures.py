@@ -1,10 +1,13 @@
 """Pages that take figures from elsewhere have those that stand there."""
 
+import math
 import re
 from pathlib import Path
 
 import pytest
 import yaml
+
+from tenants.gateway.bounds import Bounds
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCHMARKS = (ROOT / "docs/benchmarks.md").read_text()
@@ -15,6 +18,9 @@ RULES = {
     if "alert" in rule
 }
 HOURS = {"h": 1, "d": 24}
+#: Calls under way at 10,000 a second, so many seconds each.
+SECONDS = 5
+UNDER_WAY = 10_000 * SECONDS
 TIMES = "\N{MULTIPLICATION SIGN}"
 
 
@@ -58,6 +64,27 @@ def test_scale_computes_with_the_figures_of_the_benchmarks():
     )
     scale = (ROOT / "docs/scale.md").read_text()
     assert [words for words in wanted if words not in scale] == []
+
+
+def test_scale_computes_with_the_bounds_of_the_gateway():
+    bounds = Bounds()
+    organization, token = bounds.calls_of_organization, bounds.calls_of_one
+    processes = math.ceil(UNDER_WAY / bounds.calls)
+    alone = math.ceil(UNDER_WAY / organization)
+    wanted = (
+        f"{UNDER_WAY:,}: {processes} processes at {bounds.calls:,}",
+        f"{alone} processes: it has {organization:,} places in each",
+        f"{token // SECONDS} calls/s in a process: it has {token} places in each",
+        f"memory of {processes} processes",
+        f"15 a process at most: {15 * processes}",
+        f"{2000 // processes + 1} tokens a process",
+        f"for {processes} processes. So calls",
+        f"more than its {token}\n",
+    )
+    scale = (ROOT / "docs/scale.md").read_text()
+    assert [words for words in wanted if words not in scale] == []
+    # Whoever is alone in a deployment has fewer places than the deployment.
+    assert token < organization < bounds.calls
 
 
 @pytest.mark.parametrize("alert", RULES)
