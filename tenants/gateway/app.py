@@ -4,6 +4,7 @@ No middleware, no framework: a request costs a look-up in memory, one JSON parse
 the ledger. Everything is refused in Mistral's error shape, and nothing of a request is logged.
 """
 
+import re
 import time
 from dataclasses import dataclass
 from itertools import chain
@@ -39,6 +40,7 @@ from tenants.gateway.siblings import Siblings
 from tenants.gateway.snapshots import Picture
 from tenants.gateway.together import Together
 from tenants.gateway.tripwire import MOST_SUSPECTS, Place, screen, suspects
+from tenants.gateway.uploads import Upload
 from tenants.gateway.writer import Writer
 from tenants.mistral.headers import forwarded
 from tenants.mistral.stream import PoolLimits, PoolTimeouts, UpstreamPool
@@ -52,8 +54,12 @@ type _Headers = dict[bytes, bytes]
 
 _REGIONAL_HOSTS = frozenset({"api.eu.mistral.ai", "api.us.mistral.ai"})
 _CONNECTIONS = 2000
-_ONCE = (b"authorization", b"x-message-id", b"host", b"transfer-encoding")
+_ONCE = (b"authorization", b"x-message-id", b"host", b"transfer-encoding", b"content-type")
 _CHUNKED = b"chunked"
+_CONTENT_TYPE, _CHARSET = b"content-type", b"charset"
+_UTF_8 = re.compile(
+    rb'(?:(?!charset).)*;\s*charset="?utf-?8"?\s*(?:;(?:(?!charset).)*)?', re.DOTALL
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +163,8 @@ class Gateway:
             await parts.shelf.require(owner, ResourceKind.FILE, request.names_files)
 
         async def work(told: Exchange) -> None:
-            forwardable = forwarded(scope["headers"])
-            wanted = Wanted(picture, request, call_id, message_id, started, forwardable)
+            told_on = _told_on(scope, request)
+            wanted = Wanted(picture, request, call_id, message_id, started, told_on)
             await parts.attempts.make(told, wanted)
 
         key = headers.get(HEADER)
@@ -219,8 +225,8 @@ def _headers(scope: Message, limits: Bounds) -> _Headers:
     """Index the header fields by name.
 
     Raises:
-        Invalid: too many (431), one that must not come twice does, or what the server lets through
-            and a proxy before it may read otherwise (400).
+        Invalid: too many (431), one that must not come twice does, what the server lets through and
+            a proxy before it may read otherwise (400), or another charset than UTF-8 (415).
     """
     fields: list[tuple[bytes, bytes]] = scope["headers"]
     length = len(b"".join(chain.from_iterable(fields)))
@@ -237,6 +243,18 @@ def _headers(scope: Message, limits: Bounds) -> _Headers:
         raise Invalid("unsupported_encoding", "Send the body uncompressed.", status=400)
     if not headers.get(b"host") and scope.get("http_version") == "1.1":  # granian makes it empty
         raise Invalid("host_missing", "The request names no host.", status=400)
+    media = headers.get(_CONTENT_TYPE, b"").lower()
+    if _CHARSET in media and not _UTF_8.fullmatch(media):
+        # Mistral would read another text than was read here.
+        raise Invalid("unsupported_charset", "Send the body in UTF-8.", status=415)
+    return headers
+
+
+def _told_on(scope: Message, request: requests.Request) -> dict[str, str]:
+    """Choose the headers that Mistral gets: of a form only what was read of its type."""
+    headers = forwarded(scope["headers"])
+    if isinstance(request.body, Upload):
+        headers["content-type"] = request.body.form.content_type
     return headers
 
 

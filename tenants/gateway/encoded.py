@@ -3,22 +3,25 @@
 It is as strict as ``multipart``: what two readers could read in two ways is refused.
 """
 
+import re
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, urlencode
 
 from tenants.common.problems import Invalid
+from tenants.gateway import parts
 
-_TYPE = b"application/x-www-form-urlencoded"
+_TYPE = re.compile(
+    rb'application/x-www-form-urlencoded\s*(?:;\s*charset="?utf-?8"?\s*)?', re.IGNORECASE
+)
 _MOST_FIELDS = 200
 #: Each escape of it is read by itself.
 _LONGEST = 1024 * 1024
-#: Fields that are lists.
-_SEVERAL = frozenset({"context_bias", "timestamp_granularities"})
+_HALF_AN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 def is_encoded(content_type: bytes) -> bool:
     """Tell whether a body is such a form."""
-    return content_type.partition(b";")[0].strip().lower() == _TYPE
+    return _TYPE.fullmatch(content_type.strip()) is not None
 
 
 class Pairs:
@@ -47,11 +50,11 @@ class Pairs:
             )
         except ValueError:  # UnicodeDecodeError, too
             self._pairs, text = [], ";"
-        names = [name for name, _ in self._pairs if name.removesuffix("[]") not in _SEVERAL]
-        if ";" in text or len(set(names)) != len(names):
-            raise Invalid(
-                "invalid_form", "The form is malformed, or has a field twice.", status=400
-            )
+        names = [name for name, _ in self._pairs if name.removesuffix("[]") not in parts.SEVERAL]
+        if ";" in text or _HALF_AN_ESCAPE.search(text) or len(set(names)) != len(names):
+            raise parts.broken("it is malformed, or has a field twice")
+        for name, _ in self._pairs:
+            parts.check_name(name)
 
     def get(self, name: str) -> str | None:
         """Give the value of a field that comes once."""

@@ -10,17 +10,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tenants.common.problems import Invalid
+from tenants.gateway import parts
+from tenants.gateway.parts import broken
 
 _BOUNDARY = re.compile(
-    rb'multipart/form-data\s*;\s*boundary=(?:"([0-9A-Za-z\'()+_,./:=? -]{1,70})"'
-    rb"|([0-9A-Za-z'+_.-]{1,70}))\s*(?:;\s*charset=[\w-]+\s*)?",
+    rb'multipart/form-data\s*;\s*boundary=(?:"([0-9A-Za-z\'()+_,./:=? -]{0,69}'
+    rb"[0-9A-Za-z'()+_,./:=?-])\"|([0-9A-Za-z'+_.-]{1,70}))"
+    rb'\s*(?:;\s*charset="?utf-?8"?\s*)?',
     re.IGNORECASE,
 )
-_DISPOSITION = re.compile(
-    rb'form-data; ?name="([A-Za-z0-9_.\[\]-]{1,100})"'
-    rb"(; ?filename=\"((?:[^\"\\\r\n]|\\[^\r\n])*)\")?(; ?filename\*=[^;\s]+)?;?",
-    re.IGNORECASE,
-)
+_NEEDS_QUOTES = re.compile(rb"[^0-9A-Za-z'+_.-]")
 _END_OF_HEAD = b"\r\n\r\n"
 _LONGEST_HEAD = 8 * 1024
 _LONGEST_FIELD = 64 * 1024
@@ -30,7 +29,6 @@ _ASKED_FOR = frozenset({"model", "purpose", "file_id"})
 _LONGEST_ASKED_FOR = 4 * 1024
 _FILE = "file"
 _MOST_PARTS = 200
-_ENCODINGS = frozenset({b"7bit", b"8bit", b"binary"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +73,14 @@ class Form:
     """
 
     def __init__(self, boundary: bytes, on_file: Callable[[bytes], None] | None = None) -> None:
+        self._boundary = boundary
         self._delimiter = b"\r\n--" + boundary
         # A body begins with a delimiter too, but for its line break.
         self._pending = b"\r\n"
         self._position = -2
         self._on_file = on_file
         self._take = self._skip_to_delimiter
-        self._name = ""
-        self._is_file = False
+        self._part = parts.Head("", None, is_ascii=False, length=None)
         self._start = 0
         self._value = bytearray()
         self._parts = 0
@@ -90,6 +88,12 @@ class Form:
         self.files: dict[str, int] = {}
         self.file_name = ""
         self.is_over = False
+
+    @property
+    def content_type(self) -> str:
+        """What is said of the body: its boundary, and nothing else that a reader could go by."""
+        mark = '"' if _NEEDS_QUOTES.search(self._boundary) else ""
+        return f"multipart/form-data; boundary={mark}{self._boundary.decode('ascii')}{mark}"
 
     @property
     def kept(self) -> int:
@@ -116,7 +120,7 @@ class Form:
         if len(self._pending) < length:
             return False
         if not self._pending.startswith(self._delimiter):
-            raise _broken("it does not begin with its boundary")
+            raise broken("it does not begin with its boundary")
         self._used(length)
         self._take = self._after_delimiter
         return True
@@ -130,10 +134,10 @@ class Form:
             self._take = self._end
             return True
         if mark != b"\r\n":
-            raise _broken("a boundary is not followed by a line break")
+            raise broken("a boundary is not followed by a line break")
         self._parts += 1
         if self._parts > _MOST_PARTS:
-            raise _broken("it has too many parts")
+            raise broken("it has too many parts")
         self._take = self._head
         return True
 
@@ -141,86 +145,84 @@ class Form:
         end = self._pending.find(_END_OF_HEAD)
         if end < 0:
             if len(self._pending) > _LONGEST_HEAD:
-                raise _broken("the head of a part is too long")
+                raise broken("the head of a part is too long")
             return False
-        self._read_head(self._used(end + len(_END_OF_HEAD))[: -len(_END_OF_HEAD)])
+        self._begin(self._used(end + len(_END_OF_HEAD))[: -len(_END_OF_HEAD)])
+        return True
+
+    def _begin(self, head: bytes) -> None:
+        self._part = part = parts.read_head(head)
+        is_known = part.name in self.fields or part.name in self.files
+        if is_known and not (part.name.endswith("[]") or part.name in parts.SEVERAL):
+            raise broken(f"`{part.name}` comes twice")
+        if part.file_name is not None:
+            self.files.setdefault(part.name, 0)
+            if part.name == _FILE:
+                self.file_name = part.file_name
         self._start = self._position
         self._value.clear()
+        self._take = self._beginning
+
+    def _beginning(self) -> bool:
+        """Refuse a boundary right behind a head: to some it is the next, and to others text."""
+        begun = self._pending[: len(self._delimiter) - 2]
+        if self._delimiter[2:].startswith(begun):
+            if len(begun) < len(self._delimiter) - 2:
+                return False
+            raise broken("a boundary follows no line break of its own")
         self._take = self._content
         return True
 
-    def _read_head(self, head: bytes) -> None:
-        disposition: bytes | None = None
-        for line in head.split(b"\r\n"):
-            name, colon, value = line.partition(b":")
-            name, value = name.lower(), value.strip(b" \t")
-            if not colon or b"\r" in line or b"\n" in line or name != name.strip():
-                raise _broken("the head of a part is malformed")
-            if name == b"content-disposition" and disposition is None:
-                disposition = value
-            elif name == b"content-disposition" or (
-                name == b"content-transfer-encoding" and value.lower() not in _ENCODINGS
-            ):
-                raise _broken("the head of a part is malformed")
-        found = _DISPOSITION.fullmatch(disposition or b"")
-        if found is None:
-            raise _broken("a part has no plain name")
-        self._name = found[1].decode()
-        # By its extended name alone it is a file as well (RFC 5987): some readers take it for one.
-        self._is_file = found[2] is not None or found[4] is not None
-        is_known = self._name in self.fields or self._name in self.files
-        if is_known and not self._name.endswith("[]"):
-            raise _broken(f"`{self._name}` comes twice")
-        if self._is_file:
-            self.files.setdefault(self._name, 0)
-            told = found[3] if found[3] is not None else found[4].partition(b"*=")[2]
-            if self._name == _FILE:
-                self.file_name = told.decode("utf-8", "replace")
-
     def _content(self) -> bool:
-        end = self._pending.find(self._delimiter)
-        if end >= 0:
-            self._keep(self._used(end))
-            self._close()
-            self._used(len(self._delimiter))
-            self._take = self._after_delimiter
-            return True
-        # What may be the beginning of a delimiter waits for the rest.
-        safe = len(self._pending) - len(self._delimiter) + 1
+        seen, at = 0, self._pending.find(self._delimiter[2:])
+        while at >= 0:
+            before = self._pending[max(at - 2, 0) : at]
+            if before == b"\r\n":
+                self._keep(self._used(at - 2))
+                self._close()
+                self._used(len(self._delimiter))
+                self._take = self._after_delimiter
+                return True
+            if before.endswith((b"\r", b"\n")):
+                raise broken("a boundary follows half a line break")
+            seen = at + 1
+            at = self._pending.find(self._delimiter[2:], seen)
+        # What may be the beginning of a delimiter waits for the rest; none is looked at twice.
+        safe = max(len(self._pending) - len(self._delimiter) + 1, seen)
         if safe > 0:
             self._keep(self._used(safe))
         return False
 
     def _keep(self, data: bytes) -> None:
-        if self._is_file:
-            self.files[self._name] += len(data)
+        part = self._part
+        if part.file_name is not None:
+            self.files[part.name] += len(data)
             if self._on_file is not None and data:
                 self._on_file(data)
             return
         self._value += data
-        most = _LONGEST_ASKED_FOR if self._name in _ASKED_FOR else _LONGEST_FIELD
+        most = _LONGEST_ASKED_FOR if part.name in _ASKED_FOR else _LONGEST_FIELD
         if len(self._value) > most:
-            raise _broken(f"`{self._name}` is too long")
+            raise broken(f"`{part.name}` is too long")
 
     def _close(self) -> None:
-        if self._is_file:
+        part = self._part
+        if part.length is not None and part.length != self._position - self._start:
+            raise broken("a part has another length than it says")
+        if part.file_name is not None:
             return
         try:
-            value = self._value.decode()
+            value = self._value.decode("ascii" if part.is_ascii else "utf-8")
         except UnicodeDecodeError:
-            raise _broken(f"`{self._name}` is not UTF-8") from None
-        if self._name in _ASKED_FOR and "\0" in value:  # no database takes it
-            raise _broken(f"`{self._name}` has a null character")
-        kept = value if self._name in _ASKED_FOR else ""
-        self.fields[self._name] = Field(kept, self._start, self._position)
+            raise broken(f"`{part.name}` is not in its charset, which is UTF-8") from None
+        if part.name in _ASKED_FOR and "\0" in value:  # no database takes it
+            raise broken(f"`{part.name}` has a null character")
+        kept = value if part.name in _ASKED_FOR else ""
+        self.fields[part.name] = Field(kept, self._start, self._position)
         self._value.clear()
 
     def _end(self) -> bool:
         if self._pending.strip(b"\r\n\t "):
-            raise _broken("something follows its end")
+            raise broken("something follows its end")
         self._used(len(self._pending))
         return False
-
-
-def _broken(why: str) -> Invalid:
-    return Invalid("invalid_form", f"The body is no form that can be read: {why}.", status=400)
