@@ -27,7 +27,7 @@ from tenants.access.models import TokenScope
 from tenants.access.pagination import DEFAULT_LIMIT, MAX_LIMIT
 from tenants.access.permissions import HasScopes
 from tenants.api import conditions
-from tenants.api.checking import checked, query_of
+from tenants.api.checking import asked_of, checked, query_of
 from tenants.api.deprecation import Deprecated
 from tenants.api.schema import describe
 from tenants.common import scope
@@ -109,7 +109,7 @@ class Call:
         request: REST framework's, for the few who need headers.
         principal: who sends it.
         data: the checked members of the body, or of the query where there is no body.
-        query: the checked members of the query.
+        query: the checked members of the query; of a DELETE's body, too.
     """
 
     request: Request
@@ -228,7 +228,7 @@ def endpoint(
         summary: one line for readers of the schema; the handler's docstring says more.
         gives: the shape of the answer by status; None for no content.
         takes: what the body may hold; no body when absent.
-        query: what the address may ask.
+        query: what the address may ask; a DELETE's body may ask it, too.
         refuses: further statuses that the schema names.
         example: a body.
         media_types: of a success.
@@ -250,7 +250,11 @@ def endpoint(
                 return _owner(principal, ids or tenancy.read_ids(request.data))
 
             def work() -> HttpResponse:
-                asked = data = checked(query or Nothing, query_of(request))
+                shape = query or Nothing
+                if method == "delete":
+                    asked = data = asked_of(shape, request)
+                else:
+                    asked = data = checked(shape, query_of(request))
                 if reads_body:
                     data = checked(takes or Nothing, request.data, partial=method == "patch")
                     data = tripwire.screen_members(data, whose=whose)
@@ -264,8 +268,8 @@ def endpoint(
                     )
                     streamed: HttpResponse = whole
                     return streamed
-                shape = gives[reply.status]
-                return _response(reply, shape, is_tagged=_is_tagged(view, reply, shape))
+                given = gives[reply.status]
+                return _response(reply, given, is_tagged=_is_tagged(view, reply, given))
 
             if method in _CHANGING:
                 with conditions.unchanged(request, lambda: _tag(view, request, ids)):
@@ -287,7 +291,7 @@ def endpoint(
             refuses={
                 *(401, 403, 404, 422, 429),
                 *refuses,
-                *({400, 413, 415} if takes else ()),
+                *({400, 413, 415} if takes or (query and method == "delete") else ()),
                 *({412} if method in _CHANGING else ()),
             },
             example=example,

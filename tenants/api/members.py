@@ -183,7 +183,7 @@ class WorkspaceMembers(ApiView):
     @endpoint(
         "remove_member_of_workspace",
         TokenScope.MEMBERS_WRITE,
-        summary="Take the member that the query names out of a workspace",
+        summary="Take the member that query or body names out of a workspace",
         query=WhichMember,
         gives={204: None},
     )

@@ -31,6 +31,7 @@ _MEANINGS = {
     429: "Too often; wait as long as Retry-After says.",
     503: "Something behind the service does not answer.",
 }
+_IN_A_BODY = "What the query asks may stand in a JSON body instead."
 _SUCCESSES = {200: "Done.", 201: "Created.", 202: "Accepted; a worker goes on.", 204: "Gone."}
 
 
@@ -143,6 +144,8 @@ def describe(
         needs = "A person's session."
     if is_dangerous:
         needs += " A person has to have confirmed within minutes that it is really them."
+    if query and method == "delete":
+        needs = f"{_IN_A_BODY}\n\n{needs}"
     said = [deprecated.describe()] if deprecated else []
     parameters: list[Any] = [query] if query else []
     if method == "post":

@@ -81,8 +81,8 @@ class Caller:
     def put(self, path: str, body: Any = None) -> Answer:
         return self.call("PUT", path, body)
 
-    def delete(self, path: str) -> Answer:
-        return self.call("DELETE", path)
+    def delete(self, path: str, body: Any = None) -> Answer:
+        return self.call("DELETE", path, body)
 
 
 def platform_caller(*scopes: str) -> Caller:

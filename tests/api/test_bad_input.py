@@ -41,7 +41,7 @@ BROKEN = {
     "an empty name": (b'{"": 1}', 422, "validation_failed"),
     "a NUL in a name": (rb'{"\u0000": 1}', 422, "validation_failed"),
 }
-WITH_BODY = [row for row in TABLE if row.method in {"POST", "PUT", "PATCH"}]
+WITH_BODY = [row for row in TABLE if row.method in {"POST", "PUT", "PATCH", "DELETE"}]
 
 
 @pytest.fixture

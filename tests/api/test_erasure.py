@@ -127,11 +127,22 @@ def test_names_are_forgotten_and_the_audit_trail_tells_who_erased(hers, platform
 
 def test_a_confirmation_that_does_not_match_erases_nothing(hers, platform):
     address = f"organizations/{hers.organization.pk}"
-    refused = platform.delete(f"{address}?confirm=another")
-    assert (refused.status, refused.code) == (422, "confirmation_mismatch")
+    slug = hers.organization.slug
+    for query, body, code in (
+        ("?confirm=another", None, "confirmation_mismatch"),
+        ("", {"confirm": "another"}, "confirmation_mismatch"),
+        ("?confirm=another", {"confirm": slug}, "ambiguous"),
+        ("", {"confirmation": slug}, "validation_failed"),
+        ("", {"confirm": None}, "validation_failed"),
+        ("", [slug], "not_an_object"),
+    ):
+        refused = platform.delete(address + query, body)
+        assert (refused.status, refused.code) == (422, code), (query, body)
+    for raw, kind, status in ((b"{", "application/json", 400), (b'{"confirm":"x"}', "", 415)):
+        assert platform.send("DELETE", address, raw, None, kind).status == status
     assert platform.get(address).status == 200
     assert all(sealed_rows(hers.organization.pk)[name] for name in ("keys.MistralKey.sealed",))
-    assert platform.delete(f"{address}?confirm={hers.organization.slug}").status == 202
+    assert platform.delete(f"{address}?confirm={slug}", {"confirm": slug}).status == 202
 
 
 def test_only_a_platform_token_erases_and_reads_certificates(hers, alice, charlie, platform):

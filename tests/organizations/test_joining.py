@@ -156,9 +156,15 @@ def test_a_member_leaves_a_workspace_or_the_organization_and_the_last_admin_stay
     bruno = people.member(organization, workspaces={workspace: WorkspaceRole.MEMBER})
     his = session_caller(bruno.person)
     assert his.get(f"workspaces/{workspace.pk}").status == 200
-    leaving = f"workspaces/{workspace.pk}/members?member_id={bruno.pk}"
-    assert alice.delete(leaving).status == 204
+    other = people.member(organization, workspaces={workspace: WorkspaceRole.MEMBER})
+    leaving = f"workspaces/{workspace.pk}/members"
+    two = alice.delete(f"{leaving}?member_id={other.pk}", {"member_id": str(bruno.pk)})
+    assert (two.code, two.pointers) == ("ambiguous", {"/member_id": "ambiguous"})
+    assert his.get(f"workspaces/{workspace.pk}").status == 200
+    assert alice.delete(leaving, {"member_id": str(bruno.pk)}).status == 204
     assert his.get(f"workspaces/{workspace.pk}").status == 404
+    assert alice.delete(f"{leaving}?member_id={other.pk}").status == 204
+    assert alice.delete(f"{path}/members/{other.pk}").status == 204
     assert his.get(path).status == 200
     assert alice.delete(f"{path}/members/{bruno.pk}").status == 204
     assert his.get(path).status == 404
