@@ -139,7 +139,8 @@ def test_what_workers_write_down_of_audit_chains_outlives_them_and_is_read_by_th
     """The folder of temporary files is gone with a container, and is each container's own."""
     compose = yaml.safe_load((DOCKER / "compose.yaml").read_text())
     worker, web = (compose["services"][name] for name in ("worker", "web"))
-    path = Path(Environment({"AUDIT_ANCHORS": default_of(worker, "AUDIT_ANCHORS")}).audit_anchors)
+    path = Environment({"AUDIT_ANCHORS": default_of(worker, "AUDIT_ANCHORS")}).audit_anchors
+    assert path is not None
     [volume] = [one for one in worker["volumes"] if one.split(":")[1] == str(path.parent)]
     assert volume.split(":")[0] in compose["volumes"], "a volume that stays"
     assert f"{volume}:ro" in web["volumes"], "the same one"
