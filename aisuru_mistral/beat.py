@@ -11,6 +11,8 @@ from typing import Any
 import structlog
 from celery.beat import PersistentScheduler
 
+from aisuru_mistral import pulse
+
 log = structlog.get_logger(__name__)
 
 #: What NTP corrects without a jump.
@@ -33,4 +35,6 @@ class Scheduler(PersistentScheduler):
                 entry.last_run_at = entry.default_now() - _LONG_AGO
             self._heap = None
         self._seen = now
-        return super().tick(*arguments, **options)
+        pause = super().tick(*arguments, **options)
+        pulse.note("beat")
+        return pause

@@ -1,21 +1,29 @@
 """The Celery application: its settings come from Django's, its tasks from the rooms.
 
 A worker that starts may have another keyring than the one before: it has custody audited at once.
-Each worker says that it lives, for the support desk and the doctor. No message is delivered for
-ever: what kills its workers, and what nobody can read, is parked.
+Each worker says that it lives, for the support desk, the doctor and its own container's probe, and
+says when it goes. No message is delivered for ever: what kills its workers, and what nobody can
+read, is parked.
 """
 
 import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import task_postrun, task_received, task_rejected, task_unknown, worker_ready
+from celery.signals import (
+    task_postrun,
+    task_received,
+    task_rejected,
+    task_unknown,
+    worker_ready,
+    worker_shutdown,
+)
 from celery.worker import state
 from django.conf import settings
 from django.db import connection
 from kombu.transport import TRANSPORT_ALIASES
 
-from aisuru_mistral import correlation
+from aisuru_mistral import correlation, pulse
 from tenants.common.queue import enqueue_on_commit
 
 __all__ = ["app", "correlation"]  # the latter listens to Celery as soon as it is imported
@@ -43,7 +51,18 @@ def say_that_it_lives(task: Any = None, **_: Any) -> None:
     from tenants.assistance import workers  # noqa: PLC0415 - models, once the apps are there
 
     if task is not None and task.request.hostname and not task.request.is_eager:
+        pulse.note("worker")
         workers.note(task.request.hostname)
+
+
+@worker_shutdown.connect
+def say_that_it_goes(sender: Any = None, **_: Any) -> None:
+    """Forget a worker that ends as it was told to: whoever is silent after that hangs, or died."""
+    from tenants.assistance import workers  # noqa: PLC0415 - models, once the apps are there
+
+    if sender is not None and sender.hostname:
+        workers.forget(sender.hostname)
+        connection.close()
 
 
 @task_received.connect

@@ -1,9 +1,13 @@
 #!/bin/sh
-# One image, several roles. `migrate` runs before the others, with DATABASE_OWNER_URL.
+# One image, several roles. `migrate` runs before the others, with DATABASE_OWNER_URL. `alive` is for the probes of worker and beat.
 set -eu
 cd "$(dirname "$0")/.."
 role="${1:-web}"
 [ $# -eq 0 ] || shift
+
+starts() { # a container that is started again finds the file of the time before
+  touch "${DATA_DIR:-/tmp}/$role-alive" || true
+}
 
 case "$role" in
   web)
@@ -19,19 +23,24 @@ case "$role" in
       aisuru_mistral.asgi:application "$@"
     ;;
   worker)
+    starts
     exec python -m celery -A aisuru_mistral.celery worker -Q aisuru --loglevel "${LOG_LEVEL:-INFO}" \
       --concurrency "${WORKER_CONCURRENCY:-4}" --without-gossip --without-mingle --without-heartbeat "$@"
     ;;
   beat)
+    starts
     exec python -m celery -A aisuru_mistral.celery beat --loglevel "${LOG_LEVEL:-INFO}" \
       --pidfile= --schedule "${DATA_DIR:-/tmp}/beat-schedule" "$@"
     ;;
   migrate) exec python -m aisuru_mistral.launcher.prepare "$@" ;;
   manage) exec python manage.py "$@" ;;
+  alive) # ROLE [MINUTES]: whether it has done something within that time. Tasks take 90 seconds at most, and there is one every second.
+    [ -n "$(find "${DATA_DIR:-/tmp}/$1-alive" -mmin "-${2:-10}")" ]
+    ;;
   doctor) exec python manage.py doctor "$@" ;;
   simulator) exec python manage.py mistral_simulator "$@" ;;
   *)
-    echo "unknown role '$role': web, worker, beat, migrate, manage, doctor or simulator" >&2
+    echo "unknown role '$role': web, worker, beat, migrate, manage, doctor, alive or simulator" >&2
     exit 64
     ;;
 esac

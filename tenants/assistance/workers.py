@@ -1,7 +1,7 @@
 """Which workers there are: each says so itself, after a task, at most twice a minute.
 
-Beat has something done every few seconds, so a worker that is silent for minutes is not there, or
-nobody gives it work.
+Beat has something done every few seconds, so a worker that is silent for minutes hangs, or died, or
+nobody gives it work. One that ends in order is forgotten at once.
 """
 
 import time
@@ -38,6 +38,15 @@ def note(name: str) -> None:
         WorkerSeen.objects.filter(seen_at__lt=timezone.now() - _FORGOTTEN).delete()
     except DatabaseError as error:
         log.warning("worker_not_noted", error=type(error).__name__)
+
+
+def forget(name: str) -> None:
+    """Say that a worker has ended as it should."""
+    _noted.pop(name, None)
+    try:
+        WorkerSeen.objects.filter(name=name[:200]).delete()
+    except DatabaseError as error:
+        log.warning("worker_not_forgotten", error=type(error).__name__)
 
 
 def workers() -> list[WorkerSeen]:

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 import yaml
 
@@ -80,6 +81,50 @@ def test_web_becomes_ready_and_stops_on_sigterm(prepared, tmp_path):
     finally:
         web.send_signal(signal.SIGTERM)
         assert web.wait(60) == 0
+
+
+@pytest.mark.parametrize("role", ["worker", "beat"])
+def test_the_probe_tells_a_process_that_hangs_from_one_that_works(prepared, role):
+    """Stopped by the kernel, a process is there and does nothing."""
+    # Within the ten minutes that are usual it would take as long: three seconds do here.
+    folder = Path(prepared["DATA_DIR"])
+
+    def is_alive():
+        return run(prepared, "alive", role, "0.1").returncode == 0
+
+    working = subprocess.Popen([ENTRYPOINT, "beat"], env=prepared, cwd="/", start_new_session=True)
+    facts = prepared | {"WORKER_CONCURRENCY": "1"}
+    worker = subprocess.Popen([ENTRYPOINT, "worker"], env=facts, cwd="/", start_new_session=True)
+    asked = {"beat": working, "worker": worker}[role]
+    try:
+        started = (folder / f"{role}-alive").stat().st_mtime if is_alive() else 0
+        wait_for(lambda: is_alive() and (folder / f"{role}-alive").stat().st_mtime > started + 5)
+        os.killpg(asked.pid, signal.SIGSTOP)
+        wait_for(lambda: not is_alive())
+        assert asked.poll() is None
+        os.killpg(asked.pid, signal.SIGCONT)
+        wait_for(is_alive)
+        assert silent(prepared) == [1]
+    finally:
+        for process in (worker, working):
+            os.killpg(process.pid, signal.SIGCONT)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(100) == 0
+    assert silent(prepared) == [0], "who goes says so"
+
+
+def silent(prepared):
+    """How many workers are known."""
+    with psycopg.connect(prepared["DATABASE_OWNER_URL"]) as owner:
+        found = owner.execute("SELECT count(*) FROM assistance_workerseen")
+        return [count for (count,) in found]
+
+
+def wait_for(happened):
+    ends = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < ends
+        time.sleep(0.2)
 
 
 def test_manage_runs_commands_as_the_application(prepared):

@@ -181,11 +181,16 @@ def test_the_way_past_a_pooler_is_offered_and_not_taken_unasked():
 
 def test_only_what_answers_over_http_has_the_images_health_check():
     """The image asks /health/live; a container where nobody listens would never be healthy."""
+    alive = {name: ["docker/entrypoint.sh", "alive", name] for name in ("worker", "beat")}
     services = yaml.load((DOCKER / "compose.yaml").read_text(), ComposeLoader)["services"]  # noqa: S506
     for service in services.values():
         if service.get("image") == "aisuru-mistral":
-            is_asked = service.get("healthcheck") != {"disable": True}
-            assert is_asked == (service["command"] == ["web"])
+            [role, *_words] = service["command"]
+            check = service.get("healthcheck")
+            if role in alive:
+                assert check["test"] == ["CMD", *alive[role]]
+            else:
+                assert (check != {"disable": True}) == (role == "web")
             assert service["read_only"]
 
 
@@ -346,6 +351,16 @@ def test_a_worker_that_stops_has_longer_than_its_tasks_may_take():
     longest = app.conf.task_time_limit
     assert pod_of("worker")["spec"]["terminationGracePeriodSeconds"] > longest
     assert int(compose["worker"]["stop_grace_period"].removesuffix("s")) > longest
+
+
+@pytest.mark.parametrize("name", ["worker", "beat"])
+def test_a_pod_that_does_nothing_is_started_anew(name):
+    [container] = pod_of(name)["spec"]["containers"]
+    probe = container["livenessProbe"]
+    assert probe["exec"] == {"command": ["docker/entrypoint.sh", "alive", name]}
+    assert "\n  alive)" in (DOCKER / "entrypoint.sh").read_text()
+    [minutes] = re.findall(r"\{2:-(\d+)\}", (DOCKER / "entrypoint.sh").read_text())
+    assert int(minutes) * 60 > 2 * app.conf.task_time_limit, "a long task is no sign of death"
 
 
 def test_temporary_files_of_the_web_have_room_for_all_that_waits():

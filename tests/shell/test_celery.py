@@ -1,9 +1,11 @@
 """Celery: every process of the service sends its tasks to the service's own queue."""
 
+import os
 import subprocess
 import sys
 import time
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -11,11 +13,13 @@ from celery.schedules import schedule
 from celery.worker import state
 from django.utils import timezone
 
+from aisuru_mistral import pulse
 from aisuru_mistral.beat import Scheduler
 from aisuru_mistral.celery import (
     app,
     note_what_is_unknown,
     park_what_is_spent,
+    say_that_it_goes,
     say_that_it_lives,
 )
 from tenants.assistance import parking, workers
@@ -55,6 +59,43 @@ def test_a_worker_says_that_it_lives_after_a_task_and_not_at_every_one():
     WorkerSeen.objects.filter(name=name).update(seen_at=timezone.now() - timedelta(days=2))
     workers.note(f"other-{name}")
     assert not WorkerSeen.objects.filter(name=name).exists()
+
+
+def test_a_worker_that_ends_in_order_is_forgotten_and_not_told_as_silent():
+    name = f"worker@{new_id().hex}"
+    say_that_it_lives(task=SimpleNamespace(request=SimpleNamespace(hostname=name, is_eager=False)))
+    say_that_it_goes(sender=SimpleNamespace(hostname=f"another-{name}"))
+    assert WorkerSeen.objects.filter(name=name).exists()
+    say_that_it_goes(sender=SimpleNamespace(hostname=name))
+    assert not WorkerSeen.objects.filter(name=name).exists()
+
+
+def alive(role, folder):
+    """What the probe of a container finds."""
+    script = Path(__file__).resolve().parents[2] / "docker" / "entrypoint.sh"
+    facts = {"PATH": "/usr/bin:/bin", "DATA_DIR": str(folder)}
+    return subprocess.run([script, "alive", role], env=facts, check=False).returncode == 0
+
+
+def test_the_probe_fails_once_nothing_has_been_done_for_long(settings, tmp_path, monkeypatch):
+    settings.DATA_DIR = tmp_path
+    assert not alive("worker", tmp_path)
+    task = SimpleNamespace(request=SimpleNamespace(hostname="w@h", is_eager=False))
+    beat = Scheduler(app, lazy=True)
+    monkeypatch.setattr(beat, "_store", {"entries": {}}, raising=False)
+    for role, work in (("worker", lambda: say_that_it_lives(task=task)), ("beat", beat.tick)):
+        for _again in range(2):
+            work()
+            assert alive(role, tmp_path)
+            long_ago = time.time() - 11 * 60
+            os.utime(tmp_path / f"{role}-alive", (long_ago, long_ago))
+            assert not alive(role, tmp_path)
+    say_that_it_goes(sender=SimpleNamespace(hostname="w@h"))
+
+
+def test_no_room_for_a_sign_of_life_is_not_in_the_way(settings, tmp_path):
+    settings.DATA_DIR = tmp_path / "gone"
+    pulse.note("worker")
 
 
 def test_what_is_done_in_the_process_itself_is_no_workers():
