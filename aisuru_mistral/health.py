@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import cache
 from ipaddress import ip_address
 
+import psycopg
 import structlog
 from django.conf import settings
 from django.db import DatabaseError, connection
@@ -22,6 +23,10 @@ from aisuru_mistral.wishes import WISHES
 from tenants.access.errors import answer, not_found, read_only
 
 log = structlog.get_logger(__name__)
+
+#: Of a probe, which waits five seconds or so.
+PATIENCE = 3.0
+_FIRST = "database"
 
 _UNSAFE_LOGIN = """
     SELECT rolsuper OR rolbypassrls OR EXISTS (
@@ -45,7 +50,7 @@ def ready(_request: HttpRequest) -> HttpResponse:
     Where a wish (``wishes``) is not fulfilled the service is ready, and says that it is
     ``degraded``.
     """
-    failing = [name for name, check in _CHECKS.items() if not _passes(name, check)]
+    failing = _failing()
     document = {"status": "failing" if failing else "ready", "failing": failing}
     degraded = (
         [] if failing else [name for name, check in WISHES.items() if not _passes(name, check)]
@@ -72,10 +77,37 @@ def _passes(name: str, check: Callable[[], bool]) -> bool:
     return passed
 
 
+def _failing() -> list[str]:
+    """Name the checks that fail; a database that is away is asked nothing more."""
+    failing: list[str] = []
+    for name, check in _CHECKS.items():
+        if not _passes(name, check):
+            failing.append(name)
+            if name == _FIRST:
+                break
+    return failing
+
+
 def _database_answers() -> bool:
+    if connection.connection is None and not _pool_has_one():
+        return False
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
     return True
+
+
+def _pool_has_one() -> bool:
+    """Tell whether the pool can give a connection, sooner than whoever asks has given up."""
+    pool = connection.pool  # type: ignore[attr-defined]
+    if pool is None:
+        return True
+    pool.open()
+    try:
+        with pool.connection(timeout=PATIENCE):
+            return True
+    except psycopg.OperationalError as error:  # the pool's own are among them
+        log.warning("not_ready", check=_FIRST, error=type(error).__name__)
+        return False
 
 
 def login_is_walled() -> bool:
@@ -99,7 +131,7 @@ def _migrations() -> frozenset[tuple[str, str]]:
 
 
 _CHECKS = {
-    "database": _database_answers,
+    _FIRST: _database_answers,
     "row_level_security": login_is_walled,
     "migrations": is_migrated,
 }

@@ -1,9 +1,18 @@
 """Whether the service lives, is ready, and whom it shows its figures."""
 
+import re
+import time
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
 import psycopg
 import pytest
+import yaml
+from psycopg_pool import ConnectionPool
 
-from aisuru_mistral import health
+from aisuru_mistral import health, wishes
+from aisuru_mistral.doctor import neighbours
 from tests.api.callers import Caller
 from tests.postgres import owner_url
 
@@ -29,6 +38,36 @@ def test_a_migration_that_is_missing_makes_it_not_ready(nobody):
             owner.execute(rename, [newest, "x"])
     assert (answer.status, answer.body["failing"]) == (503, ["migrations"])
     assert nobody.get("/health/ready").status == 200
+
+
+def test_of_a_database_that_is_away_nothing_more_is_asked(nobody, monkeypatch):
+    asked = []
+
+    def fails(name):
+        asked.append(name)
+        return False
+
+    for checks in (health._CHECKS, wishes.WISHES):
+        for name in checks:
+            monkeypatch.setitem(checks, name, partial(fails, name))
+    answer = nobody.get("/health/ready")
+    assert (answer.status, answer.body) == (503, {"status": "failing", "failing": ["database"]})
+    assert asked == ["database"]
+
+
+def test_a_probe_is_answered_before_it_gives_up(nobody, monkeypatch):
+    """The pool would wait for half a minute; a probe's time-outs are those of the manifests."""
+    web = yaml.safe_load_all(Path("docker/k8s/web.yaml").read_text())
+    [probe] = re.findall(r"'readinessProbe': .*?'timeoutSeconds': (\d+)", str(list(web)))
+    assert min(int(probe), neighbours._PATIENCE) > health.PATIENCE
+    away = ConnectionPool("host=127.0.0.1 port=9", min_size=1, timeout=30, open=False)
+    monkeypatch.setattr(health, "connection", SimpleNamespace(connection=None, pool=away))
+    monkeypatch.setattr(health, "PATIENCE", 0.2)
+    begun = time.monotonic()
+    answer = nobody.get("/health/ready")
+    away.close()
+    assert (answer.status, answer.body["failing"]) == (503, ["database"])
+    assert time.monotonic() - begun < 15
 
 
 def test_the_login_that_owns_the_tables_would_be_found_out():
