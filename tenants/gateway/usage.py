@@ -1,7 +1,8 @@
 """What a call used: Mistral's figures where there are some, else an estimate and its reason.
 
 Absent, zero and positive usage are three things: zero is believed only if nothing was delivered.
-An estimate is never above what was held for the call.
+An estimate is at most what was held for the call, but for the output of a request without a cap:
+that is what was seen of it, and what of it was not held is excess, as with Mistral's own figures.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +14,7 @@ from tenants.mistral.delivered import count_delivered
 from tenants.mistral.errors import WireError
 from tenants.mistral.wire import Quantity, Usage, read_json, read_usage
 from tenants.spend.calls import Estimate, Outcome
-from tenants.spend.pricing import Quantities, with_untold
+from tenants.spend.pricing import Quantities, longest_output, with_untold
 
 # A token of European text or code has four to five bytes; the estimate shall rather be too high.
 _BYTES_OF_A_TOKEN = 3
@@ -106,7 +107,7 @@ def _tokens(request: Request, seen: Observation, most: Quantities) -> Used:
     prompt = most.prompt_tokens
     if not request.bound.unbounded_input:
         prompt = min(prompt, -(-request.bound.request_bytes // _BYTES_OF_A_TOKEN))
-    completion = min(most.completion_tokens, -(-seen.delivered // _BYTES_OF_A_TOKEN))
+    completion = min(longest_output(request.bound), -(-seen.delivered // _BYTES_OF_A_TOKEN))
     return replace(most, prompt_tokens=prompt, completion_tokens=completion), seen.doubt
 
 
@@ -115,7 +116,7 @@ def _shared_out(total: int, request: Request, seen: Observation, most: Quantitie
     if not request.bound.generates:
         return Quantities(prompt_tokens=min(total, _LARGEST_COUNT)), Estimate.EXACT
     wrote = max(-(-seen.delivered // _BYTES_OF_A_TOKEN), total - most.prompt_tokens)
-    completion = min(wrote, total, most.completion_tokens)
+    completion = min(wrote, total, longest_output(request.bound))
     prompt = min(total - completion, most.prompt_tokens)
     return replace(most, prompt_tokens=prompt, completion_tokens=completion), seen.doubt
 

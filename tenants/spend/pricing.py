@@ -264,6 +264,17 @@ def worst_case(bound: Bound, prices: Prices, modifiers: Iterable[Modifier] = ())
     return WorstCase(quantities, cost(quantities, prices, modifiers))
 
 
+def longest_output(bound: Bound) -> int:
+    """Bound what can have been written: by the request's own cap, else by the context.
+
+    What was held for a request without a cap is what is usual, and bounds nothing.
+    """
+    context = LONGEST_CONTEXT if bound.context_length is None else bound.context_length
+    is_capped = (bound.max_tokens or 0) > 0 or bound.default_max_tokens is not None
+    most = _output_cap(bound, context) if is_capped else context * bound.choices
+    return min(most, _LARGEST_QUANTITY) if bound.generates else 0
+
+
 def _output_cap(bound: Bound, context: int) -> int:
     if not bound.generates:
         return 0

@@ -4,6 +4,7 @@ import json
 import socket
 import threading
 import time
+from decimal import Decimal
 
 import httpx
 import pytest
@@ -11,6 +12,8 @@ import pytest
 from tenants.registry import services as registry
 from tenants.registry.models import OnDisconnect
 from tenants.registry.quotas import Policy
+from tenants.spend import services as spend
+from tenants.spend.policies import Policy as SpendPolicy
 from tests.factories import ACTOR
 from tests.gateway import tenancy
 from tests.gateway.tenancy import SMALL, ask, question
@@ -188,6 +191,26 @@ def test_a_stream_without_usage_is_estimated_and_passes_whole(scripted, tenant):
     assert "x-aim-cost" not in answer.headers
     (posted,) = tenant.settled()
     assert (posted.outcome, posted.estimate) == ("completed", "usage_missing")
+
+
+@pytest.mark.parametrize("cap", [None, 0, 50])
+def test_what_was_delivered_without_a_cap_is_metered_beyond_what_was_held(scripted, tenant, cap):
+    spend.set_policy(
+        actor=ACTOR, workspace=tenant.workspace, policy=SpendPolicy(default_output_tokens=1)
+    )
+    scripted.script = lambda _, connection: connection.sendall(
+        HEAD + event("word " * 50) * 800 + b"0\r\n\r\n"
+    )
+    assert ask(scripted.url, tenant, stream=True, max_tokens=cap).is_success
+    (posted,) = tenant.settled()
+    assert posted.estimate == "usage_missing"
+    if cap:
+        assert (posted.completion_tokens, posted.excess) == (cap, 0)
+    else:
+        assert posted.completion_tokens > 40_000
+        assert posted.excess > posted.cost * Decimal("0.9")
+        assert tenant.balance().excess == posted.excess
+        assert tenant.balance().settled == posted.cost
 
 
 def test_an_error_inside_a_stream_passes_and_marks_the_call_as_failed(scripted, tenant):

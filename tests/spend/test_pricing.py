@@ -21,6 +21,7 @@ from tenants.spend.pricing import (
     Quantities,
     UnitPrice,
     cost,
+    longest_output,
     worst_case,
 )
 
@@ -291,3 +292,20 @@ def test_no_answer_within_its_caps_costs_more_than_its_worst_case(
         prompt, data.draw(st.integers(0, cap * choices)), data.draw(st.integers(0, prompt))
     )
     assert amount(used, listed, modifiers) <= (worst.cost.amount or 0)
+
+
+@pytest.mark.parametrize(
+    ("bound", "most"),
+    [
+        (Bound(1, context_length=1000), 1000),
+        (Bound(1, context_length=1000, usual_tokens=9, choices=3), 3000),
+        (Bound(1), LONGEST_CONTEXT),
+        (Bound(1, context_length=1000, max_tokens=7, choices=2), 14),
+        (Bound(1, context_length=1000, max_tokens=0), 1000),
+        (Bound(1, context_length=1000, default_max_tokens=7), 7),
+        (Bound(1, context_length=1000, generates=False), 0),
+        (Bound(1, context_length=2**30, choices=128), 2**31 - 1),
+    ],
+)
+def test_only_a_cap_of_its_own_and_the_context_bound_what_a_request_can_have_written(bound, most):
+    assert longest_output(bound) == most
