@@ -112,6 +112,31 @@ class LearnedAgent(Kept):
             await self._shelf.keep(self._owner, self._kind, {self._agent_id: facts})
 
 
+class Heard(Aftermath):
+    """Writes down that a conversation has more recordings, which its next turns read again."""
+
+    def __init__(self, shelf: Shelf, owner: Owner, conversation_id: str, seconds: int) -> None:
+        super().__init__()
+        self._shelf = shelf
+        self._owner = owner
+        self._conversation_id = conversation_id
+        self._seconds = seconds
+
+    async def whole(self, body: bytes) -> bytes:
+        """Mistral has answered, and so has stored them."""
+        await self._hear()
+        return body
+
+    async def opening(self, chunk: bytes) -> None:
+        """Mistral answers, and so has stored them."""
+        await self._hear()
+
+    async def _hear(self) -> None:
+        seconds, self._seconds = self._seconds, 0
+        if seconds:
+            await self._shelf.hear(self._owner, self._conversation_id, seconds)
+
+
 class Several(Aftermath):
     """Does one thing after the other."""
 

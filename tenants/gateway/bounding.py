@@ -35,7 +35,7 @@ _DATA_ADDRESS = re.compile(r"data:[\w.+-]{1,100}/[\w.+-]{1,100};base64,", re.ASC
 #: Letters of base64 that are decoded to see how something begins: whole groups of four.
 _HEAD = 64 * 1024
 _MOST_CHOICES = 128
-_LARGEST_COUNT = 2**31 - 1
+LARGEST_COUNT = 2**31 - 1
 _TEXT_PARTS = frozenset({"text", "thinking", "input_text", "output_text", "reasoning_text"})
 _PAGE_RANGE = re.compile(r"\s*(\d{1,6})\s*(?:-\s*(\d{1,6})\s*)?", re.ASCII)
 
@@ -60,7 +60,7 @@ def looks_up(document: Document) -> bool:
     return isinstance(tools, list) and any(_kind(tool) != "function" for tool in tools)
 
 
-def count(document: Document, name: str, most: int = _LARGEST_COUNT) -> int | None:
+def count(document: Document, name: str, most: int = LARGEST_COUNT) -> int | None:
     """Read a member that is a whole number; None when absent.
 
     Raises:
@@ -174,7 +174,7 @@ def _seconds(parts: list[object]) -> int:
             inline = _inline(part.get("input_audio"))
             seconds = media.seconds_in(inline.head, inline.size) if inline else None
             total += LONGEST_RECORDING if seconds is None else min(seconds, LONGEST_RECORDING)
-    return min(total, _LARGEST_COUNT)
+    return min(total, LARGEST_COUNT)
 
 
 def pages_of(document: Document) -> int:

@@ -11,13 +11,13 @@ from typing import Any
 
 from tenants.common.problems import Forbidden, Invalid
 from tenants.gateway import bounding, references, requests, weighing
-from tenants.gateway.addresses import Place
-from tenants.gateway.aftermaths import Kept, LearnedAgent, Several
+from tenants.gateway.addresses import Action, Place
+from tenants.gateway.aftermaths import Heard, Kept, LearnedAgent, Several
 from tenants.gateway.endpoints import Endpoint, Kind
 from tenants.gateway.requests import Aftermath, Request
 from tenants.gateway.shelf import Shelf
 from tenants.registry.models import ResourceKind
-from tenants.registry.resources import Owner
+from tenants.registry.resources import AUDIO_SECONDS, Owner
 from tenants.registry.snapshots import ModelFacts
 from tenants.spend.pricing import Bound
 
@@ -68,7 +68,12 @@ async def start(
     is_agent, looks_up = isinstance(agent_id, str), bounding.looks_up(document)
     bound = await weighing.apart(whose, len(body), _bound, document, model, len(body))
     if document.get("store") is not False:
-        kept = {"model": "" if is_agent else model.mistral_model, "tools": is_agent or looks_up}
+        kept: dict[str, Any] = {
+            "model": "" if is_agent else model.mistral_model,
+            "tools": is_agent or looks_up,
+        }
+        if bound.audio_seconds:
+            kept[AUDIO_SECONDS] = bound.audio_seconds
         if isinstance(agent_id, str):
             kept["agent"] = agent_id
         learns.append(Kept(shelf, owner, ResourceKind.CONVERSATION, _CONVERSATION_ID, lambda: kept))
@@ -99,6 +104,8 @@ async def go_on(
 ) -> Request:
     """Read more of a conversation, or a new beginning of one, which goes on as it was started.
 
+    Each turn reads the whole conversation: the recordings that are in it are held once more.
+
     Raises:
         Forbidden: it runs on another model than the token's.
     """
@@ -113,7 +120,9 @@ async def go_on(
     changes = _defaults(document, model) if facts["model"] else {}
     body = await weighing.apart(whose, len(body), requests.rewritten, document, body, changes)
     bound = await weighing.apart(whose, len(body), _bound, document, model, len(body))
-    bound = replace(bound, unbounded_input=True)
+    own = bound.audio_seconds
+    heard = min(own + facts.get(AUDIO_SECONDS, 0), bounding.LARGEST_COUNT)
+    bound = replace(bound, unbounded_input=True, audio_seconds=heard)
     priced_as, learns = None, list[Aftermath]()
     if agent_id := facts.get("agent"):
         known = await agent(shelf, owner, agent_id)
@@ -121,9 +130,12 @@ async def go_on(
         learns.append(LearnedAgent(shelf, owner, agent_id, known))
     if document.get("store") is not False:
         # A restarted one has an id of its own; one that goes on is known already.
-        learns.append(
-            Kept(shelf, owner, ResourceKind.CONVERSATION, _CONVERSATION_ID, lambda: facts)
-        )
+        if place.action is Action.RESTART:
+            kept = {**facts, AUDIO_SECONDS: heard} if heard else facts
+            kind = ResourceKind.CONVERSATION
+            learns.append(Kept(shelf, owner, kind, _CONVERSATION_ID, lambda: kept))
+        elif own:
+            learns.append(Heard(shelf, owner, place.mistral_id, own))
     return Request(
         Endpoint(place.template, Kind.CONVERSATION),
         body,

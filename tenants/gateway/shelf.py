@@ -123,6 +123,10 @@ class Shelf:
         """Replace what is known of a thing."""
         await self.run(resources.learn, owner, kind, mistral_id, facts)
 
+    async def hear(self, owner: Owner, mistral_id: str, seconds: int) -> None:
+        """Add seconds of recordings to what a conversation has."""
+        await self.run(resources.hear, owner, mistral_id, seconds)
+
     async def forget(self, owner: Owner, kind: ResourceKind, mistral_id: str) -> None:
         """Mark a thing as deleted at Mistral."""
         await self.run(resources.forget, owner, kind, mistral_id)

@@ -16,6 +16,9 @@ from django.db.models.functions import Now
 from tenants.common import scope
 from tenants.registry.models import ProviderResource, ResourceKind
 
+#: A fact of a conversation: how long the recordings in it can be together.
+AUDIO_SECONDS = "audio_seconds"
+
 
 @dataclass(frozen=True, slots=True)
 class Owner:
@@ -85,6 +88,16 @@ def learn(owner: Owner, kind: ResourceKind, mistral_id: str, facts: Mapping[str,
     """Replace what is known of a thing."""
     with scope.tenant(owner.organization_id):
         _live(owner, kind).filter(mistral_id=mistral_id).update(facts=dict(facts))
+
+
+def hear(owner: Owner, mistral_id: str, seconds: int) -> None:
+    """Add seconds of recordings to what a conversation has."""
+    with scope.tenant(owner.organization_id):
+        talks = _live(owner, ResourceKind.CONVERSATION).filter(mistral_id=mistral_id)
+        for talk in talks.select_for_update():
+            heard = talk.facts.get(AUDIO_SECONDS, 0) + seconds
+            talk.facts = {**talk.facts, AUDIO_SECONDS: heard}
+            talk.save(update_fields=["facts"])
 
 
 def forget(owner: Owner, kind: ResourceKind, mistral_id: str) -> None:
