@@ -12,10 +12,12 @@ from celery import current_app
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.utils import timezone
+from kombu.exceptions import ChannelError
 
 #: What waits longer is not being done.
 LATE = timedelta(minutes=5)
 _HOUR = 3600
+_NOT_FOUND = "404"
 #: More are not looked at: a share is a share.
 MOST_ANSWERS = 50_000
 #: What workers have to do; the longest wait tells of their health.
@@ -84,19 +86,30 @@ def answers() -> list[Answers]:
 def queues() -> list[Queue] | None:
     """Ask the broker, whichever it is, how long its queues are; None when it does not answer.
 
-    In PostgreSQL it is known too since when the oldest waits.
+    One that is not there is empty: Redis has no other empty ones, and elsewhere nobody has sent
+    anything yet. In PostgreSQL it is known too since when the oldest waits.
     """
-    if settings.BROKER_URL.startswith("pgmq"):
-        return _queues_here()
     name = current_app.conf.task_default_queue
+    if settings.BROKER_URL.startswith("pgmq"):
+        found = _queues_here()
+        if found is None or any(queue.name == name for queue in found):
+            return found
+        return [*found, Queue(name, 0, None)]
     try:
         with current_app.connection_for_read() as broker:
             broker.ensure_connection(max_retries=1, timeout=2)
             channel: Any = broker.default_channel
-            declared = channel.queue_declare(name, passive=True)
-    except Exception:  # noqa: BLE001 - each broker raises its own kind
-        return None
-    return [Queue(name, declared.message_count, None)]
+            length = channel.queue_declare(name, passive=True).message_count
+    except Exception as error:  # noqa: BLE001 - each broker raises its own kind
+        if not _is_missing(error):
+            return None
+        length = 0
+    return [Queue(name, length, None)]
+
+
+def _is_missing(error: Exception) -> bool:
+    """Tell whether a broker answered, and has no such queue: as a number, or as a word."""
+    return isinstance(error, ChannelError) and str(error.reply_code) == _NOT_FOUND
 
 
 def _queues_here() -> list[Queue] | None:
