@@ -8,15 +8,15 @@ Mistral's to judge.
 
 import base64
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tenants.common.problems import Invalid
-from tenants.gateway import media
+from tenants.gateway import contents, media
 from tenants.gateway.endpoints import Endpoint, Kind
 from tenants.registry.snapshots import ModelFacts
-from tenants.spend.pricing import TEMPLATE_TOKENS, Bound
+from tenants.spend.pricing import LONGEST_CONTEXT, TEMPLATE_TOKENS, Bound
 
 type Document = Mapping[str, Any]
 
@@ -36,7 +36,19 @@ _DATA_ADDRESS = re.compile(r"data:[\w.+-]{1,100}/[\w.+-]{1,100};base64,", re.ASC
 _HEAD = 64 * 1024
 _MOST_CHOICES = 128
 LARGEST_COUNT = 2**31 - 1
-_TEXT_PARTS = frozenset({"text", "thinking", "input_text", "output_text", "reasoning_text"})
+_USUAL_TIERS = (None, "default", "standard_only")
+#: What is looked at, and never listened to.
+_SILENT = frozenset(
+    {
+        "image_url",
+        "input_image",
+        "reference",
+        "tool_reference",
+        "tool.execution",
+        "agent.handoff",
+    }
+)
+_PDF = b"%PDF-"
 _PAGE_RANGE = re.compile(r"\s*(\d{1,6})\s*(?:-\s*(\d{1,6})\s*)?", re.ASCII)
 
 
@@ -47,11 +59,6 @@ def bound_of(endpoint: Endpoint, document: Document, model: ModelFacts, length: 
         Invalid: a member that bounds it is of the wrong type.
     """
     return _BOUNDS[endpoint.kind](document, model, length)
-
-
-def is_plain(messages: object) -> bool:
-    """Tell whether messages consist of text alone."""
-    return all(_kind(part) in _TEXT_PARTS for part in _parts(messages))
 
 
 def looks_up(document: Document) -> bool:
@@ -76,32 +83,50 @@ def count(document: Document, name: str, most: int = LARGEST_COUNT) -> int | Non
     return value
 
 
+def cap_of(document: Document, name: str = "max_tokens") -> int | None:
+    """Read how many tokens of output are allowed: none and fewer are no cap that Mistral knows.
+
+    Raises:
+        Invalid: it is no whole number.
+    """
+    cap = count(document, name)
+    return None if cap is None or cap < 1 else cap
+
+
 def _chat(document: Document, model: ModelFacts, length: int) -> Bound:
     bound = Bound(
         length,
         context_length=model.context_length,
-        max_tokens=count(document, "max_tokens"),
+        max_tokens=cap_of(document),
         choices=choices_of(document),
     )
-    parts = [part for part in _parts(document.get("messages")) if _kind(part) not in _TEXT_PARTS]
-    if parts or looks_up(document):
-        return replace(bound, unbounded_input=True, audio_seconds=_seconds(parts))
+    others = contents.beside_text(document.get("messages"))
+    if others or looks_up(document):
+        return with_others(replace(bound, unbounded_input=True), others)
     return bound
 
 
-def _texts(_document: Document, _model: ModelFacts, length: int) -> Bound:
+def _texts(document: Document, model: ModelFacts, length: int) -> Bound:
     # Each text has a context of its own: only the bytes bound them together.
-    return Bound(length, context_length=length + TEMPLATE_TOKENS, generates=False)
+    bound = Bound(length, context_length=length + TEMPLATE_TOKENS, generates=False)
+    given = [document[name] for name in contents.TEXTS if name in document]
+    others = contents.beside_text(*given)
+    if not others:
+        return bound
+    contexts = sum(map(contents.texts_in, given)) * (model.context_length or LONGEST_CONTEXT)
+    bound.context_length = min(contexts, LARGEST_COUNT + 1)
+    return with_others(replace(bound, unbounded_input=True), others)
 
 
 def _responses(document: Document, model: ModelFacts, length: int) -> Bound:
-    return Bound(
+    others = contents.beside_text(document.get("input"))
+    bound = Bound(
         length,
-        unbounded_input=not is_plain(document.get("input")) or looks_up(document),
+        unbounded_input=bool(others) or looks_up(document),
         context_length=model.context_length,
-        max_tokens=count(document, "max_output_tokens"),
-        audio_seconds=seconds_in(document.get("input")),
+        max_tokens=cap_of(document, "max_output_tokens"),
     )
+    return with_others(bound, others)
 
 
 def _ocr(document: Document, _model: ModelFacts, length: int) -> Bound:
@@ -140,14 +165,6 @@ _BOUNDS: Mapping[Kind, Callable[[Document, ModelFacts, int], Bound]] = {
 }
 
 
-def _parts(messages: object) -> Iterator[object]:
-    """Give the parts of every message whose content is no plain text."""
-    for message in messages if isinstance(messages, list) else ():
-        content = message.get("content") if isinstance(message, dict) else None
-        if isinstance(content, list):
-            yield from content
-
-
 def _kind(part: object) -> str:
     kind = part.get("type", "function") if isinstance(part, dict) else None
     return kind if isinstance(kind, str) else ""
@@ -162,19 +179,41 @@ def choices_of(document: Document) -> int:
     return max(count(document, "n", _MOST_CHOICES) or 1, 1)
 
 
-def seconds_in(messages: object) -> int:
-    """Bound the recordings inside the messages of a chat."""
-    return _seconds(list(_parts(messages)))
+def asks_priority(document: Document) -> bool:
+    """Tell whether a call may be served, and billed, with priority: by any word but the usual."""
+    return document.get("service_tier") not in _USUAL_TIERS
 
 
-def _seconds(parts: list[object]) -> int:
-    total = 0
-    for part in parts:
-        if isinstance(part, dict) and part.get("type") == "input_audio":
+def with_others(bound: Bound, others: Sequence[Document]) -> Bound:
+    """Widen a bound by the sounds among parts that are no text."""
+    if not others:
+        return bound
+    heard, perhaps = seconds_in(others)
+    return replace(bound, audio_seconds=heard, perhaps_seconds=perhaps)
+
+
+def seconds_in(others: Sequence[Document]) -> tuple[int, int]:
+    """Bound the recordings among parts that are no text, and what else could be one.
+
+    A document, a file or what nobody here knows is heard, if at all, by a model that hears.
+    """
+    heard = perhaps = 0
+    for part in others:
+        if "input_audio" in part or part.get("type") == "input_audio":
             inline = _inline(part.get("input_audio"))
             seconds = media.seconds_in(inline.head, inline.size) if inline else None
-            total += LONGEST_RECORDING if seconds is None else min(seconds, LONGEST_RECORDING)
-    return min(total, LARGEST_COUNT)
+            heard += LONGEST_RECORDING if seconds is None else min(seconds, LONGEST_RECORDING)
+        elif not _is_silent(part):
+            perhaps += LONGEST_RECORDING
+    return min(heard, LARGEST_COUNT), min(perhaps, LARGEST_COUNT)
+
+
+def _is_silent(part: Document) -> bool:
+    kind = part.get("type")
+    if kind != "document_url":
+        return isinstance(kind, str) and kind in _SILENT
+    inline = _inline(part.get("document_url"))
+    return inline is not None and inline.head.startswith(_PDF)
 
 
 def pages_of(document: Document) -> int:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from tenants.common.problems import Forbidden, Invalid
-from tenants.gateway import bounding, references, requests, weighing
+from tenants.gateway import bounding, contents, references, requests, weighing
 from tenants.gateway.addresses import Action, Place
 from tenants.gateway.aftermaths import Heard, Kept, LearnedAgent, Several
 from tenants.gateway.endpoints import Endpoint, Kind
@@ -23,6 +23,7 @@ from tenants.spend.pricing import Bound
 
 _CONVERSATION_ID = "conversation_id"
 _ARGS = "completion_args"
+_MOST_AGENTS = 20
 
 
 async def agent(shelf: Shelf, owner: Owner, agent_id: str) -> Mapping[str, Any]:
@@ -80,12 +81,8 @@ async def start(
     return Request(
         endpoint,
         body,
-        of_an_agent(bound)
-        if is_agent
-        else replace(
-            bound, unbounded_input=looks_up or not bounding.is_plain(document.get("inputs"))
-        ),
-        priced_as=str(facts.get("model", "")) if is_agent else None,
+        of_an_agent(bound) if is_agent else bound,
+        priced_as=await _priced_as(document, facts, owner, shelf, is_agent=is_agent),
         calls_connectors=is_agent or looks_up,
         aftermath=Several(*learns),
         names_files=await weighing.apart(whose, len(body), requests.named_files, document, body),
@@ -123,10 +120,10 @@ async def go_on(
     own = bound.audio_seconds
     heard = min(own + facts.get(AUDIO_SECONDS, 0), bounding.LARGEST_COUNT)
     bound = replace(bound, unbounded_input=True, audio_seconds=heard)
-    priced_as, learns = None, list[Aftermath]()
+    known, learns = dict[str, Any](), list[Aftermath]()
     if agent_id := facts.get("agent"):
-        known = await agent(shelf, owner, agent_id)
-        priced_as, bound = str(known.get("model", "")), of_an_agent(bound)
+        known = dict(await agent(shelf, owner, agent_id))
+        bound = of_an_agent(bound)
         learns.append(LearnedAgent(shelf, owner, agent_id, known))
     if document.get("store") is not False:
         # A restarted one has an id of its own; one that goes on is known already.
@@ -141,7 +138,7 @@ async def go_on(
         body,
         bound,
         target=place.path,
-        priced_as=priced_as,
+        priced_as=await _priced_as(document, known, owner, shelf, is_agent=bool(agent_id)),
         calls_connectors=bool(facts["tools"]) or bounding.looks_up(document),
         aftermath=Several(*learns),
         names_files=await weighing.apart(whose, len(body), requests.named_files, document, body),
@@ -167,10 +164,40 @@ def _defaults(document: Mapping[str, Any], model: ModelFacts) -> dict[str, Any]:
     return {_ARGS: {**args, **missing}} if missing else {}
 
 
+async def _priced_as(
+    document: Mapping[str, Any],
+    known: Mapping[str, Any],
+    owner: Owner,
+    shelf: Shelf,
+    *,
+    is_agent: bool,
+) -> str | None:
+    """Tell which model's prices hold a turn: of an agent that hands over, the dearest.
+
+    Raises:
+        NotFound: it is handed over to an agent of another workspace's.
+        Invalid: no agent is asked, or there are too many of them.
+    """
+    others = set(contents.agents_in(document.get("inputs")))
+    if others and (not is_agent or len(others) > _MOST_AGENTS):
+        raise Invalid.field(
+            "/inputs",
+            "invalid_value",
+            f"Only conversations with an agent are handed over, and to {_MOST_AGENTS} at most.",
+        )
+    for agent_id in others:
+        await agent(shelf, owner, agent_id)
+    if not is_agent:
+        return None
+    return "" if others else str(known.get("model", ""))
+
+
 def _bound(document: Mapping[str, Any], model: ModelFacts, length: int) -> Bound:
-    return Bound(
+    others = contents.beside_text(document.get("inputs"))
+    bound = Bound(
         length,
+        unbounded_input=bool(others) or bounding.looks_up(document),
         context_length=model.context_length,
-        max_tokens=bounding.count(_args(document), "max_tokens"),
-        audio_seconds=bounding.seconds_in(document.get("inputs")),
+        max_tokens=bounding.cap_of(_args(document)),
     )
+    return bounding.with_others(bound, others)

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from tenants.common.problems import Invalid
-from tenants.gateway import conversations, references, requests, weighing
+from tenants.gateway import bounding, conversations, references, requests, weighing
 from tenants.gateway.aftermaths import read
 from tenants.gateway.bounding import LONGEST_RECORDING
 from tenants.gateway.endpoints import Endpoint, Kind
@@ -87,11 +87,12 @@ async def creation(body: bytes, model: ModelFacts, owner: Owner, shelf: Shelf) -
     hours = document.get("timeout_hours")
     hours = min(hours, _MOST_HOURS) if type(hours) is int else _USUAL_HOURS
     is_agent = isinstance(agent_id, str)
+    asks_priority = bounding.asks_priority(document) or any(one["asks_priority"] for one in counted)
     return Request(
         Endpoint(endpoint, Kind.BATCH),
         body,
         _bound(endpoint, counted, None if is_agent else model.context_length, is_agent=is_agent),
-        (Modifier.BATCH, *requests.modifiers(document)),
+        (Modifier.BATCH, *((Modifier.PRIORITY,) if asks_priority else ())),
         target=PATH,
         priced_as=str(facts.get("model", "")) if is_agent else None,
         calls_connectors=is_agent
@@ -207,7 +208,7 @@ def _bound(endpoint: str, counted: Counts, context: int | None, *, is_agent: boo
         seconds = lines * LONGEST_RECORDING
         return Bound(0, context_length=0, generates=False, audio_seconds=seconds)
     plain = 0 if is_agent else total("plain_lines")
-    read = (lines - plain) * (context or LONGEST_CONTEXT)
+    read = (lines - plain + total("more_contexts")) * (context or LONGEST_CONTEXT)
     if plain:
         read += total("plain_bytes") + plain * TEMPLATE_TOKENS
     is_turn = endpoint == "/v1/conversations"
@@ -218,4 +219,5 @@ def _bound(endpoint: str, counted: Counts, context: int | None, *, is_agent: boo
         max_tokens=total(caps) + total(uncapped) * DEFAULT_OUTPUT_TOKENS,
         generates=not any(word in endpoint for word in _SILENT),
         audio_seconds=total("audio_seconds"),
+        perhaps_seconds=total("perhaps_seconds"),
     )

@@ -81,6 +81,13 @@ def stored_in(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     prompt = document.get("prompt")
     if isinstance(prompt, dict) and prompt.get("id") is not None:
         yield "Prompt", str(prompt["id"])[:LONGEST_ID]
+    items = document.get("input")
+    for item in items if isinstance(items, list) else ():
+        # An item that is nothing but an id is one that is kept there, whatever it calls itself.
+        if isinstance(item, dict) and (
+            item.get("type") == "item_reference" or item.keys() - {"type"} == {"id"}
+        ):
+            yield "Response", str(item.get("id"))[:LONGEST_ID]
 
 
 def _named(document: Mapping[str, Any], members: Mapping[str, str]) -> Iterator[tuple[str, str]]:

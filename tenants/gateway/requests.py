@@ -4,7 +4,7 @@ What is read is what bounds the cost: model, output cap, choices, service tier, 
 are not text. Everything else is Mistral's to judge. It refuses what it cannot bound.
 
 A body is written anew when a default or the model's id has to be put in, and also when it could be
-read in two ways: a member that counts twice, or under an escaped name, might be read by Mistral
+read in two ways: a member that comes twice, or under an escaped name, might be read by Mistral
 otherwise than it was metered here.
 """
 
@@ -17,7 +17,7 @@ import orjson
 
 from tenants.common.problems import Forbidden, Invalid
 from tenants.gateway import parameters, references, weighing
-from tenants.gateway.bounding import bound_of, looks_up
+from tenants.gateway.bounding import asks_priority, bound_of, looks_up
 from tenants.gateway.endpoints import Endpoint
 from tenants.gateway.uploads import Upload
 from tenants.registry.models import ForeignParameters
@@ -25,37 +25,8 @@ from tenants.registry.snapshots import ModelFacts
 from tenants.spend.calls import CallIntent
 from tenants.spend.pricing import Bound, Modifier
 
-#: Members that metering reads.
-_COUNTED = (
-    "model",
-    "max_tokens",
-    "max_output_tokens",
-    "max_completion_tokens",
-    "n",
-    "service_tier",
-    "stream",
-    "messages",
-    "prompt",
-    "input",
-    "pages",
-    "document",
-    "bbox_annotation_format",
-    "document_annotation_format",
-    "tools",
-    "agent_id",
-    "completion_args",
-    "inputs",
-    "input_files",
-    "requests",
-    "endpoint",
-    "file_id",
-    "file_ids",
-    *references.FOREIGN,
-    "previous_response_id",
-    "conversation",
-)
-# One pass: looking for each of them takes as long as all the rest of a request.
-_NAMES = re.compile('"(?:{})"'.format("|".join(_COUNTED)).encode())
+#: A quotation mark that is escaped as few encoders do.
+_HIDDEN_MARK = b"\\u0022"
 #: Words that pydantic, and so Mistral, reads as false beside `false` and 0.
 _NO = frozenset({"0", "off", "f", "false", "n", "no"})
 _MESSAGE_ID = re.compile(rb"[\x21-\x7e]{1,200}")
@@ -173,7 +144,9 @@ def rewritten(
     if changes:
         document.update(changes)
     written = _written(document)
-    return written if changes or is_changed or (written != body and _is_ambiguous(body)) else body
+    if changes or is_changed or (written != body and _is_ambiguous(body, written)):
+        return written
+    return body
 
 
 def _written(document: dict[str, Any]) -> bytes:
@@ -256,12 +229,18 @@ def named_model(document: Mapping[str, Any], model: ModelFacts) -> dict[str, Any
     return {"model": model.mistral_model}
 
 
-def _is_ambiguous(body: bytes) -> bool:
-    names = _NAMES.findall(body)
-    return len(names) > len(set(names)) or references.HIDDEN_NAME.search(body) is not None
+def _is_ambiguous(body: bytes, written: bytes) -> bool:
+    """Tell whether another reader could find more in a body: names under escapes, or twice.
+
+    Of what comes twice one is written, and the other one's quotation marks are missing.
+    """
+    return (
+        body.count(b'"') != written.count(b'"')
+        or _HIDDEN_MARK in body
+        or references.HIDDEN_NAME.search(body) is not None
+    )
 
 
 def modifiers(document: Mapping[str, Any]) -> tuple[Modifier, ...]:
     """Tell what may multiply the cost."""
-    # `auto` may be served, and billed, with priority; the default and any other word are not.
-    return (Modifier.PRIORITY,) if document.get("service_tier") == "auto" else ()
+    return (Modifier.PRIORITY,) if asks_priority(document) else ()

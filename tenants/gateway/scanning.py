@@ -23,7 +23,7 @@ from tenants.gateway.tally import Tally
 from tenants.gateway.turns import Turns
 
 #: Marks facts that were counted by parsing: what was counted otherwise does not count.
-COUNTED = "counted_lines"
+COUNTED = "counted_parts"
 _LONGEST_LINE = 8 * 1024 * 1024
 #: Mistral takes a million requests in a batch.
 MOST_LINES = 1_000_000

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from tenants.common.problems import Invalid
-from tenants.gateway import bounding, references, voices
+from tenants.gateway import bounding, contents, references, voices
 from tenants.gateway.references import LONGEST_ID, OPAQUE
 
 _VOICES: Final = "names_voices"
@@ -28,11 +28,11 @@ _NAMING: Final = {
     "file_id": "names_files",
     "file_ids": "names_files",
     "agent_id": "names_agents",
+    "next_agent_id": "names_agents",
+    "previous_agent_id": "names_agents",
     **{name: FORBIDDEN[noun] for name, noun in references.FOREIGN.items()},
 }
 _MOST = {"names_files": 1000, "names_agents": 100, "names_models": 10}
-#: Where texts stand that may have parts beside text.
-_TEXTS = ("messages", "inputs", "input")
 
 
 class Tally:
@@ -43,6 +43,7 @@ class Tally:
             "lines": 0,
             "plain_lines": 0,
             "plain_bytes": 0,
+            "more_contexts": 0,
             "output_caps": 0,
             "uncapped": 0,
             "turn_caps": 0,
@@ -50,8 +51,10 @@ class Tally:
             "pages": 0,
             "annotated_pages": 0,
             "audio_seconds": 0,
+            "perhaps_seconds": 0,
         }
         self._calls_connectors = False
+        self._asks_priority = False
         self._names: dict[str, set[str]] = {
             one: set() for one in ("names_models", *_NAMING.values(), *FORBIDDEN.values())
         }
@@ -75,14 +78,8 @@ class Tally:
             self._note(FORBIDDEN[noun], mistral_id)
         counts = self._counts
         counts["lines"] += 1
-        looks_up = bounding.looks_up(body) or "agent_id" in request or "agent_id" in body
-        self._calls_connectors |= looks_up
-        if not looks_up and all(bounding.is_plain(body[one]) for one in _TEXTS if one in body):
-            counts["plain_lines"] += 1
-            counts["plain_bytes"] += size
-        else:
-            heard = (bounding.seconds_in(body[one]) for one in _TEXTS if one in body)
-            counts["audio_seconds"] += sum(heard)
+        self._asks_priority |= bounding.asks_priority(body)
+        self._count_input(request, body, size)
         self._count_output(body)
         pages = bounding.pages_of(body) if "document" in body else bounding.MOST_PAGES
         counts["annotated_pages" if bounding.is_annotated(body) else "pages"] += pages
@@ -93,8 +90,28 @@ class Tally:
         return {
             **self._counts,
             "calls_connectors": self._calls_connectors,
+            "asks_priority": self._asks_priority,
             **{word: sorted(names) for word, names in self._names.items()},
         }
+
+    def _count_input(self, request: Mapping[str, Any], body: Mapping[str, Any], size: int) -> None:
+        given = [body[name] for name in contents.TEXTS if name in body]
+        looks_up = (
+            bounding.looks_up(body)
+            or "agent_id" in request
+            or "agent_id" in body
+            or any(True for one in given for _ in contents.agents_in(one))
+        )
+        self._calls_connectors |= looks_up
+        others, counts = contents.beside_text(*given), self._counts
+        if not looks_up and not others:
+            counts["plain_lines"] += 1
+            counts["plain_bytes"] += size
+            return
+        heard, perhaps = bounding.seconds_in(others)
+        counts["audio_seconds"] += heard
+        counts["perhaps_seconds"] += perhaps
+        counts["more_contexts"] += max(sum(map(contents.texts_in, given)), 1) - 1
 
     def _count_output(self, body: Mapping[str, Any]) -> None:
         """Count what is written by a chat, and by a turn of a conversation, if it is one."""
@@ -102,16 +119,16 @@ class Tally:
         if args is not None and not isinstance(args, dict):
             raise Invalid("invalid_value", "`completion_args` is an object.")
         counts, choices = self._counts, bounding.choices_of(body)
-        cap = bounding.count(body, "max_tokens")
+        cap = bounding.cap_of(body)
         if cap is None:
             counts["uncapped"] += choices
         else:
-            counts["output_caps"] += max(cap, 0) * choices
-        cap = bounding.count(args, "max_tokens") if args else None
+            counts["output_caps"] += cap * choices
+        cap = bounding.cap_of(args) if args else None
         if cap is None:
             counts["uncapped_turns"] += 1
         else:
-            counts["turn_caps"] += max(cap, 0)
+            counts["turn_caps"] += cap
 
     def _look_through(self, request: Mapping[str, Any]) -> int:
         """Note the names of things in a request, and count its members."""

@@ -178,6 +178,8 @@ class Bound:
         generates: False for embeddings, moderation and classification, which return no tokens.
         choices: ``n``, how many answers were asked for.
         pages, annotated_pages, audio_seconds, characters: bounds of what is not text.
+        perhaps_seconds: of what could be a recording, to a model that hears: one with a price for
+            seconds.
     """
 
     request_bytes: int
@@ -192,6 +194,7 @@ class Bound:
     annotated_pages: int = 0
     audio_seconds: int = 0
     characters: int = 0
+    perhaps_seconds: int = 0
 
 
 @dataclass(slots=True)
@@ -253,12 +256,13 @@ def worst_case(bound: Bound, prices: Prices, modifiers: Iterable[Modifier] = ())
     """
     context = LONGEST_CONTEXT if bound.context_length is None else bound.context_length
     text = bound.request_bytes + TEMPLATE_TOKENS
+    perhaps = bound.perhaps_seconds if Meter.AUDIO_SECOND in prices.meters else 0
     quantities = Quantities(
         prompt_tokens=context if bound.unbounded_input else min(text, context),
         completion_tokens=_output_cap(bound, context),
         pages=bound.pages,
         annotated_pages=bound.annotated_pages,
-        audio_seconds=bound.audio_seconds,
+        audio_seconds=bound.audio_seconds + perhaps,
         characters=bound.characters,
     )
     return WorstCase(quantities, cost(quantities, prices, modifiers))
