@@ -16,17 +16,24 @@ from tenants.mistral.wire import Usage, read_usage
 
 OVER = frozenset({"SUCCESS", "FAILED", "TIMEOUT_EXCEEDED", "CANCELLED"})
 _SUCCESS = 200
+_MOST_LINES = 10_000_000
 _NO_USAGE = Usage()
 
 
 @dataclass(frozen=True, slots=True)
 class JobFacts:
-    """A job as it stands; `is_over` when nothing more will happen."""
+    """A job as it stands; `is_over` when nothing more will happen.
+
+    `succeeded_requests` is how many of its lines Mistral says it has answered. `outputs` are the
+    lines that came with the job itself, where it was asked for them.
+    """
 
     status: str
     output_file: str | None
     error_file: str | None
     total_requests: int
+    succeeded_requests: int = 0
+    outputs: "tuple[LineFacts, ...]" = ()
 
     @property
     def is_over(self) -> bool:
@@ -65,8 +72,15 @@ def read_job(document: object) -> JobFacts:
         raise WireError("status", "text")
     files = [document.get(name) for name in ("output_file", "error_file")]
     output, errors = (one if isinstance(one, str) and one else None for one in files)
-    total = document.get("total_requests")
-    return JobFacts(document["status"][:32], output, errors, total if type(total) is int else 0)
+    rows = document.get("outputs")
+    return JobFacts(
+        document["status"][:32],
+        output,
+        errors,
+        _count(document.get("total_requests")),
+        _count(document.get("succeeded_requests")),
+        tuple(line for line in map(_read_row, rows) if line) if isinstance(rows, list) else (),
+    )
 
 
 def read_line(line: bytes) -> LineFacts | None:
@@ -75,12 +89,16 @@ def read_line(line: bytes) -> LineFacts | None:
         document = orjson.loads(line)
     except orjson.JSONDecodeError:
         return LineFacts(delivered=len(line))
+    return _read_row(document, len(line))
+
+
+def _read_row(document: object, length: int = 0) -> LineFacts | None:
     response = document.get("response") if isinstance(document, dict) else None
     if not isinstance(response, dict) or response.get("status_code") != _SUCCESS:
         return None
     body = response.get("body")
     if not isinstance(body, dict):
-        return LineFacts(delivered=len(line))
+        return LineFacts(delivered=length)
     try:
         usage = read_usage(body.get("usage"))
     except WireError:
@@ -95,6 +113,10 @@ def read_line(line: bytes) -> LineFacts | None:
         len(listed) if isinstance(listed, list) else None,
         _is_annotated(body),
     )
+
+
+def _count(value: object) -> int:
+    return min(value, _MOST_LINES) if type(value) is int and value > 0 else 0
 
 
 def _model(body: Mapping[str, Any]) -> str | None:

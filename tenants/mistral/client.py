@@ -44,9 +44,9 @@ class MistralClient(Asker):
             pass
         return self.ask("/v1/users/me", as_api_key, read_identity)
 
-    def batch_job(self, job_id: str) -> JobFacts:
-        """Ask `GET /v1/batch/jobs/{id}` how far a job is."""
-        path = f"/v1/batch/jobs/{job_id}"
+    def batch_job(self, job_id: str, *, inline: bool = False) -> JobFacts:
+        """Ask `GET /v1/batch/jobs/{id}` how far a job is; `inline` for its output with it."""
+        path = f"/v1/batch/jobs/{job_id}{'?inline=true' if inline else ''}"
         return self.ask(path, as_bearer, lambda body: read_job(read_json(body)))
 
     def file_lines(self, file_id: str) -> Iterator[bytes]:

@@ -3,7 +3,7 @@
 Until then the hold of the call that made the job stands, whatever becomes of the process that made
 it. Claim, work, commit: a worker may run twice, at once, or die half-way, and the ledger takes each
 event once, because its id follows from the call's. A job that Mistral never finishes becomes an
-estimate of what was held.
+estimate of what was held; so does each line that Mistral counts as answered and never shows.
 """
 
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ from tenants.common.models import new_id
 from tenants.common.secrets import Secret
 from tenants.keys import custody
 from tenants.keys.models import MistralKey
-from tenants.mistral.batches import JobFacts, read_line
+from tenants.mistral.batches import JobFacts, LineFacts, read_line
 from tenants.mistral.client import ClientTimeouts, MistralClient
 from tenants.mistral.errors import MistralError
 from tenants.registry import resources
@@ -179,28 +179,59 @@ def _borrowed(job: BatchJob) -> Secret[str] | None:
 def _asked(
     job: BatchJob, plain: Secret[str], hold: Hold | None
 ) -> tuple[JobFacts | None, list[Settlement] | None]:
-    """Ask Mistral; settlements only when the job is over and its file was read to the end."""
+    """Ask Mistral; settlements only when the job is over and its lines were read to the last.
+
+    An output may come later than the status, or with the job instead of in a file. Until the job is
+    given up it is asked for again; then what is missing of it is an estimate.
+    """
+    is_late = timezone.now() >= job.gives_up_at
     with MistralClient(settings.MISTRAL_API_URL, plain, timeouts=_TIMEOUTS) as client:
         try:
             facts = client.batch_job(job.mistral_id)
             if not facts.is_over:
                 return facts, None
             lines = client.file_lines(facts.output_file) if facts.output_file else iter(())
-            return facts, _settlements(job, facts, lines, hold)
+            tally = _tallied(job, facts, map(read_line, filter(bytes.strip, lines)), hold)
+            if tally.lines < facts.succeeded_requests:
+                tally = _fuller(job, facts, client, hold, tally)
         except MistralError as error:
             log.warning("batch_not_metered", job=str(job.pk), failure=str(error.failure))
             return None, None
+    missing = facts.succeeded_requests - tally.lines
+    if missing > 0:
+        log.warning("batch_lines_missing", job=str(job.pk), missing=missing, given_up=is_late)
+        if not is_late:
+            return facts, None
+        tally.add_missing(missing)
+    return facts, _settlements(job, tally)
 
 
-def _settlements(
-    job: BatchJob, facts: JobFacts, lines: Iterable[bytes], hold: Hold | None
-) -> list[Settlement]:
-    """Make one event for each model, tier and thousand lines; the first replaces the hold."""
+def _fuller(
+    job: BatchJob, facts: JobFacts, client: MistralClient, hold: Hold | None, tally: Tally
+) -> Tally:
+    """Take the lines that come with the job, if they are more than those of its file."""
+    try:
+        told = client.batch_job(job.mistral_id, inline=True)
+    except MistralError as error:
+        log.warning("batch_not_inline", job=str(job.pk), failure=str(error.failure))
+        return tally
+    return max(tally, _tallied(job, facts, told.outputs, hold), key=lambda one: one.lines)
+
+
+def _tallied(
+    job: BatchJob, facts: JobFacts, lines: Iterable[LineFacts | None], hold: Hold | None
+) -> Tally:
     held = _of_a_line(hold, max(facts.total_requests, 1))
-    tally = Tally(job.endpoint, job.requested_model, held)
+    is_annotated = hold is not None and hold.annotated_pages > 0 and hold.pages == 0
+    tally = Tally(job.endpoint, job.requested_model, held, is_annotated)
     for line in lines:
-        if line.strip() and (read := read_line(line)) is not None:
-            tally.add(read)
+        if line is not None:
+            tally.add(line)
+    return tally
+
+
+def _settlements(job: BatchJob, tally: Tally) -> list[Settlement]:
+    """Make one event for each model, tier and thousand lines; the first replaces the hold."""
     intent = _intent(job)
     made = [_settled(job, intent, who, total) for who, total in tally.sums.items()]
     made += [

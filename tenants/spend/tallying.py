@@ -48,11 +48,16 @@ class Sum:
 
 @dataclass(slots=True)
 class Tally:
-    """Adds up the lines of one output file, in their order; ``held`` is what was for each."""
+    """Adds up the lines of one job's output, in their order; ``held`` is what was for each.
+
+    ``is_annotated``: all of them were held as annotated, and so that was asked for in each. Where
+    only some were, an answer that shows no annotation counts as plain.
+    """
 
     endpoint: str
     requested_model: str
     held: Quantities
+    is_annotated: bool = False
     sums: dict[tuple[str, str, int], Sum] = field(default_factory=lambda: defaultdict(Sum))
     counts: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
 
@@ -71,6 +76,28 @@ class Tally:
         else:
             self._add_tokens(into, line)
 
+    @property
+    def lines(self) -> int:
+        """How many lines were added."""
+        return sum(self.counts.values())
+
+    def add_missing(self, lines: int) -> None:
+        """Add lines that were answered and are nowhere to be read: what was held for each."""
+        who = (self.requested_model, "")
+        while lines > 0:
+            at, used = divmod(self.counts[who], _LINES_OF_AN_EVENT)
+            some = min(lines, _LINES_OF_AN_EVENT - used)
+            into = self.sums[(*who, at)]
+            into.lines += some
+            into.untold += some
+            into.prompt += some * self.held.prompt_tokens
+            into.completion += some * self.held.completion_tokens
+            into.pages += some * self.held.pages
+            into.annotated += some * self.held.annotated_pages
+            into.seconds += some * self.held.audio_seconds
+            self.counts[who] += some
+            lines -= some
+
     def _add_pages(self, into: Sum, line: LineFacts) -> None:
         pages = line.pages
         if pages is None or (pages == 0 and line.listed_pages):
@@ -79,7 +106,7 @@ class Tally:
         if pages is None:
             into.annotated += self.held.annotated_pages
             into.pages += self.held.pages
-        elif line.is_annotated:
+        elif line.is_annotated or self.is_annotated:
             into.annotated += pages
         else:
             into.pages += pages

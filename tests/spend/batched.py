@@ -40,6 +40,7 @@ class Batch:
         output: the lines of its output; None for a job without output.
         job: what differs in what Mistral says of the job.
         refused: the status by which Mistral refuses to say anything of it; 0 for none.
+        inline: the lines that come with the job, where that is asked for.
     """
 
     endpoint: str
@@ -49,6 +50,7 @@ class Batch:
     job: Mapping[str, Any] = field(default_factory=dict)
     refused: int = 0
     is_regional: bool = False
+    inline: list[bytes] | None = None
 
     def __post_init__(self) -> None:
         self.organization = factories.organization(currency="EUR")
@@ -107,10 +109,13 @@ class Batch:
         elif request.path == f"/v1/files/{LINES_FILE}/content":
             connection.sendall(answer(200, b"\n".join(self.output or [])))
         else:
-            assert request.path == "/v1/batch/jobs/0190-job"
+            path, _, query = request.path.partition("?")
+            assert (path, query) in [("/v1/batch/jobs/0190-job", q) for q in ("", "inline=true")]
             file = LINES_FILE if self.output is not None else None
             said: dict[str, Any] = {"status": "SUCCESS", "output_file": file, "error_file": None}
-            said["total_requests"] = len(self.output or [])
+            said["total_requests"] = len(self.output or self.inline or [])
+            if query and self.inline is not None:
+                said["outputs"] = [json.loads(row) for row in self.inline]
             connection.sendall(answer(200, {**said, **self.job}))
 
     def _most(self, call_id: UUID) -> WorstCase:

@@ -117,20 +117,27 @@ def untold(*listed):
         ([read(1), untold(page(), page())], (3, 0), "0.00525", "usage_missing"),
         ([untold(page(id="a", image_annotation="{}"))], (0, 1), "0.00219", "usage_missing"),
         ([read(1), b'{"response": {"status_code": 2'], (1, 100), "0.22075", "usage_missing"),
-        ([line("unreadable")], (0, 200), "0.438", "usage_missing"),
+        ([line("unreadable")], (1, 200), "0.43975", "usage_missing"),
         ([read(2**62)], (2**31 - 1, 0), "3758096.38225", ""),
     ],
 )
 def test_pages_of_batches_are_billed_at_half_plain_or_annotated(
     batch, output, pages, cost, estimate
 ):
-    made = batch(OCR, READER, Quantities(annotated_pages=200), output)
+    made = batch(OCR, READER, Quantities(pages=1, annotated_pages=200), output)
     (event,) = made.metered()
     assert (event["pages"], event["annotated_pages"]) == pages
     assert (event["category"], event["endpoint"], event["answered_model"]) == ("ocr", OCR, READER)
     assert (event["cost"], event["factor"]) == (Decimal(cost), Decimal("0.5"))
     assert (event["estimate"], event["requests"]) == (estimate, len(output))
     assert (event["prompt_tokens"], event["id"]) == (0, made.call.call_id)
+
+
+def test_where_every_page_was_held_as_annotated_all_are_billed_so_also_without_a_picture(batch):
+    made = batch(OCR, READER, Quantities(annotated_pages=1000), [read(999, page()), untold(page())])
+    (event,) = made.metered()
+    assert (event["pages"], event["annotated_pages"]) == (0, 1000)
+    assert event["cost"] == Decimal("2.19")
 
 
 def heard(text="What was said", model=VOICE, **usage):
@@ -200,6 +207,47 @@ def test_a_job_without_an_answer_costs_nothing_and_holds_nothing(batch, output, 
     (event,) = made.metered()
     assert (event["id"], event["cost"], event["prompt_tokens"]) == (made.call.call_id, 0, 0)
     assert made.row().status == job.get("status", "SUCCESS")
+
+
+OUTPUT = [said(), REFUSED, said(), said()]
+ANSWERED = {"total_requests": 4, "completed_requests": 3, "succeeded_requests": 3}
+
+
+def test_an_output_that_comes_late_is_waited_for(batch):
+    held = Quantities(prompt_tokens=9000, completion_tokens=900)
+    made = batch(CHAT, SMALL, held, None, job={"status": "CANCELLED", **ANSWERED})
+    assert not made.meter()
+    made.output = [said()]  # still being written
+    assert not made.meter()
+    assert (made.row().status, made.row().metered_at) == ("CANCELLED", None)
+    made.output = OUTPUT
+    (event,) = made.metered()
+    assert (event["requests"], event["prompt_tokens"], event["estimate"]) == (3, 3000, "")
+
+
+def test_an_output_that_comes_with_the_job_is_read(batch):
+    made = batch(CHAT, SMALL, Quantities(), None, ANSWERED, inline=OUTPUT)
+    (event,) = made.metered()
+    assert (event["requests"], event["prompt_tokens"], event["estimate"]) == (3, 3000, "")
+
+
+def test_lines_that_are_said_to_be_answered_and_never_shown_are_an_estimate_at_last(batch):
+    held = Quantities(prompt_tokens=8000, completion_tokens=400)
+    made = batch(CHAT, SMALL, held, [said()], job=ANSWERED)
+    assert not made.meter()
+    made.is_late()
+    (event,) = made.metered()
+    assert (event["requests"], event["estimate"]) == (3, "usage_missing")
+    assert (event["prompt_tokens"], event["completion_tokens"]) == (1000 + 4000, 100 + 200)
+
+
+def test_of_many_missing_lines_no_event_has_more_than_a_thousand(batch):
+    job = {"total_requests": 4000, "succeeded_requests": 2500}
+    made = batch(OCR, READER, Quantities(pages=8000), [read(1)] * 700, job=job)
+    made.is_late()
+    events = sorted(made.metered(), key=lambda event: event["requests"])
+    assert [event["requests"] for event in events] == [500, 1000, 1000]
+    assert sum(event["pages"] for event in events) == 700 + 1800 * 2
 
 
 def test_a_chat_line_without_usage_is_its_share_of_the_input_and_what_was_written(batch):
