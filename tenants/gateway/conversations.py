@@ -1,8 +1,7 @@
 """Conversations and agents: what bounds a turn whose text and tools Mistral keeps.
 
-A conversation with a model runs on the token's model and on no other. An agent runs on the model,
-and with the tools, that Mistral has for it: under a spending limit it is refused. What it used is
-billed by the model that answers; where that is not told, by the last one, or the dearest.
+A conversation with a model runs on the token's model and on no other. An agent runs on the model
+that Mistral has for it: until it has answered once, its calls are held at the dearest prices.
 """
 
 from collections.abc import Mapping

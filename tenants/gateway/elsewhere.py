@@ -238,7 +238,7 @@ class Elsewhere:
             conversations.of_an_agent(bound),
             requests.modifiers(document),
             priced_as=str(facts.get("model", "")),
-            calls_connectors=True,  # what tools an agent has is not told
+            calls_connectors=bounding.looks_up(document),
             aftermath=aftermath,
             names_files=await weighing.apart(
                 asked.whose, len(body), requests.named_files, document, body
