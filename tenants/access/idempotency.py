@@ -43,7 +43,7 @@ KEPT = timedelta(hours=24)
 _SKEW = timedelta(minutes=5)
 _VISIBLE_ASCII = re.compile(r"[!-~]{1,255}")
 _SLOT = "idempotent-answer"
-_NOT_KEPT = frozenset({409, 429})
+_NOT_KEPT = frozenset({409, 412, 429})
 _SERVER_ERROR = 500
 
 log = structlog.get_logger(__name__)

@@ -7,7 +7,7 @@ none of them can be forgotten or differ from the others.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, wraps
+from functools import cache, partial, wraps
 from typing import Any
 from uuid import UUID
 
@@ -38,7 +38,6 @@ from tenants.organizations.audit import Actor
 _LONGEST_NAME = 64
 _MOST_UNKNOWN = 10
 _BODIES = frozenset({"post", "put", "patch"})
-_CHANGING = frozenset({"put", "patch"})
 _OK = 200
 
 
@@ -219,6 +218,7 @@ def endpoint(
     is_dangerous: bool = False,
     strictly: str = "",
     deprecated: Deprecated | None = None,
+    is_action: bool = False,
 ) -> Callable[[Handler], Callable[..., HttpResponse]]:
     """Make a handler ``(view, call, **ids) -> Reply`` a method of an ``ApiView``.
 
@@ -236,15 +236,19 @@ def endpoint(
         is_dangerous: a person has to prove again who it is, if that was minutes ago.
         strictly: the name of a stricter rate, for all but platform tokens (``API_RATES``).
         deprecated: that it has to go, and when.
+        is_action: a POST that acts on the resource at the address above, whose ``ETag`` is meant
+            by ``If-Match``.
     """
 
     def decorate(handler: Handler) -> Callable[..., HttpResponse]:
         method = handler.__name__
         reads_body = method in _BODIES
+        has_condition = is_action or method in conditions.CHANGING
 
         @wraps(handler)
         def view_method(view: ApiView, request: Request, **ids: UUID) -> HttpResponse:
             principal = principal_of(request)
+            address, resource = conditions.resource_of(view, request, is_action=is_action)
 
             def whose() -> UUID | None:
                 return _owner(principal, ids or tenancy.read_ids(request.data))
@@ -269,14 +273,19 @@ def endpoint(
                     streamed: HttpResponse = whole
                     return streamed
                 given = gives[reply.status]
-                return _response(reply, given, is_tagged=_is_tagged(view, reply, given))
+                is_tagged = conditions.is_tagged(resource, reply.status, given)
+                return _response(reply, given, is_tagged=is_tagged)
 
-            if method in _CHANGING:
-                with conditions.unchanged(request, lambda: _tag(view, request, ids)):
+            def work_if_unchanged() -> HttpResponse:
+                tag = partial(conditions.current_tag, resource, request, ids)
+                with conditions.unchanged(request, address, tag):
                     return work()
+
+            is_asked = has_condition and (method != "post" or conditions.HEADER in request.headers)
+            act = work_if_unchanged if is_asked else work
             if method != "post":
-                return work()
-            return idempotency.once(request, whose(), lambda: view.finished(work))
+                return act()
+            return idempotency.once(request, whose(), lambda: view.finished(act))
 
         decorated: Any = describe(
             operation_id=operation_id,
@@ -289,16 +298,15 @@ def endpoint(
             query=query,
             gives=gives,
             refuses={
-                *(401, 403, 404, 422, 429),
                 *refuses,
-                *({400, 413, 415} if takes or (query and method == "delete") else ()),
-                *({412} if method in _CHANGING else ()),
+                *_usual(reads=bool(takes or (query and method == "delete")), holds=has_condition),
             },
             example=example,
             media_types=media_types,
             is_personal=is_personal,
             is_dangerous=is_dangerous,
             deprecated=deprecated,
+            has_condition=has_condition,
         )(view_method)
         decorated.read = _reader(handler, query, gives) if method == "get" else None
         decorated.shape = gives.get(_OK)
@@ -337,6 +345,15 @@ def _owner(principal: Principal, named: Mapping[str, UUID]) -> UUID | None:
     return tenancy.locate_named(principal, named)
 
 
+def _usual(*, reads: bool, holds: bool) -> Iterator[int]:
+    """Tell what is refused everywhere, where a body is read, and where a condition holds."""
+    yield from (401, 403, 404, 422, 429)
+    if reads:
+        yield from (400, 413, 415)
+    if holds:
+        yield 412
+
+
 def _response(reply: Reply, shape: type[Out] | None, *, is_tagged: bool) -> HttpResponse:
     data = _shown(reply, shape)
     headers = {"Location": reply.location} if reply.location else {}
@@ -365,21 +382,6 @@ def _reader(
         return _shown(reply, gives[reply.status])
 
     return read
-
-
-def _tag(view: ApiView, request: Request, ids: Mapping[str, UUID]) -> str | None:
-    """Tell what tag a resource has now."""
-    read: _Read | None = getattr(getattr(view, "get", None), "read", None)
-    return conditions.tag_of(read(view, request, ids)) if read else None
-
-
-def _is_tagged(view: ApiView, reply: Reply, shape: type[Out] | None) -> bool:
-    """Tell whether an answer is what GET shows of a resource that can be changed."""
-    get: Any = getattr(view, "get", None)
-    can_change = any(hasattr(view, name) for name in _CHANGING)
-    if get is None or get.read is None or not can_change or reply.status != _OK:
-        return False
-    return shape is not None and shape is get.shape
 
 
 def _is_object(data: Any) -> bool:

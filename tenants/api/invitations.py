@@ -152,6 +152,7 @@ class ResendInvitation(ApiView):
         gives={200: InvitationOut},
         refuses=(409,),
         strictly="mail",
+        is_action=True,
     )
     def post(self, call: Call, organization_id: UUID, invitation_id: UUID) -> Reply:
         """With a new link for another week; the one before stops working."""

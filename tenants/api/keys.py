@@ -189,6 +189,7 @@ class ValidateKey(ApiView):
         refuses=(409,),
         example={"probe": True},
         strictly="intake",
+        is_action=True,
     )
     def post(self, call: Call, key_id: UUID) -> Reply:
         """A worker asks Mistral what the key sees, which costs nothing there.
@@ -216,6 +217,7 @@ class KeyVersions(ApiView):
         refuses=(409, 503),
         example={"key": _EXAMPLE_KEY},
         strictly="intake",
+        is_action=True,
     )
     def post(self, call: Call, key_id: UUID) -> Reply:
         """Put another secret behind the same id, so that its models follow with their next call.

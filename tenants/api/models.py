@@ -300,6 +300,7 @@ class ModelToken(ApiView):
         gives={200: NewTokenOut},
         refuses=(409,),
         example={"grace_seconds": 3600},
+        is_action=True,
     )
     def post(self, call: Call, model_id: UUID) -> Reply:
         """The old token stops after the grace, at once without one."""

@@ -108,6 +108,7 @@ class PublishModel(ApiView):
         gives={202: PublicationOut},
         refuses=(409, 503),
         example={"flavour": "mistral"},
+        is_action=True,
     )
     def post(self, call: Call, model_id: UUID) -> Reply:
         """A worker makes or changes the configuration there; from then on it follows the model."""

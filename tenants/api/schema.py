@@ -136,6 +136,7 @@ def describe(
     is_personal: bool = False,
     is_dangerous: bool = False,
     deprecated: Deprecated | None = None,
+    has_condition: bool = False,
 ) -> Callable[[Any], Any]:
     """Make the decorator that puts a handler's declaration into the schema."""
     named = ", ".join(f"`{scope}`" for scope in sorted(scopes))
@@ -150,7 +151,7 @@ def describe(
     parameters: list[Any] = [query] if query else []
     if method == "post":
         parameters.append(_idempotency_key())
-    if method in {"put", "patch"}:
+    if has_condition:
         parameters.append(_if_match())
     responses: dict[Any, Any] = {}
     for status, serializer in gives.items():

@@ -191,6 +191,7 @@ class RotateToken(ApiView):
         refuses=(409,),
         example={"grace_seconds": 3600},
         is_dangerous=True,
+        is_action=True,
     )
     def post(self, call: Call, organization_id: UUID, token_id: UUID) -> Reply:
         """The token before stops after the grace, at once without one.

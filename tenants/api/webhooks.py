@@ -236,6 +236,7 @@ class RotateWebhookSecret(ApiView):
         refuses=(503,),
         example={"grace_seconds": 86_400},
         is_dangerous=True,
+        is_action=True,
     )
     def post(self, call: Call, organization_id: UUID, webhook_id: UUID) -> Reply:
         """Until the grace is over both sign, so that receivers can change over in their time."""
@@ -255,6 +256,7 @@ class TestWebhook(ApiView):
         summary="Send a test event",
         gives={202: DeliveryOut},
         refuses=(409,),
+        is_action=True,
     )
     def post(self, call: Call, organization_id: UUID, webhook_id: UUID) -> Reply:
         """A `webhook.test`, tried once; its delivery says what the endpoint answered."""

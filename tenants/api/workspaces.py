@@ -177,6 +177,7 @@ class ArchiveWorkspace(ApiView):
         summary="Archive a workspace",
         gives={200: WorkspaceOut},
         refuses=(409,),
+        is_action=True,
     )
     def post(self, call: Call, workspace_id: UUID) -> Reply:
         """Its keys and models stop at once, its history stays; archiving twice changes nothing."""

@@ -11,8 +11,18 @@ from tests.api.test_permission_table import TABLE
 from tests.api.world import WholeWorld, whole_world
 
 CHANGED = [row for row in TABLE if row.method in {"PUT", "PATCH"} and not row.personal]
+ACTS = ("archive", "validate", "versions", "token", "publish", "rotate", "secret", "test", "resend")
+REMOVED = [row for row in TABLE if row.method == "DELETE" and not row.personal]
 #: They are changed at an address that lists, or have no one that reads.
-UNTAGGED = {"workspaces/<id:workspace_id>/members"}
+UNTAGGED = {
+    "workspaces/<id:workspace_id>/members",
+    "organizations/<id:organization_id>/domains/<id:domain_id>",
+    "organizations/<id:organization_id>/support-access/<id:grant_id>",
+}
+
+ACTIONS = [
+    row for row in TABLE if row.method == "POST" and row.route.rpartition("_id>/")[2] in ACTS
+]
 
 
 @pytest.fixture
@@ -30,25 +40,53 @@ def change(caller: Caller, path: str, body: Any, tag: str, method: str = "PATCH"
     return caller.call(method, path, body, {"If-Match": tag})
 
 
-@pytest.mark.parametrize("row", CHANGED, ids=str)
+@pytest.mark.parametrize("row", [*CHANGED, *REMOVED], ids=str)
 def test_whatever_can_be_changed_has_a_tag_and_refuses_a_stale_one(row, shared, platform):
-    path = row.address(shared)
+    address = row.address(shared)
+    path = address.partition("?")[0]
     read = platform.get(path)
-    body = row.body(shared)
+    body = row.body(shared) if row.body else None
     if row.route in UNTAGGED:
         assert "ETag" not in read.headers
     else:
         assert read.status == 200, read.raw
         assert read.headers["ETag"].startswith('"')
         assert platform.get(path).headers["ETag"] == read.headers["ETag"]
-    refusal = change(platform, path, body, '"0123"', row.method)
+    refusal = change(platform, address, body, '"0123"', row.method)
     assert (refusal.status, refusal.code) == (412, "stale"), refusal.raw
     assert platform.get(path).headers.get("ETag") == read.headers.get("ETag")
-    if row.route not in UNTAGGED:
+    if row.route not in UNTAGGED and row.method != "DELETE":
         done = change(platform, path, body, read.headers["ETag"], row.method)
         assert done.status == row.status, done.raw
         if "ETag" in done.headers:
             assert platform.get(path).headers["ETag"] == done.headers["ETag"]
+
+
+@pytest.mark.parametrize("row", ACTIONS, ids=str)
+def test_what_acts_on_a_resource_refuses_a_stale_tag_of_it(row, hers, platform):
+    path = row.address(hers)
+    above = path.rpartition("/")[0]
+    tag = platform.get(above).headers["ETag"]
+    body = row.body(hers) if row.body else None
+    for repeated in ({}, {"Idempotency-Key": "once"}):
+        stale = platform.post(path, body, {"If-Match": '"0123"', **repeated})
+        assert (stale.status, stale.code) == (412, "stale"), stale.raw
+    assert platform.get(above).headers["ETag"] == tag
+    for _again in range(2):
+        done = platform.post(path, body, {"If-Match": tag, "Idempotency-Key": "once"})
+        assert done.status == row.status, done.raw
+    if "ETag" in done.headers:
+        assert platform.get(above).headers["ETag"] == done.headers["ETag"]
+
+
+def test_nobody_deletes_what_they_have_not_seen(alice, hers):
+    path = f"models/{hers.model.pk}"
+    tag = alice.get(path).headers["ETag"]
+    seen = alice.patch(path, {"description": "Nuova"}).headers["ETag"]
+    assert change(alice, path, None, tag, "DELETE").code == "stale"
+    assert alice.get(path).status == 200
+    assert change(alice, path, None, seen, "DELETE").status == 204
+    assert alice.get(path).status == 404
 
 
 def test_a_tag_changes_with_what_is_shown_and_comes_with_the_change(alice, organization):
