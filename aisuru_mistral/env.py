@@ -16,6 +16,8 @@ from aisuru_mistral.variables import ROOT, ConfigurationError, Variables, read_e
 __all__ = ["ROOT", "ConfigurationError", "Traces", "read_env_file"]
 
 SECRET_KEY_LENGTH = 50
+METRICS_TOKEN_LENGTH = 20
+_GUESSABLE = "is a well-known or guessable value"
 _KNOWN_SECRETS = ("changeme", "change-me", "secret", "django-insecure", "password", "example")
 # A network that swallows packets is found out in seconds, not in the kernel's quarter of an hour.
 _CONNECTION_PATIENCE = {
@@ -51,14 +53,9 @@ class Environment(Variables):
     def secret_key(self) -> str:
         """Signs cursors and derives fingerprints (``SECRET_KEY``, at least 50 characters)."""
         value = self._required("SECRET_KEY", _HOW_TO_MAKE_SIGNING)
-        if any(known in value.lower() for known in _KNOWN_SECRETS) or len(set(value)) < 12:  # noqa: PLR2004 - too regular to be random
-            raise ConfigurationError(
-                "SECRET_KEY", "is a well-known or guessable value", _HOW_TO_MAKE_SIGNING
-            )
-        if len(value) < SECRET_KEY_LENGTH:
-            problem = f"is shorter than {SECRET_KEY_LENGTH} characters"
-            raise ConfigurationError("SECRET_KEY", problem, _HOW_TO_MAKE_SIGNING)
-        return value
+        if len(set(value)) < 12:  # noqa: PLR2004 - too regular to be random
+            raise ConfigurationError("SECRET_KEY", _GUESSABLE, _HOW_TO_MAKE_SIGNING)
+        return _strong("SECRET_KEY", value, SECRET_KEY_LENGTH)
 
     @cached_property
     def encryption_keyring(self) -> tuple[tuple[str, bytes | str], ...]:
@@ -117,8 +114,7 @@ class Environment(Variables):
             " postgresql://user:password@host/name"
         )
         value = self._required("DATABASE_URL", remedy)
-        example = "postgresql://user:password@host:5432/name"
-        return self._url("DATABASE_URL", value, ("postgresql", "postgres"), example)
+        return self._database("DATABASE_URL", value)
 
     @cached_property
     def database_direct_url(self) -> str | None:
@@ -127,8 +123,9 @@ class Environment(Variables):
         Must be set where ``DATABASE_URL`` leads to pgbouncer in transaction mode: the ledger's
         writers, pgmq and the locks of conditional changes belong to a session.
         """
-        example = "postgresql://user:password@host:5432/name"
-        return self._optional_url("DATABASE_DIRECT_URL", ("postgresql", "postgres"), example)
+        name = "DATABASE_DIRECT_URL"
+        value = self.text(name)
+        return None if value is None else self._database(name, value)
 
     @cached_property
     def celery_broker_url(self) -> str:
@@ -329,15 +326,33 @@ class Environment(Variables):
             return None
         return Traces(
             service_name=str(self.text("OTEL_SERVICE_NAME", "aisuru-mistral")),
-            url=self.text("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or f"{where}/v1/traces",
+            url=self._optional_url(
+                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+                ("http", "https"),
+                "http://collector:4318/v1/traces",
+            )
+            or f"{where}/v1/traces",
             headers=self.text("OTEL_EXPORTER_OTLP_TRACES_HEADERS")
             or self.text("OTEL_EXPORTER_OTLP_HEADERS"),
         )
 
     @cached_property
     def metrics_token(self) -> str | None:
-        """Bearer token that opens ``/metrics`` beyond loopback (``METRICS_TOKEN``)."""
-        return self.text("METRICS_TOKEN")
+        """Bearer token that opens ``/metrics`` beyond loopback (``METRICS_TOKEN``).
+
+        At least 20 characters.
+        """
+        value = self.text("METRICS_TOKEN")
+        return None if value is None else _strong("METRICS_TOKEN", value, METRICS_TOKEN_LENGTH)
+
+
+def _strong(name: str, value: str, least: int) -> str:
+    if any(known in value.lower() for known in _KNOWN_SECRETS):
+        raise ConfigurationError(name, _GUESSABLE, _HOW_TO_MAKE_SIGNING)
+    if len(value) < least:
+        problem = f"is shorter than {least} characters"
+        raise ConfigurationError(name, problem, _HOW_TO_MAKE_SIGNING)
+    return value
 
 
 def load() -> Environment:

@@ -102,6 +102,13 @@ class Variables:
             raise ConfigurationError(name, f"must be a {allowed} address", f"like {example}")
         return value.rstrip("/")
 
+    def _database(self, name: str, value: str) -> str:
+        example = "postgresql://user:password@host:5432/name"
+        address = self._url(name, value, ("postgresql", "postgres"), example)
+        if not urlsplit(address).path.strip("/"):
+            raise ConfigurationError(name, "names no database", f"like {example}")
+        return address
+
     def _flag(self, name: str, *, default: bool) -> bool:
         value = self.text(name)
         if value is None:

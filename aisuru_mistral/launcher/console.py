@@ -36,18 +36,29 @@ def step(words: str, tell: Say = say) -> Iterator[None]:
     tell(f"  ✓ {words} ({time.monotonic() - started:.1f} s)")
 
 
-def rotate(path: Path, limit: int = LOG_BYTES) -> None:
-    """Keep a log and one predecessor, each about `limit` bytes, when a part starts."""
+def rotate(path: Path, limit: int = LOG_BYTES) -> int:
+    """Keep a log and one predecessor, each about `limit` bytes, when a part starts.
+
+    Returns:
+        Where in the log the part's own lines will begin.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if path.exists() and path.stat().st_size > limit:
         path.replace(path.with_suffix(path.suffix + ".1"))
+    return path.stat().st_size if path.exists() else 0
 
 
-def tail(path: Path, lines: int = TAIL_LINES) -> str:
-    """Return the last lines of a log, indented, or a word that there are none."""
+def tail(path: Path, begins: int = 0, lines: int = TAIL_LINES) -> str:
+    """Return the last lines of a log, indented, or a word that there are none.
+
+    Args:
+        path: of the log.
+        begins: where the lines of this run do: what stands before them was said by an earlier one.
+        lines: how many at most.
+    """
     try:
         with path.open("rb") as log:
-            log.seek(max(0, path.stat().st_size - 200 * lines))
+            log.seek(max(begins, path.stat().st_size - 200 * lines))
             text = log.read().decode("utf-8", "replace")
     except OSError as error:
         return f"    (no log: {error})"

@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -38,14 +38,14 @@ _PATIENCE = {
 _STOP_ORDER = (("story",), ("web", "beat", "worker"), ("simulator",), ("postgres",))
 _START_PATIENCE = 90.0
 _RECHECK_IN_DEMO = "10"  # seconds: the simulator knows its keys at once
-_CHECKED_BEFORE_ANYTHING = (
-    *("port", "public_url", "allowed_hosts", "mistral_api_url", "debug", "log_level"),
-    *("web_concurrency", "aisuru_api_url"),
-)
-_CHECKED_BEFORE_PARTS = (
-    *_CHECKED_BEFORE_ANYTHING,
-    *("secret_key", "encryption_keyring", "vault", "database_url", "celery_broker_url"),
-)
+# What is made here where no variable gives it; all else is checked before anything starts.
+_MADE_HERE = {
+    "secret_key": "SECRET_KEY",
+    "encryption_keyring": "ENCRYPTION_KEYRING",
+    "vault": "ENCRYPTION_KEYRING",
+    "database_url": "DATABASE_URL",
+    "celery_broker_url": "CELERY_BROKER_URL",
+}
 # Only the launcher needs them, or the parts must take them from run.env.
 _NOT_FOR_PARTS = {
     f"{name}{suffix}"
@@ -132,8 +132,12 @@ class Service:
     # ── start ────────────────────────────────────────────────────────────────────────────────────
 
     def _start(self) -> None:
+        def given(name: str) -> bool:
+            variable = _MADE_HERE.get(name)
+            return variable is None or self.environment.text(variable) is not None
+
         self.tell(f"aisuru-mistral {self.mode} (data and logs in {self._data_dir})")
-        _refuse_bad(self.environment, _CHECKED_BEFORE_ANYTHING)
+        _refuse_bad(self.environment, [name for name in env.Environment.settings() if given(name)])
         self.instance.describe(f"http://{ports.HOST}:{self.environment.port}")
         ports.refuse_taken(self.environment.port)
         secrets = private_files.ensure_secrets(self.environment, self.tell)
@@ -206,7 +210,7 @@ class Service:
             run["WEBHOOK_LOOPBACK"] = "true"
         path = self._data_dir / private_files.RUN_FILE
         private_files.write_private(path, private_files.env_lines(run))
-        _refuse_bad(env.Environment(self._variables), _CHECKED_BEFORE_PARTS)
+        _refuse_bad(env.Environment(self._variables), env.Environment.settings())
 
     def _migrate(self, owner_url: str) -> None:
         if migrations.are_applied(self._data_dir, owner_url):
@@ -321,7 +325,7 @@ class Service:
         self.supervisor.launch(Part("story", spawn, log, patience=_PATIENCE["story"], once=True))
 
 
-def _refuse_bad(environment: env.Environment, names: Sequence[str]) -> None:
+def _refuse_bad(environment: env.Environment, names: Iterable[str]) -> None:
     """Read settings for their refusal alone: better here in one line than in the log of a part.
 
     Raises:

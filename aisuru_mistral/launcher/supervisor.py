@@ -54,6 +54,7 @@ class Part:
     before_restart: Callable[[], None] = lambda: None
     once: bool = False
     process: "subprocess.Popen[bytes] | None" = None
+    log_begins: int = 0
     started: float = 0.0
     deaths: int = 0
     restart_at: float | None = None
@@ -65,7 +66,6 @@ def spawner(
     """Return what starts a command with its output in a log, in a session of its own."""
 
     def spawn() -> "subprocess.Popen[bytes]":
-        rotate(log)
         with log.open("ab") as output:
             return subprocess.Popen(
                 command,
@@ -149,6 +149,7 @@ class Supervisor:
         self._spawn(part)
 
     def _spawn(self, part: Part) -> None:
+        part.log_begins = rotate(part.log)
         part.process = part.spawn()
         part.started = time.monotonic()
         part.restart_at = None
@@ -167,11 +168,12 @@ class Supervisor:
         while not check():
             for each in self.parts:
                 if each.process and processes.reap(each.process):
-                    raise CannotStart(f"{each.name} ended at once: {_log_of(each.log)}")
+                    raise CannotStart(
+                        f"{each.name} ended at once: {_log_of(each.log, each.log_begins)}"
+                    )
             if time.monotonic() > deadline:
-                raise CannotStart(
-                    f"{part.name} is not ready after {patience:.0f} s: {_log_of(part.log)}"
-                )
+                said = _log_of(part.log, part.log_begins)
+                raise CannotStart(f"{part.name} is not ready after {patience:.0f} s: {said}")
             self.pause(0.05)
 
     def run(self, name: str, spawn: Callable[[], "subprocess.Popen[bytes]"], log: Path) -> None:
@@ -180,6 +182,7 @@ class Supervisor:
         Raises:
             CannotStart: it failed; the text shows the end of its log.
         """
+        begins = rotate(log)
         process = spawn()
         try:
             while not processes.reap(process):
@@ -189,7 +192,7 @@ class Supervisor:
                 processes.signal_group(process.pid, signal.SIGKILL)
                 process.wait()
         if process.returncode:
-            raise CannotStart(f"{name} failed: {_log_of(log)}")
+            raise CannotStart(f"{name} failed: {_log_of(log, begins)}")
 
     # ── watch ────────────────────────────────────────────────────────────────────────────────────
 
@@ -235,7 +238,7 @@ class Supervisor:
         how = _how_it_ended(process.returncode)
         self._tell(f"  ✗ {part.name} {how}: starting it again {when} (log: {part.log})")
         if process.returncode > 0 and part.deaths == 1:  # it has something to say
-            self._tell(tail(part.log))
+            self._tell(tail(part.log, part.log_begins))
 
     # ── stop ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -293,5 +296,5 @@ def _how_it_ended(code: int) -> str:
     return f"ended with code {code}"
 
 
-def _log_of(log: Path) -> str:
-    return f"the end of {log}:\n{tail(log)}"
+def _log_of(log: Path, begins: int) -> str:
+    return f"the end of {log}:\n{tail(log, begins)}"

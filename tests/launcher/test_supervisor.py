@@ -288,3 +288,18 @@ def test_a_closed_console_does_not_stop_the_service():
     process.stdin.write(b"\n")
     process.stdin.close()
     assert process.wait(20) == 7
+
+
+def test_what_an_earlier_run_said_is_not_shown_as_the_end_of_this_one(make_part, supervisor):
+    part = make_part("web", "print('this run'); raise SystemExit(1)")
+    part.log.parent.mkdir()
+    part.log.write_text("an earlier run\n")
+    supervisor.launch(part)
+    with pytest.raises(CannotStart) as refusal:
+        supervisor.wait_until(lambda: False, part, 30)
+    assert "this run" in str(refusal.value)
+    assert "an earlier run" not in str(refusal.value)
+    with pytest.raises(CannotStart) as refusal:
+        supervisor.run("migrate", part.spawn, part.log)
+    assert str(refusal.value).count("this run") == 1
+    assert part.log.read_text().count("this run") == 2

@@ -75,7 +75,7 @@ def test_four_processes_that_share_redis_are_fine(configured):
 
 def test_a_file_of_secrets_that_everybody_may_read_is_named(configured, tmp_path):
     file = tmp_path / "metrics-token"
-    file.write_text("a token")
+    file.write_text("a token that is long enough")
     file.chmod(0o644)
     assert configured(METRICS_TOKEN_FILE=str(file))["secrets"] == "warn"
     file.chmod(0o640)
