@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import connection
 
 from tenants.accounting import reconciliations
@@ -17,6 +17,7 @@ from tenants.accounting.reconciling import carry
 from tenants.common import scope
 from tenants.common.months import Month
 from tenants.common.problems import Conflict, Invalid
+from tenants.organizations import walking
 from tenants.organizations.models import Announcement, AuditEvent
 from tenants.spend import pricebook, reports
 from tenants.spend.calls import instant_of, period_of
@@ -260,6 +261,19 @@ def test_the_command_compares_whoever_has_an_admin_key(organization, both, admin
     )
     assert f"{organization.pk}" in written.getvalue()
     assert "difference 0.00 EUR" in written.getvalue()
+
+
+@pytest.mark.parametrize("month", ["banana", "2026-13", "2026-1"])
+def test_the_command_refuses_what_is_no_month_even_where_there_is_nothing_to_compare(month):
+    with pytest.raises(CommandError, match="month"):
+        call_command("reconcile", "--month", month)
+
+
+def test_the_command_says_when_there_is_nothing_to_compare(organization, monkeypatch):
+    monkeypatch.setattr(walking, "organization_ids", lambda: [organization.pk])
+    written = io.StringIO()
+    call_command("reconcile", "--month", "2026-10", stdout=written)
+    assert written.getvalue().startswith("Nothing to compare")
 
 
 def test_typed_figures_are_compared_at_once_and_say_nothing_of_what_they_do_not_name(

@@ -29,7 +29,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Compare one organization after the other; exit with 1 if one could not be."""
-        failed = 0
+        try:
+            Month.parse(options["month"], "UTC")
+        except ValueError as error:
+            raise CommandError(str(error)) from None
+        compared = failed = 0
         chosen: UUID | None = options["organization"]
         ids = [chosen] if chosen else walking.organization_ids()
         for organization_id in ids:
@@ -39,9 +43,12 @@ class Command(BaseCommand):
             if organization is None:
                 raise CommandError("there is no such organization")
             if has_key or chosen:
+                compared += 1
                 failed += not self._reconcile(organization, options["month"])
         if failed:
             raise CommandError(f"{failed} could not be compared")
+        if not compared:
+            self.stdout.write("Nothing to compare: no organization has an Admin API key.")
 
     def _reconcile(self, organization: Organization, text: str) -> bool:
         try:
@@ -54,8 +61,6 @@ class Command(BaseCommand):
         except Problem as problem:
             self.stdout.write(f"{organization.pk} {problem.code}")
             return False
-        except ValueError as error:
-            raise CommandError(str(error)) from error
         reconciling.carry(organization.pk, row.pk)
         with scope.tenant(organization.pk):
             row = Reconciliation.objects.get(pk=row.pk)
