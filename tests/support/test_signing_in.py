@@ -1,5 +1,6 @@
 """Signing in at the desk: a password is never enough."""
 
+import io
 import time
 from typing import Any
 
@@ -89,6 +90,17 @@ def test_the_desk_is_never_framed_kept_or_fed_from_elsewhere():
     style: Any = Client().get("/static/unfold/css/styles.css")
     assert (style.status_code, len(style.content) > 1000) == (200, True)
     assert Client().get("/static/unfold/../../settings.py").status_code == 404
+
+
+def test_a_login_is_made_without_a_terminal_or_refused_in_one_line(monkeypatch, capsys):
+    email = "sara@staff.example"
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    with pytest.raises(CommandError, match="STAFF_PASSWORD"):
+        call_command("create_staff", email=email)
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{people.PASSWORD}\n"))
+    call_command("create_staff", email=email)
+    assert email in capsys.readouterr().out
+    assert Client().login(email=email, password=people.PASSWORD)
 
 
 def test_a_lost_second_factor_is_forgotten_by_a_command(person, capsys):

@@ -1,5 +1,9 @@
-"""Makes a login of the support staff; the password comes from STAFF_PASSWORD or a prompt."""
+"""Makes a login of the support staff.
 
+The password comes from STAFF_PASSWORD, from a prompt, or as the first line of standard input.
+"""
+
+import sys
 from argparse import ArgumentParser
 from getpass import getpass
 from typing import Any
@@ -28,9 +32,11 @@ class Command(BaseCommand):
         """Make it, and say so.
 
         Raises:
-            CommandError: the password is too weak, or the address is taken or none.
+            CommandError: no password, one too weak, or the address is taken or none.
         """
-        password = settings.STAFF_PASSWORD or getpass("Password: ")
+        password = settings.STAFF_PASSWORD or _typed()
+        if not password:
+            raise CommandError("No password: set STAFF_PASSWORD, or type one.")
         try:
             validate_password(password, Person(email=options["email"], name=options["name"]))
             person = create_staff(email=options["email"], password=password, name=options["name"])
@@ -39,3 +45,7 @@ class Command(BaseCommand):
         except Problem as refusal:
             raise CommandError(refusal.detail) from None
         self.stdout.write(f"{person.email} may sign in as support staff.")
+
+
+def _typed() -> str:
+    return getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
