@@ -27,6 +27,10 @@ _INT32 = 2**31 - 1
 _LONGEST_SECRET = 1024
 LAST_YEAR = 2999
 _DAY = re.compile(r"(?a:\d{4}-\d{2}-\d{2})")
+_OFFSET = re.compile(r"(?a:[zZ]|[+-]\d{2}:?\d{2})\Z")
+_INSTANT = re.compile(
+    r"(?a:\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:[zZ]|[+-]\d{2}:\d{2}))"
+)
 _AMOUNT = re.compile(r"(?a:\d{1,9}(?:\.\d{1,9})?)")
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _HOST = re.compile(r"(?i:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*)")
@@ -218,11 +222,13 @@ class Instant(serializers.DateTimeField):
     }
 
     def to_internal_value(self, data: Any) -> Any:
-        """Refuse local times."""
+        """Refuse local times, and the other spellings of ISO 8601."""
         if not isinstance(data, str):
             self.fail("invalid", format="RFC 3339")
-        if not re.search(r"(?:[zZ]|[+-]\d{2}:?\d{2})\Z", data):
+        if not _OFFSET.search(data):
             self.fail("no_offset")
+        if not _INSTANT.fullmatch(data):
+            self.fail("invalid", format="RFC 3339")
         return super().to_internal_value(data)
 
 

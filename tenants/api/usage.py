@@ -33,7 +33,7 @@ class UsageEventIn(In):
     model_id = fields.Id(required=False, allow_null=True)
     model = fields.Text(max_length=200, help_text="The Mistral model that answered.")
     endpoint = fields.Text(max_length=64, help_text="As in `/v1/chat/completions`.")
-    occurred_at = serializers.DateTimeField(help_text="When the call was made.")
+    occurred_at = fields.Instant(help_text="When the call was made.")
     usage = serializers.DictField(
         help_text="Mistral's usage object; `pages_processed`, `annotated_pages`, `characters`,"
         " `training_tokens` and `storage_months` may stand beside its own members."
@@ -43,9 +43,9 @@ class UsageEventIn(In):
 
 @extend_schema_field(UsageEventIn(many=True))
 class _Events(serializers.ListField):
-    """Objects that are checked one by one, later: a wrong one does not spoil the others."""
+    """What is checked one by one, later: a wrong one does not spoil the others."""
 
-    child = serializers.DictField()
+    child = serializers.JSONField(allow_null=True)
 
 
 class UsageIn(In):
@@ -136,10 +136,13 @@ class Usage(ApiView):
 
 
 def _checked(
-    events: list[Mapping[str, Any]],
+    events: list[Any],
 ) -> Iterator[tuple[str | None, dict[str, Any] | None, tuple[FieldError, ...]]]:
     """Check events one by one: one that is wrong does not spoil the others."""
     for event in events:
+        if not isinstance(event, Mapping):
+            yield None, None, (FieldError("", "not_an_object", _("Must be an object.")),)
+            continue
         named = event.get("event_id")
         name = named[:64] if isinstance(named, str) else None
         shape = UsageEventIn(data=event)

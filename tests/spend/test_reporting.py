@@ -132,6 +132,35 @@ def test_what_is_wrong_is_rejected_by_itself_and_the_rest_is_taken(organization,
     assert events(stranger) == []
 
 
+@pytest.mark.parametrize(
+    ("told", "code"),
+    [
+        ("2026-11-27", "no_offset"),
+        ("2026-11-27T03:00:00", "no_offset"),
+        ("2026-W48-5", "no_offset"),
+        ("2026-11-27T03Z", "invalid"),
+        ("2026-11-27T03:00Z", "invalid"),
+        ("2026-W48-5T03:00:00Z", "invalid"),
+        ("20261127T030000Z", "invalid"),
+        ("2026-11-27T03:00:00+0100", "invalid"),
+    ],
+)
+def test_an_instant_is_written_as_in_rfc_3339(organization, hers, told, code):
+    (one,) = report(organization_caller(organization), event(hers, occurred_at=told))["rejected"]
+    (error,) = one["errors"]
+    assert (error["pointer"], error["code"]) == ("/occurred_at", code)
+
+
+def test_what_is_no_object_does_not_spoil_the_batch(organization, hers):
+    wrong: list[object] = [5, None, "x", [], [{}]]
+    answer = report(organization_caller(organization), *wrong, event(hers))
+    assert answer["accepted"] == 1
+    assert [one["event_id"] for one in answer["rejected"]] == [None] * len(wrong)
+    assert {error["code"] for one in answer["rejected"] for error in one["errors"]} == {
+        "not_an_object"
+    }
+
+
 def test_a_batch_has_at_most_a_thousand_events_and_at_least_one(organization, hers):
     alice = organization_caller(organization)
     for many in (0, 1001):
