@@ -2,8 +2,8 @@
 
 A worker that starts may have another keyring than the one before: it has custody audited at once.
 Each worker says that it lives, for the support desk, the doctor and its own container's probe, and
-says when it goes. No message is delivered for ever: what kills its workers, and what nobody can
-read, is parked.
+says when it goes. Tasks that fail are counted. No message is delivered for ever: what kills its
+workers, and what nobody can read, is parked.
 """
 
 import os
@@ -11,9 +11,11 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import (
+    task_failure,
     task_postrun,
     task_received,
     task_rejected,
+    task_success,
     task_unknown,
     worker_ready,
     worker_shutdown,
@@ -53,6 +55,24 @@ def say_that_it_lives(task: Any = None, **_: Any) -> None:
     if task is not None and task.request.hostname and not task.request.is_eager:
         pulse.note("worker")
         workers.note(task.request.hostname)
+
+
+@task_failure.connect
+def note_that_it_failed(sender: Any = None, **_: Any) -> None:
+    """Count a task that failed, by its name."""
+    from tenants.assistance import chores  # noqa: PLC0415 - models, once the apps are there
+
+    if sender is not None and not sender.request.is_eager:
+        chores.note_failure(sender.name)
+
+
+@task_success.connect
+def note_that_it_was_done(sender: Any = None, **_: Any) -> None:
+    """Say that a task does not fail any more, if it did."""
+    from tenants.assistance import chores  # noqa: PLC0415 - models, once the apps are there
+
+    if sender is not None and not sender.request.is_eager:
+        chores.note_success(sender.name)
 
 
 @worker_shutdown.connect

@@ -22,6 +22,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
+from aisuru_mistral.upkeep import UPKEEP
 from aisuru_mistral.wishes import ASKED_OF_DATABASE, WISHES
 from tenants.assistance import parking, workers
 from tenants.assistance.models import WorkerSeen
@@ -81,6 +82,7 @@ class Platform(Collector):
 
 PLATFORM = Platform()
 REGISTRY.register(PLATFORM)
+REGISTRY.register(UPKEEP)
 
 
 def page() -> bytes:
@@ -95,6 +97,7 @@ def page() -> bytes:
     registry = CollectorRegistry()
     MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]
     registry.register(PLATFORM)
+    registry.register(UPKEEP)
     return generate_latest(registry)
 
 

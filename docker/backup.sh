@@ -14,7 +14,14 @@ dump() { # `set -e` does not reach into a function whose outcome is asked for
     pg_restore --list "$name.part" >/dev/null &&
     mv "$name.part" "$name" &&
     find "$folder" -name 'aisuru-*.dump*' -mtime "+${KEEP_DAYS:-14}" -delete &&
-    echo "$name"
+    echo "$name" &&
+    noted
+}
+
+noted() { # for `aim_backup_age_seconds`; a dump is one even where nobody could be told
+  psql --no-psqlrc --quiet --no-password --dbname="$url" --command="INSERT INTO assistance_chore (name, done_at)
+    VALUES ('backup', now()) ON CONFLICT (name) DO UPDATE SET done_at = now(), failures = 0" ||
+    echo "the dump was made; that it was could not be written into the database" >&2
 }
 
 while :; do

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import OperationalError, connection, connections
 from django.utils import timezone
 
-from aisuru_mistral import health
+from aisuru_mistral import health, upkeep
 from aisuru_mistral.doctor.findings import Finding, Look, fail, ok, warn
 from tenants.common import scope
 from tenants.organizations import data_keys, rotation, walking
@@ -19,8 +19,8 @@ from tenants.spend import recovery
 _OLDEST = 15
 _SECONDS_APART = 2.0
 _FULL = 0.8
-#: Connections of one web process: the pool, the ledger's writer and its listener.
-_OF_A_WEB_PROCESS = 15
+#: Connections of one web process at most: the pool's twelve, the gateway's three, pgmq's two.
+_OF_A_WEB_PROCESS = 17
 _UNVALIDATED = """
     SELECT count(*) FROM pg_index WHERE NOT indisvalid
 """
@@ -182,8 +182,7 @@ def _clock() -> Iterator[Finding]:
 
 
 def _connections() -> Iterator[Finding]:
-    most = int(_one("SHOW max_connections"))
-    used = int(_one("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"))
+    used, most = upkeep.connections()
     wanted = settings.WEB_CONCURRENCY * _OF_A_WEB_PROCESS
     if used > most * _FULL:
         remedy = "raise max_connections, or put pgbouncer in front"
@@ -191,11 +190,17 @@ def _connections() -> Iterator[Finding]:
     elif wanted > most * _FULL:
         yield warn(
             "connections",
-            f"{settings.WEB_CONCURRENCY} web processes may want {wanted} of {most} connections",
+            f"this container's {settings.WEB_CONCURRENCY} web processes alone may want {wanted} of "
+            f"{most} connections",
             "raise max_connections, put pgbouncer in front, or lower WEB_CONCURRENCY",
         )
     else:
-        yield ok("connections", f"{used} of {most} connections are taken")
+        yield ok(
+            "connections",
+            f"{used} of {most} connections are taken; web processes like this container's "
+            f"{settings.WEB_CONCURRENCY} may want {_OF_A_WEB_PROCESS} each, and others are not "
+            "counted here (docs/operations.md)",
+        )
 
 
 def _partitions() -> Iterator[Finding]:

@@ -281,3 +281,21 @@ class RepeatedTask(models.Model):
 
     def __str__(self) -> str:
         return f"{self.task} {self.reason}"
+
+
+class Chore(models.Model):
+    """Work that comes back: when it was last done, how often it has failed since; of no tenant.
+
+    Tasks have a row once they have failed, backups once one was made.
+    """
+
+    name = models.CharField(max_length=100, primary_key=True)
+    done_at = models.DateTimeField(null=True)
+    failures = models.PositiveIntegerField(default=0, db_default=0)
+    failed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name

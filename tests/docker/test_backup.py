@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from aisuru_mistral.launcher import postgres, provision
+from tenants.common.models import new_id
 from tests.papers.pages import blocks
 from tests.postgres import APP_LOGIN, APP_PASSWORD, TEMPLATE, new_database, service_environment
 
@@ -47,7 +48,7 @@ for organization_id in walking.organization_ids():
 @pytest.fixture
 def kept():
     """Make a database with everything in it."""
-    return new_database(f"backup_{os.getpid()}", TEMPLATE)
+    return new_database(f"backup_{new_id().hex[-8:]}", TEMPLATE)
 
 
 @pytest.fixture
@@ -108,6 +109,35 @@ def surroundings(database, folder):
 def back_up(here):
     script = ROOT / "docker" / "backup.sh"
     return subprocess.run([script, "once"], env=here, capture_output=True, text=True, check=False)
+
+
+def marked(database):
+    """When the last backup was made, as the service is told; its failures are no failed task's."""
+    with psycopg.connect(database) as owner:
+        found = owner.execute("SELECT done_at FROM assistance_chore WHERE name = 'backup'")
+        return [at for (at,) in found]
+
+
+def test_a_backup_that_was_made_is_told_to_the_service_and_one_that_was_not_is_not(kept, tmp_path):
+    here = surroundings(kept, tmp_path)
+    assert back_up(here | {"BACKUPS": str(tmp_path / "gone")}).returncode == 1
+    assert marked(kept) == []
+    for _again in range(2):
+        before = marked(kept)
+        done = back_up(here)
+        assert (done.returncode, done.stderr) == (0, "")
+        [at] = marked(kept)
+        assert [at] != before
+
+
+def test_a_dump_is_one_where_nobody_can_be_told(kept, tmp_path):
+    """As in a database that is older than the table."""
+    with psycopg.connect(kept) as owner:
+        owner.execute("DROP TABLE assistance_chore")
+    done = back_up(surroundings(kept, tmp_path))
+    assert done.returncode == 0
+    assert "the dump was made" in done.stderr
+    assert len(list(tmp_path.glob("*.dump"))) == 1
 
 
 @pytest.mark.rehearsal

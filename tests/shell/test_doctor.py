@@ -155,6 +155,20 @@ def test_clocks_that_differ_are_told(monkeypatch):
     assert states(database.looks())["clock"] == "warn"
 
 
+@pytest.mark.parametrize(
+    ("taken", "processes", "state"), [(90, 1, "fail"), (30, 5, "warn"), (30, 1, "ok")]
+)
+def test_connections_are_reckoned_and_what_is_not_counted_is_said(
+    taken, processes, state, settings, monkeypatch
+):
+    settings.WEB_CONCURRENCY = processes
+    monkeypatch.setattr("aisuru_mistral.upkeep.connections", lambda: (taken, 97))
+    [finding] = database.looks()["connections"]()
+    assert finding.state == state
+    if state == "ok":
+        assert "may want 17 each, and others are not counted here" in finding.said
+
+
 def test_an_index_that_was_not_finished_is_told():
     with psycopg.connect(owner_url(), autocommit=True) as owner:
         owner.execute("CREATE TABLE doctor_patient AS SELECT 1 AS n UNION ALL SELECT 1")

@@ -178,6 +178,7 @@ def test_one_process_answers_for_all(tmp_path):
 def test_alerts_and_dashboard_ask_for_what_there_is():
     # Prometheus's own; nothing waits here, and nobody works.
     known = {"up", "aim_queue_oldest_seconds", "aim_worker_silent_seconds"}
+    known |= {"aim_task_failures", "aim_backup_age_seconds"}
     known |= {name for name, _labels in samples()} | {rule.get("record") for rule in rules()}
     for family in text_string_to_metric_families(telemetry.page().decode()):
         ends = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}
