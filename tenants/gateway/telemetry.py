@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from prometheus_client import Counter, Gauge, Histogram
 
 from tenants.registry.status import BlockedReason
-from tenants.spend.calls import Estimate, Settlement, is_metered
+from tenants.spend.calls import ABANDONED, Estimate, Settlement, is_metered
 
 _OTHER = "other"
 _UNOPENED = BlockedReason.KEY_UNDECRYPTABLE.value
@@ -38,7 +38,7 @@ REFUSALS = Counter("aim_gateway_refusals", "Calls that the gateway itself refuse
 # What is rare is there from the start: a rate would miss the first, and a ratio have no value.
 for code in ("internal_error", "metering_unavailable", "vault_unavailable", _UNOPENED, "busy"):
     REFUSALS.labels(code)
-for reason in filter(None, Estimate):
+for reason in filter(None, set(Estimate) - ABANDONED):
     ESTIMATES.labels(reason.value)
 
 

@@ -69,6 +69,10 @@ class Estimate(StrEnum):
     NEVER_SETTLED = "never_settled"
 
 
+#: Estimates that workers post in the place of whoever opened the call.
+ABANDONED = frozenset({Estimate.PROCESS_DIED, Estimate.NEVER_SETTLED})
+
+
 class SubjectKind(StrEnum):
     """What a limit may be set on, and a balance is kept for."""
 

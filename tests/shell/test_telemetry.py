@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from aisuru_mistral import telemetry, wishes
 from tenants.common.models import new_id
 from tenants.gateway import telemetry as gateway
-from tenants.spend.calls import CallIntent, Estimate, Outcome, Settlement, period_of
+from tenants.spend.calls import ABANDONED, CallIntent, Estimate, Outcome, Settlement, period_of
 from tenants.spend.pricing import Cost, PriceState, Quantities, WorstCase
 from tenants.support import figures
 from tenants.support.figures import Figure
@@ -129,7 +129,10 @@ def test_what_is_rare_is_counted_from_the_start():
     for code in asked.split("|"):
         assert ("aim_gateway_refusals_total", code) in counted
     for reason in filter(None, Estimate):
-        assert ("aim_gateway_estimates_total", reason.value) in counted
+        named = ("aim_gateway_estimates_total", reason.value)
+        assert (named in counted) == (reason not in ABANDONED), "those are settled by workers"
+    for reason in ABANDONED:
+        assert ("aim_platform", f"estimates_{reason.value}") in counted
 
 
 def test_without_a_database_the_other_figures_are_there(monkeypatch):

@@ -1,8 +1,11 @@
 """The platform's pages: how Mistral answers, who needs attention, what an import changed."""
 
+import json
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import psycopg
 from django.utils import timezone
 
 from tenants.assistance import workers
@@ -10,6 +13,7 @@ from tenants.assistance.models import PlatformEvent, WorkerSeen
 from tenants.assistance.staff import StaffRole
 from tenants.common import scope
 from tenants.keys.models import MistralKey
+from tenants.spend import recovery
 from tenants.spend.batch_jobs import BatchJob
 from tenants.spend.calls import Outcome
 from tenants.spend.meter import Meter
@@ -19,6 +23,7 @@ from tenants.spend.services import set_limit
 from tenants.support import figures
 from tests.api.world import world
 from tests.factories import ACTOR
+from tests.postgres import owner_url
 from tests.spend import made
 from tests.spend.batched import Batch
 from tests.spend.made import as_owner
@@ -41,6 +46,38 @@ def test_holds_of_batches_that_go_on_are_not_left_over(organization):
     with scope.tenant(batch.organization.id):
         BatchJob.objects.update(metered_at=timezone.now())
     assert holds() == before + 1
+
+
+def abandoned() -> int:
+    return next(one.amount for one in figures.lags() if one.name == "estimates_process_died")
+
+
+def test_calls_of_a_process_that_died_are_counted_for_an_hour(organization):
+    small = world(organization)
+    before = abandoned()
+    dead = Meter()
+    at = timezone.now() - timedelta(minutes=1)
+    dead.open_calls([made.intent(organization, small.workspace, call_id=made.id_at(at))])
+    made.die(dead)
+    assert abandoned() == before
+    recovery.recover_orphans_of(organization.id)
+    assert abandoned() == before + 1
+    older = "UPDATE spend_usageevent SET created_at = %s WHERE organization_id = %s"
+    as_owner(older, timezone.now() - timedelta(minutes=61), organization.id)
+    assert abandoned() == before
+
+
+def test_they_are_found_without_reading_the_ledger():
+    with psycopg.connect(owner_url()) as owner:
+        owner.execute("SET enable_seqscan = off")
+        source = "SELECT prosrc FROM pg_proc WHERE proname = 'support_lags'"
+        [(body,)] = owner.execute(source).fetchall()
+        query = body.rpartition("UNION ALL")[2]
+        assert "process_died" in query
+        [(plan,)] = owner.execute(f"EXPLAIN (FORMAT JSON) {query}").fetchall()
+    told = json.dumps(plan)
+    assert '"Seq Scan"' not in told
+    assert "created_at >" in " ".join(re.findall(r'"Index Cond": "([^"]*)"', told))
 
 
 def test_answers_of_mistral_are_counted_by_class(organization):
