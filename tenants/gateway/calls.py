@@ -246,7 +246,7 @@ def _connectors(call: Call, times: int, seen: Observation) -> Settlement:
 
 
 def _settlement(call: Call, seen: Observation) -> Settlement:
-    if seen.outcome in {Outcome.NOT_SENT, Outcome.REFUSED} or _is_failure(seen.http_status):
+    if not may_cost(seen):
         return Settlement.nothing(
             call.intent, seen.outcome, seen.http_status, _duration(call), seen.correlation_id
         )
@@ -264,8 +264,11 @@ def _settlement(call: Call, seen: Observation) -> Settlement:
     )
 
 
-def _is_failure(http_status: int | None) -> bool:
-    return http_status is not None and http_status >= 300  # noqa: PLR2004 - only a success is billed
+def may_cost(seen: Observation) -> bool:
+    """Tell whether Mistral may bill a call: it was sent, and was not refused."""
+    if seen.outcome in {Outcome.NOT_SENT, Outcome.REFUSED}:
+        return False
+    return seen.http_status is None or seen.http_status < 300  # noqa: PLR2004 - only a success is billed
 
 
 def _cost(call: Call, seen: Observation, quantities: Quantities, estimate: Estimate) -> Cost:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from tenants.access import replays
-from tenants.common.problems import Problem
 from tenants.gateway.refusals import Headers
 from tenants.gateway.relay import Exchange
 from tenants.gateway.requests import Request
@@ -22,8 +21,6 @@ _REPLAYED = (b"idempotent-replayed", b"true")
 _CONTENT_TYPE = b"content-type"
 _FIRST_REFUSAL = 300
 _UNKNOWN = 500
-#: Refusals of ours after which nobody knows whether Mistral has made the call.
-_MAY_HAVE_COST = frozenset({"mistral_timeout", "mistral_broke_off"})
 
 
 @dataclass
@@ -33,18 +30,12 @@ class Recording(Exchange):
     status: int | None = None
     content_type: str = ""
     body: bytes = b""
-    problem: str = ""
 
     async def answer(self, status: int, headers: Headers, body: bytes) -> None:
         """Remember, and answer."""
         self.status, self.body = status, body
         self.content_type = dict(headers).get(_CONTENT_TYPE, b"").decode("latin-1")
         await super().answer(status, headers, body)
-
-    async def refuse(self, problem: Problem) -> None:
-        """Remember, and refuse."""
-        self.problem = problem.code
-        await super().refuse(problem)
 
 
 def is_repeatable(request: Request) -> bool:
@@ -98,7 +89,7 @@ async def once(
 async def _finish(shelf: Shelf, mine: replays.Claim, told: Recording) -> None:
     if told.status is not None and told.status < _FIRST_REFUSAL:
         await shelf.run(replays.settle, mine, told.status, told.content_type, told.body)
-    elif told.problem in _MAY_HAVE_COST:
+    elif told.may_cost:  # whatever went wrong then, on Mistral's side or on ours
         await shelf.run(replays.settle, mine, _UNKNOWN, "", None)
     else:
         await shelf.run(replays.release, mine)

@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 import orjson
 
-from tenants.common.problems import Problem
+from tenants.common.problems import Problem, Unavailable
 from tenants.common.secrets import Secret
 from tenants.mistral.errors import ErrorClass, MistralError, Reach
 from tenants.mistral.masking import mask_key_shaped
@@ -88,6 +88,16 @@ def unanswered(error: MistralError) -> Problem:
         "mistral_broke_off",
         "Mistral's answer did not arrive whole; the call may cost. Try again.",
         status=502,
+        retry_after=1,
+    )
+
+
+def unkept() -> Problem:
+    """Say that Mistral answered, and that its answer cannot be used because of a fault of ours."""
+    return Unavailable(
+        "metering_unavailable",
+        "Mistral has answered, and the call may cost, but the service cannot write down what was"
+        " made, so that it could not be used. Another call is made, and paid, anew.",
         retry_after=1,
     )
 

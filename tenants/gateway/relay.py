@@ -15,13 +15,13 @@ from typing import Any
 import structlog
 
 from tenants.common import tracing
-from tenants.common.problems import Problem
+from tenants.common.problems import Problem, Unavailable
 from tenants.gateway import refusals, telemetry, weighing
 from tenants.gateway.bounds import Bounds
-from tenants.gateway.calls import Call, settle_call
+from tenants.gateway.calls import Call, may_cost, settle_call
 from tenants.gateway.doubts import Doubts
 from tenants.gateway.encodings import Unpacker, plain
-from tenants.gateway.endpoints import Kind
+from tenants.gateway.endpoints import FREE, Kind
 from tenants.gateway.refusals import Headers
 from tenants.gateway.tail import StreamTail, Told
 from tenants.gateway.tripwire import Place, Spoken, screen, suspects
@@ -59,6 +59,7 @@ class Exchange:
 
     Attributes:
         leave: lets go of the request's body when the exchange is over.
+        may_cost: Mistral may bill something of what was sent for it.
     """
 
     receive: Receive
@@ -67,6 +68,7 @@ class Exchange:
     is_started: bool = False
     extra: Headers = field(default_factory=list)
     leave: Callable[[], None] | None = None
+    may_cost: bool = False
 
     async def answer(self, status: int, headers: Headers, body: bytes) -> None:
         """Answer in one piece."""
@@ -124,6 +126,7 @@ class Relay:
             is_late = time.monotonic() - began >= idle
             problem = refusals.timed_out() if is_late else _failed(error, call, seen)
         finally:
+            exchange.may_cost = exchange.may_cost or may_cost(seen)
             settle_call(call, seen)
             if isinstance(upload, Upload):
                 upload.close()
@@ -214,7 +217,12 @@ class Relay:
         note(call.request.endpoint.kind, plain(body, answer.headers, self._bounds.answer), seen)
         headers = Veil(call.key).head(answer.headers)
         if call.request.aftermath is not None:
-            body = await call.request.aftermath.whole(body)
+            try:
+                body = await call.request.aftermath.whole(body)
+            except Unavailable as fault:
+                if fault.code != "metering_unavailable" or call.request.endpoint.kind in FREE:
+                    raise
+                raise refusals.unkept() from None
             call.is_kept = call.request.aftermath.keeps_hold
         cost = settle_call(call, seen)
         if cost.state is not PriceState.UNPRICED and not call.is_kept:

@@ -88,6 +88,22 @@ def test_what_may_have_cost_is_not_made_again(scripted, tenant):
     assert len(scripted.far_side.requests) == sent
 
 
+def test_what_mistral_has_answered_is_not_made_again_because_of_a_fault_of_ours(scripted, tenant):
+    long = {"conversation_id": "x" * 300, "outputs": [], "usage": {"prompt_tokens": 100}}
+    scripted.script = answering(200, long)  # no column takes it
+    before = len(scripted.far_side.requests)
+    for status, code in (503, "metering_unavailable"), (409, "idempotency_answer_lost"):
+        told = post(
+            scripted.url, tenant, "/v1/conversations", {"inputs": "hi"}, **{"idempotency-key": "k"}
+        )
+        assert (told.status_code, told.json()["code"]) == (status, code)
+        assert "may" in told.json()["message"]
+        assert "cost" in told.json()["message"]
+    assert len(scripted.far_side.requests) == before + 1
+    (event,) = tenant.settled()
+    assert event.prompt_tokens == 100
+
+
 def test_a_stream_is_made_each_time(gateway, mistral, tenant):
     for _ in range(2):
         assert ask(gateway.url, tenant, stream=True).is_success
