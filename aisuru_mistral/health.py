@@ -1,7 +1,8 @@
 """Whether the service lives, whether it may take requests, and how much it does.
 
-Ready means: the database answers, its login cannot walk around row-level security, and every
-migration of this code is applied. Degraded is ready too: something that is done without is away.
+Ready means: the database answers, its login cannot walk around row-level security, no table lacks
+it, and every migration of this code is applied. Degraded is ready too: something that is done
+without is away.
 ``/metrics`` is for the machine itself, or with a token.
 """
 
@@ -18,7 +19,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from aisuru_mistral import telemetry
+from aisuru_mistral import telemetry, walls
 from aisuru_mistral.wishes import WISHES
 from tenants.access.errors import answer, not_found, read_only
 
@@ -110,6 +111,13 @@ def _pool_has_one() -> bool:
         return False
 
 
+def _is_walled() -> bool:
+    """Tell that the wall holds this login, and has no gap: better not to serve than to show."""
+    if gaps := walls.open_tables():
+        log.error("wall_is_open", tables=gaps)
+    return login_is_walled() and not gaps
+
+
 def login_is_walled() -> bool:
     """Tell that the application's login owns no table and cannot walk around the wall."""
     with connection.cursor() as cursor:
@@ -132,7 +140,7 @@ def _migrations() -> frozenset[tuple[str, str]]:
 
 _CHECKS = {
     _FIRST: _database_answers,
-    "row_level_security": login_is_walled,
+    "row_level_security": _is_walled,
     "migrations": is_migrated,
 }
 

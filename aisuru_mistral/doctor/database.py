@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import OperationalError, connection, connections
 from django.utils import timezone
 
-from aisuru_mistral import health, upkeep
+from aisuru_mistral import health, upkeep, walls
 from aisuru_mistral.doctor.findings import Finding, Look, fail, ok, warn
 from tenants.common import scope
 from tenants.organizations import data_keys, rotation, walking
@@ -41,6 +41,8 @@ def looks() -> dict[str, Look]:
     return {
         "database": _version,
         "login": _login,
+        "wall": _wall,
+        "privileges": _privileges,
         "pooler": _pooler,
         "migrations": _migrations,
         "keyring": _keyring,
@@ -90,6 +92,30 @@ def _login() -> Iterator[Finding]:
             "use the login that `docker/entrypoint.sh migrate` makes, in DATABASE_URL; beside"
             " `make up` leave DATABASE_URL unset here",
         )
+
+
+def _wall() -> Iterator[Finding]:
+    found = walls.breaches()
+    for one in found:
+        yield fail(
+            "wall",
+            f"{one.table} {one.said}",
+            f"run as the owner of the tables: {one.mend}",
+        )
+    if not found:
+        yield ok("wall", "every table of tenants is behind row-level security")
+
+
+def _privileges() -> Iterator[Finding]:
+    found = walls.refusals()
+    for one in found:
+        yield fail(
+            "privileges",
+            f"{one.table} {one.said}, or is not there",
+            f"run as the owner of the tables: {one.mend}",
+        )
+    if not found:
+        yield ok("privileges", "this login may do what it has to")
 
 
 def _pooler() -> Iterator[Finding]:
