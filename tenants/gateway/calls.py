@@ -344,7 +344,10 @@ def _less(bound: Bound) -> str:
     if bound.pages or bound.annotated_pages:
         return "choose fewer `pages` (a document is held at the most that it can have)"
     if bound.audio_seconds:
-        return "send shorter recordings, as WAV (any other is held at three hours)"
+        return (
+            "send shorter recordings, as WAV of other than 16 bits (any other may be held at three"
+            " hours)"
+        )
     if bound.generates:
         return "ask for fewer tokens (`max_tokens`)"
     return "send less"

@@ -1,17 +1,27 @@
 """How long a recording can be at most, from the first bytes of its file, where they bound that.
 
-A WAV (RIFF) file of plain samples has so many bytes in a second, and no reader can hear more in it
-than its bytes last. What its header says of its length may be a lie, and is not read. Of everything
-else nothing is known: codecs write silence in next to no bytes (a few in a frame of FLAC or Opus),
-and there is no lowest bit-rate.
+A WAV (RIFF) file of plain samples has so many bytes in a second, and lasts as long as its bytes do.
+What its header says of its length may be a lie, and is not read. Of everything else nothing is
+known: codecs write silence in next to no bytes (a few in a frame of FLAC or Opus), and there is no
+lowest bit-rate.
+
+Samples of 16 bits may be what they say, and may not: FFmpeg, by which many readers hear, looks into
+them, and decodes what it takes for AAC or AC-3 as that. Silent AAC at its lowest rate was heard
+there at 57 bytes a second (8 for 1,024 samples at 7,350 Hz, in LATM). So these hold the longer of
+both: what they last as samples, and a second for each 32 bytes. Into samples of other widths,
+floating point and the two laws of telephony it does not look.
 """
 
 _RIFF_HEAD = 12
 _CHUNK_HEAD = 8
 _FORMAT = 16
-#: Samples as they are: integers, floating point, and the two laws of telephony.
-_PLAIN = frozenset({1, 3, 6, 7})
+#: Samples as they are (integers, floating point, the two laws of telephony), and the widths in
+#: bytes of which they are never taken for something else.
+_INTEGERS = 1
+_TRUSTED = {_INTEGERS: {1, 3, 4}, 3: {4, 8}, 6: {1}, 7: {1}}
 _EXTENSIBLE, _SUBFORMAT = 0xFFFE, 26
+#: Bytes of a second of what 16-bit samples may be taken for, at least.
+_LEAST_OF_A_SECOND = 32
 
 
 def seconds_in(head: bytes, size: int | None) -> int | None:
@@ -43,15 +53,18 @@ def _bytes_of_a_second(told: bytes) -> int:
     """Compute the rate from what readers go by; the one that the header names may be anything."""
     if len(told) < _FORMAT:
         return 0
-    code, channels = _number(told, 0), _number(told, 2)
-    if code == _EXTENSIBLE:
+    code, channels, width = _number(told, 0), _number(told, 2), -(-_number(told, 14) // 8)
+    is_extensible = code == _EXTENSIBLE
+    if is_extensible:
         code = _number(told, _SUBFORMAT - 2) if len(told) >= _SUBFORMAT else 0
-    if code not in _PLAIN:
+    if code not in _TRUSTED:
         return 0
-    samples = int.from_bytes(told[4:8], "little")
     # Some readers go by the block, some by the samples in it: the longer recording holds.
-    block = min(_number(told, 12), channels * -(-_number(told, 14) // 8))
-    return samples * block
+    rate = int.from_bytes(told[4:8], "little") * min(_number(told, 12), channels * width)
+    # An extensible header tells another width of integers beside this one.
+    if width in _TRUSTED[code] and not (is_extensible and code == _INTEGERS):
+        return rate
+    return min(rate, _LEAST_OF_A_SECOND)
 
 
 def _number(told: bytes, at: int) -> int:

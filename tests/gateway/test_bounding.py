@@ -43,9 +43,9 @@ def wav(seconds: int, rate: int = 8000) -> bytes:
     into = BytesIO()
     with wave.open(into, "wb") as file:
         file.setnchannels(1)
-        file.setsampwidth(2)
+        file.setsampwidth(1)
         file.setframerate(rate)
-        file.writeframes(b"\0\0" * rate * seconds)
+        file.writeframes(b"\0" * rate * seconds)
     return into.getvalue()
 
 
@@ -56,15 +56,18 @@ def header(*chunks: tuple[bytes, bytes, int]) -> bytes:
 
 
 def told(
-    *, code=1, channels=1, samples=8000, rate=16_000, block=2, bits=16
+    *, code=1, channels=2, samples=8000, rate=16_000, block=2, bits=8, more=b""
 ) -> tuple[bytes, bytes, int]:
     """A chunk that tells the format of samples."""
-    data = struct.pack("<HHIIHH", code, channels, samples, rate, block, bits)
+    data = struct.pack("<HHIIHH", code, channels, samples, rate, block, bits) + more
     return (b"fmt ", data, len(data))
 
 
 DATA = (b"data", b"", 2**32 - 1)
 ONE_MINUTE = 44 + 16_000 * 60
+LONG = 16_000 * 60 // 32
+#: 16 bits that count of the width, and what they are: integers.
+EXTENSIBLE = struct.pack("<HHIH", 22, 16, 3, 1) + b"\0" * 14
 
 
 @pytest.mark.parametrize(
@@ -77,9 +80,19 @@ ONE_MINUTE = 44 + 16_000 * 60
         (header(told(), DATA), ONE_MINUTE, 60),
         (header(told(rate=2**32 - 1), DATA), ONE_MINUTE, 60),  # nor the rate that it names
         (header(told(block=65_535), DATA), ONE_MINUTE, 60),
-        (header(told(bits=1600), DATA), ONE_MINUTE, 60),
         (header(told(block=1), DATA), ONE_MINUTE, 120),
         (header(told(samples=1), DATA), ONE_MINUTE, 480_000),
+        (header(told(code=3, bits=32, block=8, samples=2000), DATA), ONE_MINUTE, 60),
+        (header(told(code=7), DATA), ONE_MINUTE, 60),
+        (header(told(bits=24, block=6), DATA), 44 + 48_000 * 60, 60),
+        # What may be compressed inside: a second for each 32 bytes.
+        (header(told(bits=16, block=4), DATA), ONE_MINUTE, LONG),
+        (header(told(bits=12, block=4), DATA), ONE_MINUTE, LONG),
+        (header(told(bits=1600), DATA), ONE_MINUTE, LONG),
+        (header(told(code=3, bits=16, block=4), DATA), ONE_MINUTE, LONG),
+        (header(told(code=7, bits=16, block=4), DATA), ONE_MINUTE, LONG),
+        (header(told(code=0xFFFE, more=EXTENSIBLE), DATA), ONE_MINUTE + 24, LONG),
+        (header(told(bits=16, block=4, samples=2), DATA), ONE_MINUTE, LONG * 4),
         (header(told(samples=0), DATA), ONE_MINUTE, None),
         (header(told(code=0x55), DATA), ONE_MINUTE, None),  # an MP3 inside
         (header(told(), told(samples=2**31), DATA), ONE_MINUTE, None),
@@ -89,6 +102,15 @@ ONE_MINUTE = 44 + 16_000 * 60
 )
 def test_a_recording_is_never_taken_for_shorter_than_its_bytes_allow(head, size, seconds):
     assert seconds_in(head, size) == seconds
+
+
+#: Bytes of the shortest frames of AAC that FFmpeg was seen to decode inside of 16-bit samples.
+@pytest.mark.parametrize("frame", [11, 9, 8])
+def test_no_reader_hears_more_than_is_held_of_16_bits(frame):
+    frames = 10_000
+    head = header(told(bits=16, block=4), DATA)
+    heard = frames * 1024 / 7350
+    assert heard * 1.5 < (seconds_in(head, len(head) + frame * frames) or 0)
 
 
 def chat_with(*sounds: object) -> list[dict[str, object]]:

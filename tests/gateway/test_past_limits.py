@@ -16,10 +16,10 @@ TRANSCRIPTIONS = "/v1/audio/transcriptions"
 SECOND = 16_000
 
 
-def wave(seconds: int, told_rate: int = SECOND) -> bytes:
+def wave(seconds: int, told_rate: int = SECOND, bits: int = 8) -> bytes:
     """A WAV file whose header says what it likes of its rate."""
     samples = bytes(SECOND * seconds)
-    head = struct.pack("<HHIIHH", 1, 1, 8000, told_rate, 2, 16)
+    head = struct.pack("<HHIIHH", 1, 1, SECOND * 8 // bits, told_rate, bits // 8, bits)
     return b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0" + head + b"data\xff\xff\xff\xff" + samples
 
 
@@ -28,6 +28,7 @@ RECORDINGS = {
     "a header of FLAC that says one sample": ("talk-9000-seconds.flac", FLAC),
     "few bytes of MP3": ("talk-9000-seconds.mp3", b"ID3\x03" + b"\0" * 600),
     "a WAV that says a high rate": ("a.wav", wave(200, 2**32 - 1)),
+    "a WAV of what could be AAC": ("a.wav", wave(1, bits=16)),
 }
 
 
@@ -55,7 +56,7 @@ def test_a_recording_beside_an_address_is_held_as_what_nobody_knows(gateway, mad
 def test_a_second_recording_after_the_first_does_not_reach_mistral_whole(scripted, made_up):
     tenant = tenancy.make(made_up, mistral_model=VOXTRAL)
     before = len(scripted.far_side.requests)
-    parts = [("model", VOXTRAL.encode()), ("file=a.wav", wave(30)), ("file[]=b.wav", b"x")]
+    parts = [("model", VOXTRAL.encode()), ("file=a.wav", wave(30)), ("other=b.wav", b"x")]
     refused = send(scripted.url, tenant.token, form(*parts))
     assert (refused.status_code, refused.json()["code"]) == (422, "field_too_late")
     assert len(scripted.far_side.requests) == before
