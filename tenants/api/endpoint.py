@@ -44,6 +44,8 @@ _OK = 200
 class In(serializers.Serializer[Any]):
     """What may come in; a member that is not named is refused, not ignored.
 
+    Where nothing is changed in part, null stands for an optional member that is left out.
+
     Attributes:
         announced: members of the public contract that this version does not take yet. They are
             refused like any other, but nobody has to look for a slip of the pen.
@@ -64,6 +66,8 @@ class In(serializers.Serializer[Any]):
             mask_key_shaped(str(name))[:_LONGEST_NAME]: [self._refusal_of(name)]
             for name in unknown[:_MOST_UNKNOWN]
         }
+        if _is_object(data) and not getattr(self.root, "partial", False):
+            data = {name: value for name, value in data.items() if not self._is_absent(name, value)}
         try:
             value = super().to_internal_value(data)
         except ValidationError as error:
@@ -71,6 +75,10 @@ class In(serializers.Serializer[Any]):
         if errors:
             raise ValidationError(errors)
         return value
+
+    def _is_absent(self, name: str, value: Any) -> bool:
+        field = self.fields.get(name)
+        return value is None and field is not None and not (field.required or field.allow_null)
 
     def _refusal_of(self, name: str) -> ErrorDetail:
         if name in self.announced:
@@ -260,7 +268,8 @@ def endpoint(
                 else:
                     asked = data = checked(shape, query_of(request))
                 if reads_body:
-                    data = checked(takes or Nothing, request.data, partial=method == "patch")
+                    sent = conditions.without_shown(resource, takes, request.data, method)
+                    data = checked(takes or Nothing, sent, partial=method == "patch")
                     data = tripwire.screen_members(data, whose=whose)
                 reply = handler(view, Call(request, principal, data, asked), **ids)
                 if reply.stream is not None:
@@ -297,10 +306,7 @@ def endpoint(
             takes=takes,
             query=query,
             gives=gives,
-            refuses={
-                *refuses,
-                *_usual(reads=bool(takes or (query and method == "delete")), holds=has_condition),
-            },
+            refuses=refuses,
             example=example,
             media_types=media_types,
             is_personal=is_personal,
@@ -343,15 +349,6 @@ def _owner(principal: Principal, named: Mapping[str, UUID]) -> UUID | None:
     if principal.visitor is not None:
         return principal.organization_id
     return tenancy.locate_named(principal, named)
-
-
-def _usual(*, reads: bool, holds: bool) -> Iterator[int]:
-    """Tell what is refused everywhere, where a body is read, and where a condition holds."""
-    yield from (401, 403, 404, 422, 429)
-    if reads:
-        yield from (400, 413, 415)
-    if holds:
-        yield 412
 
 
 def _response(reply: Reply, shape: type[Out] | None, *, is_tagged: bool) -> HttpResponse:

@@ -1,6 +1,6 @@
 """How endpoints are described in OpenAPI 3.1: problems, pages, tokens, idempotency."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -158,7 +158,8 @@ def describe(
         for media_type in media_types:
             answer = OpenApiTypes.STR if media_type != "application/json" else serializer
             responses[status, media_type] = OpenApiResponse(answer, description=_SUCCESSES[status])
-    for status in sorted(refuses):
+    reads = bool(takes or (query and method == "delete"))
+    for status in sorted({*refuses, *_usual(reads=reads, holds=has_condition)}):
         responses[status, PROBLEM_JSON] = OpenApiResponse(ProblemDetails, _MEANINGS[status])
     examples = [OpenApiExample("example", value=example, request_only=True)] if example else []
     return extend_schema(
@@ -172,6 +173,15 @@ def describe(
         responses=responses,
         examples=examples,
     )
+
+
+def _usual(*, reads: bool, holds: bool) -> Iterator[int]:
+    """Tell what is refused everywhere, where a body is read, and where a condition holds."""
+    yield from (401, 403, 404, 422, 429)
+    if reads:
+        yield from (400, 413, 415)
+    if holds:
+        yield 412
 
 
 def _if_match() -> OpenApiParameter:

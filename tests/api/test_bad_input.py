@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tenants.access.requests import MAX_BODY
 from tests import people
 from tests.api.callers import BASE, Caller
-from tests.api.rows import elsewhere
+from tests.api.rows import PROFILE, elsewhere
 from tests.api.test_permission_table import TABLE
 from tests.api.world import MODEL, WholeWorld, everything, whole_world
 from tests.people import session_caller
@@ -87,11 +87,11 @@ def test_a_body_that_is_no_plain_json_object_is_refused(row, untouched, platform
 WRONG: dict[str, dict[str, list[Any]]] = {
     "organizations": {
         "name": [None, 1, True, [], {}, "", "   ", "x" * 121, "a\0b", "a\nb", "a\u2028b", "\x7f"],
-        "slug": [None, "", "A", "a b", "-a", "a--b", "x" * 61, "è"],
+        "slug": ["", "A", "a b", "-a", "a--b", "x" * 61, "è"],
         "owner_email": [None, "", "x", "a@b", 7, "a@b.it\nc", "a" * 250 + "@b.it"],
-        "locale": ["de", "", None, 1, "IT"],
-        "timezone": ["Mars/Olympus", "", "../etc/passwd", None, "europe/rome", "Europe/Rome\0"],
-        "currency": ["eur", "GBP", None, []],
+        "locale": ["de", "", 1, "IT"],
+        "timezone": ["Mars/Olympus", "", "../etc/passwd", "europe/rome", "Europe/Rome\0"],
+        "currency": ["eur", "GBP", []],
         "aisuru_tenant": ["https://x.example", "a b", ".", 1, "x" * 254],
     },
     "organizations/{organization_id}/workspaces": {
@@ -152,11 +152,11 @@ WRONG: dict[str, dict[str, list[Any]]] = {
             "Infinity",
             "\uff11",
         ],
-        "visible_to_tenant": [1, "true", None],
-        "use_as_default": ["on", 0, None],
+        "visible_to_tenant": [1, "true"],
+        "use_as_default": ["on", 0],
         "external_id": ["x" * 201, 1, "a\x00"],
     },
-    "models/{model_id}/token": {"grace_seconds": [-1, "1", 2_592_001, None, True]},
+    "models/{model_id}/token": {"grace_seconds": [-1, "1", 2_592_001, True]},
 }
 GOOD: dict[str, dict[str, Any]] = {
     "organizations": {"name": "N", "owner_email": "n@nuova.example"},
@@ -208,11 +208,10 @@ def dumped(body) -> bytes:
 
 
 WRONG_AMOUNTS: list[Any] = [1, "1.0000000001", "-5", "", [], True, "1" * 30]
-WRONG_THRESHOLDS: list[Any] = [None, [0], [101], ["50"], [1.5], [True], [1] * 11, "50", {}]
+WRONG_THRESHOLDS: list[Any] = [[0], [101], ["50"], [1.5], [True], [1] * 11, "50", {}]
 WRONG_LIMITS: list[Any] = [
     {},
     {"monthly_spend": "1", "mode": "off"},
-    {"monthly_spend": "1", "mode": None},
     *({"monthly_spend": value} for value in WRONG_AMOUNTS),
     *({"monthly_spend": "1", "alert_thresholds": value} for value in WRONG_THRESHOLDS),
 ]
@@ -225,6 +224,50 @@ def test_a_wrong_limit_is_refused_and_the_old_one_stays(body, hers, platform):
     answer = platform.put(path, body)
     assert answer.status == 422, answer.raw
     assert platform.get(path).body["monthly_spend"] == "7.50"
+
+
+SHOWN = [
+    row
+    for row in TABLE
+    if row.method == "PUT"
+    and row.route.endswith(("billing-profile", "plan", "limits", "retention", "-policy"))
+]
+
+
+@pytest.mark.parametrize("row", SHOWN, ids=str)
+def test_what_get_shows_put_takes(row, hers, platform):
+    path = row.address(hers)
+    assert row.send(platform, hers).status == 200
+    shown = platform.get(path).body
+    again = platform.put(path, shown)
+    assert again.status == 200, again.raw
+    moving = {"updated_at"}
+    assert {name: again.body[name] for name in again.body.keys() - moving} == {
+        name: shown[name] for name in shown.keys() - moving
+    }
+    refused = platform.put(path, shown | {"colour": "red"})
+    assert refused.pointers == {"/colour": "unknown_field"}
+
+
+def test_null_stands_for_an_optional_member_that_is_left_out(hers, platform):
+    made = platform.post(
+        "organizations",
+        {"name": "N", "owner_email": "n@n.it"}
+        | dict.fromkeys(("slug", "aisuru_tenant", "locale", "timezone", "currency")),
+    )
+    assert made.status == 201, made.raw
+    assert (made.body["locale"], made.body["currency"]) == ("it", "EUR")
+    workspace = {"name": "W"} | dict.fromkeys(("icon", "description", "add_all_members"))
+    path = f"organizations/{hers.organization.pk}"
+    made = platform.post(f"{path}/workspaces", workspace)
+    assert (made.status, made.body["description"]) == (201, "")
+    address: Any = PROFILE["address"]
+    profile = PROFILE | {"pec": None, "address": address | {"line2": None}}
+    assert platform.put(f"{path}/billing-profile", profile).status == 200
+    needed = platform.post("organizations", {"name": None, "owner_email": "n@n.it"})
+    assert needed.pointers == {"/name": "null"}
+    changed = platform.patch(path, {"name": None})
+    assert changed.pointers == {"/name": "null"}
 
 
 @pytest.mark.parametrize(
