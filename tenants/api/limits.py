@@ -11,8 +11,9 @@ from rest_framework import serializers
 
 from tenants.access import tenancy
 from tenants.access.models import TokenScope
+from tenants.access.pagination import part
 from tenants.api import fields
-from tenants.api.endpoint import ApiView, Call, In, Out, Reply, endpoint
+from tenants.api.endpoint import ApiView, Call, In, Out, PageQuery, Reply, endpoint, page_of
 from tenants.common import scope
 from tenants.keys.models import MistralKey
 from tenants.organizations.models import Organization, Workspace
@@ -117,12 +118,6 @@ class EffectiveLimitOut(Out):
     )
 
 
-class EffectiveLimitsOut(Out):
-    """Every limit that a call must pass, widest first."""
-
-    results = EffectiveLimitOut(many=True)
-
-
 @dataclass(frozen=True)
 class _Shown:
     """A limit beside the currency it is in."""
@@ -190,7 +185,8 @@ def effective_limits_of(subject: type[Subject], noun: str) -> type[ApiView]:
             f"list_effective_{noun}_limits",
             TokenScope.LIMITS_READ,
             summary=f"List every limit that a call of {_AN[noun]} must pass",
-            gives={200: EffectiveLimitsOut},
+            query=PageQuery,
+            gives={200: page_of(EffectiveLimitOut)},
         )
         def get(self, call: Call, **ids: UUID) -> Reply:
             """Widest first, each with this month's figures. None overrides another."""
@@ -201,7 +197,7 @@ def effective_limits_of(subject: type[Subject], noun: str) -> type[ApiView]:
                 model=found if isinstance(found, RegisteredModel) else None,
                 key=found if isinstance(found, MistralKey) else None,
             )
-            return Reply({"results": results})
+            return Reply(part(results, **call.page))
 
     return EffectiveLimits
 

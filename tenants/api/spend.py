@@ -10,8 +10,9 @@ from rest_framework import serializers
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 
 from tenants.access.models import TokenScope
+from tenants.access.pagination import part
 from tenants.api import fields, subjects
-from tenants.api.endpoint import ApiView, Call, Out, Reply, endpoint
+from tenants.api.endpoint import ApiView, Call, Out, PageQuery, Reply, endpoint, page_of
 from tenants.api.subjects import SubjectQuery
 from tenants.common.problems import Invalid
 from tenants.spend import reports
@@ -21,6 +22,10 @@ from tenants.spend.reports import SpendReport
 
 _CSV = "text/csv"
 SOURCES = [one.value for one in Source]
+
+
+class MonthsQuery(SubjectQuery, PageQuery):
+    """Whose months."""
 
 
 class SpendQuery(SubjectQuery):
@@ -130,12 +135,6 @@ class MonthSpendOut(Out):
     empty_message = serializers.CharField()
 
 
-class MonthsOut(Out):
-    """Every month, newest first."""
-
-    results = MonthSpendOut(many=True)
-
-
 class CsvRenderer(BaseRenderer):
     """A spend report as CSV (RFC 4180)."""
 
@@ -194,8 +193,8 @@ class Months(ApiView):
         "list_spend_months",
         TokenScope.SPEND_READ,
         summary="List the months that spend can be read of",
-        query=SubjectQuery,
-        gives={200: MonthsOut},
+        query=MonthsQuery,
+        gives={200: page_of(MonthSpendOut)},
     )
     def get(self, call: Call) -> Reply:
         """From the month in which it was made to the present one, each with what it has cost."""
@@ -211,7 +210,7 @@ class Months(ApiView):
             }
             for one in reports.months(**whose.parts)
         ]
-        return Reply({"results": listed})
+        return Reply(part(listed, **call.page))
 
 
 def _groupings(text: str) -> list[str]:

@@ -1,10 +1,14 @@
 """Pages: each row once, newest first, whatever is added meanwhile; a cursor cannot be made up."""
 
+from datetime import timedelta
+
 import pytest
+from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tenants.access.pagination import MAX_LIMIT, make_cursor
+from tenants.common import scope
 from tenants.common.models import new_id
 from tests import factories
 from tests.api.callers import Caller, organization_caller
@@ -36,6 +40,32 @@ def test_pages_of_any_sizes_give_every_row_once_and_in_order(limits, crowded):
             break
         cursor = f"&cursor={body['next']}"
     assert seen == ids
+
+
+def test_lists_that_no_table_holds_have_pages_too(hers, platform):
+    model = f"models/{hers.model.pk}"
+    organization, workspace = hers.organization, hers.workspace
+    for limited in (f"organizations/{organization.pk}", f"workspaces/{workspace.pk}", model):
+        assert platform.put(f"{limited}/limits", {"monthly_spend": "9.00"}).status == 200
+    made = timezone.now() - timedelta(days=100)
+    with scope.tenant(hers.organization.pk):
+        type(hers.model).objects.filter(pk=hers.model.pk).update(created_at=made)
+    months = platform.get(f"spend/months?model_id={hers.model.pk}").body["results"]
+    whole = platform.get(f"{model}/limits/effective").body
+    assert (len(whole["results"]), whole["next"]) == (3, None)
+    assert len(months) > 3
+    for path, rows in (
+        (f"{model}/limits/effective?limit=2", whole["results"]),
+        (f"spend/months?model_id={hers.model.pk}&limit=2", months),
+    ):
+        first = platform.get(path).body
+        assert len(first["results"]) == 2
+        second = platform.get(f"{path}&cursor={first['next']}").body
+        assert first["results"] + second["results"] == rows[:4]
+        assert (second["next"] is None) == (len(rows) <= 4)
+    elsewhere = make_cursor(new_id().bytes)
+    refused = platform.get(f"{model}/limits/effective?cursor={elsewhere}")
+    assert refused.pointers == {"/cursor": "cursor_invalid"}
 
 
 def test_what_is_added_meanwhile_moves_nothing(alice, organization):
