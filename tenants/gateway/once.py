@@ -75,8 +75,12 @@ async def once(
         replays.claim, owner, token, name, mark=mark, lease=timedelta(seconds=lease)
     )
     if isinstance(found, replays.Earlier):
-        content_type = (_CONTENT_TYPE, found.content_type.encode("latin-1"))
-        await exchange.answer(found.status, [content_type, _REPLAYED], found.body)
+        headers = [
+            (_CONTENT_TYPE, found.content_type.encode("latin-1")),
+            _REPLAYED,
+            (b"x-aim-cost", f"0.000000 {snapshot.organization.currency}".encode()),
+        ]
+        await exchange.answer(found.status, headers, found.body)
         return
     told = Recording(exchange.receive, exchange.send, exchange.request_id, extra=exchange.extra)
     try:

@@ -37,6 +37,8 @@ def test_a_repeated_call_gets_the_same_answer_and_costs_once(gateway, mistral, t
     assert again.headers["content-type"] == first.headers["content-type"]
     assert again.headers["idempotent-replayed"] == "true"
     assert "idempotent-replayed" not in first.headers
+    assert float(first.headers["x-aim-cost"].removesuffix(" EUR")) > 0
+    assert again.headers["x-aim-cost"] == "0.000000 EUR"
     assert mistral.state.ledger.total(key=name_of(tenant.plain)).calls == 1
     assert len(tenant.settled()) == 1
     assert ask(gateway.url, tenant, "once-2").json()["id"] != first.json()["id"]
