@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.papers.pages import ROOT, pages
+
 DOCKER = ROOT / "docker"
 OURS = {"web", "worker", "beat", "migrate"}
 PROFILES = {"redis": "redis", "rabbitmq": "rabbitmq", "tls": "proxy", "backup": "backup"}
@@ -91,11 +92,16 @@ def test_what_env_names_reaches_every_role(configured):
 
 def test_what_env_changes_has_a_value_without_it(configured):
     env = "PUBLIC_URL=https://models.example.com\nWEB_CONCURRENCY=3\nSTOP_GRACE_PERIOD=130s\n"
-    web = configured(env=env + "DRAIN_SECONDS=120\n")["services"]["web"]
+    env += "WEB_MEMORY=6g\nWORKER_MEMORY=3g\n"
+    services = configured(env=env + "DRAIN_SECONDS=120\n")["services"]
+    assert int(services["worker"]["mem_limit"]) == 3 * 2**30
+    web = services["web"]
+    assert int(web["mem_limit"]) == 6 * 2**30
     assert web["environment"]["PUBLIC_URL"] == "https://models.example.com"
     assert web["environment"]["WEB_CONCURRENCY"] == "3"
     assert web["stop_grace_period"] == "2m10s"
     web = configured()["services"]["web"]
+    assert int(web["mem_limit"]) == 2 * 2**30
     assert web["environment"]["PUBLIC_URL"] == "http://127.0.0.1:8000"
     assert web["stop_grace_period"] == "1m10s"
 
@@ -117,6 +123,15 @@ def test_secrets_are_files_that_are_where_variables_say(configured, names):
         folder = made["services"][role]["volumes"][0]
         assert folder["source"] == str(DOCKER / "secrets" / "aisuru")
         assert folder["read_only"]
+
+
+def test_a_digest_takes_the_place_of_a_tag(configured, tmp_path):
+    pinned = f"postgres:18@sha256:{'0' * 64}"
+    override = tmp_path / "compose.override.yaml"
+    services = {name: {"image": pinned} for name in ("postgres", "backup")}
+    override.write_text(yaml.safe_dump({"services": services}))
+    made = configured("compose.yaml", override, profiles=["backup"])["services"]
+    assert {made[name]["image"] for name in services} == {pinned}
 
 
 def test_behind_a_pooler_three_roles_know_the_way_past_it(configured):
@@ -152,9 +167,12 @@ def test_what_waits_for_something_waits_for_what_there_is(configured):
 
 def test_commands_of_the_papers_name_services_and_files_there_are(configured):
     services = set(configured(profiles=["*"])["services"])
-    papers = [ROOT / "docs" / "operations.md", *DOCKER.glob("compose*.yaml")]
+    papers = [*(ROOT / name for name in pages()), *DOCKER.glob("compose*.yaml")]
     text = "\n".join(re.sub(r"\s*\n[\s#]*", " ", path.read_text()) for path in papers)
     asked = re.findall(r"docker compose (?:exec(?: -T)?|run --rm) (\w+)", text)
+    for profile, service in re.findall(r"docker compose --profile (\w+) logs (\w+)", text):
+        assert PROFILES[profile] == service
+        asked.append(service)
     raised = re.findall(r"docker compose up((?: [\w-]+)*)`", text)
     asked += [word for words in raised for word in words.split() if word[0] != "-"]
     assert {"web", "worker", "beat", "postgres", "migrate", "backup"} == set(asked) <= services
@@ -164,9 +182,9 @@ def test_commands_of_the_papers_name_services_and_files_there_are(configured):
 
 
 def test_commands_of_the_papers_have_options_there_are():
-    text = " ".join((ROOT / "docs" / "operations.md").read_text().split())
-    asked = re.findall(r"docker compose (\w+)((?: --?[\w-]+)*)", text)
-    assert {name for name, _options in asked} == {"up", "exec", "run", "build", "cp"}
+    text = " ".join(" ".join(pages().values()).split())
+    asked = re.findall(r"docker compose (?:--profile \w+ )?([a-z]+)((?: --?[\w-]+)*)", text)
+    assert {name for name, _options in asked} == {"up", "exec", "run", "build", "cp", "ps", "logs"}
     for name, options in asked:
         told = subprocess.run(
             ["docker", "compose", name, "--help"], capture_output=True, text=True, check=True

@@ -24,14 +24,16 @@ pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="no kube
 
 
 def told() -> list[str]:
-    """Every command of the page, from its first to its last."""
+    """Every command of operations.md, from its first to its last, and then those of other pages."""
     by_hand = re.findall(
         r"^\| .* \| .* \| `(.+?)` \| .* \|$", pages()["docs/operations.md"], re.MULTILINE
     )
     inline = re.findall(r"`(kubectl [^`]+)`", OPERATIONS)
     prefix = inline.pop(inline.index(f"kubectl -n {NAMESPACE}"))
     assert len(by_hand) == 3
-    return [*inline, *(f"{prefix} {one}" for one in by_hand)]
+    others = " ".join(" ".join(pages().values()).split())
+    elsewhere = set(re.findall(r"`(kubectl [^`]+)`", others)) - {*inline, prefix}
+    return [*inline, *(f"{prefix} {one}" for one in by_hand), *sorted(elsewhere)]
 
 
 @pytest.fixture
@@ -39,7 +41,7 @@ def cluster(tmp_path):
     with running(tmp_path) as (made, settings):
 
         def kubectl(command, code=0):
-            program, *words = shlex.split(command)
+            program, *words = shlex.split(command.partition(" < ")[0])  # standard input is empty
             assert program == "kubectl"
             here = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}  # noqa: TID251
             done = subprocess.run(
@@ -74,6 +76,21 @@ def test_kustomize_puts_every_object_into_the_namespace_and_they_stay_valid():
         kubernetes_validate.validate(one, VERSION, strict=True)
         is_in = one["metadata"].get("namespace") == NAMESPACE
         assert is_in == (one["kind"] in namespaced)
+
+
+def test_a_digest_takes_the_place_of_a_tag(tmp_path):
+    """As the page says, under ``images`` of kustomization.yaml."""
+    assert "`digest:` beside `name: postgres`" in OPERATIONS
+    shutil.copytree(K8S, tmp_path / "k8s")
+    file = tmp_path / "k8s" / "kustomization.yaml"
+    settings = yaml.safe_load(file.read_text())
+    digest = f"sha256:{'0' * 64}"
+    settings["images"].append({"name": "postgres", "digest": digest})
+    file.write_text(yaml.safe_dump(settings))
+    words = ["kubectl", "kustomize", file.parent]
+    built = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    images = set(re.findall(r"image: (\S+)", built))
+    assert images == {"aisuru-mistral:latest", f"postgres@{digest}"}
 
 
 def test_every_command_of_the_page_is_done(cluster, tmp_path):
@@ -128,10 +145,13 @@ def test_every_command_of_the_page_is_done(cluster, tmp_path):
     made.kept["pods", "web-1"] = facts | {"metadata": named, "spec": pod["spec"]}
     do(r"kubectl -n \S+ exec deploy/web -- .+ doctor", code=1)
     do(r"kubectl -n \S+ exec -it deploy/web -- .+ manage …", code=1)
+    do(r"kubectl -n \S+ exec -i deploy/web -- .+ verify_audit --anchors - < anchors.jsonl", code=1)
+    do(r"kubectl -n \S+ get jobs -l role=backup")
     asked = [one for one, _again in groupby(made.started)]  # by one protocol, and by the older
     assert asked == [
         ("web", ["docker/entrypoint.sh", "doctor"]),
         ("web", ["docker/entrypoint.sh", "manage", "…"]),
+        ("web", ["docker/entrypoint.sh", "manage", "verify_audit", "--anchors", "-"]),
     ]
     assert set(done) == set(commands)
 

@@ -194,6 +194,40 @@ def test_only_what_answers_over_http_has_the_images_health_check():
             assert service["read_only"]
 
 
+def mebibytes(text):
+    """A size as compose or Kubernetes writes it; without a value in ``.env``."""
+    [(number, unit)] = re.findall(r"^(?:\$\{\w+:-)?(\d+)([a-zA-Z]+)\}?$", text)
+    return int(number) * {"m": 1, "g": 1024, "Mi": 1, "Gi": 1024}[unit]
+
+
+def test_no_container_of_compose_fills_the_disk_with_its_log_or_takes_all_memory():
+    services = yaml.safe_load((DOCKER / "compose.yaml").read_text())["services"]
+    for name, service in services.items():
+        options = service["logging"]["options"]
+        assert mebibytes(options["max-size"]) * int(options["max-file"]) <= 250, name
+        # Whatever holds what may not be lost is not ended for its memory.
+        assert ("mem_limit" in service) == (name in {*PODS}), name
+    for name in PODS:
+        [container] = pod_of(name)["spec"]["containers"]
+        needed = mebibytes(container["resources"]["limits"]["memory"])
+        if name == "web":  # what waits there is in memory, too: /tmp is
+            needed += Environment({}).upload_waiting_mib
+        assert mebibytes(services[name]["mem_limit"]) >= needed, name
+
+
+def test_images_of_others_are_named_by_their_major_version_at_least():
+    named = set(
+        re.findall(r"^ +image: (\S+)$", (DOCKER / "compose.yaml").read_text(), re.MULTILINE)
+    )
+    named |= {pod_of(name)["spec"]["containers"][0]["image"] for name in PODS}
+    others = named - {"aisuru-mistral"}
+    assert {one.partition(":")[0] for one in others} == {"postgres", "redis", "rabbitmq", "caddy"}
+    for one in others:
+        assert re.search(r":\d+(\.\d+)*(@sha256:[0-9a-f]{64})?$", one), one
+    [python] = re.findall(r"^ARG PYTHON=(\S+)$", (DOCKER / "Dockerfile").read_text(), re.MULTILINE)
+    assert re.fullmatch(r"3\.\d+", python)
+
+
 @pytest.mark.parametrize("document", list(manifests()))
 def test_manifests_are_valid(document):
     kubernetes_validate.validate(document, "1.37", strict=True)
