@@ -1,8 +1,10 @@
 """Looks at the work in the background, and at the disk: whether what is due gets done."""
 
 import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 from django.conf import settings
 
@@ -11,6 +13,8 @@ from tenants.assistance import parking, workers
 from tenants.support import figures
 
 _LEAST_FREE = 1024**3
+_LEAST_FREE_OF_ODDS = 8 * 1024**2
+_SOME = 64 * 1024
 _MANY = 10_000
 
 
@@ -75,13 +79,42 @@ def _parked() -> Iterator[Finding]:
 
 
 def _disk() -> Iterator[Finding]:
-    folder = settings.DATA_DIR if settings.DATA_DIR.exists() else settings.BASE_DIR
+    folder = settings.DATA_DIR
+    has_postgres = (folder / "postgres" / "PG_VERSION").exists()
+    kept = "PostgreSQL" if has_postgres else "signs of life, figures and beat's schedule"
+    if not folder.is_dir():
+        yield fail(
+            "disk",
+            f"DATA_DIR ({folder}) is not there: {kept} have no place",
+            "make it, or set DATA_DIR to a folder that this user may write to",
+        )
+        return
+    if refused := _refuses(folder):
+        yield fail(
+            "disk",
+            f"DATA_DIR ({folder}) takes no file ({refused}): it is for {kept}",
+            "make room, mount it to be written to, or have this user own it",
+        )
+        return
     free = shutil.disk_usage(folder).free
-    if free < _LEAST_FREE:
+    if free < (_LEAST_FREE if has_postgres else _LEAST_FREE_OF_ODDS):
         yield warn(
             "disk",
-            f"{free // 1024**2} MiB are free at {folder}",
-            "make room: PostgreSQL stops when its disk is full",
+            f"{free // 1024**2} MiB are free at {folder}, which is for {kept}",
+            "make room: PostgreSQL stops when its disk is full"
+            if has_postgres
+            else "make room, or give the container's /tmp more: processes are taken for dead"
+            " that cannot say that they live",
         )
     else:
-        yield ok("disk", f"{free // 1024**3} GiB are free at {folder}")
+        yield ok("disk", f"{free // 1024**2} MiB are free at {folder}, which is for {kept}")
+
+
+def _refuses(folder: Path) -> str:
+    """Write a file that has no name, and is gone at once; say why it cannot be."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(_SOME))
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    return ""

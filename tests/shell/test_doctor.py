@@ -5,6 +5,9 @@ import subprocess
 import sys
 from datetime import timedelta
 from io import StringIO
+from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
 
 import psycopg
 import pytest
@@ -257,10 +260,49 @@ def test_a_worker_that_says_nothing_is_a_failure(monkeypatch):
     assert states({"workers": work.looks()["workers"]}) == {"workers": "fail"}
 
 
-def test_a_full_disk_is_seen_coming(monkeypatch):
-    usage = type("Usage", (), {"free": 5 * 1024**2})
-    monkeypatch.setattr("aisuru_mistral.doctor.work.shutil.disk_usage", lambda _folder: usage)
-    assert states({"disk": work.looks()["disk"]}) == {"disk": "warn"}
+@pytest.fixture
+def told_of_disk(settings, monkeypatch, tmp_path):
+    """What is said of a folder, with so many bytes free."""
+
+    def told(free=5 * 1024**2, folder=tmp_path):
+        usage = SimpleNamespace(free=free)
+        monkeypatch.setattr("aisuru_mistral.doctor.work.shutil.disk_usage", lambda _folder: usage)
+        settings.DATA_DIR = folder
+        [finding] = examine({"disk": work.looks()["disk"]})
+        return finding
+
+    return told
+
+
+def test_a_full_disk_is_seen_coming(told_of_disk, tmp_path):
+    finding = told_of_disk()
+    assert finding.state is State.WARN
+    assert "PostgreSQL" not in finding.said + finding.remedy, "it is somewhere else"
+    assert told_of_disk(free=60 * 1024**2).state is State.OK, "a container's /tmp is small"
+    (tmp_path / "postgres").mkdir()
+    (tmp_path / "postgres" / "PG_VERSION").write_text("18")
+    finding = told_of_disk(free=60 * 1024**2)
+    assert (finding.state, "PostgreSQL stops" in finding.remedy) == (State.WARN, True)
+    assert told_of_disk(free=2 * 1024**3).state is State.OK
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["postgres"], "nothing is left"
+
+
+@pytest.mark.parametrize(
+    "folder", ["/proc", "/nonexistent/data"], ids=["not written to", "missing"]
+)
+def test_a_folder_that_takes_nothing_is_told_as_that(told_of_disk, folder):
+    finding = told_of_disk(free=2 * 1024**3, folder=Path(folder))
+    assert (finding.state, folder in finding.said) == (State.FAIL, True)
+    assert "PostgreSQL" not in finding.said + finding.remedy
+
+
+def test_a_folder_that_is_full_is_told_as_that(told_of_disk, tmp_path):
+    full = Path("/dev/full")
+    with full.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space") as refusal:
+        file.write(b"x")
+    with mock.patch("tempfile.TemporaryFile", side_effect=refusal.value):
+        finding = told_of_disk(free=0)
+    assert (finding.state, "No space left" in finding.said) == (State.FAIL, True)
 
 
 def test_the_command_speaks_to_machines_too_and_fails_when_something_does(settings):
