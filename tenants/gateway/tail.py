@@ -26,7 +26,7 @@ _MODEL = re.compile(rb'"model"\s*:\s*"([^"\\]{1,256})"')
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a stream has told when it ended or was left; ``delivered`` counts characters."""
+    """What a stream has told when it ended or was left; ``delivered`` is in thirds of a token."""
 
     usage: Usage
     model: str | None
@@ -95,4 +95,4 @@ def _read(events: bytes) -> Told:
     observer = StreamObserver()
     observer.feed(events)
     outcome = observer.finish()
-    return Told(outcome.usage, outcome.model, outcome.delivered_characters, outcome.failure)
+    return Told(outcome.usage, outcome.model, outcome.delivered, outcome.failure)

@@ -10,14 +10,12 @@ from dataclasses import dataclass, replace
 
 from tenants.gateway.endpoints import Kind
 from tenants.gateway.requests import Request
-from tenants.mistral.delivered import count_delivered
+from tenants.mistral.delivered import TOKEN, tokens_of, weigh, weigh_delivered
 from tenants.mistral.errors import WireError
 from tenants.mistral.wire import Quantity, Usage, read_json, read_usage
 from tenants.spend.calls import Estimate, Outcome
 from tenants.spend.pricing import Quantities, longest_output, with_untold
 
-# A token of European text or code has four to five bytes; the estimate shall rather be too high.
-_BYTES_OF_A_TOKEN = 3
 _LARGEST_COUNT = 2**31 - 1
 _NO_USAGE = Usage()
 #: Kinds whose answers tell nothing of a call's use: sound, and things that cost nothing.
@@ -30,7 +28,8 @@ class Observation:
 
     Attributes:
         usage: as Mistral told it.
-        delivered: characters that the model has produced, as far as they were seen; of OCR pages.
+        delivered: what the model has produced, in thirds of a token, as far as it was seen; of OCR
+            its pages.
         pages: that Mistral says it has read.
         doubt: why the quantities would be an estimate, should usage be missing.
         is_unseen: nothing in the answer tells how much it was; Mistral may have billed all of it.
@@ -78,8 +77,8 @@ def note(kind: Kind, body: bytes, seen: Observation) -> None:
         seen.usage = read_usage(document.get("usage"))
     except WireError:
         seen.usage = _NO_USAGE
-    if seen.usage.quantity is not Quantity.POSITIVE:
-        seen.delivered = count_delivered(document)
+    if not seen.usage.is_enough:
+        seen.delivered = weigh_delivered(document)
 
 
 def _tokens(request: Request, seen: Observation, most: Quantities) -> Used:
@@ -104,18 +103,23 @@ def _tokens(request: Request, seen: Observation, most: Quantities) -> Used:
         return _shared_out(usage.total_tokens, request, seen, most)
     if seen.is_unseen:
         return most, seen.doubt
-    prompt = most.prompt_tokens
-    if not request.bound.unbounded_input:
-        prompt = min(prompt, -(-request.bound.request_bytes // _BYTES_OF_A_TOKEN))
-    completion = min(longest_output(request.bound), -(-seen.delivered // _BYTES_OF_A_TOKEN))
+    prompt = _asked(request, most.prompt_tokens)
+    completion = min(longest_output(request.bound), tokens_of(seen.delivered))
     return replace(most, prompt_tokens=prompt, completion_tokens=completion), seen.doubt
+
+
+def _asked(request: Request, most: int) -> int:
+    """Estimate the input, from no more of the body than could be ``most``."""
+    if request.bound.unbounded_input or not isinstance(request.body, bytes):
+        return most
+    return min(most, tokens_of(weigh(request.body[: most * TOKEN])))
 
 
 def _shared_out(total: int, request: Request, seen: Observation, most: Quantities) -> Used:
     """Make input and output of a total that is told alone; the more it can be, the more output."""
     if not request.bound.generates:
         return Quantities(prompt_tokens=min(total, _LARGEST_COUNT)), Estimate.EXACT
-    wrote = max(-(-seen.delivered // _BYTES_OF_A_TOKEN), total - most.prompt_tokens)
+    wrote = max(tokens_of(seen.delivered), total - most.prompt_tokens)
     completion = min(wrote, total, longest_output(request.bound))
     prompt = min(total - completion, most.prompt_tokens)
     return replace(most, prompt_tokens=prompt, completion_tokens=completion), seen.doubt

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from tenants.mistral.delivered import count_delivered
+from tenants.mistral.delivered import weigh_delivered
 from tenants.mistral.errors import WireError
 from tenants.mistral.wire import Usage, read_usage
 
@@ -48,7 +48,8 @@ class LineFacts:
     Attributes:
         usage: as Mistral told it.
         model: that answered, where Mistral names it.
-        delivered: characters that the model has produced; bytes of a line that cannot be read.
+        delivered: what the model has produced, in thirds of a token, where that is needed: where
+            usage does not tell of all; bytes of a line that cannot be read.
         pages: that Mistral says it has read.
         listed_pages: that are in the answer of OCR; None where no list of them can be read.
         is_annotated: pages were annotated.
@@ -108,7 +109,7 @@ def _read_row(document: object, length: int = 0) -> LineFacts | None:
     return LineFacts(
         usage,
         _model(body),
-        count_delivered(body),
+        0 if usage.is_enough else weigh_delivered(body),
         pages if type(pages) is int and pages >= 0 else None,
         len(listed) if isinstance(listed, list) else None,
         _is_annotated(body),

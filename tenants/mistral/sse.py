@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from tenants.mistral.classification import classify_event
-from tenants.mistral.delivered import count_delivered
+from tenants.mistral.delivered import TOKEN, weigh_delivered
 from tenants.mistral.errors import UpstreamFailure, WireError
 from tenants.mistral.wire import Usage, read_usage
 
@@ -29,15 +29,16 @@ _BOM = b"\xef\xbb\xbf"
 class StreamOutcome:
     """What a stream has told until now.
 
-    `usage` is the last one told. `delivered_characters` counts text, reasoning and tool arguments,
-    and the bytes of what was too large to read: an upper bound then. `failure` is an error event.
+    `usage` is the last one told. `delivered` weighs text, reasoning and tool arguments in thirds
+    of a token, at least one token for each event that has some, and a byte of what was too large to
+    read as one. `failure` is an error event.
     """
 
     usage: Usage
     usage_unreadable: bool
     model: str | None
     finish_reasons: tuple[str, ...]
-    delivered_characters: int
+    delivered: int
     events: int
     oversized_events: int
     bytes_seen: int
@@ -67,7 +68,7 @@ class StreamObserver:
             usage_unreadable=events.usage_unreadable,
             model=events.model,
             finish_reasons=tuple(events.finish_reasons),
-            delivered_characters=events.delivered,
+            delivered=events.delivered,
             events=events.count,
             oversized_events=events.oversized,
             bytes_seen=self._bytes_seen,
@@ -213,7 +214,8 @@ class _EventReader:
             self.failure = classify_event(data)
 
     def _remember(self, document: dict[str, Any]) -> None:
-        self.delivered += count_delivered(document)
+        if weight := weigh_delivered(document):
+            self.delivered += max(weight, TOKEN)
         self._remember_facts(document)
         choices = document.get("choices")
         for choice in choices if isinstance(choices, list) else ():

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from tenants.mistral.delivered import count_delivered
+from tenants.mistral.delivered import weigh_delivered
 from tenants.mistral.errors import WireError
 
 _MAX_COUNT = 2**48
@@ -73,6 +73,11 @@ class Usage(NamedTuple):
         return max((self.total_tokens or 0) - sum(part or 0 for part in parts), 0)
 
     @property
+    def is_enough(self) -> bool:
+        """Whether nothing has to be estimated from what was delivered."""
+        return self.quantity is Quantity.POSITIVE and self.prompt_audio_seconds != 0
+
+    @property
     def quantity(self) -> Quantity:
         """Absent, zero or positive; a total alone is absent: it tells nothing that has a price."""
         counts = (
@@ -101,14 +106,14 @@ class OcrUsage:
 class Answer:
     """What metering needs of a whole (not streamed) answer.
 
-    `model` is the snapshot that answered, where Mistral names it. `delivered_characters` counts the
-    text, reasoning and tool arguments that the caller received.
+    `model` is the snapshot that answered, where Mistral names it. `delivered` weighs the
+    text, reasoning and tool arguments that the caller received, in thirds of a token.
     """
 
     usage: Usage
     ocr_usage: OcrUsage | None
     model: str | None
-    delivered_characters: int
+    delivered: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +232,7 @@ def read_answer(body: bytes) -> Answer:
         if ocr
         else None,
         model=answer.text("model"),
-        delivered_characters=count_delivered(answer.members),
+        delivered=weigh_delivered(answer.members),
     )
 
 

@@ -7,11 +7,11 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from tenants.mistral.batches import LineFacts
+from tenants.mistral.delivered import tokens_of
 from tenants.mistral.wire import Quantity
 from tenants.spend.calls import MOST_CONNECTOR_CALLS
 from tenants.spend.pricing import Quantities, with_untold
 
-_BYTES_OF_A_TOKEN = 3
 _LARGEST_COUNT = 2**31 - 1
 #: So many lines at most in one event: no sum of theirs comes near what a column can hold.
 _LINES_OF_AN_EVENT = 1000
@@ -138,4 +138,4 @@ class Tally:
         else:
             into.untold += 1
             into.prompt += self.held.prompt_tokens
-            into.completion += -(-line.delivered // _BYTES_OF_A_TOKEN)
+            into.completion += tokens_of(line.delivered)

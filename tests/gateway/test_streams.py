@@ -213,6 +213,23 @@ def test_what_was_delivered_without_a_cap_is_metered_beyond_what_was_held(script
         assert tenant.balance().settled == posted.cost
 
 
+@pytest.mark.parametrize(
+    ("text", "events", "tokens"),
+    [("7" * 100, 100, 10_000), ("🫠" * 100, 100, 40_000), ("x", 90, 90)],
+)
+def test_what_was_seen_of_a_stream_is_not_estimated_below_what_it_was(
+    scripted, tenant, text, events, tokens
+):
+    scripted.script = lambda _, connection: connection.sendall(
+        HEAD + event(text) * events + b"0\r\n\r\n"
+    )
+    assert ask(scripted.url, tenant, stream=True, text="7" * 999).is_success
+    (posted,) = tenant.settled()
+    assert posted.estimate == "usage_missing"
+    assert tokens * 0.99 <= posted.completion_tokens <= tokens * 1.2
+    assert 999 < posted.prompt_tokens < 1200
+
+
 def test_an_error_inside_a_stream_passes_and_marks_the_call_as_failed(scripted, tenant):
     error = b'data: {"object":"error","message":"overloaded","type":"x","code":"3000"}\n\n'
 

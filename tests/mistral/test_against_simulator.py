@@ -129,7 +129,7 @@ async def test_a_chat_answer_is_metered(simulator):
     assert response.status < FIRST_FAILURE
     assert answer.usage.prompt_tokens == document["usage"]["prompt_tokens"]
     assert answer.model == document["model"]
-    assert answer.delivered_characters == len(document["choices"][0]["message"]["content"])
+    assert answer.delivered >= len(document["choices"][0]["message"]["content"]) > 0
     assert any("minute" in reading.window for reading in read_rate_limits(response.headers))
 
 
@@ -152,7 +152,7 @@ async def test_a_stream_is_metered_however_it_is_cut(simulator, name):
     assert outcome.done
     assert outcome.usage.quantity is Quantity.POSITIVE
     assert outcome.usage.completion_tokens == chunks[-1]["usage"]["completion_tokens"]
-    assert outcome.delivered_characters == len(text) > 0
+    assert outcome.delivered >= len(text) > 0
     assert outcome.finish_reasons == (chunks[-1]["choices"][0]["finish_reason"],)
     assert outcome.bytes_seen == len(passed)
 
@@ -164,6 +164,6 @@ async def test_a_stream_without_usage_leaves_the_delivered_text_to_estimate_from
     outcome, _, error = await streamed(simulator, name)
 
     assert outcome.usage.quantity is Quantity.ABSENT
-    assert outcome.delivered_characters > 0
+    assert outcome.delivered > 0
     assert (error is not None) is lost
     assert outcome.done is not lost

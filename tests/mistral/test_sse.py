@@ -59,7 +59,7 @@ def test_a_chat_stream_tells_usage_model_reason_and_delivered_text():
     assert outcome.usage == Usage(10, 4, 14, cached_tokens=0)
     assert outcome.model == "mistral-small-2603"
     assert outcome.finish_reasons == ("stop",)
-    assert outcome.delivered_characters == len("Ciao città 🏙")
+    assert outcome.delivered == 9 + 2 + 1 + 12
     assert (outcome.events, outcome.done, outcome.bytes_seen) == (5, True, len(CHAT))
     assert (outcome.failure, outcome.usage_unreadable, outcome.oversized_events) == (None, False, 0)
 
@@ -68,7 +68,7 @@ def test_a_stream_the_caller_left_has_no_usage_but_the_text_until_then():
     outcome = observed(CHAT[: CHAT.index(b"stop") - 60])
 
     assert outcome.usage.quantity is Quantity.ABSENT
-    assert outcome.delivered_characters == len("Ciao città 🏙")
+    assert outcome.delivered == 9 + 2 + 1 + 12
     assert not outcome.done
 
 
@@ -101,7 +101,7 @@ def test_reasoning_and_tool_arguments_count_as_delivered():
     tool = chunk("x")
     tool["choices"][0]["delta"] = {"tool_calls": [{"function": {"arguments": '{"a":1}'}}]}
 
-    assert observed(event(chunk([thinking])), event(tool)).delivered_characters == 3 + 7
+    assert observed(event(chunk([thinking])), event(tool)).delivered == 3 + (7 + 2 * 6)
 
 
 def test_a_conversation_stream_with_named_events_is_understood():
@@ -118,7 +118,7 @@ def test_a_conversation_stream_with_named_events_is_understood():
     )
 
     assert outcome.usage.connector_tokens == 5
-    assert (outcome.model, outcome.delivered_characters) == ("mistral-medium-2508", 3)
+    assert (outcome.model, outcome.delivered) == ("mistral-medium-2508", 3)
     assert not outcome.done
 
 
@@ -151,7 +151,7 @@ def test_an_error_event_is_classified_and_what_came_before_stays(stream, expecte
 
     assert outcome.failure is not None
     assert outcome.failure.error_class is expected
-    assert outcome.delivered_characters == 3
+    assert outcome.delivered == 3
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
@@ -163,11 +163,11 @@ def test_all_three_line_endings_mean_the_same(ending):
     outcome = observed(stream.encode())
 
     assert outcome.usage.total_tokens == 14
-    assert (outcome.delivered_characters, outcome.events, outcome.done) == (2, 2, True)
+    assert (outcome.delivered, outcome.events, outcome.done) == (3, 2, True)
 
 
 def test_a_byte_order_mark_does_not_hide_the_first_event():
-    assert observed("\ufeff".encode() + event(chunk("ab"))).delivered_characters == 2
+    assert observed("\ufeff".encode() + event(chunk("ab"))).delivered == 3
 
 
 def test_an_empty_chunk_between_cr_and_lf_changes_nothing():
@@ -205,7 +205,7 @@ def test_an_event_above_the_limit_is_counted_but_not_kept():
 
     assert outcome.oversized_events == 1
     assert outcome.usage.quantity is Quantity.ABSENT
-    assert outcome.delivered_characters == 3 + len(huge) - 2 + 2
+    assert outcome.delivered == 3 + len(huge) - 2 + 3
 
 
 def test_an_event_too_large_in_all_its_lines_counts_all_of_them():
@@ -214,7 +214,7 @@ def test_an_event_too_large_in_all_its_lines_counts_all_of_them():
     outcome = observed(*lines, b"\n", event(chunk("abc")), max_event_bytes=1000)
 
     assert outcome.oversized_events == 1
-    assert outcome.delivered_characters == 601 + 600 + 50 + 3
+    assert outcome.delivered == 601 + 600 + 50 + 3
 
 
 @pytest.mark.parametrize("unit", [b"x" * 1000, b"data:\n", b"data: " + b"y" * 90 + b"\n", b"\xff"])

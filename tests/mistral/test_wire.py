@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tenants.mistral.delivered import count_delivered
+from tenants.mistral.delivered import tokens_of, weigh_delivered
 from tenants.mistral.errors import ErrorClass, Family, WireError
 from tenants.mistral.wire import (
     Identity,
@@ -184,7 +184,7 @@ def test_what_metering_needs_of_a_chat_answer_is_read():
 
     assert answer.usage == Usage(4, 6, 10)
     assert answer.model == "mistral-small-2603"
-    assert answer.delivered_characters == 2 + 5 + 7 + 3
+    assert answer.delivered == 2 + 6 + (7 + 2 * 6) + 3
     assert answer.ocr_usage is None
 
 
@@ -196,7 +196,7 @@ def test_ocr_pages_and_embeddings_and_answers_without_usage_are_read():
     speech = read_answer(dumped({"audio_data": "AAAA"}))
 
     assert ocr.ocr_usage == OcrUsage(3)
-    assert (embeddings.usage, embeddings.delivered_characters) == (Usage(2, None, 2), 0)
+    assert (embeddings.usage, embeddings.delivered) == (Usage(2, None, 2), 0)
     assert (speech.usage.quantity, speech.model) == (Quantity.ABSENT, None)
 
 
@@ -206,15 +206,37 @@ def test_ocr_pages_and_embeddings_and_answers_without_usage_are_read():
         ({"choices": [{"delta": {"content": "ab"}}, {"delta": {}}, {"delta": None}, 7]}, 2),
         ({"type": "message.output.delta", "content": "abc"}, 3),
         ({"type": "message.output.delta", "content": {"type": "text", "text": "abcd"}}, 4),
-        ({"type": "function.call.delta", "name": "f", "arguments": '{"a"'}, 4),
-        ({"choices": [{"delta": {"tool_calls": [{"function": {"arguments": {"a": 1}}}]}}]}, 7),
+        ({"type": "function.call.delta", "name": "f", "arguments": '{"a"'}, 4 + 2 * 3),
+        (
+            {"choices": [{"delta": {"tool_calls": [{"function": {"arguments": {"a": 1}}}]}}]},
+            7 + 2 * 6,
+        ),
         ({"outputs": [{"type": "message.output", "content": "abc"}]}, 3),
         ({"choices": "odd", "content": 5}, 0),
         ({}, 0),
     ],
 )
 def test_text_reasoning_and_tool_arguments_count_as_delivered(document, characters):
-    assert count_delivered(document) == characters
+    assert weigh_delivered(document) == characters
+
+
+@pytest.mark.parametrize(
+    ("text", "thirds"),
+    [
+        ("", 0),
+        ("Hello you", 9),
+        ("città", 6),
+        ("Привет", 12),
+        ("7" * 100, 300),
+        ("{}[]", 12),
+        ("漢", 6),
+        ("🫠", 12),
+        ("€ \ud800", 6 + 1 + 3),  # half a character: a question mark
+    ],
+)
+def test_a_byte_is_a_third_of_a_token_and_more_where_tokens_are_short(text, thirds):
+    assert weigh_delivered({"content": text}) == thirds
+    assert tokens_of(thirds) == -(-thirds // 3)
 
 
 def test_model_rows_are_read_with_their_aliases_and_dates():

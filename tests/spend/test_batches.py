@@ -276,6 +276,12 @@ def test_what_a_lines_total_has_beyond_both_parts_is_a_flagged_guess(
     assert event["completion_tokens"] == completion + 100
 
 
+def test_digits_and_emoji_of_a_line_without_usage_are_not_estimated_too_low(batch):
+    silent = line({"model": SMALL, "choices": [{"message": {"content": "7" * 50 + "🫠" * 10}}]})
+    (event,) = batch(CHAT, SMALL, Quantities(completion_tokens=900), [silent]).metered()
+    assert (event["completion_tokens"], event["estimate"]) == (50 + 40, "usage_missing")
+
+
 def test_lines_of_each_model_and_tier_have_their_own_price(batch):
     output = [said(), said(service_tier="priority"), said(model=VOICE)]
     events = batch(CHAT, SMALL, Quantities(), output).metered()
