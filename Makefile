@@ -76,7 +76,8 @@ mutate: setup ## breaks the vault, prices and money of the last commit in hundre
 	mutmut="$(CURDIR)/.venv/bin/uv run --active --no-project --with mutmut==3.8.1 mutmut"; \
 	PYTHONPATH=. $$mutmut run --max-children 2 && $$mutmut results
 
-audit: setup ## asks PyPI whether a locked version of production has a known vulnerability
+audit: setup ## bandit over the code, and PyPI asked whether a locked version of production has a known vulnerability
+	@.ci/bandit
 	@.ci/audit
 
 # Links are looked after by tests/papers; here everything else that Sphinx cannot read is an error.
