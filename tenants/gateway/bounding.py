@@ -36,6 +36,8 @@ _DATA_ADDRESS = re.compile(r"data:[\w.+-]{1,100}/[\w.+-]{1,100};base64,", re.ASC
 _HEAD = 64 * 1024
 _MOST_CHOICES = 128
 LARGEST_COUNT = 2**31 - 1
+#: Members that a model may read as values.
+_VALUES = ("tools", "response_format", "text", "completion_args")
 _USUAL_TIERS = (None, "default", "standard_only")
 #: What is looked at, and never listened to.
 _SILENT = frozenset(
@@ -53,7 +55,7 @@ _PAGE_RANGE = re.compile(r"\s*(\d{1,6})\s*(?:-\s*(\d{1,6})\s*)?", re.ASCII)
 
 
 def bound_of(endpoint: Endpoint, document: Document, model: ModelFacts, length: int) -> Bound:
-    """Bound a request by its body, which is ``length`` bytes long.
+    """Bound a request by its body, which is ``length`` bytes long, as it came or as we write it.
 
     Raises:
         Invalid: a member that bounds it is of the wrong type.
@@ -94,23 +96,33 @@ def cap_of(document: Document, name: str = "max_tokens") -> int | None:
 
 
 def _chat(document: Document, model: ModelFacts, length: int) -> Bound:
+    seen = contents.look(document.get("messages"))
+    others = seen.others
     bound = Bound(
-        length,
+        length + retold_in(document, seen),
         context_length=model.context_length,
         max_tokens=cap_of(document),
         choices=choices_of(document),
     )
-    others = contents.beside_text(document.get("messages"))
     if others or looks_up(document):
         return with_others(replace(bound, unbounded_input=True), others)
     return bound
+
+
+def retold_in(document: Document, seen: contents.Seen) -> int:
+    """Bound by how much the values of a chat grow: its tools, and those in its messages.
+
+    Raises:
+        Invalid: they are nested too deeply.
+    """
+    return contents.retold(seen, *(document.get(name) for name in _VALUES))
 
 
 def _texts(document: Document, model: ModelFacts, length: int) -> Bound:
     # Each text has a context of its own: only the bytes bound them together.
     bound = Bound(length, context_length=length + TEMPLATE_TOKENS, generates=False)
     given = [document[name] for name in contents.TEXTS if name in document]
-    others = contents.beside_text(*given)
+    others = contents.look(*given).others
     if not others:
         return bound
     contexts = sum(map(contents.texts_in, given)) * (model.context_length or LONGEST_CONTEXT)
@@ -119,14 +131,14 @@ def _texts(document: Document, model: ModelFacts, length: int) -> Bound:
 
 
 def _responses(document: Document, model: ModelFacts, length: int) -> Bound:
-    others = contents.beside_text(document.get("input"))
+    seen = contents.look(document.get("input"))
     bound = Bound(
-        length,
-        unbounded_input=bool(others) or looks_up(document),
+        length + retold_in(document, seen),
+        unbounded_input=bool(seen.others) or looks_up(document),
         context_length=model.context_length,
         max_tokens=cap_of(document, "max_output_tokens"),
     )
-    return with_others(bound, others)
+    return with_others(bound, seen.others)
 
 
 def _ocr(document: Document, _model: ModelFacts, length: int) -> Bound:

@@ -5,7 +5,9 @@ What is known to be text is; of everything else, nested however deep, nobody kno
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
+
+import orjson
 
 from tenants.common.problems import Invalid
 
@@ -31,40 +33,123 @@ _PARTS = frozenset(
     }
 )
 #: What is written of them is all there is: nobody reads more into it.
-_WRITTEN = frozenset({"tool_calls", "arguments", "metadata", "annotations", "logprobs"})
+_CALLS, _ARGUMENTS = "tool_calls", "arguments"
+_WRITTEN = frozenset({_CALLS, _ARGUMENTS, "metadata", "annotations", "logprobs"})
 _MESSAGES = "messages"
 _HANDOFF = ("next_agent_id", "previous_agent_id")
 _LINK = "resource_link"
+_DIGITS = bytes.maketrans(b"123456789", b"000000000")
+#: Of any it is -2.2250738585072014e-308.
+_LONGEST_NUMBER = 24
 _PUBLIC = re.compile(r"https?://|data:", re.IGNORECASE)
 
 type Part = Mapping[str, Any]
 
 
-def beside_text(*given: object) -> list[Part]:
-    """Give every part that is no text.
+class Seen(NamedTuple):
+    """What messages consist of, beside their texts.
+
+    Attributes:
+        others: parts that are no text.
+        values: that stand between texts, as the arguments of calls.
+        arguments: the same, written as text.
+    """
+
+    others: list[Part]
+    values: list[object]
+    arguments: list[str]
+
+
+def look(*given: object) -> Seen:
+    """Look through messages, entries or texts for what bytes do not bound.
 
     Raises:
-        Invalid: one links to what has no public address, and may be somebody else's.
+        Invalid: a part links to what has no public address, and may be somebody else's.
     """
-    found: list[Part] = []
+    seen = Seen([], [], [])
     waiting: list[tuple[object, bool]] = [(one, True) for one in given]
     while waiting:
         value, is_outer = waiting.pop()
         if isinstance(value, list):
-            waiting += [(one, is_outer) for one in value if type(one) in (dict, list)]
+            for one in value:
+                is_dict = type(one) is dict
+                if type(one) is list or (is_dict and not (is_outer and _is_simple(one))):
+                    waiting.append((one, is_outer))
         elif isinstance(value, dict):
             kind = value.get("type")
             # A message needs no type; a part without one is what its reader takes it for.
             if kind in _PARTS if isinstance(kind, str) else kind is None and is_outer:
-                waiting += [
-                    (inner, is_outer and name == _MESSAGES)
-                    for name, inner in value.items()
-                    if inner and type(inner) in (dict, list) and name not in _WRITTEN
-                ]
+                _look_into(value, seen, waiting, is_outer=is_outer)
             else:
                 _check_link(value)
-                found.append(value)
-    return found
+                seen.others.append(value)
+    return seen
+
+
+def _is_simple(message: Part) -> bool:
+    """Tell of nearly every message that it has a role and a text, and nothing else."""
+    return (
+        len(message) == 2  # noqa: PLR2004 - these two
+        and type(message.get("content")) is str
+        and type(message.get("role")) is str
+    )
+
+
+def _look_into(
+    part: Part, seen: Seen, waiting: list[tuple[object, bool]], *, is_outer: bool
+) -> None:
+    for name, inner in part.items():
+        if type(inner) is str:
+            if name == _ARGUMENTS:
+                seen.arguments.append(inner)
+        elif inner and type(inner) in (dict, list):
+            if name == _CALLS and type(inner) is list:
+                for call in inner:
+                    function = call.get("function") if type(call) is dict else None
+                    told = function.get(_ARGUMENTS) if type(function) is dict else None
+                    if type(told) is str:
+                        seen.arguments.append(told)
+                    else:
+                        seen.values.append(call)
+            elif name in _WRITTEN:
+                seen.values.append(inner)
+            else:
+                waiting.append((inner, is_outer and name == _MESSAGES))
+
+
+def retold(seen: Seen, *given: object) -> int:
+    """Bound the bytes by which values are longer where a model reads them than where we write them.
+
+    They are written anew for it, with a space after each comma and colon, and another sign or digit
+    in some exponents. Arguments that came as text are read first: a number in them that was sent as
+    `1e15` gets all its digits. No other text grows.
+
+    Raises:
+        Invalid: they are nested too deeply.
+    """
+    more = 0
+    if values := [*seen.values, *(one for one in given if one)]:
+        written = dumped(values)
+        more = 2 * (written.count(b",") + written.count(b":"))
+    if seen.arguments:
+        text = ",".join(seen.arguments).encode()
+        more += text.count(b",") + text.count(b":")
+        text = text.lower().translate(_DIGITS)  # all digits alike
+        more += (text.count(b"0.") + text.count(b"0e")) * _LONGEST_NUMBER
+    return more
+
+
+def dumped(value: object) -> bytes:
+    """Write a value that was read.
+
+    Raises:
+        Invalid: it is nested too deeply; orjson reads deeper than it writes.
+    """
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        pass  # raised below and not here: the error carries the value
+    raise Invalid("invalid_json", "The body is nested too deeply.", status=400)
 
 
 def texts_in(value: object) -> int:

@@ -192,11 +192,12 @@ async def _priced_as(
 
 
 def _bound(document: Mapping[str, Any], model: ModelFacts, length: int) -> Bound:
-    others = contents.beside_text(document.get("inputs"))
+    length = max(length, len(contents.dumped(document)))
+    seen = contents.look(document.get("inputs"))
     bound = Bound(
-        length,
-        unbounded_input=bool(others) or bounding.looks_up(document),
+        length + bounding.retold_in(document, seen),
+        unbounded_input=bool(seen.others) or bounding.looks_up(document),
         context_length=model.context_length,
         max_tokens=bounding.cap_of(_args(document)),
     )
-    return bounding.with_others(bound, others)
+    return bounding.with_others(bound, seen.others)

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from tenants.common.problems import Forbidden, Invalid
-from tenants.gateway import parameters, references, weighing
+from tenants.gateway import contents, parameters, references, weighing
 from tenants.gateway.bounding import asks_priority, bound_of, looks_up
 from tenants.gateway.endpoints import Endpoint
 from tenants.gateway.uploads import Upload
@@ -95,8 +95,9 @@ def read(
     """
     document = read_object(body)
     adapted = parameters.adapt(endpoint.kind, document, mode)
-    body = rewritten(document, body, _changes(endpoint, document, model), is_changed=bool(adapted))
-    bound = bound_of(endpoint, document, model, len(body))
+    changes = _changes(endpoint, document, model)
+    body, length = _rewritten(document, body, changes, is_changed=bool(adapted))
+    bound = bound_of(endpoint, document, model, length)
     files = named_files(document, body)
     return Request(
         endpoint,
@@ -141,21 +142,19 @@ def rewritten(
     is_changed: bool = False,
 ) -> bytes:
     """Make changes in a document, and give the body that says so: the very same where it can be."""
+    return _rewritten(document, body, changes, is_changed=is_changed)[0]
+
+
+def _rewritten(
+    document: dict[str, Any], body: bytes, changes: Mapping[str, Any], *, is_changed: bool
+) -> tuple[bytes, int]:
+    """Do so, and tell how long the body is, as it came or as we write it: another may, too."""
     if changes:
         document.update(changes)
-    written = _written(document)
+    written = contents.dumped(document)
     if changes or is_changed or (written != body and _is_ambiguous(body, written)):
-        return written
-    return body
-
-
-def _written(document: dict[str, Any]) -> bytes:
-    """Write a document as it was read; orjson reads deeper than it writes."""
-    try:
-        return orjson.dumps(document)
-    except orjson.JSONEncodeError:
-        pass
-    raise Invalid("invalid_json", "The body is nested too deeply.", status=400)
+        body = written
+    return body, max(len(body), len(written))
 
 
 def message_id(value: bytes | None) -> str:

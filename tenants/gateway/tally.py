@@ -103,10 +103,15 @@ class Tally:
             or any(True for one in given for _ in contents.agents_in(one))
         )
         self._calls_connectors |= looks_up
-        others, counts = contents.beside_text(*given), self._counts
+        counts = self._counts
+        seen = contents.look(*given)
+        others = seen.others
         if not looks_up and not others:
             counts["plain_lines"] += 1
-            counts["plain_bytes"] += size
+            more = bounding.retold_in(body, seen)
+            counts["plain_bytes"] += (
+                max(size, len(contents.dumped(request))) + more if more else size
+            )
             return
         heard, perhaps = bounding.seconds_in(others)
         counts["audio_seconds"] += heard

@@ -166,8 +166,9 @@ class Bound:
     """What is known of a request before it is sent, each a true upper bound.
 
     Attributes:
-        request_bytes: length of the request body in UTF-8. No token is shorter than a byte and JSON
-            never shortens text, so this bounds its tokens.
+        request_bytes: length of the request body in UTF-8, and by what its values grow where they
+            are read. No token is shorter than a byte and JSON never shortens text, so this bounds
+            its tokens.
         unbounded_input: the request has parts that bytes do not bound (images, documents, audio,
             an agent's or a conversation's stored text): the whole context is set aside.
         context_length: of the model; None when unknown; zero where no tokens are billed.

@@ -1,10 +1,12 @@
 """What is no text is held, wherever it stands in a request; and what a request hands over to."""
 
 import base64
+import json
 import uuid
 from decimal import Decimal
 
 import httpx
+import orjson
 import pytest
 
 from tenants.common.models import new_id
@@ -80,7 +82,7 @@ NOT_PLAIN = [
 
 @pytest.mark.parametrize("given", PLAIN)
 def test_text_is_bounded_by_its_bytes(given):
-    assert contents.beside_text(given) == []
+    assert contents.look(given).others == []
     tally = Tally()
     tally.add({"body": {"input": given}}, 100)
     assert tally.facts()["plain_lines"] == 1
@@ -88,7 +90,7 @@ def test_text_is_bounded_by_its_bytes(given):
 
 @pytest.mark.parametrize("given", NOT_PLAIN)
 def test_what_is_no_text_is_found_wherever_it_stands(given):
-    assert contents.beside_text(given) != []
+    assert contents.look(given).others != []
     for name in ("input", "messages", "inputs"):
         tally = Tally()
         tally.add({"body": {name: given}}, 100)
@@ -216,6 +218,59 @@ def test_a_batch_holds_what_priority_costs_if_a_line_asks_for_it(scripted, made_
         amounts.append((hold.amount, Decimal(hold.factor)))
     assert amounts[1][1] == amounts[0][1] * 7 / 4
     assert amounts[1][0] > amounts[0][0] * 17 / 10
+
+
+#: Numbers as they are sent, and as Python writes them for a model.
+NUMBERS = ["1e15", "1", "-2.2250738585072014e-308", "1e-4", "5e-5", "1e16", "0.5", "-0.0"]
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize("where", ["parameters", "arguments", "text"])
+def test_values_are_held_for_as_long_as_they_are_read(number, where):
+    values = f'{{"enum":[{",".join([number] * 1000)}]}}'
+    told = json.dumps(values) if where == "text" else values
+    member = "parameters" if where == "parameters" else "arguments"
+    call = f'[{{"type":"function","function":{{"name":"f","{member}":{told}}}}}]'
+    message = '{"role":"assistant","content":""'
+    if member == "arguments":
+        body = f'{{"messages":[{message},"tool_calls":{call}}}]}}'
+    else:
+        body = f'{{"messages":[{message}}}],"tools":{call}}}'
+    body = body.replace("{", "{ ", 1)  # not as we would write it
+    read = len(body) + len(json.dumps(json.loads(values))) - len(values)
+    document = orjson.loads(body)
+    chat = ENDPOINTS["/v1/chat/completions"]
+    held = requests.read(chat, body.encode(), MODEL).bound.request_bytes
+    assert read <= held
+    tally = Tally()
+    tally.add({"body": document}, len(body))
+    assert read <= tally.facts()["plain_bytes"]
+    document["input"] = document.pop("messages")
+    asked = orjson.dumps(document)
+    bound = requests.read(ENDPOINTS["/v1/responses"], asked, MODEL).bound
+    assert read - 10 <= bound.request_bytes
+
+
+def test_prompts_and_ordinary_tools_are_held_as_before():
+    prompt = {"messages": [says("1e15, 2.5: [3.5,4.5]" * 1000)]}
+    chat = ENDPOINTS["/v1/chat/completions"]
+    assert bounding.bound_of(chat, prompt, MODEL, 20_100).request_bytes == 20_100
+    schema = {"type": "object", "properties": {"a": {"type": "integer", "minimum": 0}}}
+    tools = [{"type": "function", "function": {"name": "f", "parameters": schema}}] * 10
+    size = len(orjson.dumps(tools))
+    bound = bounding.bound_of(chat, {**prompt, "tools": tools}, MODEL, size)
+    assert size < bound.request_bytes < size * 1.25
+
+
+def test_values_that_are_nested_too_deeply_are_refused_and_not_a_fault():
+    deep: list[object] = []
+    for _ in range(300):
+        deep = [deep]
+    document = {"tools": [{"type": "function", "function": {"parameters": deep}}]}
+    with pytest.raises(Invalid):
+        bounding.bound_of(ENDPOINTS["/v1/chat/completions"], document, MODEL, 9)
+    with pytest.raises(Invalid):
+        Tally().add({"body": document}, 9)
 
 
 HANDOFF = {
