@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from tenants.mistral.errors import UpstreamFailure
 from tenants.mistral.sse import StreamObserver
-from tenants.mistral.wire import Quantity, Usage
+from tenants.mistral.wire import Usage
 
 _KEPT = 64 * 1024
 _LONGEST_EVENT = 1024 * 1024
@@ -62,7 +62,7 @@ class StreamTail:
         at = tail.rfind(_USAGE)
         if at >= 0:
             told = _read(tail[tail.rfind(_EVENT_END, 0, at) + 1 :])
-            if told.usage.quantity is Quantity.POSITIVE:
+            if told.usage.is_enough:
                 return told if told.model else replace(told, model=_named(tail))
         if self._seen > len(tail):  # it begins inside an event
             tail = tail[tail.find(_EVENT_END) + 1 :]

@@ -12,7 +12,8 @@ from tenants.gateway.endpoints import Kind
 from tenants.gateway.requests import Request
 from tenants.mistral.delivered import TOKEN, tokens_of, weigh, weigh_delivered
 from tenants.mistral.errors import WireError
-from tenants.mistral.wire import Quantity, Usage, read_json, read_usage
+from tenants.mistral.told import read_told
+from tenants.mistral.wire import Quantity, Usage, read_json
 from tenants.spend.calls import Estimate, Outcome
 from tenants.spend.pricing import Quantities, longest_output, with_untold
 
@@ -73,10 +74,7 @@ def note(kind: Kind, body: bytes, seen: Observation) -> None:
         seen.delivered = len(listed) if isinstance(listed, list) else 0
         seen.is_unseen = seen.pages is None and not isinstance(listed, list)
         return
-    try:
-        seen.usage = read_usage(document.get("usage"))
-    except WireError:
-        seen.usage = _NO_USAGE
+    seen.usage = read_told(document.get("usage"))
     if not seen.usage.is_enough:
         seen.delivered = weigh_delivered(document)
 
@@ -95,6 +93,8 @@ def _tokens(request: Request, seen: Observation, most: Quantities) -> Used:
             cached_tokens=min(usage.cached_tokens or 0, prompt),
             audio_seconds=min(usage.prompt_audio_seconds or 0, _LARGEST_COUNT),
         )
+        if usage.lacks_prompt or (usage.lacks_output and request.bound.generates):
+            return _completed(parts, request, seen, most), seen.doubt
         # Of a request with a recording it is the sound, whose seconds are billed.
         if usage.untold and request.bound.generates and not request.bound.audio_seconds:
             return with_untold(parts, usage.untold, most), seen.doubt
@@ -106,6 +106,18 @@ def _tokens(request: Request, seen: Observation, most: Quantities) -> Used:
     prompt = _asked(request, most.prompt_tokens)
     completion = min(longest_output(request.bound), tokens_of(seen.delivered))
     return replace(most, prompt_tokens=prompt, completion_tokens=completion), seen.doubt
+
+
+def _completed(
+    told: Quantities, request: Request, seen: Observation, most: Quantities
+) -> Quantities:
+    """Estimate the one of input and output of which nothing tells."""
+    prompt, completion = told.prompt_tokens, told.completion_tokens
+    if seen.usage.lacks_prompt:
+        prompt = min(prompt + _asked(request, most.prompt_tokens), _LARGEST_COUNT)
+    if seen.usage.lacks_output:
+        completion = min(longest_output(request.bound), tokens_of(seen.delivered))
+    return replace(told, prompt_tokens=prompt, completion_tokens=completion)
 
 
 def _asked(request: Request, most: int) -> int:

@@ -12,7 +12,8 @@ import orjson
 
 from tenants.mistral.delivered import weigh_delivered
 from tenants.mistral.errors import WireError
-from tenants.mistral.wire import Usage, read_usage
+from tenants.mistral.told import read_told
+from tenants.mistral.wire import Usage
 
 OVER = frozenset({"SUCCESS", "FAILED", "TIMEOUT_EXCEEDED", "CANCELLED"})
 _SUCCESS = 200
@@ -100,10 +101,7 @@ def _read_row(document: object, length: int = 0) -> LineFacts | None:
     body = response.get("body")
     if not isinstance(body, dict):
         return LineFacts(delivered=length)
-    try:
-        usage = read_usage(body.get("usage"))
-    except WireError:
-        usage = _NO_USAGE
+    usage = read_told(body.get("usage"))
     told, listed = body.get("usage_info"), body.get("pages")
     pages = told.get("pages_processed") if isinstance(told, dict) else None
     return LineFacts(

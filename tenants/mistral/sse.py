@@ -16,12 +16,14 @@ import orjson
 
 from tenants.mistral.classification import classify_event
 from tenants.mistral.delivered import TOKEN, weigh_delivered
-from tenants.mistral.errors import UpstreamFailure, WireError
-from tenants.mistral.wire import Usage, read_usage
+from tenants.mistral.errors import UpstreamFailure
+from tenants.mistral.told import read_told
+from tenants.mistral.wire import Usage
 
 _MAX_EVENT_BYTES = 1024 * 1024
 _MAX_FINISH_REASONS = 64
 _MAX_NAME = 256
+_NO_USAGE = Usage()
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -35,7 +37,6 @@ class StreamOutcome:
     """
 
     usage: Usage
-    usage_unreadable: bool
     model: str | None
     finish_reasons: tuple[str, ...]
     delivered: int
@@ -65,7 +66,6 @@ class StreamObserver:
         events = self._events
         return StreamOutcome(
             usage=events.usage,
-            usage_unreadable=events.usage_unreadable,
             model=events.model,
             finish_reasons=tuple(events.finish_reasons),
             delivered=events.delivered,
@@ -146,7 +146,6 @@ class _EventReader:
         self._data_bytes = 0
         self._too_large = False
         self.usage = Usage()
-        self.usage_unreadable = False
         self.model: str | None = None
         self.finish_reasons: list[str] = []
         self.delivered = 0
@@ -228,12 +227,8 @@ class _EventReader:
             model = answer.get("model")
             self.model = model if isinstance(model, str) and len(model) <= _MAX_NAME else None
         usage = answer.get("usage")
-        if usage is None:
-            return
-        try:
-            self.usage = read_usage(usage)
-        except WireError:
-            self.usage_unreadable = True
+        if usage is not None and (told := read_told(usage)) != _NO_USAGE:
+            self.usage = told
 
 
 def _is_error(document: dict[str, Any]) -> bool:

@@ -64,18 +64,25 @@ class Usage(NamedTuple):
         """
         if self.prompt_audio_seconds and self.audio_tokens is None:
             return 0
-        parts = (
-            self.prompt_tokens,
-            self.completion_tokens,
-            self.connector_tokens,
-            self.audio_tokens,
-        )
+        told = (self.prompt_tokens, self.completion_tokens)
+        parts = (*told, self.connector_tokens, self.audio_tokens)
         return max((self.total_tokens or 0) - sum(part or 0 for part in parts), 0)
 
     @property
     def is_enough(self) -> bool:
         """Whether nothing has to be estimated from what was delivered."""
-        return self.quantity is Quantity.POSITIVE and self.prompt_audio_seconds != 0
+        is_told = self.quantity is Quantity.POSITIVE and not self.lacks_output
+        return is_told and self.prompt_audio_seconds != 0
+
+    @property
+    def lacks_prompt(self) -> bool:
+        """Whether nothing tells of the input, not even a total."""
+        return self.prompt_tokens is None and not (self.total_tokens or self.prompt_audio_seconds)
+
+    @property
+    def lacks_output(self) -> bool:
+        """Whether nothing tells of the output, not even a total."""
+        return self.completion_tokens is None and not self.total_tokens
 
     @property
     def quantity(self) -> Quantity:

@@ -133,6 +133,11 @@ class Tally:
                 parts = with_untold(parts, usage.untold, self.held)
             into.prompt += parts.prompt_tokens
             into.completion += parts.completion_tokens
+            if usage.lacks_prompt:
+                into.prompt += self.held.prompt_tokens
+            if usage.lacks_output:
+                into.completion += tokens_of(line.delivered)
+            into.untold += usage.lacks_prompt or (usage.lacks_output and line.delivered > 0)
             into.cached += usage.cached_tokens or 0
             into.seconds += usage.prompt_audio_seconds or 0
         else:

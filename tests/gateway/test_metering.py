@@ -203,6 +203,25 @@ def test_a_total_of_what_writes_nothing_is_its_input(scripted, made_up):
     assert (event.estimate, event.prompt_tokens, event.completion_tokens) == ("", 12, 0)
 
 
+CACHED = {"num_cached_tokens": 9}
+
+
+@pytest.mark.parametrize(
+    ("usage", "prompt", "metered"),
+    [
+        (TOLD | CACHED, 5, (2, 5, "")),
+        ({"prompt_tokens": "many", "completion_tokens": 4000}, 0, (4000, 0, "usage_missing")),
+        ({"prompt_tokens": 4000, "completion_tokens": -1}, 4000, (3, 0, "usage_missing")),
+    ],
+)
+def test_a_figure_that_cannot_be_read_takes_no_other_with_it(
+    scripted, tenant, usage, prompt, metered
+):
+    event = used(scripted, tenant, usage, "hello you")
+    assert event.prompt_tokens == prompt or (not prompt and 10 < event.prompt_tokens < 100)
+    assert (event.completion_tokens, event.cached_tokens, event.estimate) == metered
+
+
 @pytest.mark.parametrize("usage", [None, {}, NONSENSE, ZERO])
 def test_absent_usage_and_zero_for_delivered_text_become_a_flagged_estimate(
     scripted, tenant, usage
