@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import OperationalError, connection, connections
 from django.utils import timezone
 
-from aisuru_mistral import health, upkeep, walls
+from aisuru_mistral import health, indexes, upkeep, walls
 from aisuru_mistral.doctor.findings import Finding, Look, fail, ok, warn
 from tenants.common import scope
 from tenants.organizations import data_keys, rotation, walking
@@ -21,9 +21,6 @@ _SECONDS_APART = 2.0
 _FULL = 0.8
 #: Connections of one web process at most: the pool's twelve, the gateway's three, pgmq's two.
 _OF_A_WEB_PROCESS = 17
-_UNVALIDATED = """
-    SELECT count(*) FROM pg_index WHERE NOT indisvalid
-"""
 _LONGEST = """
     SELECT coalesce(extract(epoch FROM max(now() - xact_start)), 0)
     FROM pg_stat_activity WHERE datname = current_database() AND state <> 'idle'
@@ -252,12 +249,29 @@ def _transactions() -> Iterator[Finding]:
 
 
 def _indexes() -> Iterator[Finding]:
-    if broken := int(_one(_UNVALIDATED)):
+    lacking = indexes.extensions_missing()
+    for name in lacking:
+        yield fail(
+            "indexes",
+            f"the extension {name} is gone, and with it the indexes that need it",
+            f"run as the owner of the tables: CREATE EXTENSION {name}; then make them again",
+        )
+    gone, broken = indexes.missing(), indexes.not_valid()
+    for name, migration in gone.items():
         yield warn(
             "indexes",
-            f"{broken} indexes are not valid: a migration that built them was cut off",
+            f"the index {name} is gone: what it was for reads whole tables",
+            f"make it again as its migration does (`manage.py sqlmigrate {migration}`), as the"
+            " owner of the tables and CONCURRENTLY",
+        )
+    if broken:
+        yield warn(
+            "indexes",
+            f"{len(broken)} indexes are not valid, {broken[0]} for one: making them was cut off",
             "REINDEX INDEX CONCURRENTLY each (\\d shows INVALID)",
         )
+    if not (lacking or gone or broken):
+        yield ok("indexes", "every index is there, and valid")
 
 
 def _one(query: str) -> Any:

@@ -6,6 +6,7 @@ from functools import partial
 from urllib.parse import urlsplit
 
 import httpx
+import psycopg
 from django.conf import settings
 from django.core.mail import mailers
 from django.utils import timezone
@@ -21,6 +22,8 @@ from tenants.organizations import data_keys
 
 _PATIENCE = 5
 _SECONDS_APART = 30.0
+#: What Mistral was seen to say to whoever has no key.
+_WORDS = {"Unauthorized", "Invalid API Key"}
 
 
 def looks() -> dict[str, Look]:
@@ -61,6 +64,13 @@ def _broker() -> Iterator[Finding]:
         with app.connection_for_write() as broker:
             broker.ensure_connection(max_retries=1, timeout=_PATIENCE)
     except Exception as error:  # noqa: BLE001 - each broker raises its own kind
+        if scheme == "pgmq" and _has_no_queue():
+            yield fail(
+                "broker",
+                "the queue (schema pgmq) is not in the database: keys stay pending",
+                "run `docker/entrypoint.sh migrate` with DATABASE_OWNER_URL: it makes it again",
+            )
+            return
         yield fail(
             "broker",
             f"{scheme} does not answer ({type(error).__name__}): keys stay pending",
@@ -68,6 +78,16 @@ def _broker() -> Iterator[Finding]:
         )
     else:
         yield ok("broker", f"{scheme} takes work")
+
+
+def _has_no_queue() -> bool:
+    """Tell whether PostgreSQL answers where the queue should be, and knows of none."""
+    where = f"postgresql{settings.BROKER_URL.removeprefix('pgmq')}"
+    try:
+        with psycopg.connect(where, connect_timeout=_PATIENCE) as direct:
+            return direct.execute("SELECT to_regnamespace('pgmq')").fetchone() == (None,)
+    except psycopg.Error:
+        return False
 
 
 def _redis(url: str) -> Iterator[Finding]:
@@ -111,9 +131,31 @@ def _mistral() -> Iterator[Finding]:
             "where Mistral says 401",
             "check that it is Mistral's address, and that no proxy answers in its place",
         )
+    elif (told := _refusal(answer)).get("source") == "gateway":
+        yield fail(
+            "mistral",
+            f"{settings.MISTRAL_API_URL} is a service like this one: calls go round in a circle",
+            "set MISTRAL_API_URL to Mistral's own address",
+        )
+    elif not _WORDS & {told.get("detail"), told.get("message")}:
+        yield warn(
+            "mistral",
+            f"{settings.MISTRAL_API_URL} refuses a stranger in other words than Mistral",
+            "check that it is Mistral's address, and that no proxy answers in its place",
+        )
     else:
         yield ok("mistral", f"{settings.MISTRAL_API_URL} answers")
         yield from _time_at_mistral(answer)
+
+
+def _refusal(answer: httpx.Response) -> dict[str, str]:
+    """Read the texts of an error's body; none of what is no object."""
+    try:
+        document = answer.json()
+    except ValueError:
+        return {}
+    members = document.items() if isinstance(document, dict) else ()
+    return {name: text for name, text in members if isinstance(text, str)}
 
 
 def _time_at_mistral(answer: httpx.Response) -> Iterator[Finding]:

@@ -1,6 +1,7 @@
 """The doctor: names what is wrong with a deployment, with a next step and without a secret."""
 
 import json
+import re
 import subprocess
 import sys
 from datetime import timedelta
@@ -9,20 +10,25 @@ from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
 
+import httpx
 import psycopg
 import pytest
 from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
 
+from aisuru_mistral import indexes
 from aisuru_mistral.doctor import anchors, configuration, database, neighbours, work
 from aisuru_mistral.doctor.findings import State, examine
 from aisuru_mistral.env import Environment, Traces
 from aisuru_mistral.simulator.server import SimulatorServer
+from tenants.common.problems import Unauthenticated
+from tenants.gateway import refusals
 from tenants.organizations import audit_anchors
 from tests.collector import collecting
 from tests.postgres import owner_url, service_environment
 from tests.shell.test_env import GOOD_KEY, GOOD_SECRET
+from tests.shell.test_walls import tampered
 from tests.vault.rings import ring_of, some_key
 
 GOOD = {
@@ -194,6 +200,41 @@ def test_chains_that_no_anchor_vouches_for_are_told(organization, settings, tmp_
     assert states(anchors.looks()) == {"anchors": "ok"}, "they are in the log"
 
 
+def test_the_suites_indexes_are_all_known():
+    names, extensions = indexes.wanted()
+    assert (indexes.missing(), indexes.extensions_missing()) == ({}, [])
+    assert extensions == {"pg_trgm", "btree_gin"}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT i.relname FROM pg_index x JOIN pg_class i ON i.oid = indexrelid
+               JOIN pg_class t ON t.oid = indrelid JOIN pg_namespace n ON n.oid = t.relnamespace
+               WHERE nspname = 'public' AND NOT t.relispartition
+                 AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = i.oid)"""
+        )
+        there = {name for (name,) in cursor.fetchall()}
+    of_columns = {name for name in there if re.search(r"_[0-9a-f]{8}(_like)?$", name)}
+    assert there - of_columns <= set(names)
+
+
+def test_an_index_that_is_gone_is_named_with_what_makes_it():
+    away = "ALTER INDEX key_by_expiry_idx RENAME TO another"
+    with tampered(away, "ALTER INDEX another RENAME TO key_by_expiry_idx"):
+        [finding] = database.looks()["indexes"]()
+    assert (finding.state, "key_by_expiry_idx" in finding.said) == (State.WARN, True)
+    assert "sqlmigrate keys 0010_lists_in_order`" in finding.remedy
+
+
+def test_an_extension_that_is_gone_is_named_and_so_are_its_indexes():
+    with psycopg.connect(owner_url()) as owner:
+        asked = "SELECT pg_get_indexdef('key_sought_idx'::regclass)"
+        [(again,)] = owner.execute(asked).fetchall()
+    with tampered("DROP EXTENSION pg_trgm CASCADE", f"CREATE EXTENSION pg_trgm; {again}"):
+        told = [(one.state, one.said) for one in database.looks()["indexes"]()]
+    assert [state for state, _said in told] == [State.FAIL, State.WARN]
+    assert ("pg_trgm" in told[0][1], "key_sought_idx" in told[1][1]) == (True, True)
+    assert states({"indexes": database.looks()["indexes"]}) == {"indexes": "ok"}
+
+
 def test_what_breaks_off_is_a_finding_that_quotes_nothing():
     def broken():
         raise RuntimeError("postgresql://app:secret-of-the-database@db/aisuru")
@@ -230,6 +271,41 @@ def test_mistral_is_known_by_how_it_refuses_strangers(settings):
         assert states({"mistral": neighbours.looks()["mistral"]}) == {"mistral": "ok"}
         settings.MISTRAL_API_URL = f"{simulator.url}/somewhere-else"
         assert states({"mistral": neighbours.looks()["mistral"]}) == {"mistral": "warn"}
+
+
+OURS = refusals.ours(Unauthenticated("invalid_token", "Send a valid model token."), "r-1")[2]
+
+
+@pytest.mark.parametrize(
+    ("body", "state"),
+    [
+        (b'{"detail":"Unauthorized"}', "ok"),
+        (b'{"detail":"Invalid API Key"}', "ok"),
+        (b'{"message":"Unauthorized","request_id":"0123"}', "ok"),
+        (b'{"detail":[{"msg":"Unauthorized"}]}', "warn"),
+        (b'{"message":"Please sign in to the proxy"}', "warn"),
+        (b"<h1>Unauthorized</h1>", "warn"),
+        (b'"Unauthorized"', "warn"),
+        (OURS, "fail"),
+    ],
+)
+def test_a_refusal_that_is_not_mistrals_is_told(body, state, monkeypatch):
+    monkeypatch.setattr(neighbours, "_get", lambda _url: httpx.Response(401, content=body))
+    assert states({"mistral": neighbours.looks()["mistral"]}) == {"mistral": state}
+
+
+def test_a_queue_that_is_gone_is_made_by_migrating():
+    look = {"broker": neighbours.looks()["broker"]}
+    assert states(look) == {"broker": "ok"}
+    away = "ALTER SCHEMA pgmq RENAME TO elsewhere"
+    with tampered(away, "ALTER SCHEMA elsewhere RENAME TO pgmq"):
+        [finding] = examine(look)
+    assert (finding.state, "entrypoint.sh migrate" in finding.remedy) == (State.FAIL, True)
+
+
+def test_a_queue_whose_database_is_away_is_not_called_gone(settings):
+    settings.BROKER_URL = "pgmq://a:b@127.0.0.1:9/x"
+    assert not neighbours._has_no_queue()
 
 
 def test_spans_are_tried_as_they_go(settings, caplog, monkeypatch):
