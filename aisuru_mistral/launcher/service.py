@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 from aisuru_mistral import env
 from aisuru_mistral.launcher import migrations, ports, private_files, processes, provision
@@ -206,11 +207,19 @@ class Service:
             run["AISURU_API_URL"] = f"{run['MISTRAL_API_URL']}/api/v2"
             self._variables["AISURU_API_URL"] = run["AISURU_API_URL"]
             run["KEY_RECHECK_SECONDS"] = _RECHECK_IN_DEMO
+            if self.environment.email_url is None:
+                run["EMAIL_URL"] = f"filemail://{quote(str(self._mail_folder()))}"
             # A receiver of webhooks to try things out with is on this machine.
             run["WEBHOOK_LOOPBACK"] = "true"
         path = self._data_dir / private_files.RUN_FILE
         private_files.write_private(path, private_files.env_lines(run))
         _refuse_bad(env.Environment(self._variables), env.Environment.settings())
+
+    def _mail_folder(self) -> Path:
+        """Make where the demo's mails lie: they hold invitations, which are nobody else's."""
+        folder = self._data_dir / "mail"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return folder
 
     def _migrate(self, owner_url: str) -> None:
         if migrations.are_applied(self._data_dir, owner_url):
@@ -283,8 +292,8 @@ class Service:
         return self._celery("beat", "--pidfile=", "--schedule", schedule)
 
     def _simulator(self) -> Part:
-        port = self._simulator_port
-        return self._part("simulator", "manage.py", "mistral_simulator", "--port", port)
+        simulator = ("manage.py", "mistral_simulator", "--verbosity", "0")
+        return self._part("simulator", *simulator, "--port", self._simulator_port)
 
     def _celery(self, name: str, *arguments: str) -> Part:
         level = self.environment.log_level

@@ -24,6 +24,7 @@ from aisuru_mistral.simulator.keys import WELL_KNOWN
 PATIENCE = 60.0
 LONG_ANSWER = 100_000
 MODEL = "mistral-small-latest"
+_SIGN_IN = "/_allauth/browser/v1"
 QUESTION = "In one sentence: why does a customer bring an own Mistral key?"
 
 type Json = dict[str, Any]
@@ -236,6 +237,22 @@ class Story:
             print(f"   POST /v1/chat/completions → {answer.status_code}", flush=True)
             yield answer
 
+    def accept_terms(self, email: str, password: str) -> None:
+        """Sign in to the console as a person, and accept the terms: the login works at once."""
+        with httpx.Client(base_url=self.address, timeout=30, trust_env=False) as browser:
+            login = f"{_SIGN_IN}/auth/login"
+            browser.get(f"{_SIGN_IN}/config")
+            for path, body in (
+                (login, {"email": email, "password": password}),
+                ("/api/v1/me/terms", {}),
+            ):
+                said = body or {"version": browser.get("/api/v1/me").json()["terms"]["version"]}
+                headers = {"X-CSRFToken": browser.cookies["aim_csrf"]}
+                answer = browser.post(path, json=said, headers=headers)
+                print(f"   POST {path} → {answer.status_code} (as {email})", flush=True)
+                if not answer.is_success:
+                    raise Unexpected(f"expected success: {answer.text[:500]}")
+
     def spend(self, organization: str) -> Json:
         """Show what this month has cost, once everything is settled."""
         path = f"/spend?organization_id={organization}&group_by=model"
@@ -302,6 +319,7 @@ def _logins(story: Story, organization: Json, when: str) -> str:
     passwords = [secrets.token_urlsafe(12) for _ in range(2)]
     member = ["create_member", "--organization", organization["id"], "--email", person]
     story.note(_manage(*member, "--name", "Bruno Borea", stdin=passwords[0]))
+    story.accept_terms(person, passwords[0])
     story.note(_manage("create_staff", "--email", staff, STAFF_PASSWORD=passwords[1]))
     story.note(_manage("staff_role", "--email", staff, "--role", "lead"))
     return (
@@ -315,10 +333,12 @@ def _logins(story: Story, organization: Json, when: str) -> str:
 def _say_how_to_continue(
     address: str, token: str, organization: Json, model: Json, logins: str
 ) -> None:
+    mails = (env.load().email_url or "consolemail://").removeprefix("filemail://")
     chat = json.dumps({"messages": [{"role": "user", "content": "Ciao!"}]})
     print(
         f"""
 The demo keeps serving on {address}; API docs: {address}/api/v1/docs. Ctrl-C stops it.
+  mails            {mails}
   platform token   {token}
   model token      {model["token"]}  ({organization["name"]})
 {logins}

@@ -14,8 +14,11 @@ import psutil
 import pytest
 
 from aisuru_mistral import env
-from aisuru_mistral.launcher import ports, provision
+from aisuru_mistral.launcher import ports, private_files, provision
+from aisuru_mistral.launcher.instance import Instance
 from aisuru_mistral.launcher.processes import Identity
+from aisuru_mistral.launcher.service import Service
+from aisuru_mistral.launcher.supervisor import Supervisor
 from tests.postgres import TEMPLATE, new_database
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -214,6 +217,16 @@ def test_a_bad_setting_is_refused_in_one_line_that_names_it(place, name):
     assert not (place / "secrets.env").exists()
 
 
+def test_mails_of_the_demo_lie_in_a_folder_of_their_own_and_in_no_log(place):
+    environment = env.Environment({"DATA_DIR": str(place)})
+    private_files.ensure_secrets(environment, print)
+    instance = Instance(place)
+    demo = Service("demo", environment, instance, Supervisor(instance, print))
+    demo._describe_run("postgresql://somebody:word@127.0.0.1/name")
+    assert env.Environment({"DATA_DIR": str(place)}).email_url == f"filemail://{place}/mail"
+    assert (place / "mail").stat().st_mode & 0o777 == 0o700
+
+
 def test_commands_find_a_running_service_by_its_files(running):
     variables = running.variables()
     made = subprocess.run(
@@ -274,6 +287,11 @@ def test_the_demo_tells_its_story_and_again_after_a_kill_and_ends_with_its_termi
         assert "AIsuru has “Assistente" in told
         assert "key_unknown" in told
         assert "→ 402" in told
+        assert "POST /api/v1/me/terms → 204" in told
+        assert list((place / "mail").iterdir())
+        logs = "".join(log.read_text(errors="replace") for log in (place / "log").iterdir())
+        assert "SimValid0" not in logs
+        assert "Subject: " not in logs
         old = launched.parts()
         assert launched.end(signal.SIGKILL) == -signal.SIGKILL
         launched.start("demo")

@@ -60,6 +60,13 @@ def test_the_command_starts_without_environment_says_one_line_and_ends_on_sigter
     assert (process.returncode, rest, errors) == (0, "", "")
 
 
+def test_a_log_of_the_command_can_do_without_keys():
+    with command("--port", "0", "--verbosity", "0") as process:
+        line, _address = announced(process)
+        process.send_signal(signal.SIGTERM)
+    assert not any(secret in line for secret in WELL_KNOWN.values())
+
+
 def test_the_command_stops_at_once_while_an_answer_hangs():
     with command("--port", "0") as process:
         _, address = announced(process)

@@ -44,8 +44,9 @@ class Command(BaseCommand):
             server = SimulatorServer(host=options["host"], port=options["port"])
         except (OSError, ValueError) as error:
             raise CommandError(f"cannot listen on {options['host']}: {error}") from error
-        keys = ", ".join(f"{name}={server.state.key(name).secret}" for name in ANNOUNCED)
-        self.stdout.write(f"Mistral simulator on {server.url} ({keys}; all: {server.url}/sim/keys)")
+        told = [f"{name}={server.state.key(name).secret}" for name in ANNOUNCED]
+        shown = ", ".join(told) + "; " if options["verbosity"] else ""  # a log is no place for keys
+        self.stdout.write(f"Mistral simulator on {server.url} ({shown}all: {server.url}/sim/keys)")
         self.stdout.flush()
         server.run()
 
