@@ -149,7 +149,7 @@ def dumped(value: object) -> bytes:
         return orjson.dumps(value)
     except orjson.JSONEncodeError:
         pass  # raised below and not here: the error carries the value
-    raise Invalid("invalid_json", "The body is nested too deeply.", status=400)
+    raise Invalid("invalid_json", "The body is nested too deeply.")
 
 
 def texts_in(value: object) -> int:

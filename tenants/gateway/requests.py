@@ -178,7 +178,7 @@ def read_object(body: bytes) -> dict[str, Any]:
     """Parse a body.
 
     Raises:
-        Invalid: no JSON (400), no object, or too many values (422).
+        Invalid: no JSON, no object, or too many values.
     """
     if len(body) > weighing.LIGHT:
         weighing.refuse_complex(body)
@@ -188,7 +188,6 @@ def read_object(body: bytes) -> dict[str, Any]:
         problem = Invalid(
             "invalid_json",
             f"The body is not valid JSON in UTF-8 ({error.msg}, at character {error.pos}).",
-            status=400,
         )
     else:
         if isinstance(document, dict):
