@@ -8,6 +8,7 @@ Mistral's to judge.
 
 import base64
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -70,7 +71,7 @@ def looks_up(document: Document) -> bool:
 
 
 def count(document: Document, name: str, most: int = LARGEST_COUNT) -> int | None:
-    """Read a member that is a whole number; None when absent.
+    """Read a member that is a whole number, like Mistral also as ``5.0``; None when absent.
 
     Raises:
         Invalid: it is something else, or beyond ``most``.
@@ -78,6 +79,8 @@ def count(document: Document, name: str, most: int = LARGEST_COUNT) -> int | Non
     value = document.get(name)
     if value is None:
         return None
+    if type(value) is float and value.is_integer():
+        value = int(value)
     if type(value) is not int or value > most:
         raise Invalid.field(
             f"/{name}", "invalid_value", f"`{name}` is a whole number up to {most}."
@@ -88,11 +91,13 @@ def count(document: Document, name: str, most: int = LARGEST_COUNT) -> int | Non
 def cap_of(document: Document, name: str = "max_tokens") -> int | None:
     """Read how many tokens of output are allowed: none and fewer are no cap that Mistral knows.
 
+    What is more than can be counted is counted as the most: the model's context ends it earlier.
+
     Raises:
         Invalid: it is no whole number.
     """
-    cap = count(document, name)
-    return None if cap is None or cap < 1 else cap
+    cap = count(document, name, sys.maxsize)
+    return None if cap is None or cap < 1 else min(cap, LARGEST_COUNT)
 
 
 def _chat(document: Document, model: ModelFacts, length: int) -> Bound:

@@ -140,10 +140,21 @@ def test_a_fine_tuned_model_by_its_base_is_held_and_billed_at_the_bases_price(
 
 
 def test_a_worst_case_that_cannot_be_counted_is_refused(gateway, tenant):
-    for members in ({"max_tokens": 2**40}, {"n": 100_000}, {"max_tokens": "many"}, {"n": 1.5}):
+    for members in ({"max_tokens": 5.5}, {"n": 100_000}, {"max_tokens": "many"}, {"n": 1.5}):
         refused = ask(gateway.url, tenant, **members)
         assert (refused.status_code, refused.json()["source"]) == (422, "gateway")
     assert tenant.holds() == []
+
+
+def test_a_cap_may_be_written_as_a_float_and_be_larger_than_any_context(gateway, tenant):
+    small = ask(gateway.url, tenant, max_tokens=5.0)
+    assert (small.status_code, small.json()["usage"]["completion_tokens"] <= 5) == (200, True)
+    tenant.limit("5.00")
+    assert ask(gateway.url, tenant, max_tokens=2**40).status_code == 200
+    tenant.limit("0.01")
+    assert ask(gateway.url, tenant).status_code == 200
+    refused = ask(gateway.url, tenant, max_tokens=2**40)
+    assert refused.status_code == 402, "no less is held than the whole context"
 
 
 def test_an_image_is_held_at_the_whole_context(gateway, tenant):

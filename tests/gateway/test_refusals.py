@@ -33,7 +33,7 @@ BAD_BODIES = {
     "another model": (b'{"model":"mistral-small-latest\\u0000","messages":[]}', 403),
     "text for max_tokens": (b'{"messages":[],"max_tokens":"5"}', 422),
     "true for n": (b'{"messages":[],"n":true}', 422),
-    "float for n": (b'{"messages":[],"n":2.0}', 422),
+    "float for n": (b'{"messages":[],"n":2.5}', 422),
 }
 # What Mistral has to judge: it passes, and the simulator refuses it.
 LEFT_TO_MISTRAL = [
