@@ -222,7 +222,7 @@ def test_mails_of_the_demo_lie_in_a_folder_of_their_own_and_in_no_log(place):
     private_files.ensure_secrets(environment, print)
     instance = Instance(place)
     demo = Service("demo", environment, instance, Supervisor(instance, print))
-    demo._describe_run("postgresql://somebody:word@127.0.0.1/name")
+    demo._describe_run("postgresql://somebody@127.0.0.1/name")
     assert env.Environment({"DATA_DIR": str(place)}).email_url == f"filemail://{place}/mail"
     assert (place / "mail").stat().st_mode & 0o777 == 0o700
 
