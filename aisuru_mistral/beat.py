@@ -1,7 +1,9 @@
-"""When what is due is sent: Celery's beat, for a clock that is set back.
+"""When what is due is sent: Celery's beat, for containers that are replaced and clocks set back.
 
-Celery remembers instants of the wall clock. When that is set back by hours, by hand or by NTP, it
-would send nothing for as many hours. Here it notices, and begins anew: everything is due at once.
+Celery remembers when it sent what, in a file that goes with the container, and has what it does not
+remember wait for a whole interval. Where beat is replaced daily, nothing daily would ever be sent:
+here what was never sent is due at once. So is everything when the clock is set back by hours, by
+hand or by NTP; Celery would send nothing for as many hours. Every task may be done twice.
 """
 
 import time
@@ -25,6 +27,13 @@ class Scheduler(PersistentScheduler):
     """Celery's, that minds what time it was."""
 
     _seen = 0.0
+
+    def setup_schedule(self) -> None:
+        """Read what was sent when; what never was is due."""
+        super().setup_schedule()
+        for entry in self.schedule.values():
+            if not entry.total_run_count:
+                entry.last_run_at = entry.default_now() - _LONG_AGO
 
     def tick(self, *arguments: Any, **options: Any) -> Any:
         """Send what is due; tell when to come back, in seconds."""

@@ -158,3 +158,27 @@ def test_beat_begins_anew_when_the_clock_was_set_back(monkeypatch, seen, sent):
     beat._seen = time.time() + seen
     beat.tick()
     assert told == sent
+
+
+def sent_by_a_beat(monkeypatch, folder):
+    """What a beat sends as it starts, with the file of the time before if there is one."""
+    told = []
+    beat = Scheduler(app, schedule_filename=str(folder / "schedule"))
+    beat.__dict__["producer"] = None
+    monkeypatch.setattr(beat, "apply_entry", lambda entry, **_: told.append(entry.name))
+    while not beat.tick():
+        pass
+    beat.close()
+    return told
+
+
+def test_a_beat_that_remembers_nothing_sends_everything_at_once_and_then_does_not(
+    monkeypatch, tmp_path
+):
+    """A container that is replaced every day would otherwise never do what is daily."""
+    first = sent_by_a_beat(monkeypatch, tmp_path)
+    assert set(first) >= set(app.conf.beat_schedule)
+    again = sent_by_a_beat(monkeypatch, tmp_path)
+    daily = {name for name, one in app.conf.beat_schedule.items() if one["schedule"] >= 3600}
+    assert len(daily) >= 8
+    assert not daily & set(again)
