@@ -124,10 +124,12 @@ def retold_in(document: Document, seen: contents.Seen) -> int:
 
 
 def _texts(document: Document, model: ModelFacts, length: int) -> Bound:
+    given = [document[name] for name in contents.TEXTS if name in document]
+    seen = contents.look(*given)
+    others = seen.others
+    length += contents.retold(seen)
     # Each text has a context of its own: only the bytes bound them together.
     bound = Bound(length, context_length=length + TEMPLATE_TOKENS, generates=False)
-    given = [document[name] for name in contents.TEXTS if name in document]
-    others = contents.look(*given).others
     if not others:
         return bound
     contexts = sum(map(contents.texts_in, given)) * (model.context_length or LONGEST_CONTEXT)

@@ -249,6 +249,9 @@ def test_values_are_held_for_as_long_as_they_are_read(number, where):
     asked = orjson.dumps(document)
     bound = requests.read(ENDPOINTS["/v1/responses"], asked, MODEL).bound
     assert read - 10 <= bound.request_bytes
+    if member == "arguments":
+        bound = requests.read(ENDPOINTS["/v1/chat/moderations"], asked, MODEL).bound
+        assert read - 10 <= bound.request_bytes < (bound.context_length or 0)
 
 
 def test_prompts_and_ordinary_tools_are_held_as_before():
