@@ -33,6 +33,8 @@ _LEARNING = 0.1
 INFERRED = "inferred-req-minute"
 #: The source of rules that Mistral has set.
 MISTRAL = "mistral"
+#: The rule that no window of Mistral's says: after a refusal nothing is sent for a while.
+PAUSE = "pause"
 
 
 @dataclass(slots=True, eq=False)
@@ -92,9 +94,7 @@ class Bucket:
     _accepted_before: float = 0.0
 
     def __post_init__(self) -> None:
-        self._gate_rule = Rule(
-            MISTRAL, "retry-after", REQUESTS, self.gate, self._shared("retry-after")
-        )
+        self._gate_rule = Rule(MISTRAL, PAUSE, REQUESTS, self.gate, self._shared("retry-after"))
         self.rules = (self._gate_rule,)
 
     @property

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from tenants.common.problems import Forbidden, TooMany
-from tenants.gateway.buckets import MISTRAL, Bucket, Rule
+from tenants.gateway.buckets import MISTRAL, PAUSE, Bucket, Rule
 from tenants.gateway.endpoints import Kind
 from tenants.gateway.line import Need, Ticket
 from tenants.gateway.requests import Request
@@ -44,7 +44,9 @@ def too_many(rule: Rule, retry_in: float, now: float) -> TooMany:
     """Say which limit has no room, and in how many seconds it has."""
     limit = rule.counter.limit
     retry_after = min(max(math.ceil(min(retry_in, _LONGEST_RETRY)), 1), _LONGEST_RETRY)
-    if rule.source == MISTRAL:
+    if rule.name == PAUSE:
+        said = "The pause after Mistral's refusal of calls to this model and workspace"
+    elif rule.source == MISTRAL:
         said = f"Mistral's limit `{rule.name}` on this model and workspace"
     else:
         said = f"The limit `{rule.name}` of the {rule.source}"

@@ -31,7 +31,7 @@ def test_headers_teach_and_an_unknown_window_is_kept_and_limits_nothing(bucket):
         100.0,
     )
     assert [(rule.name, rule.counter.limit) for rule in bucket.rules] == [
-        ("retry-after", 1),
+        ("pause", 1),
         ("req-minute", 6),
         ("tokens-minute", 1000),
     ]
@@ -104,7 +104,7 @@ def test_a_short_refusal_infers_nothing(bucket):
     bucket.served.add(1, 100.0)
     bucket.refuse(refusal(), 100.1, 100.1)
     bucket.succeed(101.5)
-    assert [rule.name for rule in bucket.rules] == ["retry-after"]
+    assert [rule.name for rule in bucket.rules] == ["pause"]
 
 
 def test_what_was_saved_limits_again_after_a_restart(bucket):

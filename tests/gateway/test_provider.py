@@ -49,6 +49,17 @@ def test_a_refusal_of_mistrals_passes_with_its_status_and_says_whose_it_is(
     assert tenant.settled()[0].cost == 0
 
 
+def test_a_pause_that_mistral_did_not_ask_for_is_not_told_as_its_retry_after(
+    gateway, mistral, tenant
+):
+    tenant.is_impatient()
+    mistral.state.change(name_of(tenant.plain), behaviour={"error": "rate_limited"})
+    refused = [ask(gateway.url, tenant) for _ in range(4)]
+    ours = [one.json() for one in refused if one.json()["source"] == "gateway"]
+    assert {(one["limited"], one["rate"]) for one in ours} == {("mistral", "pause")}
+    assert all("retry-after" not in one["message"] for one in ours)
+
+
 def test_retry_after_is_kept(gateway, mistral, tenant):
     tenant.is_impatient()
     mistral.state.change(name_of(tenant.plain), behaviour={"error": "rate_limited_retry_after"})
