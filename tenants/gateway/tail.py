@@ -3,15 +3,18 @@
 Reading every event of a stream costs more than handing it on, and of nearly all of them nothing is
 needed: the usage comes last. Only when it is missing, what the model delivered is counted, in what
 is kept; of a longer stream the rest is taken to be like it. Memory is bounded: the last so many
-bytes, and the last few events however long they are, up to what the observer reads at all.
+bytes, and the last few events however long they are, up to what the observer reads at all. Of a
+last event that is longer (answers may repeat the whole request) the usage is dug out of its end.
 """
 
+import json
 import re
 from collections import deque
 from dataclasses import dataclass, replace
 
 from tenants.mistral.errors import UpstreamFailure
 from tenants.mistral.sse import StreamObserver
+from tenants.mistral.told import read_told
 from tenants.mistral.wire import Usage
 
 _KEPT = 64 * 1024
@@ -21,6 +24,13 @@ _EVENT_END = b"\n\n"
 _WHOLE_EVENTS = 4
 _USAGE = b'"usage"'
 # Quotes inside text are escaped, so this is no part of what the model said.
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
+_COLON = re.compile(r"\s*:\s*")
+_JSON = json.JSONDecoder()
+_LOOKS, _LONGEST_USAGE = 20, 8 * 1024
+# An answer's usage lies in the answer, and a wrapped answer in its event. What a request said of
+# its tools is repeated deeper.
+_DEPTHS = (1, 2)
 _MODEL = re.compile(rb'"model"\s*:\s*"([^"\\]{1,256})"')
 
 
@@ -61,9 +71,15 @@ class StreamTail:
         self._chunks.clear()
         at = tail.rfind(_USAGE)
         if at >= 0:
-            told = _read(tail[tail.rfind(_EVENT_END, 0, at) + 1 :])
+            start = tail.rfind(_EVENT_END, 0, at) + 1
+            told = _read(tail[start:])
             if told.usage.is_enough:
                 return told if told.model else replace(told, model=_named(tail))
+            is_cut = not start and self._seen > len(tail)
+            if is_cut or len(tail) - start > _LONGEST_EVENT:
+                usage = _dug_out(tail[start:])
+                if usage.is_enough:
+                    return Told(usage, None, 0, None)
         if self._seen > len(tail):  # it begins inside an event
             tail = tail[tail.find(_EVENT_END) + 1 :]
         told = _read(tail)
@@ -89,6 +105,33 @@ def _named(tail: bytes) -> str | None:
     """Find the model in earlier events, when the one with the usage does not name it."""
     found = _MODEL.search(tail)
     return found[1].decode("utf-8", "replace") if found else None
+
+
+def _dug_out(event: bytes) -> Usage:
+    """Find the usage in the end of an event that is too long to be read."""
+    at = len(event)
+    for _ in range(_LOOKS):
+        at = event.rfind(_USAGE, 0, at)
+        if at < 0:
+            break
+        begin = at + len(_USAGE)
+        text = event[begin : begin + _LONGEST_USAGE].decode("latin-1")
+        colon = _COLON.match(text)
+        try:
+            usage, end = _JSON.raw_decode(text, colon.end()) if colon else (None, 0)
+        except ValueError:
+            continue
+        if isinstance(usage, dict) and _depth(event[begin + end :]) in _DEPTHS:
+            return read_told(usage)
+    return Usage()
+
+
+def _depth(rest: bytes) -> int:
+    """Tell how many objects are closed in what is left of an event; 0 if a list is, too."""
+    bare = _STRING.sub(b"", rest.partition(_EVENT_END)[0])
+    if bare.count(b"]") != bare.count(b"["):
+        return 0
+    return bare.count(b"}") - bare.count(b"{")
 
 
 def _read(events: bytes) -> Told:

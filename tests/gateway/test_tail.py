@@ -3,6 +3,7 @@
 import json
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -61,6 +62,35 @@ def test_an_event_larger_than_what_is_kept_is_read_all_the_same():
     stream = event("hello") * 100 + event(arguments, usage=USAGE) + b"data: [DONE]\n\n"
     told = followed(stream, list(range(0, len(stream), 9000)), 4000)
     assert told.usage.completion_tokens == 30
+
+
+LONG = "i" * 1_300_000
+FALSE = {"usage": {"prompt_tokens": 1, "completion_tokens": 1}}
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        {"instructions": LONG, "usage": USAGE},
+        {"instructions": LONG, "tools": [FALSE], "usage": USAGE, "user": 'a "b\\'},
+        {"instructions": LONG, "usage": USAGE, "tools": [FALSE, {"function": FALSE}]},
+        {"instructions": LONG, "usage": USAGE, "metadata": FALSE, "text": {"format": FALSE}},
+        {"instructions": LONG, "usage": USAGE, "text": '}}"usage":{"prompt_tokens":1}'},
+        {"usage": USAGE, "instructions": LONG[:1_048_000]},
+    ],
+)
+@pytest.mark.parametrize("size", [9000, 2_000_000])
+def test_the_usage_of_an_event_too_long_to_be_read_is_dug_out_of_its_end(last, size):
+    wrapped = {"type": "response.completed", "response": {"model": "m", **last}}
+    stream = event("hello") * 9 + b"data: " + json.dumps(wrapped).encode() + b"\n\n"
+    told = followed(stream, list(range(0, len(stream), size)))
+    assert (told.usage.prompt_tokens, told.usage.completion_tokens) == (40, 30)
+
+
+def test_what_a_request_says_of_usage_is_not_dug_out():
+    wrapped = {"response": {"instructions": LONG, "tools": [FALSE], "metadata": FALSE}}
+    stream = b"data: " + json.dumps(wrapped).encode() + b"\n\n"
+    assert not followed(stream, list(range(0, len(stream), 9000))).usage.is_enough
 
 
 def test_memory_is_bounded_whatever_comes():
