@@ -5,7 +5,7 @@ the lines of a file can use was counted when the file passed on its way up; a fi
 nobody counted is refused.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import orjson
@@ -84,9 +84,9 @@ async def creation(body: bytes, model: ModelFacts, owner: Owner, shelf: Shelf) -
     endpoint = document.get("endpoint")
     is_known = isinstance(endpoint, str) and endpoint in ENDPOINTS
     endpoint = endpoint if isinstance(endpoint, str) and is_metered(endpoint) else PATH
-    hours = document.get("timeout_hours")
-    hours = min(hours, _MOST_HOURS) if type(hours) is int else _USUAL_HOURS
+    hours = _hours(document.get("timeout_hours"))
     is_agent = isinstance(agent_id, str)
+    agents = {*_named("names_agents", counted), *([agent_id] if isinstance(agent_id, str) else [])}
     asks_priority = bounding.asks_priority(document) or any(one["asks_priority"] for one in counted)
     return Request(
         Endpoint(endpoint, Kind.BATCH),
@@ -98,21 +98,24 @@ async def creation(body: bytes, model: ModelFacts, owner: Owner, shelf: Shelf) -
         calls_connectors=is_agent
         or not is_known
         or any(one["calls_connectors"] for one in counted),
-        aftermath=JobKept(shelf, owner, endpoint, hours),
+        aftermath=JobKept(shelf, owner, endpoint, hours, agents),
         names_files=_named("names_files", counted),
         is_stream=False,
     )
 
 
 class JobKept(Aftermath):
-    """Writes down a job that was made, and lets its hold stand."""
+    """Writes down a job that was made, with its agents, and lets its hold stand."""
 
-    def __init__(self, shelf: Shelf, owner: Owner, endpoint: str, hours: int) -> None:
+    def __init__(
+        self, shelf: Shelf, owner: Owner, endpoint: str, hours: int, agents: Collection[str]
+    ) -> None:
         super().__init__()
         self._shelf = shelf
         self._owner = owner
         self._endpoint = endpoint
         self._hours = hours
+        self._agents = agents
 
     async def whole(self, body: bytes) -> bytes:
         """Find the job in the answer."""
@@ -122,6 +125,9 @@ class JobKept(Aftermath):
                 self._owner, self.intent, job_id, self._endpoint, hours=self._hours
             )
             self.keeps_hold = True
+            # With which model they answer shows when one is called by itself.
+            agents = {agent_id: {"model": ""} for agent_id in self._agents}
+            await self._shelf.keep(self._owner, ResourceKind.AGENT, agents)
         return body
 
 
@@ -184,6 +190,17 @@ async def _check_names(counted: Counts, model: ModelFacts, owner: Owner, shelf: 
         requests.named_model({"model": name}, model)
     for mistral_id in _named("names_agents", counted):
         await conversations.agent(shelf, owner, mistral_id)
+
+
+def _hours(told: object) -> int:
+    """Read for how long Mistral works on a job, told as a number or as text."""
+    if told is None:
+        return _USUAL_HOURS
+    number = told if isinstance(told, int | float | str) else ""
+    try:
+        return min(max(int(float(number)), 1), _MOST_HOURS)
+    except (ValueError, OverflowError):
+        return _MOST_HOURS
 
 
 def _named(word: str, counted: Counts) -> list[str]:

@@ -1,6 +1,7 @@
 """Batch jobs: held while Mistral works, metered once from their lines, at half price."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -16,8 +17,9 @@ from tenants.spend.models import BatchJob
 from tests import factories
 from tests.gateway import tenancy
 from tests.gateway.server import GatewayServer
-from tests.gateway.tenancy import SMALL, eventually, post
+from tests.gateway.tenancy import SMALL, eventually, post, question
 from tests.keys.keyring import checked, name_of, registered
+from tests.mistral.far_side import answering
 from tests.registry.steps import create
 
 JOBS = "/v1/batch/jobs"
@@ -271,3 +273,45 @@ def test_a_file_that_was_uploaded_is_deleted_whatever_jobs_there_are(gateway, te
     assert post(gateway.url, tenant, JOBS, body).is_success
     file = uploaded(gateway.url, tenant, lines(1))
     assert delete(gateway.url, tenant, f"/v1/files/{file}").is_success
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"agent_id": "ag_first", "requests": [{"body": question(max_tokens=9)}]},
+        {"requests": [{"body": question(max_tokens=9, agent_id="ag_first")}]},
+    ],
+)
+def test_an_agent_first_used_in_a_batch_is_its_workspaces(scripted, tenant, made_up, named):
+    workspace = factories.workspace(tenant.organization)
+    checked(registered(workspace, made_up(), name="another key"))
+    model, token = create(
+        workspace, organization=tenant.organization, mistral_model=tenancy.SMALL, name="another"
+    )
+    other = replace(tenant, workspace=workspace, model=model, token=token.reveal())
+    scripted.script = answering(200, {"id": "0190-of-agents", "status": "QUEUED"})
+    job = {"endpoint": "/v1/chat/completions", **named}
+    assert post(scripted.url, tenant, "/v1/batch/jobs", job).is_success
+    scripted.script = answering(200, {"model": tenancy.SMALL, "choices": []})
+    asked = {"agent_id": "ag_first", "messages": []}
+    refused = post(scripted.url, other, "/v1/agents/completions", asked)
+    assert (refused.status_code, refused.json()["code"]) == (404, "resource_not_found")
+    assert post(scripted.url, tenant, "/v1/agents/completions", asked).is_success
+
+
+@pytest.mark.parametrize(
+    ("told", "hours"),
+    [(None, 24), (5, 5), ("168", 168), (72.0, 72), (999, 168), ("for long", 168), (0, 1)],
+)
+def test_a_job_is_given_up_two_days_after_the_time_that_mistral_reads(
+    scripted, tenant, told, hours
+):
+    scripted.script = answering(200, {"id": "0190-of-hours", "status": "QUEUED"})
+    job = {"endpoint": "/v1/chat/completions", "timeout_hours": told}
+    job["requests"] = [{"body": question(max_tokens=9)}]
+    assert post(scripted.url, tenant, "/v1/batch/jobs", job).is_success
+    with scope.tenant(tenant.organization.id):
+        (row,) = BatchJob.objects.filter(mistral_id="0190-of-hours")
+    assert row.next_check_at is not None
+    patience = row.gives_up_at - row.next_check_at
+    assert round(patience / timedelta(hours=1)) == hours + 48
