@@ -50,7 +50,9 @@ class Writer:
         writer_id = new_id()
         opener, settler = make_meter(writer_id), make_meter(writer_id)
         self._opener, self._settler = opener, settler
-        self._openings: _Line[_Opening] = _Line(self._open, bounds.batch, _is_awaited)
+        self._openings: _Line[_Opening] = _Line(
+            self._open, bounds.batch, _is_awaited, self._unopened
+        )
         self._settlements: _Line[Settlement] = _Line(self._settle, bounds.batch)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._patience = Patience(bounds.open_wait)
@@ -105,7 +107,8 @@ class Writer:
         except (TimeoutError, asyncio.CancelledError):
             # Its verdict may have come in the very turn in which the caller gave up: nobody else
             # knows then that it holds something.
-            if answer.done() and not answer.cancelled() and answer.result().is_accepted:
+            is_told = answer.done() and not answer.cancelled() and answer.exception() is None
+            if is_told and answer.result().is_accepted:
                 self._release(Settlement.nothing(intent, Outcome.NOT_SENT))
             raise
 
@@ -192,6 +195,13 @@ class Writer:
             elif verdict.is_accepted:
                 self._release(Settlement.nothing(intent, Outcome.NOT_SENT))
 
+    def _unopened(self, opening: _Opening) -> None:
+        """Give up a call whose opening failed on our side: it may be held, and is not sent."""
+        intent, waiting = opening
+        self._release(Settlement.nothing(intent, Outcome.NOT_SENT))
+        if not waiting.done():
+            waiting.set_exception(TimeoutError())
+
     async def _settle(self, batch: Sequence[Settlement]) -> None:
         await self._settler.settle_calls(batch)
         telemetry.note_settled(batch)
@@ -209,7 +219,9 @@ class _Line[Item]:
         work: Callable[[Sequence[Item]], Awaitable[object]],
         most: int,
         is_wanted: Callable[[Item], bool] = lambda _item: True,
+        lost: Callable[[Item], None] = lambda _item: None,
     ) -> None:
+        self._lost = lost
         self._is_wanted = is_wanted
         self._work = work
         self._most = most
@@ -294,6 +306,7 @@ class _Line[Item]:
                     await self._attempt([item])
             else:
                 self.done += 1
+                self._lost(batch[0])
 
     async def _persist(self, batch: Sequence[Item]) -> int:
         pause = _FIRST_PAUSE

@@ -43,7 +43,15 @@ _CONNECT: LiteralString = (
 )
 _OPEN: LiteralString = "SELECT * FROM spend_open($1::uuid, $2::json)"
 _SETTLE: LiteralString = "SELECT * FROM spend_settle($1::json)"
-_UNSTORABLE = (psycopg.DataError, psycopg.IntegrityError)
+#: What values can cause, whoever sends them: repeating changes nothing, and would block the line.
+_UNSTORABLE = (
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    psycopg.errors.CardinalityViolation,
+    psycopg.errors.ProgramLimitExceeded,
+    psycopg.errors.RaiseException,
+    psycopg.errors.StatementTooComplex,
+)
 _ATTEMPTS = 2
 _PREPARE_AFTER = 2
 # Longer than the database lets a statement last.
@@ -115,7 +123,7 @@ class Meter:
         """Run one statement in a transaction of its own; connect, and try again once, if need be.
 
         Raises:
-            DataError, IntegrityError: the database cannot store these very values.
+            DataError and the like (``_UNSTORABLE``): the database cannot store these very values.
             MeterUnavailable: it did not answer.
         """
         texts = [value.decode() if isinstance(value, bytes) else value for value in values]

@@ -204,6 +204,30 @@ async def test_a_call_that_breaks_the_ledger_costs_itself_only(writer, ledger, m
     await until(lambda: writer.backlog == 0)
 
 
+async def test_an_opening_that_breaks_is_refused_at_once_and_holds_nothing(
+    writer, ledger, monkeypatch
+):
+    poison = intent()
+    accept = ledger.open_calls
+
+    async def opened(calls):
+        verdicts = await accept(calls)
+        if any(call is poison for call in calls):
+            raise ZeroDivisionError  # the hold is there
+        return verdicts
+
+    monkeypatch.setattr(ledger, "open_calls", opened)
+    others = [asyncio.create_task(writer.open(intent())) for _ in range(2)]
+    async with asyncio.timeout(BOUNDS.open_wait / 2):
+        with pytest.raises(Unavailable):
+            await writer.open(poison)
+        assert all([(await other).is_accepted for other in others])
+    await until(lambda: ledger.settled)
+    (given_up,) = ledger.settled
+    assert (given_up.intent, given_up.outcome) == (poison, Outcome.NOT_SENT)
+    assert writer.backlog == 0
+
+
 async def test_a_stop_writes_what_is_left_and_does_not_wait_for_ever(ledger, monkeypatch):
     monkeypatch.setattr(writers, "_recover", lambda: None)
     first = Writer(BOUNDS, lambda _writer_id: ledger)

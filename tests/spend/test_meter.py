@@ -304,6 +304,35 @@ def test_a_call_that_cannot_be_stored_is_refused_alone(meter, organization, work
     assert [one.state for one in settled] == [SettledState.SETTLED, SettledState.MALFORMED]
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        psycopg.errors.CardinalityViolation,
+        psycopg.errors.ProgramLimitExceeded,
+        psycopg.errors.RaiseException,
+        psycopg.errors.StatementTooComplex,
+    ],
+)
+def test_a_call_at_which_the_database_stumbles_blocks_no_other(
+    meter, organization, workspace, monkeypatch, fault
+):
+    good, bad = intent(organization, workspace), intent(organization, workspace)
+    connected = meter._connected
+
+    class Stumbling:
+        def execute(self, query, values, **how):
+            if str(bad.call_id) in values[-1]:
+                raise fault("no")
+            return connected().execute(query, values, **how)
+
+    monkeypatch.setattr(meter, "_connected", Stumbling)
+    verdicts = meter.open_calls([good, bad])
+    assert verdicts[0].is_accepted
+    assert verdicts[1].refusal.reason is RefusalReason.MALFORMED
+    settled = meter.settle_calls([settlement(good), settlement(bad)])
+    assert [one.state for one in settled] == [SettledState.SETTLED, SettledState.MALFORMED]
+
+
 def test_a_broken_connection_is_mended_and_nothing_is_doubled(meter, organization, workspace):
     calls = [intent(organization, workspace) for _ in range(2)]
     meter.open_calls(calls)
