@@ -31,7 +31,6 @@ HEADER = "If-Match"
 #: What has one of these methods beside GET can be changed, so it has a tag.
 CHANGING = frozenset({"put", "patch", "delete"})
 _OK = 200
-_OF_LISTS = {"results", "next"}
 _TAGS = re.compile(r'(?:W/)?"([!#-~]*)"')
 #: Shown, but no part of what a resource is: time and workers move them.
 _MOVING = frozenset({"last_used_at", "publication"})
@@ -81,12 +80,17 @@ def is_tagged(resource: Any, status: int, shape: object) -> bool:
 
 
 def without_shown(resource: Any, takes: Any, body: Any, method: str) -> Any:
-    """Pass over, in a PUT, what GET shows and nobody can change: what was read can be sent back."""
+    """Pass over, in a PUT, what GET shows and nobody can change: what was read can be sent back.
+
+    Where PUT takes what GET does not show, a secret, nothing can be sent back.
+    """
     get: Any = getattr(resource, "get", None)
     if method != "put" or get is None or get.read is None or not isinstance(body, Mapping):
         return body
-    shown = get.shape().fields.keys() - takes().fields.keys() - _OF_LISTS
-    return {name: value for name, value in body.items() if name not in shown}
+    shown, taken = get.shape().fields.keys(), takes().fields.keys()
+    if not taken <= shown:
+        return body
+    return {name: value for name, value in body.items() if name in taken or name not in shown}
 
 
 @contextmanager
