@@ -161,7 +161,7 @@ def test_both_sdks_raise_what_they_always_raise(gateway, mistral_sdk, openai_sdk
         mistral_sdk.chat.complete(model="mistral-large-latest", messages=MESSAGES)
     assert other.value.status_code == 403
     with pytest.raises(mistral_errors.HTTPValidationError):
-        mistral_sdk.chat.complete(model=tenancy.SMALL, messages=MESSAGES, max_tokens=2**40)
+        mistral_sdk.chat.complete(model=tenancy.SMALL, messages=MESSAGES, n=100_000)
     tenant.limit("0.00")
     with pytest.raises(APIStatusError) as broke:
         openai_sdk.chat.completions.create(model=tenancy.SMALL, messages=MESSAGES)

@@ -66,7 +66,7 @@ def test_a_length_beside_chunks_is_ignored_and_the_connection_ends_with_the_answ
     token = f"authorization: Bearer {tenant.token}\r\n".encode()
     both = b"content-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"
     before = len(mistral.state.requests)
-    assert exchange(gateway.port, CHAT + token + both + SMUGGLED) == [400]  # of the empty body
+    assert exchange(gateway.port, CHAT + token + both + SMUGGLED) == [422]  # of the empty body
     assert len(mistral.state.requests) == before
 
 
