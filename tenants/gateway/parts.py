@@ -20,11 +20,12 @@ _CHARSET = "_charset_"
 _NAME = re.compile(r"[A-Za-z0-9_.\[\]-]{1,100}", re.ASCII)
 _NO_LETTER = re.compile(r"[^a-z0-9]")
 _NESTING = re.compile(r"[\[.]")
-# Some take a backslash before a quotation mark for its escape, and others for a letter.
+# Some take a backslash before a quotation mark for its escape, and others for a letter. .NET writes
+# words without quotation marks.
 _DISPOSITION = re.compile(
-    rb'form-data; ?name="([A-Za-z0-9_.\[\]-]{1,100})"'
-    rb'(?:; ?filename="((?:[^"]*[^"\\])?)")?'
-    rb"(?:; ?filename\*=utf-8'[\w-]*'([\w.%!#$&+^`|~-]+))?;?",
+    rb'form-data; ?name=(?P<mark>"?)(?P<name>[A-Za-z0-9_.\[\]-]{1,100})(?P=mark)'
+    rb'(?:; ?filename=(?:"(?P<quoted>(?:[^"]*[^"\\])?)"|(?P<plain>[\w.%!#$&+^`|~-]+)))?'
+    rb"(?:; ?filename\*=utf-8'[\w-]*'(?P<extended>[\w.%!#$&+^`|~-]+))?;?",
     re.IGNORECASE,
 )
 _TYPE = re.compile(
@@ -91,10 +92,11 @@ def read_head(head: bytes) -> Head:
     found = _DISPOSITION.fullmatch(told.get(b"disposition", b""))
     if found is None:
         raise broken("a part has no plain name")
-    name = found[1].decode()
+    name = found["name"].decode()
     check_name(name)
     # By its extended name alone it is a file as well (RFC 5987): some readers take it for one.
-    file_name = found[2] if found[2] is not None else found[3]
+    names = (found["quoted"], found["plain"], found["extended"])
+    file_name = next((one for one in names if one is not None), None)
     is_file = file_name is not None
     if is_file and name in _DECISIVE and name != _FILE:
         raise broken(f"`{name}` comes as a file")

@@ -51,6 +51,10 @@ def read(head: bytes, content: bytes = b"abc") -> Form:
         b'Content-Disposition: form-data; name="file"; filename="c:\\a\xc3\xa8.wav"',
         b"content-disposition: form-data; name=\"file\"; filename*=utf-8''%C3%A8.wav",
         b'content-disposition: form-data; name="expires_after[anchor]"',
+        # As .NET writes them.
+        b"Content-Type: text/plain; charset=utf-8\r\nContent-Disposition: form-data; name=model",
+        b"Content-Disposition: form-data; name=file; filename=a-b.wav; filename*=utf-8''a-b.wav",
+        b"Content-Disposition: form-data; name=file; filename=\"=?utf-8?B?w6g=?=\"; filename*=utf-8''x",
     ],
 )
 def test_what_clients_write_is_read(head):
@@ -78,6 +82,11 @@ ODD_NAMES += ["model[0]", "FILE_ID", "file[]", "model-", "purpose_"]
         (b"content-disposition: form-data; name*=utf-8''note", b"x"),
         (b'content-disposition: form-data; name="n\\ote"', b"x"),
         (b'content-disposition: form-data; name="note"; name="model"', b"x"),
+        (b'content-disposition: form-data; name="model', b"x"),
+        (b'content-disposition: form-data; name=model"', b"x"),
+        (b"content-disposition: form-data; name=fi le; filename=a", b"x"),
+        (b'content-disposition: form-data; name=file; filename=a";b', b"x"),
+        (b"content-disposition: form-data; name=fi\xc3\xa8le; filename=a", b"x"),
         (b'content-disposition: form-data; filename="a"; name="file"', b"x"),
         (NAMED + b"\r\ncontent-type: text/plain; charset=utf-16", b"x"),
         (NAMED + b"\r\ncontent-type: text/plain; charset=utf-7", b"x"),
