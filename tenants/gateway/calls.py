@@ -7,16 +7,14 @@ is missing the settlement is an estimate and says why. It refuses to send what i
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any
 from uuid import UUID
 
-from tenants.common.money import plain
-from tenants.common.months import Month
-from tenants.common.problems import Conflict, Invalid, Payment, Problem, Unavailable
+from tenants.common.problems import Conflict, Invalid, Unavailable
 from tenants.common.secrets import Secret
+from tenants.gateway import limited
 from tenants.gateway.endpoints import FREE, Kind
 from tenants.gateway.pacing import Permit
 from tenants.gateway.requests import Request
@@ -33,15 +31,12 @@ from tenants.spend.calls import (
     Category,
     Estimate,
     Outcome,
-    Refusal,
-    RefusalReason,
     Settlement,
     derived,
     instant_of,
     period_of,
 )
 from tenants.spend.pricing import (
-    Bound,
     Cost,
     Meter,
     Modifier,
@@ -194,7 +189,9 @@ async def open_call(
     )
     verdict = await writer.open(intent)
     if verdict.refusal is not None:
-        raise _refused(verdict.refusal, intent, snapshot.organization.timezone, bound)
+        raise limited.refusal_of(
+            verdict.refusal, intent, replace(request, bound=bound), snapshot.organization.timezone
+        )
     if request.aftermath is not None:
         request.aftermath.intent = intent
     return Call(intent, picture, request, key, started, at, prices, extra, writer)
@@ -303,60 +300,3 @@ def _period_of_minute(minute: int, zone: str) -> date:
 def _period(milliseconds: int, zone: str) -> date:
     """Find the budget month; every zone's months begin with a minute."""
     return _period_of_minute(milliseconds // _MINUTE, zone)
-
-
-def _refused(refusal: Refusal, intent: CallIntent, zone: str, bound: Bound) -> Problem:
-    if refusal.reason is RefusalReason.CURRENCY:
-        return Conflict(
-            "currency_mismatch",
-            f"This month is kept in {refusal.currency}; another currency counts from next month.",
-        )
-    if refusal.reason is RefusalReason.MALFORMED:
-        return Invalid("not_recordable", "The request cannot be written to the ledger.")
-    kind = refusal.subject_kind or "organization"
-    figures: dict[str, Any] = {
-        "limited": str(kind),
-        "limited_id": str(refusal.subject_id or ""),
-        "limit": _amount(refusal.limit),
-        "spent": _amount(refusal.spent),
-        "held": _amount(refusal.held),
-        "currency": refusal.currency,
-        "resets_at": _resets_at(intent, zone),
-    }
-    if refusal.reason is RefusalReason.PRICE_UNKNOWN:
-        return Payment(
-            "price_unknown",
-            f"The price of {intent.requested_model} is not known, and the {kind} has a spending"
-            " limit: a cost that cannot be bounded is refused.",
-            **figures,
-        )
-    return Payment(
-        "spending_limit_reached",
-        f"The {kind} may spend {figures['limit']} {refusal.currency} a month. Spent are"
-        f" {figures['spent']}, held for calls under way {figures['held']}; this call could pass"
-        f" the limit. Raise it, {_less(bound)}, or wait until the next month.",
-        **figures,
-    )
-
-
-def _less(bound: Bound) -> str:
-    """Say what makes a call like this cost less at most."""
-    if bound.pages or bound.annotated_pages:
-        return "choose fewer `pages` (a document is held at the most that it can have)"
-    if bound.audio_seconds:
-        return (
-            "send shorter recordings, as WAV of other than 16 bits (any other may be held at three"
-            " hours)"
-        )
-    if bound.generates:
-        return "ask for fewer tokens (`max_tokens`)"
-    return "send less"
-
-
-def _amount(amount: Decimal | None) -> str | None:
-    return None if amount is None else plain(amount)
-
-
-def _resets_at(intent: CallIntent, zone: str) -> str:
-    ends = Month.of(instant_of(intent.call_id), zone).ends_at
-    return ends.astimezone(UTC).isoformat().replace("+00:00", "Z")

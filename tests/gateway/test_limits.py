@@ -50,6 +50,23 @@ def test_at_the_limit_a_call_is_refused_with_figures_and_nothing_reaches_mistral
     assert tenant.holds() == []
 
 
+def test_a_refusal_says_what_would_help_with_what_makes_the_call_dear(gateway, made_up):
+    tenant = tenancy.make(made_up, mistral={"directives": {"delay": 2}})
+    tenant.limit("0.00")
+    picture = {"type": "image_url", "image_url": "https://x.example/a.png"}
+    looked = ask(gateway.url, tenant, messages=[{"role": "user", "content": [picture]}])
+    assert "whole context" in looked.json()["message"]
+    assert "under way" not in looked.json()["message"].partition("pass the limit")[2]
+    searched = ask(gateway.url, tenant, tools=[{"type": "web_search"}])
+    assert searched.json()["code"] == "price_unknown"
+    assert searched.json()["message"].startswith("What tools and connectors of Mistral's cost")
+    tenant.limit("0.05")  # room for one answer of 60,000 tokens
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(lambda _: ask(gateway.url, tenant, max_tokens=60_000), range(2)))
+    refused = next(answer for answer in answers if answer.status_code == 402)
+    assert "try again when the calls under way have ended" in refused.json()["message"]
+
+
 @pytest.mark.parametrize("level", ["organization", "workspace", "model"])
 def test_every_matching_limit_must_pass(gateway, tenant, level):
     tenant.limit("0.00", getattr(tenant, level))

@@ -40,7 +40,7 @@ def test_a_recording_that_may_be_long_is_refused_however_short_it_looks(
     tenant.limit("0.005")
     refused = heard(gateway, tenant, *RECORDINGS[which])
     assert (refused.status_code, refused.json()["code"]) == (402, "spending_limit_reached")
-    assert "as WAV" in refused.json()["message"]
+    assert "as plain WAV" in refused.json()["message"]
     asked = {call.path for call in mistral.state.calls(key=name_of(tenant.plain))}
     assert TRANSCRIPTIONS not in asked
 
