@@ -207,24 +207,28 @@ def with_others(bound: Bound, others: Sequence[Document]) -> Bound:
     """Widen a bound by the sounds among parts that are no text."""
     if not others:
         return bound
-    heard, perhaps = seconds_in(others)
-    return replace(bound, audio_seconds=heard, perhaps_seconds=perhaps)
+    heard, perhaps, spare = seconds_in(others)
+    return replace(bound, audio_seconds=heard, perhaps_seconds=perhaps, spare_seconds=spare)
 
 
-def seconds_in(others: Sequence[Document]) -> tuple[int, int]:
+def seconds_in(others: Sequence[Document]) -> tuple[int, int, int]:
     """Bound the recordings among parts that are no text, and what else could be one.
 
-    A document, a file or what nobody here knows is heard, if at all, by a model that hears.
+    A document, a file or what nobody here knows is heard, if at all, by a model that hears. The
+    third are those of the first that recordings do not last by their headers.
     """
-    heard = perhaps = 0
+    heard = perhaps = lasting = 0
     for part in others:
         if "input_audio" in part or part.get("type") == "input_audio":
             inline = _inline(part.get("input_audio"))
-            seconds = media.seconds_in(inline.head, inline.size) if inline else None
-            heard += LONGEST_RECORDING if seconds is None else min(seconds, LONGEST_RECORDING)
+            for_sure = media.seconds_in(inline.head, inline.size) if inline else None
+            likely = media.lasting(inline.head, inline.size) if inline else None
+            heard += min(for_sure or LONGEST_RECORDING, LONGEST_RECORDING)
+            lasting += min(likely or LONGEST_RECORDING, LONGEST_RECORDING)
         elif not _is_silent(part):
             perhaps += LONGEST_RECORDING
-    return min(heard, LARGEST_COUNT), min(perhaps, LARGEST_COUNT)
+    heard = min(heard, LARGEST_COUNT)
+    return heard, min(perhaps, LARGEST_COUNT), max(heard - lasting, 0)
 
 
 def _is_silent(part: Document) -> bool:

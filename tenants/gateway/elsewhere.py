@@ -277,12 +277,12 @@ class Elsewhere:
         # Of several recordings, or of one and an address, it is not known which one is heard.
         is_alone = set(upload.form.files) == {_FILE} and not _RIVALS & set(fields)
 
-        def seconds() -> int | None:
+        def size() -> int | None:
             form = upload.form
-            size = form.files[_FILE] if form.is_over else upload.length
-            return media.seconds_in(bytes(head), size)
+            return form.files[_FILE] if form.is_over else upload.length
 
         longest = bounding.LONGEST_RECORDING
+        heard = media.seconds_in(bytes(head), size()) if is_alone else None
         return Request(
             Endpoint(place.template, Kind.TRANSCRIPTION),
             upload,
@@ -290,9 +290,9 @@ class Elsewhere:
                 0,
                 context_length=0,
                 generates=False,
-                audio_seconds=min((seconds() if is_alone else None) or longest, longest),
+                audio_seconds=min(heard or longest, longest),
             ),
-            seconds=seconds if is_alone else None,
+            seconds=(lambda: media.lasting(bytes(head), size())) if is_alone else None,
             names_files=[file_id.value] if file_id else [],
         )
 

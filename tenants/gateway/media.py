@@ -1,4 +1,4 @@
-"""How long a recording can be at most, from the first bytes of its file, where they bound that.
+"""How long a recording can be at most, and lasts, from the first bytes of its file.
 
 A WAV (RIFF) file of plain samples has so many bytes in a second, and lasts as long as its bytes do.
 What its header says of its length may be a lie, and is not read. Of everything else nothing is
@@ -10,7 +10,12 @@ them, and decodes what it takes for AAC or AC-3 as that. Silent AAC at its lowes
 there at 57 bytes a second (8 for 1,024 samples at 7,350 Hz, in LATM). So these hold the longer of
 both: what they last as samples, and a second for each 32 bytes. Into samples of other widths,
 floating point and the two laws of telephony it does not look.
+
+What is held has to be the bound. What a recording lasts is what its samples do, if they are some:
+an estimate, for calls of which nothing tells the seconds.
 """
+
+from collections.abc import Callable
 
 _RIFF_HEAD = 12
 _CHUNK_HEAD = 8
@@ -31,6 +36,15 @@ def seconds_in(head: bytes, size: int | None) -> int | None:
         head: the beginning of the file; a few kilobytes are enough.
         size: of the whole file, or more; None when it is not known, and then nothing is.
     """
+    return _seconds(head, size, _least_of_a_second)
+
+
+def lasting(head: bytes, size: int | None) -> int | None:
+    """Tell how many seconds, the last one begun, a recording lasts if its samples are some."""
+    return _seconds(head, size, _bytes_of_a_second)
+
+
+def _seconds(head: bytes, size: int | None, rate_of: Callable[[bytes], int]) -> int | None:
     if size is None or head[:4] != b"RIFF" or head[8:12] != b"WAVE":
         return None
     at, rate = _RIFF_HEAD, 0
@@ -42,29 +56,43 @@ def seconds_in(head: bytes, size: int | None) -> int | None:
         if kind == b"fmt ":
             if rate:
                 return None  # two formats: which holds is the reader's choice
-            rate = _bytes_of_a_second(head[at : at + length])
+            rate = rate_of(head[at : at + length])
             if not rate:
                 return None
         at += length + length % 2
     return None
 
 
-def _bytes_of_a_second(told: bytes) -> int:
-    """Compute the rate from what readers go by; the one that the header names may be anything."""
-    if len(told) < _FORMAT:
-        return 0
-    code, channels, width = _number(told, 0), _number(told, 2), -(-_number(told, 14) // 8)
-    is_extensible = code == _EXTENSIBLE
-    if is_extensible:
-        code = _number(told, _SUBFORMAT - 2) if len(told) >= _SUBFORMAT else 0
-    if code not in _TRUSTED:
-        return 0
-    # Some readers go by the block, some by the samples in it: the longer recording holds.
-    rate = int.from_bytes(told[4:8], "little") * min(_number(told, 12), channels * width)
+def _least_of_a_second(told: bytes) -> int:
+    """Give the bytes of a second of whatever the samples may be taken for."""
+    rate = _bytes_of_a_second(told)
+    code, width = _code(told), _width(told)
     # An extensible header tells another width of integers beside this one.
-    if width in _TRUSTED[code] and not (is_extensible and code == _INTEGERS):
+    is_extensible = _number(told, 0) == _EXTENSIBLE
+    if width in _TRUSTED.get(code, ()) and not (is_extensible and code == _INTEGERS):
         return rate
     return min(rate, _LEAST_OF_A_SECOND)
+
+
+def _bytes_of_a_second(told: bytes) -> int:
+    """Compute the rate from what readers go by; the one that the header names may be anything."""
+    if len(told) < _FORMAT or _code(told) not in _TRUSTED:
+        return 0
+    # Some readers go by the block, some by the samples in it: the longer recording holds.
+    block = min(_number(told, 12), _number(told, 2) * _width(told))
+    return int.from_bytes(told[4:8], "little") * block
+
+
+def _code(told: bytes) -> int:
+    """Tell what the samples are; nothing is 0."""
+    code = _number(told, 0)
+    if code != _EXTENSIBLE:
+        return code
+    return _number(told, _SUBFORMAT - 2) if len(told) >= _SUBFORMAT else 0
+
+
+def _width(told: bytes) -> int:
+    return -(-_number(told, 14) // 8)
 
 
 def _number(told: bytes, at: int) -> int:

@@ -58,7 +58,7 @@ class Request:
     Attributes:
         method, target: where the request goes, if not a POST to the endpoint's own path.
         priced_as: the Mistral model whose prices hold, if not the token's; empty: the dearest.
-        seconds: bounds a recording by what has passed of it; None: nothing does.
+        seconds: tells what a recording lasts, by what has passed of it; None: nothing does.
         calls_connectors: it may call tools of Mistral's whose prices nobody knows.
         aftermath: sees the answer before the caller does.
         names_files: files at Mistral that it makes Mistral read.

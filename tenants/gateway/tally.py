@@ -113,7 +113,7 @@ class Tally:
                 max(size, len(contents.dumped(request))) + more if more else size
             )
             return
-        heard, perhaps = bounding.seconds_in(others)
+        heard, perhaps, _ = bounding.seconds_in(others)
         counts["audio_seconds"] += heard
         counts["perhaps_seconds"] += perhaps
         counts["more_contexts"] += max(sum(map(contents.texts_in, given)), 1) - 1

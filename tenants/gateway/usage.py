@@ -3,6 +3,7 @@
 Absent, zero and positive usage are three things: zero is believed only if nothing was delivered.
 An estimate is at most what was held for the call, but for the output of a request without a cap:
 that is what was seen of it, and what of it was not held is excess, as with Mistral's own figures.
+Recordings are estimated at what they last by their headers, though more had to be held.
 """
 
 from collections.abc import Callable, Mapping
@@ -105,7 +106,17 @@ def _tokens(request: Request, seen: Observation, most: Quantities) -> Used:
         return most, seen.doubt
     prompt = _asked(request, most.prompt_tokens)
     completion = min(longest_output(request.bound), tokens_of(seen.delivered))
-    return replace(most, prompt_tokens=prompt, completion_tokens=completion), seen.doubt
+    return _estimated(request, most, prompt, completion), seen.doubt
+
+
+def _estimated(request: Request, most: Quantities, prompt: int, completion: int) -> Quantities:
+    """Estimate a call whose seconds nothing tells: they are what its recordings last."""
+    return replace(
+        most,
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        audio_seconds=max(most.audio_seconds - request.bound.spare_seconds, 0),
+    )
 
 
 def _completed(
@@ -134,7 +145,7 @@ def _shared_out(total: int, request: Request, seen: Observation, most: Quantitie
     wrote = max(tokens_of(seen.delivered), total - most.prompt_tokens)
     completion = min(wrote, total, longest_output(request.bound))
     prompt = min(total - completion, most.prompt_tokens)
-    return replace(most, prompt_tokens=prompt, completion_tokens=completion), seen.doubt
+    return _estimated(request, most, prompt, completion), seen.doubt
 
 
 def _read_pages(request: Request, seen: Observation, most: Quantities) -> Used:

@@ -181,6 +181,8 @@ class Bound:
         pages, annotated_pages, audio_seconds, characters: bounds of what is not text.
         perhaps_seconds: of what could be a recording, to a model that hears: one with a price for
             seconds.
+        spare_seconds: by which ``audio_seconds`` are more than what the recordings last by their
+            headers: held, and in no estimate.
     """
 
     request_bytes: int
@@ -196,6 +198,7 @@ class Bound:
     audio_seconds: int = 0
     characters: int = 0
     perhaps_seconds: int = 0
+    spare_seconds: int = 0
 
 
 @dataclass(slots=True)

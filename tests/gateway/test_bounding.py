@@ -15,7 +15,7 @@ from tenants.common.problems import Invalid
 from tenants.gateway import bounding
 from tenants.gateway.encodings import Unpacker, plain
 from tenants.gateway.endpoints import Endpoint, Kind
-from tenants.gateway.media import seconds_in
+from tenants.gateway.media import lasting, seconds_in
 from tenants.gateway.multipart import Form
 from tenants.gateway.references import files_in
 from tenants.gateway.tally import Tally
@@ -102,6 +102,23 @@ EXTENSIBLE = struct.pack("<HHIH", 22, 16, 3, 1) + b"\0" * 14
 )
 def test_a_recording_is_never_taken_for_shorter_than_its_bytes_allow(head, size, seconds):
     assert seconds_in(head, size) == seconds
+
+
+@pytest.mark.parametrize(
+    ("head", "size", "seconds"),
+    [
+        (wav(7)[:4096], len(wav(7)), 7),
+        (header(told(bits=16, block=4), DATA), 44 + 32_000 * 60, 60),
+        (header(told(bits=16, block=4), DATA), 44 + 32_000 * 60 + 1, 61),
+        (header(told(code=0xFFFE, more=EXTENSIBLE), DATA), ONE_MINUTE + 24, 60),
+        (header(told(bits=16, block=4), DATA), None, None),
+        (header(told(code=0x55), DATA), ONE_MINUTE, None),
+        (header(told(code=0xFFFE), DATA), ONE_MINUTE, None),
+        (b"ID3\x03" + b"\0" * 60, 60_000, None),
+    ],
+)
+def test_a_recording_lasts_what_its_samples_do(head, size, seconds):
+    assert lasting(head, size) == seconds
 
 
 #: Bytes of the shortest frames of AAC that FFmpeg was seen to decode inside of 16-bit samples.

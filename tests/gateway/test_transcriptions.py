@@ -17,13 +17,13 @@ MODEL = "voxtral-mini-latest"
 PATH = "/v1/audio/transcriptions"
 
 
-def recording(seconds: float) -> bytes:
+def recording(seconds: float, width: int = 1) -> bytes:
     file = io.BytesIO()
     with wave.open(file, "wb") as out:
         out.setnchannels(1)
-        out.setsampwidth(1)
+        out.setsampwidth(width)
         out.setframerate(8000)
-        out.writeframes(bytes(int(8000 * seconds)))
+        out.writeframes(bytes(int(8000 * seconds) * width))
     return file.getvalue()
 
 
@@ -215,6 +215,20 @@ def test_without_mistrals_seconds_those_of_the_recording_count(
     assert send(scripted.url, tenant.token, form(*ORDERS["model first"])).is_success
     (event,) = tenant.settled()
     assert (event.audio_seconds, event.estimate) == (seconds, estimate)
+
+
+@pytest.mark.parametrize(
+    ("file", "seconds"), [(recording(30, width=2), 30), (b"ID3\x03" + b"\0" * 9000, 10_800)]
+)
+def test_an_estimate_counts_what_a_recording_lasts_and_not_what_was_held(
+    scripted, made_up, file, seconds
+):
+    tenant = tenancy.make(made_up, mistral_model=MODEL)
+    scripted.script = answering(200, {"model": MODEL, "text": "hello"})
+    body = form(("model", MODEL.encode()), ("file=a.wav", file))
+    assert send(scripted.url, tenant.token, body).is_success
+    (event,) = tenant.settled()
+    assert (event.audio_seconds, event.estimate) == (seconds, "usage_missing")
 
 
 def test_a_recording_that_says_how_long_it_is_holds_no_more_than_that(both):
