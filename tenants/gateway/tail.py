@@ -4,7 +4,8 @@ Reading every event of a stream costs more than handing it on, and of nearly all
 needed: the usage comes last. Only when it is missing, what the model delivered is counted, in what
 is kept; of a longer stream the rest is taken to be like it. Memory is bounded: the last so many
 bytes, and the last few events however long they are, up to what the observer reads at all. Of a
-last event that is longer (answers may repeat the whole request) the usage is dug out of its end.
+last event that is longer (answers may repeat the whole request) the usage is dug out of its end,
+if its end has come: of one that was cut off nobody knows where in it that would be.
 """
 
 import json
@@ -23,11 +24,12 @@ _EVENT_END = b"\n\n"
 # Of the last events, of which the usage is one: after it come the end mark and perhaps a comment.
 _WHOLE_EVENTS = 4
 _USAGE = b'"usage"'
-# Quotes inside text are escaped, so this is no part of what the model said.
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
+# Quotes inside text are escaped, so this is no part of what the model said. Nothing is tried twice.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _COLON = re.compile(r"\s*:\s*")
 _JSON = json.JSONDecoder()
-_LOOKS, _LONGEST_USAGE = 20, 8 * 1024
+# After the usage an answer says little: its user, and a few kilobytes of metadata.
+_LOOKS, _NEAR, _LONGEST_USAGE = 4, 64 * 1024, 8 * 1024
 # An answer's usage lies in the answer, and a wrapped answer in its event. What a request said of
 # its tools is repeated deeper.
 _DEPTHS = (1, 2)
@@ -75,9 +77,10 @@ class StreamTail:
             told = _read(tail[start:])
             if told.usage.is_enough:
                 return told if told.model else replace(told, model=_named(tail))
-            is_cut = not start and self._seen > len(tail)
-            if is_cut or len(tail) - start > _LONGEST_EVENT:
-                usage = _dug_out(tail[start:])
+            end = tail.find(_EVENT_END, at)
+            has_no_start = not start and self._seen > len(tail)
+            if end >= 0 and (has_no_start or end - start > _LONGEST_EVENT):
+                usage = _dug_out(tail[max(start, end - _NEAR) : end])
                 if usage.is_enough:
                     return Told(usage, None, 0, None)
         if self._seen > len(tail):  # it begins inside an event
@@ -107,28 +110,28 @@ def _named(tail: bytes) -> str | None:
     return found[1].decode("utf-8", "replace") if found else None
 
 
-def _dug_out(event: bytes) -> Usage:
-    """Find the usage in the end of an event that is too long to be read."""
-    at = len(event)
+def _dug_out(near: bytes) -> Usage:
+    """Find the usage near the end of an event that is too long to be read."""
+    at = len(near)
     for _ in range(_LOOKS):
-        at = event.rfind(_USAGE, 0, at)
+        at = near.rfind(_USAGE, 0, at)
         if at < 0:
             break
         begin = at + len(_USAGE)
-        text = event[begin : begin + _LONGEST_USAGE].decode("latin-1")
+        text = near[begin : begin + _LONGEST_USAGE].decode("latin-1")
         colon = _COLON.match(text)
         try:
             usage, end = _JSON.raw_decode(text, colon.end()) if colon else (None, 0)
         except ValueError:
             continue
-        if isinstance(usage, dict) and _depth(event[begin + end :]) in _DEPTHS:
+        if isinstance(usage, dict) and _depth(near[begin + end :]) in _DEPTHS:
             return read_told(usage)
     return Usage()
 
 
 def _depth(rest: bytes) -> int:
     """Tell how many objects are closed in what is left of an event; 0 if a list is, too."""
-    bare = _STRING.sub(b"", rest.partition(_EVENT_END)[0])
+    bare = _STRING.sub(b"", rest)
     if bare.count(b"]") != bare.count(b"["):
         return 0
     return bare.count(b"}") - bare.count(b"{")

@@ -1,6 +1,7 @@
 """The end of a stream tells what the whole would, however it is cut and however long it is."""
 
 import json
+import time
 from itertools import pairwise
 
 import pytest
@@ -76,7 +77,7 @@ FALSE = {"usage": {"prompt_tokens": 1, "completion_tokens": 1}}
         {"instructions": LONG, "usage": USAGE, "tools": [FALSE, {"function": FALSE}]},
         {"instructions": LONG, "usage": USAGE, "metadata": FALSE, "text": {"format": FALSE}},
         {"instructions": LONG, "usage": USAGE, "text": '}}"usage":{"prompt_tokens":1}'},
-        {"usage": USAGE, "instructions": LONG[:1_048_000]},
+        {"instructions": LONG, "usage": USAGE, "metadata": {"a": '\\"' * 10_000}},
     ],
 )
 @pytest.mark.parametrize("size", [9000, 2_000_000])
@@ -91,6 +92,25 @@ def test_what_a_request_says_of_usage_is_not_dug_out():
     wrapped = {"response": {"instructions": LONG, "tools": [FALSE], "metadata": FALSE}}
     stream = b"data: " + json.dumps(wrapped).encode() + b"\n\n"
     assert not followed(stream, list(range(0, len(stream), 9000))).usage.is_enough
+
+
+def test_an_event_that_was_cut_off_tells_no_usage_and_is_read_at_once():
+    """Of tools that it repeats, whoever made them up could say where they are."""
+    tools = {"a": LONG[:1_000_000], "properties": FALSE, "z": '"' * 120_000}
+    stream = b"data: " + json.dumps({"response": {"tools": [tools]}}).encode()[:1_200_000]
+    began = time.process_time()
+    assert not followed(stream, list(range(0, len(stream), 9000))).usage.is_enough
+    assert not followed(stream + b"}" * 3, []).usage.is_enough
+    assert time.process_time() - began < 5  # it took hours
+
+
+def test_many_false_leads_are_not_all_followed():
+    tools = [FALSE] * 5000 + ['"x"' * 9] * 5000
+    wrapped = {"response": {"instructions": LONG, "tools": tools}}
+    stream = b"data: " + json.dumps(wrapped).encode() + b"\n\n"
+    began = time.process_time()
+    assert not followed(stream, []).usage.is_enough
+    assert time.process_time() - began < 5
 
 
 def test_memory_is_bounded_whatever_comes():
