@@ -2,7 +2,8 @@
 
 Reading every event of a stream costs more than handing it on, and of nearly all of them nothing is
 needed: the usage comes last. Only when it is missing, what the model delivered is counted, in what
-is kept; of a longer stream the rest is taken to be like it. Memory is bounded: the last so many
+is kept; of a longer stream the rest is taken to be like it, or for text where nothing can be told
+of what is kept. Memory is bounded: the last so many
 bytes, and the last few events however long they are, up to what the observer reads at all. Of a
 last event that is longer (answers may repeat the whole request) the usage is dug out of its end,
 if its end has come: of one that was cut off nobody knows where in it that would be.
@@ -83,13 +84,16 @@ class StreamTail:
                 usage = _dug_out(tail[max(start, end - _NEAR) : end])
                 if usage.is_enough:
                     return Told(usage, None, 0, None)
-        if self._seen > len(tail):  # it begins inside an event
+        dropped = self._seen - len(tail)
+        if dropped:  # it begins inside an event
             tail = tail[tail.find(_EVENT_END) + 1 :]
         told = _read(tail)
-        if not tail or self._seen <= len(tail):
+        if not dropped:
             return told
-        delivered = told.delivered * self._seen // len(tail)
-        return Told(told.usage, told.model, delivered, told.failure)
+        # An event that was cut off says nothing of those before it.
+        known = tail.rfind(_EVENT_END) + 1
+        likely = told.delivered * dropped // known if told.delivered and known else dropped
+        return Told(told.usage, told.model, told.delivered + likely, told.failure)
 
     def _drop(self) -> bool:
         """Drop the oldest chunk, if enough is left without it."""

@@ -104,6 +104,16 @@ def test_an_event_that_was_cut_off_tells_no_usage_and_is_read_at_once():
     assert time.process_time() - began < 5  # it took hours
 
 
+def test_what_was_delivered_before_an_event_that_was_cut_off_counts_all_the_same():
+    said = event("five words of an answer") * 500
+    whole = followed(said, []).delivered
+    cut = b'data: {"instructions": "' + b"i" * 1_500_000
+    for last in (b"", event("x") * 3):
+        stream = said + last + cut
+        told = followed(stream, list(range(0, len(stream), 9000)))
+        assert told.delivered >= whole
+
+
 def test_many_false_leads_are_not_all_followed():
     tools = [FALSE] * 5000 + ['"x"' * 9] * 5000
     wrapped = {"response": {"instructions": LONG, "tools": tools}}
