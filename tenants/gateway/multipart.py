@@ -75,6 +75,7 @@ class Form:
     def __init__(self, boundary: bytes, on_file: Callable[[bytes], None] | None = None) -> None:
         self._boundary = boundary
         self._delimiter = b"\r\n--" + boundary
+        self._line = re.compile(rb"(?:\r\n|[\r\n])--" + re.escape(boundary))
         # A body begins with a delimiter too, but for its line break.
         self._pending = b"\r\n"
         self._position = -2
@@ -174,21 +175,20 @@ class Form:
         return True
 
     def _content(self) -> bool:
-        seen, at = 0, self._pending.find(self._delimiter[2:])
-        while at >= 0:
-            before = self._pending[max(at - 2, 0) : at]
-            if before == b"\r\n":
-                self._keep(self._used(at - 2))
-                self._close()
-                self._used(len(self._delimiter))
-                self._take = self._after_delimiter
-                return True
-            if before.endswith((b"\r", b"\n")):
+        # Nearly always there is no boundary, and finding none is what is quickest.
+        found = None
+        if self._pending.find(self._delimiter[2:]) >= 0:
+            found = self._line.search(self._pending)
+        if found is not None:
+            if not found[0].startswith(b"\r\n"):
                 raise broken("a boundary follows half a line break")
-            seen = at + 1
-            at = self._pending.find(self._delimiter[2:], seen)
-        # What may be the beginning of a delimiter waits for the rest; none is looked at twice.
-        safe = max(len(self._pending) - len(self._delimiter) + 1, seen)
+            self._keep(self._used(found.start()))
+            self._close()
+            self._used(len(self._delimiter))
+            self._take = self._after_delimiter
+            return True
+        # What may be the beginning of a delimiter waits for the rest.
+        safe = len(self._pending) - len(self._delimiter) + 1
         if safe > 0:
             self._keep(self._used(safe))
         return False
