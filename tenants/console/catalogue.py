@@ -75,7 +75,7 @@ def valid_keys(
 def offers(organization: Organization, keys: Sequence[MistralKey]) -> list[Offer]:
     """List what any of these keys may call, one entry a version, inside the scope."""
     rows = SeenModel.objects.filter(key__in=keys, availability=Availability.AVAILABLE)
-    rows = rows.order_by("mistral_id", "-pk").distinct("mistral_id")
+    rows = rows.order_by("mistral_id", "-pk").distinct("mistral_id").defer("card")
     seen: dict[str, dict[str, SeenModel]] = {}
     for row in rows:
         seen.setdefault(catalog.canonical(row.name), {})[row.mistral_id] = row

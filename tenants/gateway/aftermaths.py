@@ -170,6 +170,20 @@ class Forgotten(Aftermath):
         return body
 
 
+class Renamed(Aftermath):
+    """Writes down what a fine-tuned model is called now, and whether it is archived."""
+
+    def __init__(self, shelf: Shelf, owner: Owner, mistral_id: str) -> None:
+        self._shelf = shelf
+        self._owner = owner
+        self._mistral_id = mistral_id
+
+    async def whole(self, body: bytes) -> bytes:
+        """Mistral has changed it."""
+        await self._shelf.change_card(self._owner, self._mistral_id, read(body))
+        return body
+
+
 class JobSeen(Aftermath):
     """Writes down the files that a batch job has made: they are its workspace's."""
 

@@ -132,7 +132,7 @@ class Gateway:
         if endpoint is None:
             if method == "GET" and (path == MODELS or path.startswith(f"{MODELS}/")):
                 picture = await _authenticate(headers, parts.pictures)
-                await _show_models(exchange, picture, path)
+                await _show_models(exchange, picture, path, parts.shelf)
                 return
             place = addresses.find(path, method)
         else:
@@ -303,11 +303,13 @@ async def _without_secrets(body: bytes, picture: Picture) -> bytes:
     return body
 
 
-async def _show_models(exchange: Exchange, picture: Picture, path: str) -> None:
+async def _show_models(exchange: Exchange, picture: Picture, path: str, shelf: Shelf) -> None:
+    snapshot = picture.snapshot
+    card = await shelf.card(owner_of(snapshot), snapshot.key.id, snapshot.model.mistral_model)
     if path == MODELS:
-        body = models.list_models(picture.snapshot)
+        body = models.list_models(snapshot, card)
     else:
-        body = models.read_model(picture.snapshot, path[len(MODELS) + 1 :])
+        body = models.read_model(snapshot, path[len(MODELS) + 1 :], card)
     await exchange.answer(200, [JSON], body)
 
 

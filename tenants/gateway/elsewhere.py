@@ -12,7 +12,7 @@ from uuid import UUID
 from tenants.common.problems import Forbidden, Invalid, NotFound
 from tenants.gateway import bounding, conversations, jobs, media, requests, weighing
 from tenants.gateway.addresses import Action, Place
-from tenants.gateway.aftermaths import FilteredList, Forgotten, JobSeen, Kept, LearnedAgent
+from tenants.gateway.aftermaths import FilteredList, Forgotten, JobSeen, Kept, LearnedAgent, Renamed
 from tenants.gateway.bounds import Bounds
 from tenants.gateway.encoded import Pairs, is_encoded
 from tenants.gateway.endpoints import Endpoint, Kind
@@ -322,7 +322,9 @@ class Elsewhere:
         model = asked.picture.snapshot.model
         if place.mistral_id != model.mistral_model or not place.mistral_id.startswith(_FINE_TUNED):
             raise NotFound("model_not_found", "This token knows no such fine-tuned model.")
-        return self._plain(place, asked, body=await asked.body())
+        renamed = Renamed(self._shelf, asked.owner, place.mistral_id)
+        body = b"" if place.method in _WITHOUT_BODY else await asked.body()
+        return self._plain(place, asked, body=body, aftermath=renamed)
 
     async def _delete_model(self, _place: Place, _asked: Asked) -> Request:
         raise Forbidden(

@@ -1,9 +1,12 @@
 """Answers ``/v1/models`` with the one model behind a token, in the shape of Mistral's list.
 
-Nothing is asked of Mistral: the card is made of what is known already.
+Nothing is asked of Mistral: the card is the one that the last check of the key was shown, under the
+name and with the aliases that the token may call by. Before there is one it is made of what is
+known otherwise.
 """
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -31,13 +34,18 @@ _CAPABILITIES = (
 _USUAL_CONTEXT = 32_768
 
 
-def list_models(snapshot: Snapshot) -> bytes:
-    """Write the list: one row, with the tenant's own name as an alias."""
-    model = snapshot.model
-    return orjson.dumps({"object": "list", "data": [_card(snapshot, model.mistral_model)]})
+def list_models(snapshot: Snapshot, card: Mapping[str, Any]) -> bytes:
+    """Write the list: one row, with the tenant's own name as an alias.
+
+    Args:
+        snapshot: of the token.
+        card: Mistral's, as far as it is known.
+    """
+    row = _row(snapshot, snapshot.model.mistral_model, card)
+    return orjson.dumps({"object": "list", "data": [row]})
 
 
-def read_model(snapshot: Snapshot, name: str) -> bytes:
+def read_model(snapshot: Snapshot, name: str, card: Mapping[str, Any]) -> bytes:
     """Write the card under the name that was asked for, Mistral's or the tenant's own.
 
     Raises:
@@ -46,27 +54,40 @@ def read_model(snapshot: Snapshot, name: str) -> bytes:
     model = snapshot.model
     if name not in {model.mistral_model, model.name}:
         raise NotFound("model_not_found", "This token knows no such model.")
-    return orjson.dumps(_card(snapshot, name))
+    return orjson.dumps(_row(snapshot, name, card))
 
 
-def _card(snapshot: Snapshot, name: str) -> dict[str, Any]:
+def _row(snapshot: Snapshot, name: str, card: Mapping[str, Any]) -> dict[str, Any]:
+    model = snapshot.model
+    names = (*(card.get("aliases") or ()), model.mistral_model, model.name)
+    own: dict[str, Any] = {
+        "id": name,
+        "created": int(time.time()),
+        "aliases": [other for other in dict.fromkeys(names) if other != name],
+    }
+    if "temperature" in model.defaults:  # which calls are sent with
+        own["default_model_temperature"] = model.defaults["temperature"]
+    return {**_guess(snapshot), **card, **own}
+
+
+def _guess(snapshot: Snapshot) -> dict[str, Any]:
+    """Make a card of what is known without Mistral's; its members stand in Mistral's order."""
     model = snapshot.model
     published = catalog.find(model.base_model or model.mistral_model)
     on = published.capabilities if published else frozenset()
-    names = (model.mistral_model, model.name)
-    card = {
-        "id": name,
+    card: dict[str, Any] = {
+        "id": model.mistral_model,
         "object": "model",
-        "created": int(time.time()),
+        "created": None,
         "owned_by": "mistralai",
         "capabilities": {switch: switch in on for switch in _CAPABILITIES},
         "name": model.canonical_model,
         "description": None,
         "max_context_length": model.context_length or _USUAL_CONTEXT,
-        "aliases": [other for other in dict.fromkeys(names) if other != name],
+        "aliases": [],
         "deprecation": None,
         "deprecation_replacement_model": None,
-        "default_model_temperature": model.defaults.get("temperature"),
+        "default_model_temperature": None,
         "type": "base",
     }
     if model.base_model is None:

@@ -1,4 +1,4 @@
-"""The gateway's look-ups of who made what at Mistral, off the event loop.
+"""The gateway's look-ups of who made what at Mistral and what it is, off the event loop.
 
 Two threads with connections of their own: what a caller waits for here is a short query. When the
 database does not answer, nothing is shown and nothing is sent.
@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from uuid import UUID
 
 import structlog
 from django.db import Error as DatabaseFault
@@ -15,6 +16,7 @@ from django.db import connection
 
 from tenants.common.problems import Conflict, Unavailable
 from tenants.gateway import references
+from tenants.keys import cards
 from tenants.registry import resources
 from tenants.registry.models import ResourceKind
 from tenants.registry.resources import Kept, Owner
@@ -130,6 +132,15 @@ class Shelf:
     async def forget(self, owner: Owner, kind: ResourceKind, mistral_id: str) -> None:
         """Mark a thing as deleted at Mistral."""
         await self.run(resources.forget, owner, kind, mistral_id)
+
+    async def card(self, owner: Owner, key_id: UUID, mistral_id: str) -> dict[str, Any]:
+        """Find Mistral's card of a model as a key sees it; empty while none is known."""
+        return await self.run(cards.find, owner.organization_id, key_id, mistral_id)
+
+    async def change_card(self, owner: Owner, mistral_id: str, answer: Mapping[str, Any]) -> None:
+        """Write down how a model of the owner's workspace was changed."""
+        place = owner.organization_id, owner.workspace_id
+        await self.run(cards.change, *place, mistral_id, answer)
 
     def close(self) -> None:
         """Let the threads end."""

@@ -209,6 +209,8 @@ class SeenModel(TenantRow):
         max_length=16, choices=Availability, default=Availability.AVAILABLE, db_default="available"
     )
     gone_at = models.DateTimeField(null=True)
+    #: Mistral's own, see ``cards``; None: not seen since cards are kept.
+    card = models.JSONField(null=True)
 
     class Meta:
         constraints = [

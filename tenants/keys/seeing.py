@@ -7,6 +7,7 @@ calls it is told why, instead of finding nothing. All of it runs inside the orga
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from tenants.keys import cards
 from tenants.keys.models import Availability, MistralKey, SeenModel
 from tenants.mistral.wire import ModelRow, ModelType
 
@@ -26,6 +27,7 @@ _FACTS = (
     "replacement",
     "availability",
     "gone_at",
+    "card",
 )
 
 
@@ -75,6 +77,7 @@ def _row(key: MistralKey, row: ModelRow) -> SeenModel:
         deprecation_at=deprecated_at if deprecated_at and deprecated_at.year in _YEARS else None,
         replacement=_short(row.replacement),
         availability=Availability.ARCHIVED if row.archived else Availability.AVAILABLE,
+        card=cards.read(row.members),
     )
 
 

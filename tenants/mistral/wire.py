@@ -5,7 +5,7 @@ the key, a prompt or an answer. Absent, zero and positive usage are three differ
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum, unique
 from typing import Any, NamedTuple
@@ -128,7 +128,7 @@ class ModelRow:
     """One row of `GET /v1/models`; every alias is a row of its own, rows of one model share a name.
 
     `deprecated_at` may lie in the past while the model still answers. `root` is the base model of a
-    fine-tuned one.
+    fine-tuned one; `members` are the row as it came.
     """
 
     id: str
@@ -143,6 +143,7 @@ class ModelRow:
     root: str | None
     archived: bool
     owned_by: str | None
+    members: dict[str, Any] = field(hash=False, repr=False)
 
     @property
     def canonical_name(self) -> str:
@@ -308,6 +309,7 @@ def _read_model(row: "_Object") -> ModelRow:
         root=root,
         archived=row.flag("archived"),
         owned_by=row.text("owned_by"),
+        members=row.members,
     )
 
 

@@ -43,7 +43,7 @@ def watch(now: datetime, price_effect: PriceEffect) -> int:
     models = RegisteredModel.objects.filter(retired_at=None).select_related("organization")
     seen = {
         (row.key_id, row.mistral_id): row
-        for row in SeenModel.objects.filter(key__registered_models__in=models)
+        for row in SeenModel.objects.filter(key__registered_models__in=models).defer("card")
     }
     told = 0
     for model in models:
