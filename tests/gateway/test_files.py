@@ -236,7 +236,7 @@ FILE = b'--b\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\
         b"--b\r\n",
         b'--b\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\nx',
         b"preamble\r\n--b--",
-        b"--b\r\ncontent-disposition: form-data; name=file\r\n\r\nx\r\n--b--",
+        b"--b\r\ncontent-disposition: form-data; name=file x\r\n\r\nx\r\n--b--",
         b'--b\ncontent-disposition: form-data; name="f"\n\nx\n--b--',
         b"--b--\r\nmore",
         PURPOSE % b"fine\0tune" + FILE,
