@@ -121,10 +121,12 @@ class JobKept(Aftermath):
         """Find the job in the answer."""
         job_id = read(body).get("id")
         if isinstance(job_id, str) and self.intent is not None:
+            # Whatever fails from here on may have come after the job was written down: its hold is
+            # left to the metering, or to the sweep of holds that nobody will settle.
+            self.keeps_hold = True
             await self._shelf.keep_job(
                 self._owner, self.intent, job_id, self._endpoint, hours=self._hours
             )
-            self.keeps_hold = True
             # With which model they answer shows when one is called by itself.
             agents = {agent_id: {"model": ""} for agent_id in self._agents}
             await self._shelf.keep(self._owner, ResourceKind.AGENT, agents)

@@ -223,7 +223,8 @@ class Relay:
                 if fault.code != "metering_unavailable" or call.request.endpoint.kind in FREE:
                     raise
                 raise refusals.unkept() from None
-            call.is_kept = call.request.aftermath.keeps_hold
+            finally:
+                call.is_kept = call.request.aftermath.keeps_hold
         cost = settle_call(call, seen)
         if cost.state is not PriceState.UNPRICED and not call.is_kept:
             headers.append((b"x-aim-cost", _price_tag(cost)))

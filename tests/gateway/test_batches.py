@@ -6,6 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import httpx
+import psycopg
 import pytest
 from django.utils import timezone
 from mistralai.client import Mistral
@@ -20,6 +21,7 @@ from tests.gateway.server import GatewayServer
 from tests.gateway.tenancy import SMALL, eventually, post, question
 from tests.keys.keyring import checked, name_of, registered
 from tests.mistral.far_side import answering
+from tests.postgres import owner_url
 from tests.registry.steps import create
 
 JOBS = "/v1/batch/jobs"
@@ -133,6 +135,58 @@ def test_a_jobs_hold_outlives_the_process_that_made_it(mistral, made_up):
         BatchJob.objects.filter(pk=job.pk).update(gives_up_at=job.created_at)
     assert batches.meter_job(job.organization_id, job.id)
     (event,) = tenant.settled()
+    assert (event.cost, event.estimate) == (hold.amount, "never_settled")
+
+
+@pytest.fixture
+def unkeepable():
+    """PostgreSQL lets nobody write down things whose ids begin with ``unkeepable``."""
+    with psycopg.connect(owner_url(), autocommit=True) as owner:
+        owner.execute("""
+            CREATE FUNCTION unkeepable() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE EXCEPTION 'away' USING ERRCODE = '57P01'; END $$
+        """)
+        for table in ("registry_providerresource", "spend_batchjob"):
+            owner.execute(f"""
+                CREATE TRIGGER unkeepable BEFORE INSERT ON {table} FOR EACH ROW
+                WHEN (NEW.mistral_id LIKE 'unkeepable%') EXECUTE FUNCTION unkeepable()
+            """)
+        yield
+        owner.execute("DROP FUNCTION unkeepable CASCADE")
+
+
+def settles_another(url, tenant) -> None:
+    """Wait until a later call is settled, and so whatever of earlier ones is to be."""
+    httpx.get(f"{url}/v1/files", headers=tenant.headers, trust_env=False, timeout=30)
+    eventually(lambda: any(one.category == "free" for one in tenant.events()))
+
+
+@pytest.mark.usefixtures("unkeepable")
+def test_a_job_is_billed_once_though_its_agents_could_not_be_written_down(
+    gateway, mistral, made_up
+):
+    tenant = tenancy.make(made_up, currency="USD")
+    content = lines(2) + lines(1, agent_id="unkeepable-agent")
+    rows = [json.loads(row) for row in content.splitlines()]
+    body = {"endpoint": "/v1/chat/completions", "requests": rows, "model": SMALL}
+    refused = post(gateway.url, tenant, JOBS, body)
+    assert (refused.status_code, refused.json()["code"]) == (503, "metering_unavailable")
+    settles_another(gateway.url, tenant)
+    metered(tenant)
+    assert tenant.balance().settled == spent(mistral, tenant) > 0
+    assert tenant.balance().held == 0
+
+
+@pytest.mark.usefixtures("unkeepable")
+def test_what_a_job_held_that_could_not_be_written_down_is_billed_by_the_sweep(scripted, tenant):
+    scripted.script = answering(200, {"id": "unkeepable-job", "status": "QUEUED"})
+    body = {"endpoint": "/v1/chat/completions", "requests": [json.loads(lines(1))]}
+    assert post(scripted.url, tenant, JOBS, body).status_code == 503
+    scripted.script = answering(200, {"data": []})
+    settles_another(scripted.url, tenant)
+    (hold,) = tenant.holds()
+    recovery.recover_orphans(grace=recovery._SECOND * 0, longest_call=recovery._SECOND * 0)
+    (event,) = [one for one in tenant.events() if one.id == hold.id]
     assert (event.cost, event.estimate) == (hold.amount, "never_settled")
 
 
