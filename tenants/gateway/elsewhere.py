@@ -143,7 +143,7 @@ class Elsewhere:
             if purpose.value == _BATCH if purpose else form.file_name.endswith(".jsonl"):
                 # Of several it is not known which one Mistral keeps.
                 is_one = set(form.files) == {_FILE} and _FILE not in form.fields
-                kept |= scan.facts() if is_one else {}
+                kept |= scan.facts() if is_one and not form.is_foreign else {}
             return kept
 
         aftermath = Kept(self._shelf, asked.owner, ResourceKind.FILE, "id", facts)

@@ -152,8 +152,8 @@ def _refuse_uncounted(mistral_id: str, facts: Mapping[str, Any]) -> None:
         why = f"line {facts['line']} {facts['fault']}. Mend it, and upload the file again."
     else:
         why = (
-            "upload it as a .jsonl file with the purpose `batch`, one JSON object with a `body` a"
-            " line, as the only file of its form."
+            "upload it as a .jsonl file in UTF-8 with the purpose `batch`, one JSON object with a"
+            " `body` a line, as the only file of its form."
         )
     raise Invalid.field(
         "/input_files",

@@ -69,6 +69,7 @@ class Form:
         fields: by name, once they are complete.
         files: names of file fields, and how many bytes of each have passed.
         file_name: what the file of the field ``file`` is called.
+        is_foreign: by its charset that file may be other text than in UTF-8.
         is_over: the last boundary has passed.
     """
 
@@ -81,13 +82,14 @@ class Form:
         self._position = -2
         self._on_file = on_file
         self._take = self._skip_to_delimiter
-        self._part = parts.Head("", None, is_ascii=False, length=None)
+        self._part = parts.Head("", None, is_ascii=False, is_foreign=False, length=None)
         self._start = 0
         self._value = bytearray()
         self._parts = 0
         self.fields: dict[str, Field] = {}
         self.files: dict[str, int] = {}
         self.file_name = ""
+        self.is_foreign = False
         self.is_over = False
 
     @property
@@ -160,6 +162,7 @@ class Form:
             self.files.setdefault(part.name, 0)
             if part.name == _FILE:
                 self.file_name = part.file_name
+                self.is_foreign = part.is_foreign
         self._start = self._position
         self._value.clear()
         self._take = self._beginning

@@ -36,11 +36,27 @@ _UTF_8 = frozenset({b"utf-8", b"utf8"})
 #: Of text that is ASCII they have the same bytes.
 _LIKE_ASCII = frozenset({b"us-ascii", b"iso-8859-1"})
 _TEXTS = frozenset({b"text/plain", b"application/json"})
-_OF_PARTS = (b"multipart/", b"message/")
+#: Of a file: it has parts of its own, or all bytes that JSON has mean what they do in UTF-8.
+_OF_PARTS = re.compile(rb"multipart\s*/")
+_AS_UTF_8 = re.compile(
+    rb'(?:(?!charset).)*;\s*charset="?(?:utf-?8|us-ascii|iso-8859-1|binary)"?\s*'
+    rb"(?:;(?:(?!charset).)*)?"
+)
 _HEADER = re.compile(rb"[a-z0-9!#$%&'*+.^_`|~-]+")
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _ENCODINGS = frozenset({b"7bit", b"8bit", b"binary"})
-_KNOWN = frozenset({b"disposition", b"type", b"transfer-encoding", b"length", b"id"})
+_KNOWN = frozenset(
+    {
+        b"disposition",
+        b"type",
+        b"transfer-encoding",
+        b"length",
+        b"id",
+        b"description",
+        b"language",
+        b"md5",
+    }
+)
 _LENGTH = re.compile(rb"\d{1,12}")
 
 
@@ -50,13 +66,15 @@ class Head:
 
     Attributes:
         file_name: None of a field of text.
-        is_ascii: by its charset, other text would be read in two ways.
+        is_ascii: by its charset, other text would be read in two ways; of a field.
+        is_foreign: its bytes may be other text to who goes by its charset; of a file.
         length: of its content in bytes, if it is told.
     """
 
     name: str
     file_name: str | None
     is_ascii: bool
+    is_foreign: bool
     length: int | None
 
 
@@ -106,8 +124,9 @@ def read_head(head: bytes) -> Head:
     return Head(
         name,
         None if file_name is None else file_name.decode("utf-8", "replace"),
-        _is_ascii(told.get(b"type"), is_file=is_file),
-        None if length is None else int(length),
+        is_ascii=not is_file and _is_ascii(told.get(b"type", b"").lower()),
+        is_foreign=is_file and _is_foreign(told.get(b"type", b"").lower()),
+        length=None if length is None else int(length),
     )
 
 
@@ -130,12 +149,22 @@ def _headers(head: bytes) -> dict[bytes, bytes]:
     return told
 
 
-def _is_ascii(told: bytes | None, *, is_file: bool) -> bool:
-    """Tell of the type of a part whether its text has to be ASCII."""
+def _is_foreign(told: bytes) -> bool:
+    """Tell of the type of a file whether its bytes could be read as other text than UTF-8.
+
+    No reader of forms makes text of a file by itself; who asks for the lines of one might.
+    """
+    if _OF_PARTS.search(told):
+        raise broken("a file is said to be made of parts")
+    return b"charset" in told and _AS_UTF_8.fullmatch(told) is None
+
+
+def _is_ascii(told: bytes) -> bool:
+    """Tell of the type of a field whether its text has to be ASCII."""
     if not told:
         return False
-    found = _TYPE.fullmatch(told.lower())
-    if found is None or found[1].startswith(_OF_PARTS) or not (is_file or found[1] in _TEXTS):
+    found = _TYPE.fullmatch(told)
+    if found is None or found[1] not in _TEXTS:
         raise broken("a part has a type that can be understood in two ways")
     charsets = _CHARSETS.findall(found[2])
     if not charsets or (len(charsets) == 1 and charsets[0] in _UTF_8):

@@ -199,6 +199,32 @@ def test_a_file_by_its_extended_name_alone_is_counted(gateway, tenant):
     assert (refused.status_code, refused.json()["code"]) == (402, "spending_limit_reached")
 
 
+@pytest.mark.parametrize(
+    ("told", "is_counted"),
+    [
+        ("application/jsonl; charset=us-ascii", True),  # as `file --mime` says
+        ("application/x-ndjson; charset=binary", True),
+        ("text/plain; charset=utf-7", False),
+        ("text/plain; charset=utf-8; charset=utf-7", False),
+        ("text/plain; charset*=us-ascii''utf-7", False),
+    ],
+)
+def test_lines_that_could_be_read_in_another_charset_are_no_batch(
+    gateway, tenant, told, is_counted
+):
+    """`+ACI-` is a quotation mark in UTF-7, and text to who counts."""
+    answer = httpx.post(
+        f"{gateway.url}/v1/files",
+        files={"file": ("a.jsonl", lines(1), told)},
+        data={"purpose": "batch"},
+        headers=tenant.headers,
+        trust_env=False,
+    )
+    made = post(gateway.url, tenant, JOBS, CHAT | {"input_files": [answer.json()["id"]]})
+    assert made.is_success is is_counted
+    assert is_counted or made.json()["code"] == "batch_not_counted"
+
+
 def test_of_several_files_in_a_form_none_is_a_batch(gateway, tenant):
     parts = {"file": ("a.jsonl", lines(1)), "other": ("b.jsonl", lines(1))}
     answer = httpx.post(

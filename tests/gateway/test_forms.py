@@ -56,6 +56,20 @@ def read(head: bytes, content: bytes = b"abc") -> Form:
         b"Content-Type: text/plain; charset=utf-8\r\nContent-Disposition: form-data; name=model",
         b"Content-Disposition: form-data; name=file; filename=a-b.wav; filename*=utf-8''a-b.wav",
         b'Content-Disposition: form-data; name=file; filename="=?utf-8?B?w6g=?="',
+        # A file is no text to whoever reads the form.
+        *(
+            FILE + b"\r\nContent-Type: " + told
+            for told in (
+                b"audio/wav; charset=binary",
+                b"text/csv; charset=windows-1252",
+                b"text/plain; charset=utf-16",
+                b"message/rfc822",
+                b"csv",
+                b"*/*",
+            )
+        ),
+        FILE + b"\r\nContent-MD5: kAFQmDzST7DWlj99KOF/cg==\r\nContent-Description: A talk"
+        b"\r\nContent-Language: it",
     ],
 )
 def test_what_clients_write_is_read(head):
@@ -93,8 +107,10 @@ ODD_NAMES += ["model[0]", "FILE_ID", "file[]", "model-", "purpose_"]
         (NAMED + b"\r\ncontent-type: text/plain; charset=utf-7", b"x"),
         (NAMED + b"\r\ncontent-type: text/plain; charset=utf-8; charset=utf-7", b"x"),
         (NAMED + b"\r\ncontent-type: text/plain; charset=iso-8859-1", b"\xc3\xa8"),
-        (FILE + b"\r\ncontent-type: text/plain; charset=utf-16", b"x"),
         (FILE + b"\r\ncontent-type: multipart/mixed; boundary=c", b"x"),
+        (FILE + b"\r\ncontent-type: Multipart /form-data; boundary=c", b"x"),
+        (FILE + b"\r\ncontent-transfer-encoding: base64", b"x"),
+        (NAMED + b"\r\ncontent-type: message/rfc822", b"x"),
         # Heads that say more than what they are.
         (NAMED + b'\r\n;\r\n name="model"', b"x"),
         (NAMED + b"\r\n x: y", b"x"),
