@@ -8,8 +8,10 @@ lowest bit-rate.
 Samples of 16 bits may be what they say, and may not: FFmpeg, by which many readers hear, looks into
 them, and decodes what it takes for AAC or AC-3 as that. Silent AAC at its lowest rate was heard
 there at 57 bytes a second (8 for 1,024 samples at 7,350 Hz, in LATM). So these hold the longer of
-both: what they last as samples, and a second for each 32 bytes. Into samples of other widths,
-floating point and the two laws of telephony it does not look.
+both: what they last as samples, and a second for each 32 bytes. In integers of other widths it
+finds S/PDIF (IEC 61937), which has four bytes for each sample of a sound, at 7,350 Hz or more:
+these hold a second for each 16,000 bytes at least. Into floating point and the two laws of
+telephony it does not look.
 
 What is held has to be the bound. What a recording lasts is what its samples do, if they are some:
 an estimate, for calls of which nothing tells the seconds.
@@ -21,12 +23,12 @@ _RIFF_HEAD = 12
 _CHUNK_HEAD = 8
 _FORMAT = 16
 #: Samples as they are (integers, floating point, the two laws of telephony), and the widths in
-#: bytes of which they are never taken for something else.
+#: bytes of which they are taken for nothing else, or for S/PDIF at most.
 _INTEGERS = 1
 _TRUSTED = {_INTEGERS: {1, 3, 4}, 3: {4, 8}, 6: {1}, 7: {1}}
 _EXTENSIBLE, _SUBFORMAT = 0xFFFE, 26
-#: Bytes of a second of what 16-bit samples may be taken for, at least.
-_LEAST_OF_A_SECOND = 32
+#: Bytes of a second of what 16-bit samples may be taken for, at least, and of what other integers.
+_LEAST_OF_A_SECOND, _LEAST_OF_SPDIF = 32, 16_000
 
 
 def seconds_in(head: bytes, size: int | None) -> int | None:
@@ -69,9 +71,9 @@ def _least_of_a_second(told: bytes) -> int:
     code, width = _code(told), _width(told)
     # An extensible header tells another width of integers beside this one.
     is_extensible = _number(told, 0) == _EXTENSIBLE
-    if width in _TRUSTED.get(code, ()) and not (is_extensible and code == _INTEGERS):
-        return rate
-    return min(rate, _LEAST_OF_A_SECOND)
+    if width not in _TRUSTED.get(code, ()) or (is_extensible and code == _INTEGERS):
+        return min(rate, _LEAST_OF_A_SECOND)
+    return min(rate, _LEAST_OF_SPDIF) if code == _INTEGERS else rate
 
 
 def _bytes_of_a_second(told: bytes) -> int:

@@ -84,7 +84,9 @@ EXTENSIBLE = struct.pack("<HHIH", 22, 16, 3, 1) + b"\0" * 14
         (header(told(samples=1), DATA), ONE_MINUTE, 480_000),
         (header(told(code=3, bits=32, block=8, samples=2000), DATA), ONE_MINUTE, 60),
         (header(told(code=7), DATA), ONE_MINUTE, 60),
-        (header(told(bits=24, block=6), DATA), 44 + 48_000 * 60, 60),
+        # In integers may be S/PDIF: a second for each 16,000 bytes at least.
+        (header(told(bits=24, block=6), DATA), 44 + 48_000 * 60, 180),
+        (header(told(bits=32, block=8, samples=2_000_000_000), DATA), ONE_MINUTE, 60),
         # What may be compressed inside: a second for each 32 bytes.
         (header(told(bits=16, block=4), DATA), ONE_MINUTE, LONG),
         (header(told(bits=12, block=4), DATA), ONE_MINUTE, LONG),
