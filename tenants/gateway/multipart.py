@@ -37,11 +37,13 @@ class Field:
 
     Attributes:
         value: empty of a field that nobody asks for.
+        is_measured: its part tells how long it is.
     """
 
     value: str
     start: int
     end: int
+    is_measured: bool = False
 
 
 def boundary_of(content_type: bytes) -> bytes:
@@ -221,7 +223,8 @@ class Form:
         if part.name in _ASKED_FOR and "\0" in value:  # no database takes it
             raise broken(f"`{part.name}` has a null character")
         kept = value if part.name in _ASKED_FOR else ""
-        self.fields[part.name] = Field(kept, self._start, self._position)
+        is_measured = part.length is not None
+        self.fields[part.name] = Field(kept, self._start, self._position, is_measured)
         self._value.clear()
 
     def _end(self) -> bool:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from tenants.common.problems import Invalid
 from tenants.gateway.multipart import Form
+from tenants.gateway.parts import broken
 from tenants.gateway.spool import Spool
 
 _PIECE = 256 * 1024
@@ -108,10 +109,16 @@ class Upload:
         self._refuse_cut()
 
     def set_field(self, boundary: bytes, name: str, value: str) -> None:
-        """Put a value into a field that was read already, or the field in front of all others."""
+        """Put a value into a field that was read already, or the field in front of all others.
+
+        Raises:
+            Invalid: the field tells how long it is, and would be longer or shorter.
+        """
         known = self._form.fields.get(name)
         text = value.encode()
         if known is not None:
+            if known.is_measured and len(text) != known.end - known.start:
+                raise broken(f"`{name}` has to be `{value}`, and its length is told already")
             start, end, new = known.start, known.end, text
         else:
             start = end = 0

@@ -239,3 +239,17 @@ def test_a_recording_that_says_how_long_it_is_holds_no_more_than_that(both):
     elsewhere = {"model": (None, MODEL), "file_url": (None, "https://x.example/a.mp3")}
     through, _ = both.send(PATH, files=elsewhere)
     assert (through.status_code, through.json()["code"]) == (402, "spending_limit_reached")
+
+
+def test_a_length_that_the_model_tells_of_itself_stays_true(gateway, mistral, made_up):
+    tenant = tenancy.make(made_up, mistral_model=MODEL)
+
+    def named(model: str) -> bytes:
+        length = b'"\r\nContent-Length: %d\r\n\r\n' % len(model)
+        body = form(("model", model.encode()), ("file=a.wav", recording(2)))
+        return body.replace(b'"\r\n\r\n', length, 1)
+
+    assert send(gateway.url, tenant.token, named(MODEL)).is_success
+    refused = send(gateway.url, tenant.token, named(tenant.model.name))
+    assert (refused.status_code, refused.json()["code"]) == (400, "invalid_form")
+    assert MODEL in refused.json()["message"]
