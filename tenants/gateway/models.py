@@ -59,11 +59,12 @@ def read_model(snapshot: Snapshot, name: str, card: Mapping[str, Any]) -> bytes:
 
 def _row(snapshot: Snapshot, name: str, card: Mapping[str, Any]) -> dict[str, Any]:
     model = snapshot.model
-    names = (*(card.get("aliases") or ()), model.mistral_model, model.name)
+    listed = card.get("aliases")
+    names = [*(listed if isinstance(listed, list) else ()), model.mistral_model, model.name]
     own: dict[str, Any] = {
         "id": name,
         "created": int(time.time()),
-        "aliases": [other for other in dict.fromkeys(names) if other != name],
+        "aliases": [one for one in dict.fromkeys(map(str, names)) if one != name],
     }
     if "temperature" in model.defaults:  # which calls are sent with
         own["default_model_temperature"] = model.defaults["temperature"]

@@ -173,3 +173,12 @@ def test_a_model_bound_to_another_key_shows_what_that_key_sees(gateway, made_up,
     with scope.tenant(tenant.organization.id):
         RegisteredModel.objects.filter(pk=tenant.model.pk).update(key=second)
     tenancy.eventually(lambda: description() == "the second's")
+
+
+@pytest.mark.parametrize("aliases", [None, 5, "small", [["a"], 7, "mine"], {"a": 1}])
+def test_aliases_that_are_no_list_of_names_break_nothing(gateway, made_up, aliases):
+    tenant = tenancy.make(made_up)
+    change_rows(tenant, card={"aliases": aliases})
+    card = shown(gateway, tenant, SMALL)
+    assert tenant.model.name in card["aliases"]
+    assert all(isinstance(one, str) for one in card["aliases"])
