@@ -28,6 +28,7 @@ _DISPOSITION = re.compile(
     rb"(?:; ?filename\*=utf-8'[\w-]*'(?P<extended>[\w.%!#$&+^`|~-]+))?;?",
     re.IGNORECASE,
 )
+_ESCAPED = re.compile(rb'filename="[^"]*\\"', re.IGNORECASE)
 _TYPE = re.compile(
     rb'([\w.+-]{1,100}/[\w.+-]{1,100})((?:\s*;\s*[\w-]{1,50}=(?:"[^"\\]*"|[^\s";\\]+))*)\s*;?'
 )
@@ -107,8 +108,11 @@ def read_head(head: bytes) -> Head:
         Invalid: it could be read in two ways.
     """
     told = _headers(head)
-    found = _DISPOSITION.fullmatch(told.get(b"disposition", b""))
+    disposition = told.get(b"disposition", b"")
+    found = _DISPOSITION.fullmatch(disposition)
     if found is None:
+        if _ESCAPED.search(disposition):
+            raise broken("a file name has an escaped quotation mark, or ends in a backslash")
         raise broken("a part has no plain name")
     name = found["name"].decode()
     check_name(name)
@@ -124,7 +128,7 @@ def read_head(head: bytes) -> Head:
     return Head(
         name,
         None if file_name is None else file_name.decode("utf-8", "replace"),
-        is_ascii=not is_file and _is_ascii(told.get(b"type", b"").lower()),
+        is_ascii=not is_file and _is_ascii(name, told.get(b"type", b"").lower()),
         is_foreign=is_file and _is_foreign(told.get(b"type", b"").lower()),
         length=None if length is None else int(length),
     )
@@ -159,13 +163,15 @@ def _is_foreign(told: bytes) -> bool:
     return b"charset" in told and _AS_UTF_8.fullmatch(told) is None
 
 
-def _is_ascii(told: bytes) -> bool:
+def _is_ascii(name: str, told: bytes) -> bool:
     """Tell of the type of a field whether its text has to be ASCII."""
     if not told:
         return False
     found = _TYPE.fullmatch(told)
     if found is None or found[1] not in _TEXTS:
-        raise broken("a part has a type that can be understood in two ways")
+        raise broken(
+            f"`{name}` is no plain text by its Content-Type, and a file needs a `filename`"
+        )
     charsets = _CHARSETS.findall(found[2])
     if not charsets or (len(charsets) == 1 and charsets[0] in _UTF_8):
         return False

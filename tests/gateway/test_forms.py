@@ -134,6 +134,24 @@ def test_what_could_be_read_in_two_ways_is_refused(head, content):
         read(head, content)
 
 
+@pytest.mark.parametrize(
+    ("head", "why"),
+    [
+        # As Go writes a quotation mark, and a name that ends in a backslash.
+        (b'Content-Disposition: form-data; name="file"; filename="a\\"q.txt"', "escaped quotation"),
+        (b'Content-Disposition: form-data; name="file"; filename="a\\\\"', "ends in a backslash"),
+        (b'Content-Disposition: form-data; name="no\\"te"', "no plain name"),
+        *(
+            (b'Content-Disposition: form-data; name="file"\r\nContent-Type: ' + told, "`filename`")
+            for told in (b"application/octet-stream", b"text/html", b"csv")
+        ),
+    ],
+)
+def test_a_refusal_names_what_a_client_can_mend(head, why):
+    with pytest.raises(Invalid, match=why):
+        read(head)
+
+
 def test_a_boundary_inside_of_a_line_is_content_however_the_form_is_cut():
     content = b"-" * 7 + b"x--B" * 50 + b"--" + b"y\r\n-B\r\n--" + b"-B" * 9
     body = b"--B\r\n" + FILE + b"\r\n\r\n" + content + b"\r\n--B--"
