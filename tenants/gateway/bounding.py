@@ -82,8 +82,9 @@ def count(document: Document, name: str, most: int = LARGEST_COUNT) -> int | Non
     if type(value) is float and value.is_integer():
         value = int(value)
     if type(value) is not int or value > most:
+        but = ", as a number, not text" if isinstance(value, str) else ""
         raise Invalid.field(
-            f"/{name}", "invalid_value", f"`{name}` is a whole number up to {most}."
+            f"/{name}", "invalid_value", f"`{name}` is a whole number up to {most}{but}."
         )
     return value
 
