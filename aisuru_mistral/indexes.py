@@ -12,18 +12,11 @@ from django.contrib.postgres.operations import CreateExtension
 from django.db import connection, migrations, models
 from django.db.migrations.loader import MigrationLoader
 
+from tenants.common.partitioned_indexes import PartitionedIndex
 from tenants.common.row_security import TenantTable
 
 _MADE = re.compile(r"CREATE (?:UNIQUE )?INDEX (?:CONCURRENTLY )?(?!ON\b)(\w+)")
 _DROPPED = re.compile(r"DROP INDEX (?:CONCURRENTLY )?(?:IF EXISTS )?(\w+)")
-#: Made partition by partition, in Python.
-_OF_THE_LEDGER = {
-    "support_event_trace_idx": "0003_platform_and_ledger",
-    "support_event_spoilt_idx": "0003_platform_and_ledger",
-    "support_event_instant_idx": "0003_platform_and_ledger",
-    "support_event_outcome_idx": "0006_calls_by_outcome",
-    "support_event_abandoned_idx": "0008_abandoned_calls",
-}
 _MISSING = """
     SELECT name FROM unnest(%s::text[]) name WHERE to_regclass(name) IS NULL ORDER BY name
 """
@@ -57,7 +50,7 @@ def extensions_missing() -> list[str]:
 @cache
 def wanted() -> tuple[dict[str, str], frozenset[str]]:
     """Read from the migrations of this code which indexes and extensions there are."""
-    names = {name: f"support {migration}" for name, migration in _OF_THE_LEDGER.items()}
+    names: dict[str, str] = {}
     extensions = set()
     for (app, label), migration in sorted(MigrationLoader(None).disk_migrations.items()):
         for operation in _flat(migration.operations):
@@ -79,10 +72,12 @@ def _flat(operations: Sequence[Any]) -> Iterator[Any]:
 
 def _made_by(operation: Any) -> list[str]:
     match operation:
-        case migrations.AddIndex():
-            return [operation.index.name]
-        case migrations.AddConstraint(constraint=models.UniqueConstraint() as constraint):
-            return [constraint.name]
+        case (
+            migrations.AddIndex(index=named)
+            | migrations.AddConstraint(constraint=models.UniqueConstraint() as named)
+            | (PartitionedIndex() as named)
+        ):
+            return [named.name]
         case migrations.CreateModel(options=options):
             constraints = options.get("constraints", ())
             return [index.name for index in options.get("indexes", ())] + [

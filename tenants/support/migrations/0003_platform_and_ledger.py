@@ -8,6 +8,7 @@ from importlib import import_module
 
 from django.db import migrations
 
+from tenants.common.partitioned_indexes import PartitionedIndex
 from tenants.common.row_security import DefinerFunction
 
 #: name → what it is of; each is made on every partition of the ledger without blocking writers.
@@ -67,25 +68,6 @@ AFTER = between(
 )
 
 
-def index_the_ledger(apps, schema_editor):
-    with schema_editor.connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT relid::regclass::text FROM pg_partition_tree('spend_usageevent') WHERE isleaf"
-        )
-        partitions = [row[0] for row in cursor.fetchall()]
-    for name, what in OF_THE_LEDGER.items():
-        schema_editor.execute(f"CREATE INDEX {name} ON ONLY spend_usageevent {what}")
-        for number, partition in enumerate(partitions):
-            part = f"{name}_{number}"
-            schema_editor.execute(f"CREATE INDEX CONCURRENTLY {part} ON {partition} {what}")
-            schema_editor.execute(f"ALTER INDEX {name} ATTACH PARTITION {part}")
-
-
-def forget_the_ledgers(apps, schema_editor):
-    for name in OF_THE_LEDGER:
-        schema_editor.execute(f"DROP INDEX {name}")
-
-
 class Migration(migrations.Migration):
 
     atomic = False
@@ -99,7 +81,10 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.RunPython(index_the_ledger, forget_the_ledgers),
+        *(
+            PartitionedIndex(name, "spend_usageevent", what)
+            for name, what in OF_THE_LEDGER.items()
+        ),
         *(
             migrations.RunSQL(
                 f"CREATE INDEX CONCURRENTLY {name} ON {what}", f"DROP INDEX {name}"

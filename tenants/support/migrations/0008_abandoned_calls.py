@@ -8,12 +8,12 @@ from importlib import import_module
 
 from django.db import migrations
 
+from tenants.common.partitioned_indexes import PartitionedIndex
 from tenants.common.row_security import DefinerFunction
 
 INDEX = "support_event_abandoned_idx"
 REASONS = "'process_died', 'never_settled'"
 OF = f"(created_at, estimate) WHERE estimate IN ({REASONS})"
-PARTITIONS = "SELECT relid::regclass::text FROM pg_partition_tree('spend_usageevent') WHERE isleaf"
 
 [FORMER] = [
     operation.sql.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION", 1)
@@ -35,21 +35,6 @@ ABANDONED = f"""{END}
 """
 
 
-def index_the_ledger(apps, schema_editor):
-    with schema_editor.connection.cursor() as cursor:
-        cursor.execute(PARTITIONS)
-        partitions = [row[0] for row in cursor.fetchall()]
-    schema_editor.execute(f"CREATE INDEX {INDEX} ON ONLY spend_usageevent {OF}")
-    for number, partition in enumerate(partitions):
-        part = f"{INDEX}_{number}"
-        schema_editor.execute(f"CREATE INDEX CONCURRENTLY {part} ON {partition} {OF}")
-        schema_editor.execute(f"ALTER INDEX {INDEX} ATTACH PARTITION {part}")
-
-
-def forget(apps, schema_editor):
-    schema_editor.execute(f"DROP INDEX {INDEX}")
-
-
 class Migration(migrations.Migration):
 
     atomic = False
@@ -60,6 +45,6 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.RunPython(index_the_ledger, forget),
+        PartitionedIndex(INDEX, "spend_usageevent", OF),
         migrations.RunSQL(FORMER.replace(END, ABANDONED, 1), FORMER),
     ]

@@ -1,0 +1,90 @@
+"""A migration operation that indexes a partitioned table while it is written to.
+
+It is no transaction, so it may be cut off anywhere. When it is repeated, what is whole stays, and
+what was left half-made is dropped and made anew.
+"""
+
+from typing import Any
+
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.migrations.operations.base import Operation, OperationCategory
+from django.db.migrations.state import ProjectState
+
+_LEFT_OVER = """
+    SELECT oid::regclass::text FROM pg_class
+    WHERE relkind = 'i' AND starts_with(relname, %s)
+      AND NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = oid)
+"""
+_WITHOUT = """
+    SELECT relid::regclass::text, relname
+    FROM pg_partition_tree(%s) JOIN pg_class ON oid = relid
+    WHERE isleaf AND NOT EXISTS (
+        SELECT FROM pg_inherits JOIN pg_index ON indexrelid = inhrelid
+        WHERE inhparent = to_regclass(%s) AND indrelid = relid
+    )
+"""
+
+
+class PartitionedIndex(Operation):
+    """Index one partition after the other; those to come have the index from their beginning.
+
+    Its migration says ``atomic = False``.
+
+    Args:
+        name: the index's; each part's begins with it.
+        table: whose partitions have no partitions.
+        of: columns in brackets, and a condition.
+    """
+
+    category = OperationCategory.ADDITION
+    reversible = True
+    reduces_to_sql = False
+
+    def __init__(self, name: str, table: str, of: str) -> None:
+        self.name = name
+        self.table = table
+        self.of = of
+
+    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
+        """Describe the operation for a squashed migration."""
+        return type(self).__name__, [self.name, self.table, self.of], {}
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        """Leave the models as they are."""
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        """Make what there is not yet."""
+
+        def rows(query: str, *values: str) -> list[tuple[str, ...]]:
+            with schema_editor.connection.cursor() as cursor:
+                cursor.execute(query, values)
+                return list(cursor.fetchall())
+
+        run = schema_editor.execute
+        run(f"CREATE INDEX IF NOT EXISTS {self.name} ON ONLY {self.table} {self.of}")
+        for (left,) in rows(_LEFT_OVER, f"{self.name}_"):
+            run(f"DROP INDEX CONCURRENTLY {left}")
+        for partition, called in rows(_WITHOUT, self.table, self.name):
+            part = f"{self.name}_{called.removeprefix(f'{self.table}_')}"
+            run(f"CREATE INDEX CONCURRENTLY {part} ON {partition} {self.of}")
+            run(f"ALTER INDEX {self.name} ATTACH PARTITION {part}")
+
+    def database_backwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        """Drop it with its parts."""
+        schema_editor.execute(f"DROP INDEX {self.name}")
+
+    def describe(self) -> str:
+        """Say it in the migration's log."""
+        return f"Index the partitions of {self.table} ({self.name})"
