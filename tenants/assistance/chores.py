@@ -6,16 +6,20 @@ row, with the owner's login, once a dump is whole.
 """
 
 import time
-from datetime import datetime
+from collections.abc import Collection
+from datetime import datetime, timedelta
 
 import structlog
 from django.db import DatabaseError, connection
+from django.utils import timezone
 
 from tenants.assistance.models import Chore
 
 log = structlog.get_logger(__name__)
 
 BACKUP = "backup"
+#: What is done at all is tried again within a day; what was asked for by hand perhaps never is.
+_RECENT = timedelta(days=2)
 _PAUSE = 30.0
 _FAILED = """
     INSERT INTO assistance_chore (name, failures, failed_at) VALUES (%s, 1, now())
@@ -43,10 +47,10 @@ def note_success(name: str) -> None:
     _write(_DONE, name)
 
 
-def failures() -> dict[str, int]:
-    """Tell of every task that ever failed how often it has in a row, up to now."""
-    found = Chore.objects.exclude(name=BACKUP).order_by("name")
-    return dict(found.values_list("name", "failures"))
+def failures(names: Collection[str]) -> dict[str, int]:
+    """Tell how often in a row, up to now, those of these tasks have failed that failed of late."""
+    found = Chore.objects.filter(name__in=names, failed_at__gte=timezone.now() - _RECENT)
+    return dict(found.order_by("name").values_list("name", "failures"))
 
 
 def last_backup() -> datetime | None:

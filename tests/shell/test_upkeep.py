@@ -17,11 +17,18 @@ from tenants.common.models import new_id
 from tests.postgres import owner_url
 
 
+def nothing():
+    """Be a task's work."""
+
+
 @pytest.fixture
 def task():
+    """One of this code's that does nothing."""
     name = f"room.{new_id().hex}"
     chores._said.clear()
+    app.task(name=name, shared=False)(nothing)
     yield SimpleNamespace(name=name, request=SimpleNamespace(is_eager=False))
+    app.tasks.pop(name, None)
     with psycopg.connect(owner_url()) as owner:
         owner.execute("DELETE FROM assistance_chore")
 
@@ -37,7 +44,7 @@ def figures():
 
 def test_a_task_that_fails_is_counted_until_it_is_done(task):
     note_that_it_was_done(sender=task)
-    assert task.name not in chores.failures(), "what never failed has no row"
+    assert not Chore.objects.exists(), "what never failed has no row"
     for _again in range(3):
         note_that_it_failed(sender=task)
     assert figures()["aim_task_failures", task.name] == 3
@@ -45,6 +52,20 @@ def test_a_task_that_fails_is_counted_until_it_is_done(task):
     assert figures()["aim_task_failures", task.name] == 0
     note_that_it_failed(sender=task)
     assert figures()["aim_task_failures", task.name] == 1, "in a row"
+
+
+def test_what_is_not_tried_any_more_is_told_for_two_days_and_what_is_gone_not_at_all(task):
+    note_that_it_failed(sender=task)
+    note_that_it_failed(sender=SimpleNamespace(name="keys.sweep", request=task.request))
+    assert figures()["aim_task_failures", task.name] == 1
+    assert figures()["aim_task_failures", "keys.sweep"] == 1, "web processes know the tasks"
+    Chore.objects.filter(name=task.name).update(failed_at=timezone.now() - timedelta(hours=47))
+    assert figures()["aim_task_failures", task.name] == 1
+    Chore.objects.filter(name=task.name).update(failed_at=timezone.now() - timedelta(hours=49))
+    assert ("aim_task_failures", task.name) not in figures()
+    note_that_it_failed(sender=task)
+    del app.tasks[task.name]
+    assert ("aim_task_failures", task.name) not in figures(), "its code is gone"
 
 
 def test_a_success_is_not_written_at_every_task(task, django_assert_num_queries):
@@ -56,7 +77,7 @@ def test_a_success_is_not_written_at_every_task(task, django_assert_num_queries)
 def test_what_is_done_in_the_process_itself_is_not_counted(task):
     task.request.is_eager = True
     note_that_it_failed(sender=task)
-    assert task.name not in chores.failures()
+    assert not Chore.objects.exists()
 
 
 def test_celery_calls_them_by_the_tasks_name(task, monkeypatch):
@@ -69,14 +90,14 @@ def test_celery_calls_them_by_the_tasks_name(task, monkeypatch):
         if (outcome := next(outcomes)) is not None:
             raise outcome
 
+    del app.tasks[task.name]
     made = app.task(name=task.name, shared=False)(work)
     trace = build_tracer(task.name, made, app=app, eager=False, propagate=False)
     request = {"is_eager": False, "hostname": "", "delivery_info": {}}
     trace(str(new_id()), [], {}, request)
-    assert chores.failures()[task.name] == 1
+    assert chores.failures([task.name])[task.name] == 1
     trace(str(new_id()), [], {}, request)
-    assert chores.failures()[task.name] == 0
-    del app.tasks[task.name]
+    assert chores.failures([task.name])[task.name] == 0
 
 
 def test_a_backup_that_was_made_has_an_age_and_one_that_never_was_has_none(task):
