@@ -14,7 +14,8 @@ from tenants.gateway import parts
 from tenants.gateway.parts import broken
 
 _BOUNDARY = re.compile(
-    rb'multipart/form-data\s*;\s*boundary=(?:"([0-9A-Za-z\'()+_,./:=? -]{0,69}'
+    rb'multipart/form-data\s*;(?:\s*charset=(?:"utf-?8"|utf-?8)\s*;)?\s*boundary='
+    rb'(?:"([0-9A-Za-z\'()+_,./:=? -]{0,69}'
     rb"[0-9A-Za-z'()+_,./:=?-])\"|([0-9A-Za-z'+_.-]{1,70}))"
     rb'\s*(?:;\s*charset="?utf-?8"?\s*)?',
     re.IGNORECASE,

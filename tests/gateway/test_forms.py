@@ -208,6 +208,9 @@ def test_no_charset_but_utf_8_is_taken(scripted, made_up, content_type):
     ("told", "passed"),
     [
         ("multipart/form-data; boundary=b; charset=utf-8", "multipart/form-data; boundary=b"),
+        # As many clients in Java and C# write it.
+        ("multipart/form-data; charset=UTF-8; boundary=b", "multipart/form-data; boundary=b"),
+        ('multipart/form-data;charset="utf-8";boundary="b"', "multipart/form-data; boundary=b"),
         ('Multipart/Form-Data;boundary="b"', "multipart/form-data; boundary=b"),
         ('multipart/form-data; boundary="=_b:"', 'multipart/form-data; boundary="=_b:"'),
     ],
