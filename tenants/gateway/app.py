@@ -60,6 +60,8 @@ _CONTENT_TYPE, _CHARSET = b"content-type", b"charset"
 _UTF_8 = re.compile(
     rb'(?:(?!charset).)*;\s*charset="?utf-?8"?\s*(?:;(?:(?!charset).)*)?', re.DOTALL
 )
+#: Charsets in which text that is ASCII has the bytes that it has in UTF-8.
+_LIKE_ASCII = re.compile(rb'application/json\s*;\s*charset="?(?:us-ascii|iso-8859-1)"?\s*;?')
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ class Gateway:
     ) -> None:
         parts = self._running()
         path, method = scope["path"], scope["method"]
-        headers = _headers(scope, parts.bounds)
+        headers, is_ascii = _headers(scope, parts.bounds)
         endpoint = ENDPOINTS.get(path)
         place = None
         if endpoint is None:
@@ -146,7 +148,7 @@ class Gateway:
         arrival = Arrival(parts.arrivals, whose, exchange.receive, headers)
         exchange.leave = arrival.leave
         if endpoint is not None:
-            body = await _without_secrets(await arrival.whole(), picture)
+            body = await _whole(arrival, picture, is_ascii=is_ascii)
             wished = picture.traffic.policy.parameters
             mode = parameters.mode_of(headers.get(parameters.HEADER), wished)
             model = picture.snapshot.model
@@ -156,14 +158,14 @@ class Gateway:
             if request.adapted:
                 exchange.extra = [parameters.told(request.adapted)]
         elif place is not None:
-            asked = _asked(picture, headers, scope["query_string"], arrival)
+            asked = _asked(picture, headers, scope["query_string"], arrival, is_ascii=is_ascii)
             request = await parts.elsewhere.request(place, asked)
         if request.names_files:
             owner = owner_of(picture.snapshot)
             await parts.shelf.require(owner, ResourceKind.FILE, request.names_files)
 
         async def work(told: Exchange) -> None:
-            told_on = _told_on(scope, request)
+            told_on = _told_on(scope, request, is_ascii=is_ascii)
             wanted = Wanted(picture, request, call_id, message_id, started, told_on)
             await parts.attempts.make(told, wanted)
 
@@ -221,8 +223,8 @@ def _assemble() -> _Parts:
     )
 
 
-def _headers(scope: Message, limits: Bounds) -> _Headers:
-    """Index the header fields by name.
+def _headers(scope: Message, limits: Bounds) -> tuple[_Headers, bool]:
+    """Index the header fields by name, and tell whether the body has to be ASCII.
 
     Raises:
         Invalid: too many (431), one that must not come twice does, what the server lets through and
@@ -244,17 +246,28 @@ def _headers(scope: Message, limits: Bounds) -> _Headers:
     if not headers.get(b"host") and scope.get("http_version") == "1.1":  # granian makes it empty
         raise Invalid("host_missing", "The request names no host.", status=400)
     media = headers.get(_CONTENT_TYPE, b"").lower()
-    if _CHARSET in media and not _UTF_8.fullmatch(media):
-        # Mistral would read another text than was read here.
-        raise Invalid("unsupported_charset", "Send the body in UTF-8.", status=415)
-    return headers
+    if _CHARSET not in media or _UTF_8.fullmatch(media):
+        return headers, False
+    if _LIKE_ASCII.fullmatch(media):
+        return headers, True
+    raise _in_another_charset()
 
 
-def _told_on(scope: Message, request: requests.Request) -> dict[str, str]:
-    """Choose the headers that Mistral gets: of a form only what was read of its type."""
+def _in_another_charset() -> Invalid:
+    """Refuse a body of which Mistral would read another text than is read here."""
+    return Invalid("unsupported_charset", "Send the body in UTF-8.", status=415)
+
+
+def _told_on(scope: Message, request: requests.Request, *, is_ascii: bool) -> dict[str, str]:
+    """Choose the headers that Mistral gets: of a form only what was read of its type.
+
+    A charset that allows ASCII only is left out: a body that is written anew may have other text.
+    """
     headers = forwarded(scope["headers"])
     if isinstance(request.body, Upload):
         headers["content-type"] = request.body.form.content_type
+    elif is_ascii:
+        headers["content-type"] = "application/json"
     return headers
 
 
@@ -281,14 +294,28 @@ async def _authenticate(headers: _Headers, pictures: Pictures) -> Picture:
     return picture
 
 
-def _asked(picture: Picture, headers: _Headers, query: bytes, arrival: Arrival) -> Asked:
+def _asked(
+    picture: Picture, headers: _Headers, query: bytes, arrival: Arrival, *, is_ascii: bool
+) -> Asked:
     """Let a request's body be had as a whole or piece by piece, whichever it takes."""
 
     async def body() -> bytes:
-        return await _without_secrets(await arrival.whole(), picture)
+        return await _whole(arrival, picture, is_ascii=is_ascii)
 
     owner = owner_of(picture.snapshot)
     return Asked(picture, owner, headers, query, body, arrival.piece, arrival.keep, arrival.spool)
+
+
+async def _whole(arrival: Arrival, picture: Picture, *, is_ascii: bool) -> bytes:
+    """Read a body, without secrets of ours.
+
+    Raises:
+        Invalid: it is not in its charset (415).
+    """
+    body = await arrival.whole()
+    if is_ascii and not body.isascii():
+        raise _in_another_charset()
+    return await _without_secrets(body, picture)
 
 
 async def _without_secrets(body: bytes, picture: Picture) -> bytes:

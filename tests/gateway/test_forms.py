@@ -185,7 +185,9 @@ def test_a_file_that_is_all_boundaries_is_read_as_fast_as_any_other():
         "multipart/form-data; boundary=b; Charset=utf-7",
         "multipart/form-data; boundary=b; charset*=utf-8''punycode",
         "multipart/form-data; charset=utf-8; boundary=b; charset=punycode",
+        "multipart/form-data; boundary=b; charset=us-ascii",
         "application/x-www-form-urlencoded; charset=utf-16",
+        "application/json; charset=us-ascii; charset=utf-16",
         "application/json; charset=utf-16",
     ],
 )
@@ -202,6 +204,26 @@ def test_no_charset_but_utf_8_is_taken(scripted, made_up, content_type):
         )
         assert (refused.status_code, refused.json()["code"]) == (415, "unsupported_charset")
     assert len(scripted.far_side.requests) == before
+
+
+@pytest.mark.parametrize("charset", ["us-ascii", "ISO-8859-1", '"Us-Ascii"'])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/conversations"])
+def test_json_may_tell_another_charset_if_it_is_ascii(scripted, made_up, path, charset):
+    """Mistral is not told of it: a body that is written anew need not be ASCII any more."""
+    tenant = tenancy.make(made_up)
+    scripted.script = answering(200, {"conversation_id": "conv-9", "choices": [], "outputs": []})
+    headers = tenant.headers | {"content-type": f"application/json; charset={charset}"}
+
+    def send(body: bytes) -> httpx.Response:
+        return httpx.post(
+            f"{scripted.url}{path}", content=body, headers=headers, trust_env=False, timeout=30
+        )
+
+    assert send(b'{"messages": [], "inputs": "\\u00e8"}').is_success
+    assert json.loads(scripted.received.body)["inputs"] == "è"
+    assert scripted.received.headers["content-type"] == "application/json"
+    refused = send('{"messages": [], "inputs": "è"}'.encode())
+    assert (refused.status_code, refused.json()["code"]) == (415, "unsupported_charset")
 
 
 @pytest.mark.parametrize(
