@@ -221,7 +221,11 @@ def _fuller(
 def _tallied(
     job: BatchJob, facts: JobFacts, lines: Iterable[LineFacts | None], hold: Hold | None
 ) -> Tally:
-    held = _of_a_line(hold, max(facts.total_requests, 1))
+    many = max(facts.total_requests, facts.succeeded_requests)
+    if not many:  # Mistral does not tell: as many as there are
+        lines = list(lines)
+        many = len(lines)
+    held = _of_a_line(hold, max(many, 1))
     is_annotated = hold is not None and hold.annotated_pages > 0 and hold.pages == 0
     tally = Tally(job.endpoint, job.requested_model, held, is_annotated)
     for line in lines:

@@ -241,6 +241,17 @@ def test_lines_that_are_said_to_be_answered_and_never_shown_are_an_estimate_at_l
     assert (event["prompt_tokens"], event["completion_tokens"]) == (1000 + 4000, 100 + 200)
 
 
+@pytest.mark.parametrize("told", [{"succeeded_requests": 4}, {}])
+def test_all_lines_together_are_no_more_than_was_held_where_their_number_is_not_told(batch, told):
+    silent = line({"model": SMALL, "choices": []})
+    held = Quantities(prompt_tokens=8000, completion_tokens=400)
+    shown = [silent] * (2 if told else 4)
+    made = batch(CHAT, SMALL, held, shown, job={"total_requests": None, **told})
+    made.is_late()
+    (event,) = made.metered()
+    assert (event["requests"], event["prompt_tokens"]) == (4, 8000)
+
+
 def test_of_many_missing_lines_no_event_has_more_than_a_thousand(batch):
     job = {"total_requests": 4000, "succeeded_requests": 2500}
     made = batch(OCR, READER, Quantities(pages=8000), [read(1)] * 700, job=job)
