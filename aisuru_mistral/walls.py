@@ -32,6 +32,20 @@ _WITHOUT_POLICY = """
     )
     ORDER BY name, policy
 """
+# Permissive policies add up: whatever one more lets through is let through.
+_WIDER = """
+    SELECT relname, polname FROM pg_policy JOIN pg_class ON pg_class.oid = polrelid
+    WHERE polpermissive
+        AND polrelid = ANY (SELECT to_regclass(name) FROM unnest(%s::text[]) name)
+        AND (
+            pg_get_expr(polqual, polrelid) = 'true'
+            OR NOT EXISTS (
+                SELECT FROM unnest(%s::text[], %s::text[]) wanted (name, policy)
+                WHERE to_regclass(name) = polrelid AND policy = polname
+            )
+        )
+    ORDER BY relname, polname
+"""
 _REFUSED = """
     SELECT name, verb || CASE WHEN part = '' THEN '' ELSE ' (' || part || ')' END
     FROM unnest(%s::text[], %s::text[], %s::text[]) wanted (name, verb, part)
@@ -81,22 +95,42 @@ def open_tables() -> list[str]:
 def breaches() -> list[Breach]:
     """Find where the wall does not stand as it was built."""
     wanted = _wanted().policies
-    tables, policies = zip(*wanted, strict=True)
-    return [
-        Breach(
-            table,
-            "has no row-level security: it shows every tenant's rows to all",
-            f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
-        )
-        for table in open_tables()
-    ] + [
-        Breach(
-            table,
-            f"has no policy {policy}: it shows {_SHOWN_WITHOUT[policy]}",
-            f"the CREATE POLICY that `manage.py sqlmigrate {wanted[table, policy]}` prints",
-        )
-        for table, policy in _rows(_WITHOUT_POLICY, list(tables), list(policies))
-    ]
+    tables, policies = map(list, zip(*wanted, strict=True))
+    return (
+        [
+            Breach(
+                table,
+                "has no row-level security: it shows every tenant's rows to all",
+                f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
+            )
+            for table in open_tables()
+        ]
+        + [
+            Breach(
+                table,
+                f"has no policy {policy}: it shows {_SHOWN_WITHOUT[policy]}",
+                _statement(wanted[table, policy]),
+            )
+            for table, policy in _rows(_WITHOUT_POLICY, tables, policies)
+        ]
+        + [
+            Breach(
+                table,
+                f"has a policy {policy} that no migration made: it lets more through",
+                f"DROP POLICY {policy} ON {table}" + _made_anew(table, policy),
+            )
+            for table, policy in _rows(_WIDER, _wanted().walled, tables, policies)
+        ]
+    )
+
+
+def _made_anew(table: str, policy: str) -> str:
+    migration = _wanted().policies.get((table, policy))
+    return f", then {_statement(migration)}" if migration else ""
+
+
+def _statement(migration: str) -> str:
+    return f"the CREATE POLICY that `manage.py sqlmigrate {migration}` prints"
 
 
 def refusals() -> list[Breach]:

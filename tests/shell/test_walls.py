@@ -63,12 +63,37 @@ def test_a_table_without_row_level_security_stops_the_service_and_is_named(clien
 def test_a_policy_that_is_gone_is_named_with_what_prints_it(table, policy, printed):
     rename = f"ALTER POLICY {{}} ON {table} RENAME TO {{}}"
     with tampered(rename.format(policy, "another"), rename.format("another", policy)):
-        [(state, said, remedy)] = told("wall")
+        [(state, said, remedy), *_] = told("wall")
     assert (state, said.startswith(f"{table} has no policy {policy}")) == (State.FAIL, True)
     [migration] = re.findall(rf"`manage.py sqlmigrate ({printed}\w+)`", remedy)
     printed_sql = StringIO()
     call_command("sqlmigrate", *migration.split(), stdout=printed_sql)
     assert f"CREATE POLICY {policy} ON {table} " in printed_sql.getvalue()
+
+
+def test_a_policy_that_lets_more_through_is_named():
+    with tampered(
+        f"CREATE POLICY support ON {TABLE} USING (organization_id IS NOT NULL)",
+        f"DROP POLICY support ON {TABLE}",
+    ):
+        [(state, said, remedy)] = told("wall")
+    assert (state, said.startswith(f"{TABLE} has a policy support that no")) == (State.FAIL, True)
+    assert remedy.endswith(f"DROP POLICY support ON {TABLE}")
+
+
+def test_a_policy_that_lets_everything_through_is_named():
+    with psycopg.connect(owner_url()) as owner:
+        as_it_was = owner.execute(
+            "SELECT pg_get_expr(polqual, polrelid) FROM pg_policy"
+            " WHERE polrelid = %s::regclass AND polname = 'tenant'",
+            [TABLE],
+        ).fetchone()
+    assert as_it_was is not None
+    alter = f"ALTER POLICY tenant ON {TABLE} USING ({{}})"
+    with tampered(alter.format("true"), alter.format(as_it_was[0])):
+        [(state, said, remedy)] = told("wall")
+    assert (state, "policy tenant that no migration made" in said) == (State.FAIL, True)
+    assert "sqlmigrate keys " in remedy
 
 
 @pytest.mark.parametrize(
