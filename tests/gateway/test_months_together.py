@@ -1,5 +1,6 @@
 """Tokens of a month that several processes count together: one limit, and corrections for all."""
 
+import asyncio
 from decimal import Decimal
 
 import fakeredis
@@ -51,6 +52,13 @@ async def refused(process, shown) -> TooMany:
     return refusal.value
 
 
+async def told(process) -> None:
+    """Wait until all others know what a process has corrected."""
+    under_way = process.together._shared._flushing
+    assert under_way is not None
+    await asyncio.wait((under_way,))
+
+
 async def test_a_month_is_one_for_all_processes(process):
     one, other = process(), process()
     shown = picture(tokens_per_month=250)
@@ -66,6 +74,7 @@ async def test_what_a_call_used_counts_for_all_instead_of_what_it_took(process):
     permit = await go(one, shown)
     await go(other, shown)
     permit.finish(20, 10)  # of a hundred
+    await told(one)
     await go(other, shown)
     assert (await refused(one, shown)).members["used"] == 230
 
@@ -74,6 +83,7 @@ async def test_a_call_that_used_more_than_it_took_leaves_less_for_the_others(pro
     one, other = process(), process()
     shown = picture(tokens_per_month=250)
     (await go(one, shown)).finish(100, 90)
+    await told(one)
     assert (await refused(other, shown)).members["used"] == 190
 
 
@@ -83,6 +93,7 @@ async def test_what_was_not_sent_is_given_back_to_all(process):
     permit = await go(one, shown)
     await go(other, shown)
     permit.withdraw()
+    await told(one)
     await go(other, shown)
     assert (await refused(one, shown)).members["used"] == 200
 
