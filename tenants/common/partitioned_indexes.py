@@ -4,11 +4,12 @@ It is no transaction, so it may be cut off anywhere. When it is repeated, what i
 what was left half-made is dropped and made anew.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
-from django.db.backends.base.schema import BaseDatabaseSchemaEditor
-from django.db.migrations.operations.base import Operation, OperationCategory
-from django.db.migrations.state import ProjectState
+from django.db import connection
+
+from tenants.common.row_security import SqlOperation
 
 _LEFT_OVER = """
     SELECT oid::regclass::text FROM pg_class
@@ -25,7 +26,7 @@ _WITHOUT = """
 """
 
 
-class PartitionedIndex(Operation):
+class PartitionedIndex(SqlOperation):
     """Index one partition after the other; those to come have the index from their beginning.
 
     Its migration says ``atomic = False``.
@@ -36,9 +37,7 @@ class PartitionedIndex(Operation):
         of: columns in brackets, and a condition.
     """
 
-    category = OperationCategory.ADDITION
-    reversible = True
-    reduces_to_sql = False
+    reduces_to_sql = False  # what is to be done, the database has to be asked
 
     def __init__(self, name: str, table: str, of: str) -> None:
         self.name = name
@@ -49,42 +48,26 @@ class PartitionedIndex(Operation):
         """Describe the operation for a squashed migration."""
         return type(self).__name__, [self.name, self.table, self.of], {}
 
-    def state_forwards(self, app_label: str, state: ProjectState) -> None:
-        """Leave the models as they are."""
-
-    def database_forwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
+    def forwards(self) -> Iterator[str]:
         """Make what there is not yet."""
-
-        def rows(query: str, *values: str) -> list[tuple[str, ...]]:
-            with schema_editor.connection.cursor() as cursor:
-                cursor.execute(query, values)
-                return list(cursor.fetchall())
-
-        run = schema_editor.execute
-        run(f"CREATE INDEX IF NOT EXISTS {self.name} ON ONLY {self.table} {self.of}")
-        for (left,) in rows(_LEFT_OVER, f"{self.name}_"):
-            run(f"DROP INDEX CONCURRENTLY {left}")
-        for partition, called in rows(_WITHOUT, self.table, self.name):
+        yield f"CREATE INDEX IF NOT EXISTS {self.name} ON ONLY {self.table} {self.of}"
+        for (left,) in _rows(_LEFT_OVER, f"{self.name}_"):
+            yield f"DROP INDEX CONCURRENTLY {left}"
+        for partition, called in _rows(_WITHOUT, self.table, self.name):
             part = f"{self.name}_{called.removeprefix(f'{self.table}_')}"
-            run(f"CREATE INDEX CONCURRENTLY {part} ON {partition} {self.of}")
-            run(f"ALTER INDEX {self.name} ATTACH PARTITION {part}")
+            yield f"CREATE INDEX CONCURRENTLY {part} ON {partition} {self.of}"
+            yield f"ALTER INDEX {self.name} ATTACH PARTITION {part}"
 
-    def database_backwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
+    def backwards(self) -> list[str]:
         """Drop it with its parts."""
-        schema_editor.execute(f"DROP INDEX {self.name}")
+        return [f"DROP INDEX {self.name}"]
 
     def describe(self) -> str:
         """Say it in the migration's log."""
         return f"Index the partitions of {self.table} ({self.name})"
+
+
+def _rows(query: str, *values: str) -> list[tuple[str, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(query, values)
+        return list(cursor.fetchall())

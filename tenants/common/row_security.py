@@ -7,7 +7,7 @@ are reversible. The owner of the tables is not subject to the policies: only mig
 SECURITY DEFINER functions run as the owner.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
@@ -19,18 +19,18 @@ _CONTEXT = "NULLIF(current_setting('aim.organization', true), '')::uuid"
 _READ_WRITE = "SELECT, INSERT, UPDATE, DELETE"
 
 
-class _SqlOperation(Operation):
+class SqlOperation(Operation):
     """Statements to run and to take back; changes no model state."""
 
     category = OperationCategory.SQL
     reversible = True
     reduces_to_sql = True
 
-    def forwards(self) -> list[str]:
-        """Write the statements that do it."""
+    def forwards(self) -> Iterable[str]:
+        """Write the statements that do it; each is run before the next is asked for."""
         raise NotImplementedError
 
-    def backwards(self) -> list[str]:
+    def backwards(self) -> Iterable[str]:
         """Write the statements that undo it."""
         raise NotImplementedError
 
@@ -60,7 +60,7 @@ class _SqlOperation(Operation):
             schema_editor.execute(statement, params=None)
 
 
-class TenantTable(_SqlOperation):
+class TenantTable(SqlOperation):
     """Put a table behind row-level security.
 
     Args:
@@ -165,7 +165,7 @@ class TenantTable(_SqlOperation):
         return f"Put {self.table} behind row-level security"
 
 
-class WorkspaceWall(_SqlOperation):
+class WorkspaceWall(SqlOperation):
     """Hide the other workspaces' rows of a tenant table from whoever is confined to some.
 
     It narrows the tenant's own policy (``TenantTable``) and opens nothing. Without confinement
@@ -227,7 +227,7 @@ class RewordedWorkspaceWall(WorkspaceWall):
         return f"Reword the policy that confines readers of {self.table}"
 
 
-class ReferenceTable(_SqlOperation):
+class ReferenceTable(SqlOperation):
     """Let the application use a table that belongs to no tenant.
 
     Args:
@@ -286,7 +286,7 @@ class PlatformTable(ReferenceTable):
         return f"Show {self.table} in platform scope only"
 
 
-class DefinerFunction(_SqlOperation):
+class DefinerFunction(SqlOperation):
     """Create a SECURITY DEFINER function that the application may call.
 
     Args:
