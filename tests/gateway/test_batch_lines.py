@@ -1,21 +1,13 @@
 """Lines of a batch: parsed as Mistral does it, bounded as requests are, and not smuggled past."""
 
-import asyncio
 import json
-import threading
-import time
 from decimal import Decimal
-from uuid import UUID
 
 import httpx
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tenants.common import scope
 from tenants.common.models import new_id
-from tenants.gateway import scanning
-from tenants.gateway.scanning import COUNTED, BatchScan
 from tenants.registry import resources
 from tenants.registry.models import ProviderResource, ResourceKind
 from tenants.registry.resources import Owner
@@ -24,24 +16,11 @@ from tests.gateway import tenancy
 from tests.gateway.tenancy import post
 from tests.gateway.test_batches import JOBS, lines, uploaded
 from tests.gateway.test_files import HEAD, TAIL
+from tests.gateway.test_scanning import LINE
 from tests.keys.keyring import checked, name_of, registered
 from tests.registry.steps import create
 
 CHAT = {"endpoint": "/v1/chat/completions"}
-LINE = b'{"custom_id":"1","body":{"messages":[],"max_tokens":5}}'
-
-
-def scanned(*pieces: bytes) -> dict[str, object]:
-    scan = BatchScan(UUID(int=1))
-
-    async def pass_by() -> None:
-        for piece in pieces:
-            scan.feed(piece)
-            await scan.catch_up()
-        await scan.catch_up(is_over=True)
-
-    asyncio.run(pass_by())
-    return scan.facts()
 
 
 @pytest.fixture
@@ -239,178 +218,7 @@ def test_of_several_files_in_a_form_none_is_a_batch(gateway, tenant):
     assert (refused.status_code, refused.json()["code"]) == (422, "batch_not_counted")
 
 
-# ── What is a line ───────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize(
-    ("content", "line", "why"),
-    [
-        (b"\r".join([LINE] * 50), 1, "carriage return"),
-        (LINE + b"\n" + LINE + b"\r\r\n", 2, "carriage return"),
-        (LINE + b"\n\n{}\n", 3, "no object with an object `body`"),
-        (LINE + b"\n[]\n" + LINE, 2, "no object with an object `body`"),
-        (LINE + b"\n{'body':{}}", 2, "not valid JSON"),
-        (LINE + b'\n{"body":{"x":"\xff"}}', 2, "not valid JSON"),
-        (LINE + b'\n{"body":{"x":NaN}}', 2, "not valid JSON"),
-        (LINE + LINE, 1, "not valid JSON"),
-        (b"\xef\xbb\xbf" + LINE, 1, "does not begin an object"),
-        (b"%PDF-1.7\n", 1, "does not begin an object"),
-        (b'{"body":{"n":1,"n":100}}', 1, "says a member twice"),
-        (b'{"body":{},"body":{"n":100}}', 1, "says a member twice"),
-        (b'{"body":{"n":1,"\\u006e":100}}', 1, "says a member twice"),
-        (b'{"body":{"messages":[{"x":[{"a":1,"a"  :2}]}]}}', 1, "says a member twice"),
-        (b'{"body":{"n":"100"}}', 1, "`n` is a whole number up to 128, as a number, not text."),
-        (b'{"body":{"n":129}}', 1, "`n` is a whole number up to 128."),
-        (b'{"body":{"max_tokens":1.5e0}}', 1, "`max_tokens` is a whole number"),
-        (b'{"body":{"completion_args":[]}}', 1, "`completion_args` is an object"),
-        (b'{"body":{"x":%b}}' % (b"[" * 5000 + b"]" * 5000), 1, "not valid JSON"),
-        (b'{"body":{"x":"%b"}}' % (b"x" * 9_000_000), 1, "is longer than"),
-        (b'{"body":{"x":[%b0]}}' % (b"0," * 300_000), 1, "values"),
-    ],
-)
-def test_what_could_be_read_in_another_way_is_not_counted(content, line, why):
-    for pieces in ((content,), (content[:7], content[7:])):
-        facts = scanned(*pieces)
-        assert COUNTED not in facts
-        assert facts["line"] == line
-        assert why in str(facts["fault"])
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        LINE + b"\n" + LINE,
-        LINE + b"\r\n" + LINE + b"\r\n",
-        b"\n \n" + LINE + b"\n\n\t\r\n" + LINE + b"\n",
-        LINE
-        + b"\n"
-        + LINE.replace(b"[]", b'[{"role":"user","content":"a \\"n\\": 2, \\\\\\" :"}]'),
-    ],
-)
-def test_lines_end_with_a_line_feed_however_they_are_cut(content):
-    whole = scanned(content)
-    assert (whole[COUNTED], whole["lines"], whole["output_caps"]) == (True, 2, 10)
-    assert scanned(*(bytes([byte]) for byte in content)) == whole
-
-
-def test_a_file_that_was_not_read_to_its_end_is_not_counted():
-    scan = BatchScan(UUID(int=1))
-    scan.feed(LINE + b"\n")
-    asyncio.run(scan.catch_up())
-    assert COUNTED not in scan.facts()
-
-
-BREAKS = (
-    b"\n",
-    b"\r\n",
-    b"\r",
-    b"\v",
-    b"\f",
-    b"\x1c",
-    b"\xc2\x85",
-    b"\xe2\x80\xa8",
-    b" ",
-    b"\t",
-    b"\0",
-)
-PIECES = (LINE, b'{"body":{"x":"', b'"}}', b'"', b",", b"\\", b"\\n", b"{}", b"[]", b"\xff")
-
-
-@given(st.lists(st.sampled_from(BREAKS + PIECES), max_size=12).map(b"".join), st.integers(0, 20))
-def test_what_is_counted_has_as_many_lines_whoever_cuts_it(content, cut):
-    """By line feeds, by every line break of bytes, or by every one of Unicode."""
-    facts = scanned(content[:cut], content[cut:])
-    if COUNTED in facts:
-        for parts in (
-            content.split(b"\n"),
-            content.splitlines(),
-            [one.encode() for one in content.decode().splitlines()],
-        ):
-            assert sum(map(is_request, parts)) == facts["lines"]
-
-
-def is_request(line: bytes) -> bool:
-    try:
-        request = json.loads(line)
-    except ValueError:
-        return False
-    return isinstance(request, dict) and "body" in request
-
-
-def test_nothing_but_the_line_that_is_not_over_is_kept():
-    scan = BatchScan(UUID(int=1))
-    scan.feed((LINE + b"\n") * 100 + LINE[:20])
-    asyncio.run(scan.catch_up())
-    assert scan.kept == 20
-    scan.feed(b"\n")
-    asyncio.run(scan.catch_up())  # a line that does not parse
-    scan.feed(b"x" * 1000)
-    assert scan.kept == 0
-
-
-def test_so_many_lines_are_counted_and_no_more(monkeypatch):
-    monkeypatch.setattr(scanning, "MOST_LINES", 300)
-    assert scanned((LINE + b"\n") * 300)["lines"] == 300
-    for line in (LINE + b"\n", b"\n"):
-        facts = scanned(line * 200, line * 200)
-        assert COUNTED not in facts
-        assert facts["line"] == 301
-
-
-def test_files_that_come_at_once_are_counted_in_one_thread_that_gives_way(monkeypatch):
-    threads: set[threading.Thread] = set()
-    pauses: list[float] = []
-    monkeypatch.setattr(scanning, "_add", lambda *_: threads.add(threading.current_thread()))
-    monkeypatch.setattr(time, "sleep", pauses.append)
-
-    async def pass_by() -> None:
-        scan = scanning.BatchScan(UUID(int=1))
-        scan.feed(b"{}\n" * 1000)
-        await scan.catch_up()
-
-    async def at_once() -> None:
-        await asyncio.gather(*(pass_by() for _ in range(8)))
-
-    asyncio.run(at_once())
-    assert len(threads) == 1
-    assert threading.main_thread() not in threads
-    assert len(pauses) >= 80
-
-
-def test_files_of_organizations_are_counted_in_turns(monkeypatch):
-    done: list[UUID] = []
-    monkeypatch.setattr(scanning.BatchScan, "_count", lambda self, _lines: done.append(self._whose))
-
-    async def pass_by(whose: int) -> None:
-        scan = scanning.BatchScan(UUID(int=whose))
-        scan.feed(b"{}\n" * 1000)
-        await scan.catch_up()
-
-    async def at_once() -> None:
-        begins = threading.Event()
-        first = asyncio.ensure_future(scanning._turns.do(UUID(int=1), begins.wait))
-        files = [asyncio.ensure_future(pass_by(whose)) for whose in (1, 1, 1, 2)]
-        await asyncio.sleep(0.01)
-        begins.set()
-        await asyncio.gather(first, *files)
-
-    asyncio.run(at_once())
-    assert [whose.int for whose in done] in ([1, 2, 1, 1], [2, 1, 1, 1])
-
-
-def test_many_lines_are_counted_beside_the_event_loop(monkeypatch):
-    threads: list[threading.Thread] = []
-    before = scanning._add
-
-    def seen(*args) -> None:
-        threads.append(threading.current_thread())
-        before(*args)
-
-    monkeypatch.setattr(scanning, "_add", seen)
-    assert scanned((LINE + b"\n") * 2000)["lines"] == 2000
-    assert threading.main_thread() not in threads
-    assert scanned(LINE)["lines"] == 1
-    assert threads[-1] is threading.main_thread()
+# ── Jobs of counted lines ───────────────────────────────────────────────────────────────────────────
 
 
 def test_a_line_that_cannot_be_counted_is_told_by_its_number(gateway, tenant):
@@ -428,15 +236,6 @@ def test_what_was_counted_before_lines_were_parsed_does_not_count(gateway, tenan
         )
     refused = post(gateway.url, tenant, JOBS, CHAT | {"input_files": [batch]})
     assert (refused.status_code, refused.json()["code"]) == (422, "batch_not_counted")
-
-
-def test_choices_multiply_the_output_of_their_own_line():
-    facts = scanned(
-        b'{"body":{"n":2,"max_tokens":5}}\n{"body":{"n":16,"messages":[]}}\n'
-        b'{"body":{"completion_args":{"max_tokens":7}}}\n'
-    )
-    assert (facts["output_caps"], facts["uncapped"]) == (10, 17)
-    assert (facts["turn_caps"], facts["uncapped_turns"]) == (7, 2)
 
 
 def test_a_request_inside_a_job_is_refused_by_its_number(gateway, tenant):
