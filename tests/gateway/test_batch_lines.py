@@ -218,7 +218,7 @@ def test_of_several_files_in_a_form_none_is_a_batch(gateway, tenant):
     assert (refused.status_code, refused.json()["code"]) == (422, "batch_not_counted")
 
 
-# ── Jobs of counted lines ───────────────────────────────────────────────────────────────────────────
+# ── Jobs of counted lines ─────────────────────────────────────────────────────────────────────────
 
 
 def test_a_line_that_cannot_be_counted_is_told_by_its_number(gateway, tenant):
