@@ -116,7 +116,12 @@ def test_what_was_delivered_before_an_event_that_was_cut_off_counts_all_the_same
 def test_many_false_leads_are_not_all_followed(monkeypatch):
     looked_at: list[int] = []
     depth = tail._depth
-    monkeypatch.setattr(tail, "_depth", lambda rest: looked_at.append(len(rest)) or depth(rest))
+
+    def counted(rest: bytes) -> int:
+        looked_at.append(len(rest))
+        return depth(rest)
+
+    monkeypatch.setattr(tail, "_depth", counted)
     tools = [*['"x"' * 9] * 5000, *[FALSE] * 500]
     wrapped = {"response": {"instructions": LONG, "tools": tools}}
     stream = b"data: " + json.dumps(wrapped).encode() + b"\n\n"
