@@ -303,9 +303,12 @@ class DefinerFunction(SqlOperation):
         return type(self).__name__, [self.signature, self.sql], {}
 
     def forwards(self) -> list[str]:
-        """Create it, and let nobody but the application call it."""
+        """Create it, and let nobody but the application call it.
+
+        Where its migration was cut off outside a transaction, it may be there already.
+        """
         return [
-            self.sql,
+            self.sql.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION", 1),
             f"REVOKE ALL ON FUNCTION {self.signature} FROM PUBLIC",
             f"GRANT EXECUTE ON FUNCTION {self.signature} TO {APPLICATION_ROLE}",
         ]

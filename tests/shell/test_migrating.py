@@ -22,6 +22,12 @@ WAITS = """
     SELECT wait_event FROM pg_stat_activity
     WHERE wait_event_type = 'Lock' AND query LIKE 'CREATE INDEX CONCURRENTLY patience%'
 """
+INDEXED = "organizations_organization (patience_too)"
+INDEXES = """
+    SELECT relname || CASE WHEN indisvalid THEN '' ELSE ' broken' END
+    FROM pg_index JOIN pg_class ON oid = indexrelid
+    WHERE relname LIKE 'patience%idx' AND relname <> 'patience_idx'
+"""
 
 
 @pytest.fixture
@@ -126,3 +132,26 @@ def test_outside_a_transaction_one_statement_is_tried_again_and_an_index_is_wait
     assert names(database, COLUMNS) == {"patience", "patience_too"}
     valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'patience_idx'::regclass"
     assert names(database, valid) == {True}
+
+
+def test_where_it_was_cut_off_between_indexes_it_goes_on_with_what_is_not_whole(database):
+    with migrating(database, "0003") as process:
+        assert process.wait(30) == 0
+    with psycopg.connect(database, autocommit=True) as owner:
+        owner.execute("DELETE FROM django_migrations WHERE name = '0003_indexes'")
+        owner.execute("DROP INDEX patience_broken_idx, patience_missing_idx")
+        owner.execute("SET statement_timeout = '300ms'")
+        with reading(database) as writer:
+            writer.execute("LOCK TABLE organizations_organization IN ROW EXCLUSIVE MODE")
+            with pytest.raises(psycopg.errors.QueryCanceled):
+                owner.execute(f"CREATE INDEX CONCURRENTLY patience_broken_idx ON {INDEXED}")
+    (made,) = names(database, "SELECT 'patience_made_idx'::regclass::oid")
+    assert names(database, INDEXES) == {"patience_made_idx", "patience_broken_idx broken"}
+    with migrating(database, "0003") as process:
+        assert process.wait(30) == 0, process.stderr.read()
+    assert names(database, INDEXES) == {
+        "patience_made_idx",
+        "patience_broken_idx",
+        "patience_missing_idx",
+    }
+    assert names(database, "SELECT 'patience_made_idx'::regclass::oid") == {made}

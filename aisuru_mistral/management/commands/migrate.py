@@ -3,6 +3,8 @@
 Whoever waits for a strong lock has everybody else wait behind: a report that reads a table, a
 migration that wants to change it, and then every call of the gateway. So a migration gives up after
 ``MIGRATION_LOCK_SECONDS``, lets the others go first for twice as long, and tries again.
+
+Where one was cut off among indexes that are built beside others, it goes on with what is not whole.
 """
 
 import re
@@ -17,6 +19,8 @@ from django.core.management.commands import migrate
 from django.db import OperationalError, connections
 
 _BESIDE_OTHERS = re.compile(r"\bCONCURRENTLY\b", re.IGNORECASE)
+_BUILDS = re.compile(r'\s*CREATE (?:UNIQUE )?INDEX CONCURRENTLY "?(\w+)"? ON', re.IGNORECASE)
+_IS_WHOLE = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)"
 #: Whoever held the lock has been there for as long as it was waited for.
 _OPEN = """
     SELECT pid, usename, coalesce(state, 'unknown'),
@@ -67,7 +71,7 @@ class Command(migrate.Command):
         """Run one statement; outside a transaction it alone is what can be begun again.
 
         What is built CONCURRENTLY has nobody queue behind it, and leaves a broken index where it is
-        given up: it waits as long as it takes.
+        given up: it waits as long as it takes, and a broken one is dropped before it is built.
         """
         connection = context["connection"]
         if connection.in_atomic_block:
@@ -75,6 +79,8 @@ class Command(migrate.Command):
         if _BESIDE_OTHERS.search(str(sql)):
             _wait_at_most(connection, 0)
             try:
+                if _is_built(connection, str(sql)):
+                    return None
                 return execute(sql, params, many, context)
             finally:
                 _wait_at_most(connection, settings.MIGRATION_LOCK_SECONDS)
@@ -113,3 +119,15 @@ def _wait_at_most(connection: Any, seconds: int) -> None:
     """Set for how long the session waits for a lock; 0 is for ever."""
     connection.ensure_connection()
     connection.connection.execute(f"SET lock_timeout = '{seconds}s'")
+
+
+def _is_built(connection: Any, statement: str) -> bool:
+    """Tell whether the index that a statement builds is there; one that is not whole is dropped."""
+    builds = _BUILDS.match(statement)
+    found = builds and connection.connection.execute(_IS_WHOLE, [builds[1]]).fetchone()
+    if not builds or not found:
+        return False
+    (is_whole,) = found
+    if not is_whole:
+        connection.connection.execute(f"DROP INDEX CONCURRENTLY {builds[1]}")
+    return bool(is_whole)
