@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -46,3 +47,34 @@ def test_every_app_starts_with_one_migration():
     for folder in (ROOT / "tenants").glob("*/migrations"):
         first = sorted(path.name for path in folder.glob("0*.py"))
         assert [name for name in first if name.startswith("0001")] == ["0001_initial.py"], folder
+
+
+# Rooms that a contract leaves out, each with why.
+ABOVE_THE_RULE = {
+    "Rooms, workshop and ground know no request framework": {
+        "access": "it is where the framework is tamed",
+        "api": "it is written with it",
+        "console": "stands on access",
+        "gateway": "stands on access",
+        "support": "stands on access",
+    },
+    "Ciphers live in the vault": {"vault": "the vault"},
+    "HTTP leaves through the workshop": {
+        "aisuru": "the workshop",
+        "mistral": "the workshop",
+        "vies": "the workshop",
+    },
+}
+
+
+def test_a_contract_binds_every_room_that_it_does_not_name_as_an_exception():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = settings["tool"]["importlinter"]["contracts"]
+    rooms = {path.parent.name for path in (ROOT / "tenants").glob("*/__init__.py")}
+    left_out = {
+        contract["name"]: rooms - {name.removeprefix("tenants.") for name in bound}
+        for contract in contracts
+        if contract["type"] == "forbidden"
+        and "tenants" not in (bound := contract["source_modules"])
+    }
+    assert left_out == {name: set(rooms) for name, rooms in ABOVE_THE_RULE.items()}
