@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import orjson
 
 from tenants.common.problems import Unavailable
+from tenants.gateway import weighing
 from tenants.gateway.calls import borrow_key
 from tenants.gateway.requests import Aftermath
 from tenants.gateway.shelf import Shelf
@@ -233,7 +234,7 @@ class FilteredList(Aftermath):
 
     async def whole(self, body: bytes) -> bytes:
         """Filter the list."""
-        document = _parsed(body)
+        document = await self._parsed(body)
         rows = _rows(document)
         if rows is None:
             raise _unreadable()
@@ -268,11 +269,14 @@ class FilteredList(Aftermath):
                 break
         return found, False
 
+    async def _parsed(self, body: bytes) -> Any:
+        return await weighing.apart(self._owner.organization_id, len(body), _parsed, body)
+
     async def _page(self, target: str) -> list[Any]:
         key = borrow_key(self._picture)
         async with self._pool.send("GET", target, {}, key=key) as answer:
             body = await answer.read(_LARGEST_LIST)
-            rows = _rows(_parsed(body)) if answer.status == 200 else None  # noqa: PLR2004 - OK
+            rows = _rows(await self._parsed(body)) if answer.status == 200 else None  # noqa: PLR2004 - OK
         if rows is None:
             raise _unreadable()
         return rows

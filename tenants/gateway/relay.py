@@ -211,10 +211,10 @@ class Relay:
         self, exchange: Exchange, call: Call, answer: UpstreamResponse, seen: Observation
     ) -> None:
         body = await self._read(answer, self._bounds.answer)
-        seen.is_unseen = False
-        seen.doubt = Estimate.USAGE_MISSING
-        seen.outcome = Outcome.COMPLETED
-        note(call.request.endpoint.kind, plain(body, answer.headers, self._bounds.answer), seen)
+        await weighing.apart(
+            call.intent.organization_id, len(body), self._note, call, answer, body, seen
+        )
+        seen.doubt, seen.outcome = Estimate.USAGE_MISSING, Outcome.COMPLETED
         headers = Veil(call.key).head(answer.headers)
         if call.request.aftermath is not None:
             try:
@@ -229,6 +229,9 @@ class Relay:
         if cost.state is not PriceState.UNPRICED and not call.is_kept:
             headers.append((b"x-aim-cost", _price_tag(cost)))
         await exchange.answer(answer.status, headers, await _without_secrets(body, call))
+
+    def _note(self, call: Call, answer: UpstreamResponse, body: bytes, seen: Observation) -> None:
+        note(call.request.endpoint.kind, plain(body, answer.headers, self._bounds.answer), seen)
 
     async def _refusal(
         self, exchange: Exchange, call: Call, answer: UpstreamResponse, seen: Observation

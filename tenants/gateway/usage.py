@@ -57,8 +57,12 @@ def used(request: Request, seen: Observation, most: Quantities) -> Used:
 
 
 def note(kind: Kind, body: bytes, seen: Observation) -> None:
-    """Note what a whole answer tells; of one that tells no usage, how much it delivered."""
+    """Note what a whole answer tells; of one that tells no usage, how much it delivered.
+
+    It may happen in a thread, whose caller may give up: until all is noted, the answer is unseen.
+    """
     if kind in _SILENT:
+        seen.is_unseen = False
         return
     try:
         document = read_json(body)
@@ -78,6 +82,7 @@ def note(kind: Kind, body: bytes, seen: Observation) -> None:
     seen.usage = read_told(document.get("usage"))
     if not seen.usage.is_enough:
         seen.delivered = weigh_delivered(document)
+    seen.is_unseen = False
 
 
 def _tokens(request: Request, seen: Observation, most: Quantities) -> Used:

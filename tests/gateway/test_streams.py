@@ -4,6 +4,7 @@ import json
 import socket
 import threading
 import time
+from contextlib import suppress
 from decimal import Decimal
 
 import httpx
@@ -135,18 +136,23 @@ def test_where_the_workspace_wants_it_a_stream_ends_with_its_caller(scripted, te
 
 
 def test_a_drain_is_bounded_in_bytes_too(scripted, tenant):
+    gone = threading.Event()
+
     def script(_request, connection: socket.socket) -> None:
         connection.sendall(HEAD + event("Hello"))
-        time.sleep(0.3)
-        for _ in range(3000):
-            connection.sendall(event("x" * 1000))
+        gone.wait(10)
+        with suppress(OSError):  # the gateway has hung up
+            for _ in range(3000):
+                connection.sendall(event("x" * 1000))
+            connection.sendall(event(usage=USAGE))
 
     scripted.script = script
     caller = request(tenant, scripted.gateway.port)
     read_until(caller, b"Hello")
     caller.close()
+    gone.set()
     (posted,) = tenant.settled(seconds=10)
-    assert posted.estimate == "disconnected"
+    assert posted.estimate == "disconnected", "it was read on to its usage"
 
 
 def test_a_stream_that_mistral_cuts_is_cut_for_the_caller_and_estimated(scripted, tenant):

@@ -6,6 +6,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import AsyncMock, Mock
 from uuid import UUID
 
 import httpx
@@ -13,16 +16,24 @@ import orjson
 import pytest
 
 from tenants.common.problems import Invalid
+from tenants.common.secrets import Secret
 from tenants.common.tokens import TokenKind, mint
-from tenants.gateway import requests, weighing
+from tenants.gateway import relay, requests, usage, weighing
+from tenants.gateway.bounds import Bounds
+from tenants.gateway.endpoints import ENDPOINTS
+from tenants.gateway.relay import Relay
 from tenants.gateway.turns import Turns
+from tenants.gateway.usage import Observation
 from tenants.keys import tripwire
+from tenants.spend.calls import Outcome
+from tenants.spend.pricing import Cost, PriceState
 from tests.gateway import tenancy
 from tests.gateway.tenancy import Tenant, ask
 from tests.mistral.far_side import answering
 
 MEGABYTE = 1024 * 1024
 WHOSE = UUID(int=1)
+USAGE = {"prompt_tokens": 40, "completion_tokens": 30, "total_tokens": 70}
 KEY, TOKEN = "KcVfPq9sWm2hBt6xRj4yNd8gLz5vTa3Q", "aim_mdl_" + "KcVfPq9sWm2hBt6xRj4yNd8gLz5vTa3Q" * 2
 
 
@@ -111,6 +122,36 @@ async def test_only_what_is_not_small_leaves_the_event_loops_thread():
     here = threading.get_ident()
     assert await weighing.apart(WHOSE, weighing.LIGHT, threading.get_ident) == here
     assert await weighing.apart(WHOSE, weighing.LIGHT + 1, threading.get_ident) != here
+
+
+@pytest.mark.parametrize(("text", "leaves"), [("short", False), ("long " * 20_000, True)])
+async def test_a_large_answer_is_not_read_in_the_event_loops_thread(text, leaves, monkeypatch):
+    noted: list[int] = []
+
+    def note(*arguments) -> None:
+        noted.append(threading.get_ident())
+        usage.note(*arguments)
+
+    monkeypatch.setattr(relay, "note", note)
+    monkeypatch.setattr(relay, "settle_call", lambda *_: Cost(PriceState.UNPRICED, None, "EUR"))
+    body = orjson.dumps({"choices": [{"message": {"content": text}}], "usage": USAGE})
+    answer: Any = SimpleNamespace(
+        status=200,
+        headers={"content-length": str(len(body))},
+        next_chunk=AsyncMock(return_value=body),
+    )
+    call: Any = SimpleNamespace(
+        key=Secret("a key of ours"),
+        intent=SimpleNamespace(organization_id=WHOSE),
+        request=SimpleNamespace(aftermath=None, endpoint=ENDPOINTS["/v1/chat/completions"]),
+        is_kept=False,
+    )
+    exchange, seen = AsyncMock(), Observation(is_unseen=True)
+    await Relay(Mock(), Bounds(), Mock())._whole(exchange, call, answer, seen)
+    assert (noted != [threading.get_ident()]) is leaves
+    assert exchange.answer.await_args.args[2] == body
+    assert (seen.outcome, seen.usage.completion_tokens) == (Outcome.COMPLETED, 30)
+    assert not seen.is_unseen
 
 
 async def test_organizations_take_turns_however_much_one_of_them_brings():
