@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from typing import Any
-from uuid import UUID
 
 from django.db import IntegrityError
 from django.db.models.functions import Now
@@ -37,6 +36,7 @@ from tenants.keys import (
     tasks,
 )
 from tenants.keys.models import KeyStatus, MistralKey, SeenModel
+from tenants.organizations import workspaces
 from tenants.organizations.audit import Actor
 from tenants.organizations.models import Organization, Workspace
 
@@ -118,7 +118,7 @@ def _register(
     fingerprint = custody.fingerprint(pasted.plain)
     with scope.tenant(workspace.organization_id):
         intake.spend(workspace.organization_id, envelope)
-        workspace = _active(workspace.pk)
+        workspace = workspaces.active(workspace.pk)
         _refuse_past(expires_on, workspace.organization)
         same = MistralKey.objects.filter(fingerprint=fingerprint, revoked_at=None)
         cautions = _cautions(pasted, elsewhere=same.exclude(workspace=workspace).exists())
@@ -204,7 +204,7 @@ def replace_secret(
     fingerprint = custody.fingerprint(pasted.plain)
     with _no_duplicate(), scope.tenant(key.organization_id):
         intake.spend(key.organization_id, envelope)
-        workspace = _active(key.workspace_id)
+        workspace = workspaces.active(key.workspace_id)
         _refuse_past(expires_on, workspace.organization)
         current = slots.locked(key)
         same = MistralKey.objects.filter(fingerprint=fingerprint, revoked_at=None)
@@ -285,15 +285,6 @@ def delete_key(*, actor: Actor, key: MistralKey, force: bool = False) -> Mistral
 
 def _pointer(envelope: bytes | None) -> str:
     return "/key" if envelope is None else intake.POINTER
-
-
-def _active(workspace_id: UUID) -> Workspace:
-    """Read a workspace with its organization, and refuse an archived one."""
-    workspace = Workspace.objects.select_related("organization").get(pk=workspace_id)
-    if workspace.archived_at is not None:
-        detail = _("This workspace is archived. Choose an active one.")
-        raise Conflict("workspace_archived", detail)
-    return workspace
 
 
 def _refuse_past(expires_on: date | None, organization: Organization) -> None:

@@ -12,10 +12,9 @@ from django.utils.translation import gettext as _
 
 from tenants.common import scope
 from tenants.common.problems import Conflict
-from tenants.organizations import audit, outbox
+from tenants.organizations import audit, outbox, workspaces
 from tenants.organizations.audit import Actor
 from tenants.organizations.models import Member, Workspace, WorkspaceMember
-from tenants.organizations.refusals import workspace_archived
 from tenants.organizations.roles import Role, WorkspaceRole
 from tenants.people.models import Person
 
@@ -92,7 +91,7 @@ def add_to_workspace(
         Conflict: ``workspace_archived``, or ``already_member``.
     """
     with scope.tenant(workspace.organization_id):
-        _require_active(workspace)
+        workspaces.active(workspace.pk)
         made = WorkspaceMember(
             organization_id=workspace.organization_id, workspace=workspace, member=member, role=role
         )
@@ -191,11 +190,6 @@ def _keep_an_admin(member: Member) -> None:
     if ids == [member.pk]:
         detail = _("This is the last administrator. Make somebody else one first.")
         raise Conflict("last_admin", detail)
-
-
-def _require_active(workspace: Workspace) -> None:
-    if not Workspace.objects.filter(pk=workspace.pk, archived_at=None).exists():
-        raise workspace_archived()
 
 
 def _record(actor: Actor, member: Member, verb: str, changed: list[str] | None = None) -> None:

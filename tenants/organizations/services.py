@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from tenants.common import scope
 from tenants.common.models import new_id
 from tenants.common.problems import Conflict
-from tenants.organizations import audit, data_keys, invitations, members
+from tenants.organizations import audit, data_keys, invitations, members, workspaces
 from tenants.organizations.audit import Actor
 from tenants.organizations.models import (
     FormerTimeZone,
@@ -25,7 +25,6 @@ from tenants.organizations.models import (
     Workspace,
     WorkspaceMember,
 )
-from tenants.organizations.refusals import workspace_archived
 from tenants.organizations.roles import Role, WorkspaceRole
 from tenants.people.models import Person
 
@@ -235,9 +234,8 @@ def update_workspace(
     changed = _apply(workspace, changes, {"name", "icon", "description", *_DECLARED})
     if changed:
         with _unique_workspace_name(), scope.tenant(workspace.organization_id):
-            active = Workspace.objects.filter(pk=workspace.pk, archived_at=None)
-            if not active.update(**{name: getattr(workspace, name) for name in changed}):
-                raise workspace_archived()
+            workspaces.active(workspace.pk, alone=True)
+            workspace.save(update_fields=changed)
             if declare is not None and _DECLARED & set(changed):
                 declare(workspace)
             _record_workspace(actor, workspace, "workspace.updated", changed)

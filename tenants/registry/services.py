@@ -21,10 +21,9 @@ from tenants.common.models import new_id
 from tenants.common.problems import Conflict, Invalid
 from tenants.common.secrets import Secret
 from tenants.keys.models import MistralKey
-from tenants.organizations import audit, outbox
+from tenants.organizations import audit, outbox, workspaces
 from tenants.organizations.audit import Actor
 from tenants.organizations.models import Organization, Workspace
-from tenants.organizations.refusals import workspace_archived
 from tenants.registry import (
     announcing,
     choosing,
@@ -120,7 +119,7 @@ def create_model(
     with _unique(), scope.tenant(organization.id):
         if use_as_default:
             default_model.take_turn(organization)
-        model.workspace = _active(organization, workspace)
+        model.workspace = _active(workspace)
         choice = choosing.choose(model.workspace, mistral_model, key)
         model.key, model.snapshot = choice.key, choice.snapshot
         model.context_size = context_size or choice.context_length
@@ -260,20 +259,13 @@ def issue_trial_token(*, actor: Actor, model: RegisteredModel) -> tuple[Secret[s
     return token, ends_at
 
 
-def _active(organization: Organization, workspace: Workspace) -> Workspace:
-    """Read a workspace of the organization anew, and refuse an archived one."""
-    found = (
-        Workspace.objects.select_related("organization")
-        .filter(pk=workspace.pk, organization=organization)
-        .first()
-    )
-    if found is None:
+def _active(workspace: Workspace) -> Workspace:
+    """Hold a workspace of the organization in whose scope this is, and refuse an archived one."""
+    try:
+        return workspaces.active(workspace.pk)
+    except Workspace.DoesNotExist:
         detail = _("There is no such workspace in this organization.")
-        raise Invalid.field("/workspace_id", "not_found", detail)
-    if found.archived_at is not None:
-        detail = _("This workspace is archived. Choose an active one.")
-        raise Conflict("workspace_archived", detail)
-    return found
+        raise Invalid.field("/workspace_id", "not_found", detail) from None
 
 
 def _locked(model_id: UUID) -> RegisteredModel:
@@ -346,9 +338,7 @@ def set_traffic_policy(
     wanted = asdict(policy)
     with scope.tenant(organization.pk):
         # Two at once follow each other.
-        locked = Workspace.objects.select_for_update(no_key=True).get(pk=workspace.pk)
-        if locked.archived_at is not None:
-            raise workspace_archived()
+        locked = workspaces.active(workspace.pk, alone=True)
         found = TrafficPolicy.objects.filter(workspace=locked).first()
         made = found or TrafficPolicy(organization=organization, workspace=locked)
         changed = sorted(name for name, value in wanted.items() if getattr(made, name) != value)

@@ -14,10 +14,9 @@ from tenants.common import scope
 from tenants.common.money import plain
 from tenants.common.months import Month
 from tenants.common.problems import Invalid, NotFound
-from tenants.organizations import audit
+from tenants.organizations import audit, workspaces
 from tenants.organizations.audit import Actor
 from tenants.organizations.models import Organization, Workspace
-from tenants.organizations.refusals import workspace_archived
 from tenants.spend import alerts, limits, pricebook
 from tenants.spend.calls import LimitMode, SubjectKind
 from tenants.spend.limits import Subject
@@ -68,8 +67,8 @@ def set_limit(
     with scope.tenant(organization.pk):
         # One limit of an organization at a time: its own and its workspaces' are compared.
         Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
-        if isinstance(subject, Workspace) and not _is_active(subject):
-            raise workspace_archived()
+        if isinstance(subject, Workspace):
+            workspaces.active(subject.pk)
         if kind is not SubjectKind.ORGANIZATION:
             _refuse_above_organization(organization, monthly_spend)
         limit = limits.limit_of(organization, subject)
@@ -95,8 +94,7 @@ def set_policy(*, actor: Actor, workspace: Workspace, policy: Policy) -> None:
         Conflict: ``workspace_archived``.
     """
     with scope.tenant(workspace.organization_id):
-        if not _is_active(workspace):
-            raise workspace_archived()
+        workspaces.active(workspace.pk)
         found, is_new = WorkspacePolicy.objects.get_or_create(
             organization_id=workspace.organization_id,
             workspace=workspace,
@@ -204,10 +202,6 @@ def _row(price: ListedPrice, listed: PriceList, effective_from: datetime) -> Pri
         source=price.source,
         checksum=listed.checksum,
     )
-
-
-def _is_active(workspace: Workspace) -> bool:
-    return Workspace.objects.filter(pk=workspace.pk, archived_at=None).exists()
 
 
 def _refuse_above_organization(organization: Organization, asked: Decimal | None) -> None:
