@@ -134,29 +134,32 @@ def _since(  # noqa: PLR0917 - what calls() was asked
     lines: dict[str, Any] = {
         "workspace_id": workspace and workspace.pk,
         "model_id": model and model.pk,
+        "day": choice.day,
         "category": choice.category,
         "mistral_model": choice.mistral_model,
         "key_id": choice.key_id,
         "source": choice.source,
     }
     lines = {name: value for name, value in lines.items() if value is not None}
-    # Roll-ups do not know how calls ended, and have no messages.
-    if month is None or not lines or choice.message_id is not None or choice.went_wrong:
+    # Roll-ups do not know how calls ended, have no messages, and count as priced what was later.
+    is_unknown = choice.message_id is not None or choice.went_wrong
+    if month is None or not lines or is_unknown or choice.is_unpriced is not None:
         return None
     zone = ZoneInfo(organization.timezone)
+    room = _ROOM if FormerTimeZone.objects.exists() else timedelta()
     until = before and before[0].astimezone(zone).date() + _ROOM
     # What is not rolled up yet can only bring the answer nearer; without it one reads too much.
     counted = _counted(Rollup, organization, month, lines, until) or _counted(
         SpendLine, organization, month, lines, until
     )
+    # A day that may lie beyond the cursor in part counts for nothing.
+    whole = before and before[0].astimezone(zone).date() - room
     known = 0
     for row in counted:
-        # The newest day may lie beyond the cursor in part: it counts for nothing.
-        known += int(row["number"]) if before is None or row["day"] < before[0].date() else 0
+        known += int(row["number"]) if whole is None or row["day"] < whole else 0
         if known >= wanted:
             if row["day"] == month.first_day:
                 return None
-            room = _ROOM if FormerTimeZone.objects.exists() else timedelta()
             return datetime.combine(row["day"], time(), zone) - room
     return None if counted else month.ends_at + _ROOM
 
