@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from tenants.access.models import OrganizationToken, PlatformToken, TokenScope
-from tenants.common import scope
+from tenants.common import grace, scope
 from tenants.common.problems import Conflict, Forbidden
 from tenants.common.secrets import Secret
 from tenants.common.tokens import TokenKind, digest, hint, mint
@@ -138,6 +138,7 @@ def rotate_organization_token(
     Raises:
         Forbidden: ``scope_missing``.
         Conflict: ``token_over``: it was revoked or has expired.
+        Invalid: ``grace_out_of_range``.
     """
     _require_grantable(token.scopes, grantable)
     fresh = mint(TokenKind.ORGANIZATION)
@@ -159,6 +160,7 @@ def rotate_platform_token(
 
     Raises:
         Conflict: ``token_over``.
+        Invalid: ``grace_out_of_range``.
     """
     fresh = mint(TokenKind.PLATFORM)
     _replace(PlatformToken.objects.filter(pk=token.pk), fresh, grace_seconds)
@@ -179,6 +181,7 @@ def set_platform_scopes(*, actor: Actor, token: PlatformToken, scopes: Collectio
 
 
 def _replace(row: QuerySet[Any], fresh: Secret[str], grace_seconds: int) -> None:
+    grace.check(grace_seconds)
     live = row.filter(Q(expires_at=None) | Q(expires_at__gt=Now()), revoked_at=None)
     won = live.update(
         digest=digest(fresh.reveal()),

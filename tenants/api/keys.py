@@ -15,7 +15,7 @@ from tenants.api.endpoint import ApiView, Call, In, PageQuery, Reply, endpoint, 
 from tenants.api.intake import SecretIn, secret_of
 from tenants.api.key_shapes import KeyOut, RegisteredKeyOut, SeenModelOut
 from tenants.api.subjects import WorkspaceQuery
-from tenants.common import scope
+from tenants.common import grace, scope
 from tenants.keys import services
 from tenants.keys.intake import Purpose
 from tenants.keys.models import KeyStatus, MistralKey, SeenModel
@@ -26,7 +26,6 @@ from tenants.registry import key_use
 from tenants.spend.probes import request_probe
 
 _EXAMPLE_KEY = "the key as Mistral showed it"
-_LONGEST_GRACE = 30 * 86_400
 
 
 class KeyIn(SecretIn):
@@ -47,7 +46,7 @@ class KeyVersionIn(SecretIn):
     """A new secret behind the same key."""
 
     expires_on = fields.Day(required=False, allow_null=True)
-    grace_seconds = fields.Whole(min_value=0, max_value=_LONGEST_GRACE, required=False)
+    grace_seconds = fields.Whole(min_value=0, max_value=grace.MAX_SECONDS, required=False)
 
 
 class KeysQuery(PageQuery):

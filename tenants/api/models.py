@@ -16,7 +16,7 @@ from tenants.aisuru.completion_config import Flavour
 from tenants.api import fields, publications, subjects
 from tenants.api.completion_config import CompletionConfigOut
 from tenants.api.endpoint import ApiView, Call, In, Out, PageQuery, Reply, endpoint, page_of
-from tenants.common import scope
+from tenants.common import grace, scope
 from tenants.keys.models import MistralKey
 from tenants.organizations.models import Organization, Workspace
 from tenants.registry import services
@@ -84,7 +84,7 @@ class ModelTokenRotationIn(In):
 
     grace_seconds = fields.Whole(
         min_value=0,
-        max_value=services.MAX_GRACE_SECONDS,
+        max_value=grace.MAX_SECONDS,
         default=0,
         help_text="How long the old token goes on working.",
     )

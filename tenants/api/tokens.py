@@ -14,11 +14,10 @@ from tenants.access.models import OrganizationToken, TokenScope
 from tenants.access.pagination import page
 from tenants.api import fields
 from tenants.api.endpoint import ApiView, Call, In, Out, PageQuery, Reply, endpoint, page_of
-from tenants.common import scope
+from tenants.common import grace, scope
 from tenants.common.problems import Invalid
 from tenants.organizations.models import Organization
 
-_LONGEST_GRACE = 30 * 86_400
 _MOST_NETWORKS = 50
 
 
@@ -58,7 +57,7 @@ class TokenRotationIn(In):
 
     grace_seconds = fields.Whole(
         min_value=0,
-        max_value=_LONGEST_GRACE,
+        max_value=grace.MAX_SECONDS,
         default=0,
         help_text="For how long the token before works on, up to 30 days.",
     )

@@ -19,7 +19,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from tenants.common import scope
+from tenants.common import grace, scope
 from tenants.common.models import new_id
 from tenants.common.problems import Conflict, Invalid
 from tenants.common.queue import enqueue_on_commit
@@ -40,7 +40,6 @@ from tenants.organizations import workspaces
 from tenants.organizations.audit import Actor
 from tenants.organizations.models import Organization, Workspace
 
-MAX_GRACE_SECONDS = 30 * 86_400
 _NAMES_TOLD = 20
 
 
@@ -196,10 +195,8 @@ def replace_secret(
         Conflict: ``key_revoked``, ``workspace_archived``, ``sealed_key_replayed``, or
             ``key_duplicate`` if another key of the workspace has this secret.
     """
-    grace = grace_seconds or 0
-    if not 0 <= grace <= MAX_GRACE_SECONDS:
-        detail = _("Choose a grace from 0 seconds to 30 days (2592000 seconds).")
-        raise Invalid.field("/grace_seconds", "grace_out_of_range", detail)
+    seconds = grace_seconds or 0
+    grace.check(seconds)
     pasted = shape.read(plain, _pointer(envelope))
     fingerprint = custody.fingerprint(pasted.plain)
     with _no_duplicate(), scope.tenant(key.organization_id):
@@ -216,8 +213,8 @@ def replace_secret(
         taken = same.filter(workspace=workspace).exclude(pk=current.pk).exists()
         if taken or replacing.waiting_elsewhere(fingerprint, workspace.pk, current.pk):
             raise _duplicate()
-        if grace and replacing.serves(current):
-            created = _wait(actor, current, pasted.plain, expires_on, grace)
+        if seconds and replacing.serves(current):
+            created = _wait(actor, current, pasted.plain, expires_on, seconds)
         else:
             created = True
             _put_secret(actor, current, pasted.plain, expires_on)
@@ -225,13 +222,13 @@ def replace_secret(
 
 
 def _wait(
-    actor: Actor, key: MistralKey, plain: Secret[str], expires_on: date | None, grace: int
+    actor: Actor, key: MistralKey, plain: Secret[str], expires_on: date | None, seconds: int
 ) -> bool:
     """Let a secret wait to replace another; False when it does already."""
     waiting = replacing.of(key)
     if waiting is not None and bytes(waiting.fingerprint) == custody.fingerprint(plain):
         return False
-    replacing.put(key, plain, seconds=grace, expires_on=expires_on)
+    replacing.put(key, plain, seconds=seconds, expires_on=expires_on)
     slots.done(actor, key, "key.replacement_registered", ["secret"])
     enqueue_on_commit(tasks.validate, str(key.organization_id), str(key.id))
     return True

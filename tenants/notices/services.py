@@ -15,7 +15,7 @@ from typing import Any
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
-from tenants.common import scope
+from tenants.common import grace, scope
 from tenants.common.models import new_id
 from tenants.common.problems import Conflict, Invalid, Unavailable
 from tenants.common.queue import enqueue_on_commit
@@ -36,7 +36,6 @@ from tenants.organizations.audit import Actor
 from tenants.organizations.models import Announcement, Member, Organization
 
 MOST_WEBHOOKS = 20
-MAX_GRACE_SECONDS = 30 * 86_400
 GRACE_SECONDS = 86_400
 #: Secrets that may sign beside the newest.
 _MOST_OLD = 2
@@ -136,9 +135,7 @@ def rotate_secret(
     Raises:
         Invalid, Unavailable: as the module's text says.
     """
-    if not 0 <= grace_seconds <= MAX_GRACE_SECONDS:
-        detail = _("The grace is thirty days at most.")
-        raise Invalid.field("/grace_seconds", "grace_out_of_range", detail)
+    grace.check(grace_seconds)
     with scope.tenant(endpoint.organization_id):
         row = WebhookEndpoint.objects.select_for_update(no_key=True).get(pk=endpoint.pk)
         newest = WebhookSecret.objects.get(endpoint=row, ends_at=None)

@@ -16,7 +16,7 @@ from django.db.models.functions import Least, Now
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from tenants.common import scope
+from tenants.common import grace, scope
 from tenants.common.models import new_id
 from tenants.common.problems import Conflict, Invalid
 from tenants.common.secrets import Secret
@@ -36,7 +36,6 @@ from tenants.registry import (
 from tenants.registry.models import ModelToken, RegisteredModel, TrafficPolicy
 from tenants.registry.quotas import Policy
 
-MAX_GRACE_SECONDS = 30 * 86_400
 #: How long the token of a trial in the console works.
 TRIAL = timedelta(minutes=15)
 _BOUND = frozenset({"key", "mistral_model"})
@@ -223,9 +222,7 @@ def rotate_token(*, actor: Actor, model: RegisteredModel, grace_seconds: int = 0
         Invalid: ``grace_out_of_range``: below zero, or longer than thirty days.
         Conflict: ``model_retired``.
     """
-    if not 0 <= grace_seconds <= MAX_GRACE_SECONDS:
-        detail = _("Choose a grace from 0 seconds to 30 days (2592000 seconds).")
-        raise Invalid.field("/grace_seconds", "grace_out_of_range", detail)
+    grace.check(grace_seconds)
     with scope.tenant(model.organization_id):
         model = _locked(model.pk)
         old = ModelToken.objects.filter(model=model, revoked_at=None)

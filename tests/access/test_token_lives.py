@@ -154,6 +154,8 @@ def test_platform_tokens_are_listed_rotated_and_revoked_by_a_command(settings):
     assert listed["last_used_at"] is not None
     assert listed["expires_at"] is not None
     assert "token" not in listed
+    with pytest.raises(CommandError, match="2592000"):
+        printed("platform_token", "rotate", "--id", token_id, "--grace-seconds", "2592001")
     (again,) = printed("platform_token", "rotate", "--id", token_id, "--grace-seconds", "60")
     assert works(made["token"], "organizations", **there)
     assert works(again["token"], "organizations", **there)
