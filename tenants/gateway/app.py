@@ -202,7 +202,7 @@ def _assemble() -> _Parts:
     host = urlsplit(settings.MISTRAL_API_URL).hostname
     shelf = Shelf(is_regional=host in _REGIONAL_HOSTS)
     extra = (Modifier.REGIONAL,) if host in _REGIONAL_HOSTS else ()
-    writer, lanes = Writer(limits), Lanes()
+    writer, lanes = Writer(limits), Lanes(limits.outages)
     keeper, relay = Keeper(lanes), Relay(pool, limits, Doubts(shelf))
     shared = connect(settings.REDIS_URL) if settings.REDIS_URL else None
     breaker = Breaker(failures=limits.outages)

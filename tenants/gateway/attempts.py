@@ -7,18 +7,17 @@ first one's id as its ``request_id``; a refused one costs nothing.
 """
 
 import asyncio
-import math
 import random
 from dataclasses import dataclass, replace
 from functools import partial
 from uuid import UUID
 
 from tenants.common.models import new_id
-from tenants.common.problems import Unavailable
 from tenants.gateway.calls import Call, open_call
 from tenants.gateway.endpoints import BESIDE_MODELS, Kind
 from tenants.gateway.failover import Alternates
-from tenants.gateway.pacing import CallerLeftError, Pacer, Permit, patience
+from tenants.gateway.pacing import CallerLeftError, Pacer, patience
+from tenants.gateway.permits import Permit
 from tenants.gateway.relay import Exchange, Relay
 from tenants.gateway.requests import Request
 from tenants.gateway.snapshots import Picture
@@ -108,7 +107,7 @@ class Attempts:
             wanted.picture, wanted.request, wanted.message_id, receive, until
         )
         try:
-            self._pass_breaker()
+            permit.keep_away()
             call = await self._open(wanted, tried)
         except BaseException:
             permit.withdraw()
@@ -129,21 +128,6 @@ class Attempts:
             extra=self._extra,
             request_id="" if tried == 1 else str(wanted.call_id),
         )
-
-    def _pass_breaker(self) -> None:
-        """Keep away from a Mistral that does not answer.
-
-        Raises:
-            Unavailable: it is not called at present.
-        """
-        wait = self._pacer.breaker.wait(self._pacer.clock())
-        if wait > 0:
-            raise Unavailable(
-                "mistral_unavailable",
-                "Mistral does not answer at present, and is not called until it does. Nothing was"
-                " sent, and this call costs nothing. Try again.",
-                retry_after=math.ceil(wait),
-            )
 
     def _is_worth_it(
         self, wanted: Wanted, permit: Permit, tried: int, until: float, failure: UpstreamFailure

@@ -45,7 +45,8 @@ class Bounds:
             alone; with 0 each process counts as if there were no other.
         batch: calls in one round trip to the ledger.
         backlog: calls that may wait for the ledger; above it new ones are refused.
-        outages: in a row, after which Mistral is not called for a while.
+        outages: in a row, after which Mistral is not called for a while: by nobody if it cannot be
+            connected, for one model with one key if it answers with errors or not at all.
         stop: for writing what is left when the process ends.
     """
 

@@ -16,7 +16,7 @@ from tenants.common.problems import Conflict, Invalid, Unavailable
 from tenants.common.secrets import Secret
 from tenants.gateway import limited
 from tenants.gateway.endpoints import FREE, Kind
-from tenants.gateway.pacing import Permit
+from tenants.gateway.permits import Permit
 from tenants.gateway.requests import Request
 from tenants.gateway.snapshots import Picture, load
 from tenants.gateway.usage import Observation, used

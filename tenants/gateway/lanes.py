@@ -14,6 +14,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from tenants.common.months import Month
+from tenants.gateway.breaker import Breaker
 from tenants.gateway.buckets import Bucket, Rule
 from tenants.gateway.line import Line
 from tenants.gateway.snapshots import Picture
@@ -27,6 +28,8 @@ from tenants.spend.rates import RateLimit, Rates
 PER_SECOND, PER_MINUTE, PER_MONTH = "requests_per_second", "tokens_per_minute", "tokens_per_month"
 _MINUTE = 60.0
 _UNUSED = 900.0
+# Whoever asks for what Mistral fails at keeps others of the same model waiting for no longer.
+_LONGEST_PAUSE = 10.0
 
 type SubjectKey = tuple[SubjectKind, UUID]
 
@@ -97,10 +100,12 @@ class Lane:
     Attributes:
         rules: all of them must have room.
         watched: in shadow mode: they only count.
+        breaker: opened by what Mistral fails at, for these calls alone.
     """
 
     bucket: Bucket
     line: Line
+    breaker: Breaker
     traffic: Traffic = UNKNOWN
     version: int = -1
     subjects: tuple[Subject, ...] = ()
@@ -129,9 +134,14 @@ class Lane:
 
 
 class Lanes:
-    """The lanes of one process."""
+    """The lanes of one process.
 
-    def __init__(self) -> None:
+    Args:
+        outages: in a row that keep a lane's calls back for a while.
+    """
+
+    def __init__(self, outages: int = 10) -> None:
+        self._outages = outages
         self._lanes: dict[tuple[UUID, UUID], Lane] = {}
         self._buckets: dict[tuple[UUID, str, str], Bucket] = {}
         self._lines: dict[UUID, Line] = {}
@@ -199,7 +209,8 @@ class Lanes:
         bucket = self._buckets.get(name)
         if bucket is None:
             bucket = self._buckets[name] = Bucket(*name)
-        return Lane(bucket, self.line_of(organization_id))
+        breaker = Breaker(failures=self._outages, longest=_LONGEST_PAUSE)
+        return Lane(bucket, self.line_of(organization_id), breaker)
 
     def _follow(self, lane: Lane, picture: Picture, now: float) -> None:
         traffic, snapshot = picture.traffic, picture.snapshot

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from tenants.common.problems import Forbidden, TooMany
+from tenants.common.problems import Forbidden, TooMany, Unavailable
 from tenants.gateway.buckets import MISTRAL, PAUSE, Bucket, Rule
 from tenants.gateway.endpoints import Kind
 from tenants.gateway.line import Need, Ticket
@@ -68,4 +68,13 @@ def outside_plan(model: str) -> Forbidden:
         "model_not_in_plan",
         f"The plan of this Mistral account gives {model} no quota: Mistral told a limit of 0."
         " Choose another model, or change the plan at Mistral. It is asked again in some minutes.",
+    )
+
+
+def unavailable(said: str, wait: float) -> Unavailable:
+    """Say that Mistral is left alone for so many seconds, and why."""
+    return Unavailable(
+        "mistral_unavailable",
+        f"{said} Nothing was sent, and this call costs nothing. Try again.",
+        retry_after=math.ceil(wait),
     )

@@ -7,7 +7,7 @@ refused at once, and told when to come back. Nothing here costs money: it comes 
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from tenants.common.problems import Problem
@@ -16,15 +16,11 @@ from tenants.gateway.endpoints import BESIDE_MODELS
 from tenants.gateway.lanes import Lane, Lanes
 from tenants.gateway.line import Line, State, Ticket
 from tenants.gateway.needs import beside_models, expect, needed, outside_plan, rule_of, too_many
+from tenants.gateway.permits import Permit, leave_gate
 from tenants.gateway.requests import Request
 from tenants.gateway.snapshots import Picture
 from tenants.gateway.together import Together, note
-from tenants.gateway.windows import FOREVER
-from tenants.mistral.errors import Family, MistralError, Reach, UpstreamFailure
-from tenants.mistral.headers import read_rate_limits
-from tenants.mistral.windows import TOKENS
 
-_HEAR_AFTER = 1.0
 _SHARE_OF_TIMEOUT = 0.5
 
 type Receive = Callable[[], Awaitable[object]]
@@ -32,104 +28,6 @@ type Receive = Callable[[], Awaitable[object]]
 
 class CallerLeftError(Exception):
     """The caller went away before the call was sent: nothing was begun."""
-
-
-@dataclass(slots=True, eq=False)
-class Permit:
-    """A call that may go out; it must be finished or withdrawn, whatever happens.
-
-    Attributes:
-        sent_at: when it was let go.
-        ticket: None where nothing was limited.
-        tokens: what was counted for it before it went.
-        is_of_model: Mistral counts it among its model's calls, and tells something of those.
-    """
-
-    pacer: "Pacer"
-    lane: Lane
-    sent_at: float
-    tokens: float = 0.0
-    ticket: Ticket | None = None
-    is_of_model: bool = True
-    is_over: bool = False
-
-    def heard(self, headers: Mapping[str, str]) -> None:
-        """Learn from the head of a success; of its headers no more often than once a second."""
-        self.pacer.breaker.succeed()
-        if not self.is_of_model:
-            return
-        bucket, now = self.lane.bucket, self.pacer.clock()
-        bucket.served.add(1, now)
-        if bucket.refusals or bucket.gate.width < FOREVER or bucket.outside_plan_until > 0:
-            bucket.succeed(now)
-        if now - bucket.heard_at >= _HEAR_AFTER:
-            bucket.hear(read_rate_limits(headers), now, self.sent_at)
-
-    def refused(self, failure: UpstreamFailure, headers: Mapping[str, str]) -> None:
-        """Learn from a refusal of Mistral's: each family teaches another thing."""
-        now = self.pacer.clock()
-        if failure.family is Family.OUTAGE:
-            self.pacer.breaker.fail(now)
-            return
-        self.pacer.breaker.succeed()
-        if failure.family is Family.QUOTA and self.is_of_model:
-            self.lane.bucket.hear(read_rate_limits(headers), now)
-            self.lane.bucket.refuse(failure, self.sent_at, now)
-            gate = self.lane.bucket.gate
-            self.pacer.together.close(self.lane.bucket.gate_rule, gate.until - now)
-
-    def lost(self, error: MistralError) -> None:
-        """Take note that no answer came."""
-        failure = error.failure
-        if failure.family is not Family.OUTAGE:
-            self.pacer.breaker.forgo()
-        elif failure.reach is Reach.NEVER or failure.http_status is None:
-            self.pacer.breaker.fail(self.pacer.clock())
-
-    def finish(self, prompt_tokens: int, completion_tokens: int) -> None:
-        """Count what the call has used instead of what was expected; once."""
-        if self.is_over:
-            return
-        self.is_over = True
-        now, bucket = self.pacer.clock(), self.lane.bucket
-        used = prompt_tokens + completion_tokens
-        if self.is_of_model:
-            bucket.spent.add(used, now)
-            if used:
-                bucket.learn_output(completion_tokens)
-        if self.ticket is not None:
-            self._correct(self.ticket, used, now)
-
-    def withdraw(self) -> None:
-        """Give everything back: the call was not sent."""
-        if self.is_over:
-            return
-        self.is_over = True
-        self.pacer.breaker.forgo()
-        if self.ticket is None:
-            return
-        now = self.pacer.clock()
-        for counter, units in self.ticket.needs:
-            counter.correct(-units, self.ticket.admitted_at, now)
-        self.pacer.together.correct(self.ticket, None, now)
-        self._return(self.ticket, now)
-
-    def _correct(self, ticket: Ticket, used: int, now: float) -> None:
-        for rule, need in zip(ticket.rules, ticket.needs, strict=True):
-            if rule.meter == TOKENS:
-                need.counter.correct(used * ticket.share - need.units, ticket.admitted_at, now)
-        self.pacer.together.correct(ticket, used, now)
-        for rule in self.lane.watched:
-            if rule.meter == TOKENS:
-                rule.counter.correct(used - self.tokens, ticket.admitted_at, now)
-        self._return(ticket, now)
-
-    def _return(self, ticket: Ticket, now: float) -> None:
-        _leave_gate(ticket, self.lane)
-        self.lane.line.finish(ticket, now)
-        self.pacer.together.finish(ticket, self.lane)
-        if self.lane.line.waiting:
-            self.pacer.advance(self.lane.line)
 
 
 @dataclass(slots=True, eq=False)
@@ -145,7 +43,7 @@ class Pacer:
 
     Args:
         lanes: what limits the calls.
-        breaker: of the host that is called.
+        breaker: of the host that is called, for all tenants.
         together: what other processes count.
         read_months: counts what the ledger has of a lane's months, once for each.
         clock: seconds, monotonic.
@@ -275,7 +173,7 @@ class Pacer:
                     continue
                 rule, answer = lacking
                 now = self.clock()
-                _leave_gate(ticket, lane)
+                leave_gate(ticket, lane)
                 waits = lane.line.put_back(ticket, rule.counter, answer.wait, now)
                 note(rule, answer, now)  # what this ticket gave back is not among it
                 if waits:
@@ -298,7 +196,7 @@ class Pacer:
         waits = lane.line.weigh(ticket, needs, self.clock())
         if waits is None:
             return True
-        _leave_gate(ticket, lane)
+        leave_gate(ticket, lane)
         if waits:
             await self._wait(ticket, lane, receive)
         return False
@@ -355,8 +253,3 @@ def patience(picture: Picture) -> float:
     longest = float(picture.traffic.policy.longest_wait)
     timeout = picture.snapshot.model.timeout
     return longest if timeout is None else min(longest, timeout * _SHARE_OF_TIMEOUT)
-
-
-def _leave_gate(ticket: Ticket, lane: Lane) -> None:
-    if any(rule is lane.bucket.gate_rule for rule in ticket.rules):
-        lane.bucket.gate.leave()

@@ -1,6 +1,8 @@
 """A pacer without network and ledger, and the picture of a model whose calls it lets through."""
 
 import asyncio
+import time
+from collections.abc import Callable
 from types import MappingProxyType
 from uuid import UUID
 
@@ -8,7 +10,8 @@ from tenants.common.models import new_id
 from tenants.gateway.breaker import Breaker
 from tenants.gateway.endpoints import ENDPOINTS, Endpoint, Kind
 from tenants.gateway.lanes import Lane, Lanes
-from tenants.gateway.pacing import Pacer, Permit
+from tenants.gateway.pacing import Pacer
+from tenants.gateway.permits import Permit
 from tenants.gateway.requests import Request
 from tenants.gateway.shared import Shared
 from tenants.gateway.snapshots import Picture
@@ -59,13 +62,13 @@ def picture_of(organization: UUID, model: UUID, *limits: RateLimit) -> Picture:
     return Picture(snapshot, PriceBook([]), traffic=Traffic(limits))
 
 
-def pacer(shared: Shared | None = None) -> Pacer:
+def pacer(shared: Shared | None = None, clock: Callable[[], float] = time.monotonic) -> Pacer:
     """A process's pacer, which asks no ledger."""
 
     async def nothing_used(_lane: Lane) -> None:
         raise AssertionError("no month is limited here")
 
-    return Pacer(Lanes(), Breaker(), Together(shared), nothing_used)
+    return Pacer(Lanes(), Breaker(), Together(shared), nothing_used, clock)
 
 
 async def go(

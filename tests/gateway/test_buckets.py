@@ -3,7 +3,6 @@
 import pytest
 
 from tenants.common.models import new_id
-from tenants.gateway.breaker import Breaker
 from tenants.gateway.buckets import INFERRED, Bucket
 from tenants.mistral.classification import classify
 from tenants.mistral.headers import RateLimitReading, read_rate_limits
@@ -112,32 +111,6 @@ def test_what_was_saved_limits_again_after_a_restart(bucket):
     assert bucket.gate.until == 59
     counter = bucket.rules[1].counter
     assert (counter.limit, counter.used(50.0)) == (5, 0)  # what was left then says nothing now
-
-
-def test_the_breaker_opens_after_outages_in_a_row_and_lets_one_probe_through():
-    breaker = Breaker(failures=3, pause=2.0)
-    for _ in range(2):
-        breaker.fail(0.0)
-    breaker.succeed()
-    for _ in range(3):
-        assert breaker.wait(1.0) == 0
-        breaker.fail(1.0)
-    assert 2 <= breaker.wait(1.0) <= 2.2
-    assert breaker.wait(4.0) == 0  # the probe
-    assert breaker.wait(4.0) > 0  # and nobody else
-    breaker.fail(4.5)
-    assert breaker.wait(4.5) >= 4  # longer than before
-    assert breaker.wait(20.0) == 0
-    breaker.succeed()
-    assert (breaker.wait(20.0), breaker.wait(20.0), breaker.is_open) == (0, 0, False)
-
-
-def test_a_probe_that_was_not_sent_leaves_its_place_to_another():
-    breaker = Breaker(failures=1, pause=1.0)
-    breaker.fail(0.0)
-    assert breaker.wait(2.0) == 0
-    breaker.forgo()
-    assert breaker.wait(2.0) == 0
 
 
 def test_a_success_that_leaves_more_room_than_was_counted_is_believed_and_a_refusal_is_not(bucket):

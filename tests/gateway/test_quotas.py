@@ -17,7 +17,6 @@ from tests.gateway.rated import arrivals, burst
 from tests.gateway.server import GatewayServer
 from tests.gateway.tenancy import ask, eventually
 from tests.keys.keyring import checked, name_of, registered
-from tests.mistral.far_side import answering
 
 pytestmark = pytest.mark.slow
 
@@ -159,21 +158,6 @@ def test_a_refusal_for_quota_moves_to_the_other_key_and_both_are_lines(gateway, 
     assert first.cost == 0
     assert (answered.key_id, answered.request_id) == (second.id, str(first.id))
     assert (answered.cost or 0) > 0
-
-
-def test_a_mistral_that_is_down_is_left_alone_and_found_again(scripted, tenant):
-    with GatewayServer(scripted.far_side.url, idle=2, outages=3) as server:
-        scripted.script = answering(500, {"object": "error", "type": "internal_server_error"})
-        for _ in range(3):
-            assert ask(server.url, tenant).status_code == 500
-        received = len(scripted.far_side.requests)
-        refused = ask(server.url, tenant)
-        assert (refused.status_code, refused.json()["code"]) == (503, "mistral_unavailable")
-        assert int(refused.headers["retry-after"]) >= 1
-        assert len(scripted.far_side.requests) == received
-        assert len(tenant.settled(3)) == 3
-        scripted.script = answering(200, {"usage": {"prompt_tokens": 1, "total_tokens": 1}})
-        eventually(lambda: ask(server.url, tenant).is_success)
 
 
 def test_what_was_used_of_mistrals_month_outlives_the_process(gateway, mistral, tenant):
