@@ -59,8 +59,8 @@ class Tally:
             one: set() for one in ("names_models", *_NAMING.values(), *FORBIDDEN.values())
         }
 
-    def add(self, request: object, size: int) -> int:
-        """Count one request, which is ``size`` bytes long; tell how many members it has in all.
+    def add(self, request: object, size: int) -> None:
+        """Count one request, which is ``size`` bytes long.
 
         Raises:
             Invalid: it is none, or a member that bounds it is of the wrong type.
@@ -68,7 +68,7 @@ class Tally:
         body = request.get("body") if isinstance(request, dict) else None
         if not isinstance(request, dict) or not isinstance(body, dict):
             raise Invalid("invalid_value", "It is no object with an object `body`.")
-        members = self._look_through(request)
+        self._look_through(request)
         model = body.get("model")
         if model is not None and not isinstance(model, str):
             raise Invalid("invalid_value", "`model` is text.")
@@ -83,7 +83,6 @@ class Tally:
         self._count_output(body)
         pages = bounding.pages_of(body) if "document" in body else bounding.MOST_PAGES
         counts["annotated_pages" if bounding.is_annotated(body) else "pages"] += pages
-        return members
 
     def facts(self) -> dict[str, Any]:
         """Tell what was found."""
@@ -135,9 +134,8 @@ class Tally:
         else:
             counts["turn_caps"] += cap
 
-    def _look_through(self, request: Mapping[str, Any]) -> int:
-        """Note the names of things in a request, and count its members."""
-        members = 0
+    def _look_through(self, request: Mapping[str, Any]) -> None:
+        """Note the names of things in a request."""
         waiting: list[Any] = [request]
         opaque: list[Any] = []
         while waiting or opaque:
@@ -145,13 +143,11 @@ class Tally:
             if type(part) is list:
                 into += [one for one in part if type(one) is dict or type(one) is list]
                 continue
-            members += len(part)
             for name, value in part.items():
                 if into is waiting and name in _NAMING:
                     self._note_all(_NAMING[name], value)
                 if type(value) is dict or type(value) is list:
                     (opaque if name in OPAQUE else into).append(value)
-        return members
 
     def _note_all(self, word: str, value: object) -> None:
         for one in value if isinstance(value, list) else (value,):

@@ -4,13 +4,16 @@ import asyncio
 import json
 import threading
 import time
+import tracemalloc
+from typing import Any
 from uuid import UUID
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenants.gateway import scanning
+from tenants.gateway import scanning, weighing
 from tenants.gateway.scanning import COUNTED, BatchScan
 
 LINE = b'{"custom_id":"1","body":{"messages":[],"max_tokens":5}}'
@@ -78,6 +81,58 @@ def test_lines_end_with_a_line_feed_however_they_are_cut(content):
     whole = scanned(content)
     assert (whole[COUNTED], whole["lines"], whole["output_caps"]) == (True, 2, 10)
     assert scanned(*(bytes([byte]) for byte in content)) == whole
+
+
+ESCAPES = (b'\\"', b"\\u0022", b"\\\\", b"u0022", b":", b"x", b'\\"a\\":')
+TEXTS = st.lists(st.sampled_from(ESCAPES), max_size=4).map(lambda parts: b'"%b"' % b"".join(parts))
+NAMES = st.sampled_from([b'"a"', b'"\\u0061"', b'"\\u0022"', b'"\\""', b'"\\\\u0022"', b'"b"'])
+
+
+def objects(values: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
+    members = st.lists(st.tuples(NAMES, st.sampled_from([b":", b" : "]), values), max_size=3)
+    return members.map(lambda given: b"{%b}" % b",".join(b"".join(one) for one in given))
+
+
+VALUES = st.recursive(
+    TEXTS | st.sampled_from([b"1", b"null", b"{}"]),
+    lambda inner: (
+        objects(inner) | st.lists(inner, max_size=3).map(lambda all_: b"[%b]" % b",".join(all_))
+    ),
+    max_leaves=8,
+)
+
+
+@given(objects(VALUES), st.integers(1, 9))
+def test_a_line_has_a_member_twice_if_a_parser_that_sees_all_of_them_says_so(body, size):
+    line, twins = b'{"body":%b}' % body, list[int]()
+
+    def seen(pairs: list[tuple[str, Any]]) -> None:
+        twins.extend([1] * (len(pairs) - len(dict(pairs))))
+
+    json.loads(line, object_pairs_hook=seen)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(weighing, "SLICE", size)
+        assert scanning._has_twins(line, orjson.loads(line)) == bool(twins)
+        assert b"".join(weighing.slices(line)) == line
+
+
+@pytest.mark.parametrize("mark", [b'\\":', b"\\u0022:", b"\\\\u0022:", b'\\\\\\"'])
+def test_a_line_full_of_what_could_be_members_is_looked_at_as_it_is(mark):
+    # In many texts: orjson makes room for each as if all of it had to be escaped.
+    line = b'{"body":{"x":[%b""]}}' % (b'"%b",' % (mark * 1000) * 300)
+    request = orjson.loads(line)
+    tracemalloc.start()
+    try:
+        assert not scanning._has_twins(line, request)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 6 * len(line)
+
+
+def test_a_line_that_is_nested_too_deeply_to_be_written_is_not_counted():
+    facts = scanned(b'{"body":{"x":%b}}' % (b"[" * 500 + b"]" * 500))
+    assert "nested too deeply" in str(facts["fault"])
 
 
 def test_a_file_that_was_not_read_to_its_end_is_not_counted():
