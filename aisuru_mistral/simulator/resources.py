@@ -3,8 +3,6 @@
 Refuses to store anything.
 """
 
-from typing import Any
-
 from aisuru_mistral.simulator.routing import Call
 from aisuru_mistral.simulator.wire import Reply, json_reply
 
@@ -52,8 +50,3 @@ def flag(call: Call, name: str, *, default: bool) -> bool:
     """A parameter of the query that says yes or no."""
     given = words(call, name)
     return given[-1].lower() in {"true", "1"} if given else default
-
-
-def without_nothing(fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields that say something."""
-    return {name: value for name, value in fields.items() if value is not None}

@@ -97,11 +97,6 @@ def mark_missing(run: SyncRun, step: str) -> int:
     return gone.update(missing_since=Now())
 
 
-def usage_id(month: date, workspace: str = "") -> str:
-    """Name the observed usage of a month."""
-    return f"{month:%Y-%m}:{workspace}"
-
-
 def _of_rows(listed: Listed[Any], *, is_paged: bool) -> Told:
     facts = {row.id: _plain(asdict(row)) for row in listed.rows}
     return Told(tuple(facts.items()), listed.skipped, listed.sent, listed.total, is_paged)

@@ -53,10 +53,6 @@ _ZERO = Decimal(0)
 _SHARE_TOLD = Decimal("0.01")
 
 
-class CurrencyDiffersError(Exception):
-    """Mistral bills in another currency: nothing is ever converted to be compared."""
-
-
 @dataclass(frozen=True, slots=True)
 class Compared:
     """A comparison: its lines, both totals, and which ledger it is about."""

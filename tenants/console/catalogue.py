@@ -1,6 +1,6 @@
 """What a new model can be made of: all that the workspace's keys see, with prices and hints."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -87,11 +87,6 @@ def offers(organization: Organization, keys: Sequence[MistralKey]) -> list[Offer
         for version, names in seen.items()
     ]
     return sorted(made, key=_rank)
-
-
-def keys_by_id(keys: Iterable[MistralKey]) -> dict[UUID, MistralKey]:
-    """Find keys by id."""
-    return {key.pk: key for key in keys}
 
 
 def _offer(  # noqa: PLR0917 - read once for all

@@ -11,7 +11,6 @@ from decimal import Decimal
 from typing import Any
 
 from django import forms
-from django.forms.utils import ErrorList
 from django.utils.datastructures import MultiValueDict
 from django.utils.formats import get_format
 from django.utils.functional import Promise
@@ -233,11 +232,6 @@ class ChangeForm(HouseForm):
 def choices(words: Mapping[str, str | Promise], values: Iterable[str]) -> list[tuple[str, Any]]:
     """Pair values with what people call them."""
     return [(value, words[value]) for value in values]
-
-
-def errors_of(problem: Problem) -> ErrorList:
-    """Show a refusal where there is no field to show it at."""
-    return ErrorList([problem.detail])
 
 
 def _digest(value: Any) -> str:

@@ -35,7 +35,6 @@ _RATE_LIMIT_PREFIXES = ("x-ratelimit", "ratelimitbysize-")
 # The pattern of docs and recordings: names have changed four times, the shape has not. The oldest
 # names have no leading `x-` and no window.
 _RATE_LIMIT = re.compile(r"(?:x-)?ratelimit(bysize)?-(limit|remaining)(?:-(.+))?")
-_QUERY_COST = re.compile(r"(?:x-)?ratelimit(?:bysize)?-(?:(.+)-)?query-cost")
 _COUNT = re.compile(r"[0-9]{1,15}")
 _SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 _CORRELATION_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
@@ -91,16 +90,6 @@ def read_rate_limits(headers: Mapping[str, str]) -> tuple[RateLimitReading, ...]
             else replace(known, remaining=int(value))
         )
     return tuple(readings.values())
-
-
-def read_query_costs(headers: Mapping[str, str]) -> dict[str, int]:
-    """Read what the request itself counted for, by meter (`tokens`, `ocr-pages`, or `""`)."""
-    costs: dict[str, int] = {}
-    for name, value in headers.items():
-        found = _QUERY_COST.fullmatch(name.lower())
-        if found is not None and _COUNT.fullmatch(value):
-            costs[found[1] or ""] = int(value)
-    return costs
 
 
 def read_correlation_id(headers: Mapping[str, str]) -> str | None:

@@ -1,7 +1,7 @@
 """An answer of Mistral's whose head has arrived, whichever client brings it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from tenants.mistral.errors import UNREADABLE, WireError
@@ -32,11 +32,6 @@ class UpstreamResponse(ABC):
         Raises:
             AnswerLostError: the connection broke, or stayed silent too long.
         """
-
-    async def iter_chunks(self) -> AsyncIterator[bytes]:
-        """Give the chunks of the answer as `next_chunk` does, to its end."""
-        while chunk := await self.next_chunk():
-            yield chunk
 
     async def read(self, limit: int) -> bytes:
         """Read the whole answer of at most `limit` bytes.

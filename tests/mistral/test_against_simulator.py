@@ -55,7 +55,7 @@ async def streamed(simulator, name="valid"):
     async with UpstreamPool(simulator.url) as pool:
         try:
             async with pool.send("POST", CHAT, HEADERS, body, key=key(name)) as response:
-                async for chunk in response.iter_chunks():
+                while chunk := await response.next_chunk():
                     observer.feed(chunk)
                     passed += chunk
         except errors.AnswerLostError as error:

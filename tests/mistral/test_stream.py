@@ -92,7 +92,9 @@ async def test_chunks_arrive_one_by_one_while_the_answer_is_still_being_written(
 
     with FarSide(script) as far_side:
         async with pool_to(far_side.url) as pool, chat(pool) as response:
-            arrivals = [(chunk, time.monotonic()) async for chunk in response.iter_chunks()]
+            arrivals = []
+            while chunk := await response.next_chunk():
+                arrivals.append((chunk, time.monotonic()))
 
     assert [chunk for chunk, _ in arrivals] == [b"data: 0\n\n", b"data: 1\n\n", b"data: 2\n\n"]
     assert arrivals[2][1] - arrivals[0][1] > 0.15
