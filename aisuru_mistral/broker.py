@@ -6,6 +6,11 @@ from psycopg import conninfo
 
 from aisuru_mistral.env import django_database
 
+#: Seconds after which pgmq and Redis deliver again what no worker has acknowledged (RabbitMQ does
+#: when a connection breaks). Longer than any task takes, with its wait for a retry and for a place
+#: in a worker: what is under way is not delivered again.
+REDELIVERY = 1_500
+
 
 def _pgmq_connection(url: str) -> str:
     """Write pgmq's address in libpq's form: it ignores ``?host=`` in the other.
@@ -43,10 +48,11 @@ def celery_settings(broker_url: str) -> dict[str, Any]:
             "wait_time_seconds": 0,
             "pool_size": 2,
             "pool_timeout": 5,
-            # Longer than any task may take, as with Redis: what is done is not delivered again.
-            "visibility_timeout": 3_600,
+            "visibility_timeout": REDELIVERY,
         }
         broker_url = "pgmq://"
+    elif broker_url.startswith("redis"):
+        options = {"visibility_timeout": REDELIVERY}
     return {
         "broker_url": broker_url,
         "broker_transport_options": options,

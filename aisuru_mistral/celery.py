@@ -2,8 +2,8 @@
 
 A worker that starts may have another keyring than the one before: it has custody audited at once.
 Each worker says that it lives, for the support desk, the doctor and its own container's probe, and
-says when it goes. Tasks that fail are counted. No message is delivered for ever: what kills its
-workers, and what nobody can read, is parked.
+says when it goes. Long work hears when its worker is to stop. Tasks that fail are counted. No
+message is delivered for ever: what kills its workers, and what nobody can read, is parked.
 """
 
 import os
@@ -19,13 +19,16 @@ from celery.signals import (
     task_unknown,
     worker_ready,
     worker_shutdown,
+    worker_shutting_down,
 )
 from celery.worker import state
 from django.conf import settings
 from django.db import connection
+from django.dispatch import receiver
 from kombu.transport import TRANSPORT_ALIASES
 
 from aisuru_mistral import correlation, pulse
+from tenants.common import turns
 from tenants.common.queue import enqueue_on_commit
 
 __all__ = ["app", "correlation"]  # the latter listens to Celery as soon as it is imported
@@ -55,6 +58,18 @@ def say_that_it_lives(task: Any = None, **_: Any) -> None:
     if task is not None and task.request.hostname and not task.request.is_eager:
         pulse.note("worker")
         workers.note(task.request.hostname)
+
+
+@receiver(turns.stepped)
+def say_that_it_is_at_it(**_: Any) -> None:
+    """Note the worker that is between two steps of something long."""
+    say_that_it_lives(task=app.current_worker_task)
+
+
+@worker_shutting_down.connect
+def end_turns(**_: Any) -> None:
+    """Have long work of this worker end at its next step; what is left of it goes to others."""
+    turns.tell_to_stop()
 
 
 @task_failure.connect

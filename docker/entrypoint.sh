@@ -34,7 +34,7 @@ case "$role" in
     ;;
   migrate) exec python -m aisuru_mistral.launcher.prepare "$@" ;;
   manage) exec python manage.py "$@" ;;
-  alive) # ROLE [MINUTES]: whether it has done something within that time. Tasks take 90 seconds at most, and there is one every second.
+  alive) # ROLE [MINUTES]: whether it has ended a task, or a step of a long one, within that time. None takes longer than 300 seconds, and one comes every second.
     [ -n "$(find "${DATA_DIR:-/tmp}/$1-alive" -mmin "-${2:-10}")" ]
     ;;
   doctor) exec python manage.py doctor "$@" ;;

@@ -16,6 +16,7 @@ from tenants.accounting.models import Statement
 from tenants.common import scope
 from tenants.common.models import new_id
 from tenants.common.months import Month
+from tenants.common.turns import Turn
 from tenants.organizations import audit, outbox, walking
 from tenants.organizations.audit import Actor
 from tenants.organizations.models import Organization, OrganizationStatus
@@ -28,15 +29,19 @@ GRACE = timedelta(days=3)
 _ONE_RUN = 24
 
 
-def close_due(now: datetime | None = None) -> int:
-    """Close every month of every organization that is due, and tell how many."""
+def close_due(turn: Turn | None = None) -> int:
+    """Close every month of every organization that is due, and tell how many.
+
+    Args:
+        turn: close those only for which it has time; None: all.
+    """
     return sum(
-        close_due_of(organization_id, now or timezone.now())
-        for organization_id in walking.organization_ids()
+        close_due_of(organization_id, timezone.now(), turn)
+        for organization_id in walking.organization_ids(turn)
     )
 
 
-def close_due_of(organization_id: UUID, now: datetime) -> int:
+def close_due_of(organization_id: UUID, now: datetime, turn: Turn | None = None) -> int:
     """Close an organization's months that are due, oldest first, and tell how many."""
     closed = 0
     for _ in range(_ONE_RUN):
@@ -50,6 +55,8 @@ def close_due_of(organization_id: UUID, now: datetime) -> int:
             return closed
         close(organization, month)
         closed += 1
+        if turn is not None and turn.is_over():
+            return closed
     return closed
 
 

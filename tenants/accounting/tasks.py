@@ -7,6 +7,7 @@ from celery import Task
 
 from tenants.accounting import closing, reconciling, sweeping, synchronizing
 from tenants.common.queue import enqueue_on_commit, task
+from tenants.common.turns import turn
 
 
 @task("accounting.sync", soft=110, retries=3)
@@ -32,7 +33,8 @@ def sweep() -> None:
         enqueue_on_commit(_WORK[work], str(organization_id), str(row_id))
 
 
-@task("accounting.close_months", soft=3_000)
-def close_months() -> None:
-    """Close the months that are over; the next beat goes on where this one ended."""
-    closing.close_due()
+@task("accounting.close_months", soft=280)
+def close_months(after: str = "") -> None:
+    """Close the months that are over; what is closed stays so, and the next beat goes on."""
+    with turn(close_months, after) as mine:
+        closing.close_due(mine)

@@ -16,6 +16,9 @@ from tenants.common.problems import Unavailable
 
 log = structlog.get_logger(__name__)
 
+#: Seconds that no task takes longer than, but for those that end between their steps when their
+#: worker is told to stop: whoever tells it waits a little longer. Long work is done in turns.
+LONGEST = 300
 # Seconds from the exception to the end of the process.
 _MARGIN = 20
 #: What passes: the database is away, or the service that guards the master keys does not answer.

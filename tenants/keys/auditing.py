@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 
 from tenants.common import scope
 from tenants.common.problems import Unavailable
+from tenants.common.turns import Turn
 from tenants.keys.models import KeyReplacement, KeyStatus, MistralKey
 from tenants.organizations import boxes, data_keys, rotation, walking
 from tenants.organizations.data_keys import OpeningError, WrappedKey
@@ -28,14 +29,20 @@ _WAITING = "keys.KeyReplacement.sealed"
 _OPENED, _LOST, _UNANSWERED = "opened", "lost", "unanswered"
 
 
-def find_unopened() -> list[tuple[UUID, UUID]]:
-    """Open every secret; make due, and return, the keys whose status is not what that found."""
+def find_unopened(turn: Turn | None = None) -> list[tuple[UUID, UUID]]:
+    """Open every secret; make due, and return, the keys whose status is not what that found.
+
+    Args:
+        turn: open those only for which it has time; None: all.
+    """
     changed: list[tuple[UUID, UUID]] = []
     seen: Counter[str] = Counter()
-    for organization_id in walking.organization_ids():
+    for organization_id in walking.organization_ids(turn):
         found = _audit(organization_id, seen)
         changed += [(organization_id, key_id) for key_id in found]
-    seen += second_factors.audit()
+    is_whole = turn is None or turn.left_at is None
+    if is_whole:
+        seen += second_factors.audit()
     missing = rotation.missing_master_keys()
     is_well = not (seen[_LOST] or seen[_UNANSWERED] or missing)
     tell = log.info if is_well else log.error
@@ -46,6 +53,7 @@ def find_unopened() -> list[tuple[UUID, UUID]]:
         unanswered=seen[_UNANSWERED],
         changed=len(changed),
         missing_master_keys=missing,
+        is_whole=is_whole,
     )
     return changed
 

@@ -13,6 +13,7 @@ from django.db import connection
 from django.utils import timezone
 
 from tenants.common import scope
+from tenants.common.turns import Turn
 from tenants.keys import announcing, expiry
 from tenants.keys.models import MistralKey
 from tenants.organizations.models import OrganizationStatus
@@ -22,10 +23,17 @@ log = structlog.get_logger(__name__)
 NOTICES = (1, 7, 14, 30)
 
 
-def notice_expiring() -> int:
-    """Announce every key whose date is near and was not announced yet; tell how many were."""
+def notice_expiring(turn: Turn | None = None) -> int:
+    """Announce every key whose date is near and was not announced yet; tell how many were.
+
+    Args:
+        turn: announce those only for which it has time; None: all.
+    """
     told = 0
-    for organization_id, pairs in groupby(_near(), key=itemgetter(0)):
+    near = _near()
+    if turn is not None and turn.after is not None:
+        near = [pair for pair in near if pair[0] > turn.after]
+    for organization_id, pairs in groupby(near, key=itemgetter(0)):
         with scope.tenant(organization_id):
             keys = MistralKey.objects.select_related("organization").filter(
                 pk__in=[key_id for _organization, key_id in pairs],
@@ -34,6 +42,9 @@ def notice_expiring() -> int:
                 workspace__archived_at=None,
             )
             told += sum(_tell(key) for key in keys)
+        if turn is not None and turn.is_over():
+            turn.left_at = organization_id
+            break
     log.info("expiries_noticed", announced=told)
     return told
 

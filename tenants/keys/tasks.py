@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from tenants.common.queue import enqueue_on_commit, task
+from tenants.common.turns import turn
 from tenants.keys import auditing, noticing, sweeping, validation
 from tenants.organizations import intake_keys
 
@@ -20,17 +21,19 @@ def sweep() -> None:
         enqueue_on_commit(validate, str(organization_id), str(key_id))
 
 
-@task("keys.notice_expiring", soft=1_000, retries=3, pause=30)
-def notice_expiring() -> None:
+@task("keys.notice_expiring", soft=280, retries=3, pause=30)
+def notice_expiring(after: str = "") -> None:
     """Tell that keys expire soon; what was told is not told again."""
-    noticing.notice_expiring()
+    with turn(notice_expiring, after) as mine:
+        noticing.notice_expiring(mine)
 
 
-@task("keys.audit_custody", soft=3_000)
-def audit_custody() -> None:
+@task("keys.audit_custody", soft=280)
+def audit_custody(after: str = "") -> None:
     """Open every stored secret once, and have those checked that do not open."""
-    for organization_id, key_id in auditing.find_unopened():
-        enqueue_on_commit(validate, str(organization_id), str(key_id))
+    with turn(audit_custody, after) as mine:
+        for organization_id, key_id in auditing.find_unopened(mine):
+            enqueue_on_commit(validate, str(organization_id), str(key_id))
 
 
 @task("keys.destroy_intake_keys", soft=30)

@@ -1,6 +1,7 @@
 """Addresses and limits of telling; no decisions. The next beat repeats what failed."""
 
 from tenants.common.queue import enqueue_on_commit, task
+from tenants.common.turns import turn
 from tenants.notices import delivering, forgetting, mailing, publishing
 
 
@@ -25,7 +26,8 @@ def sweep() -> None:
             enqueue_on_commit(work)
 
 
-@task("notices.forget_old", soft=1_500)
-def forget_old() -> None:
+@task("notices.forget_old", soft=280)
+def forget_old(after: str = "") -> None:
     """Forget what was told long ago."""
-    forgetting.forget_old()
+    with turn(forget_old, after) as mine:
+        forgetting.forget_old(mine)

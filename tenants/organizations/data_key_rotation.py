@@ -19,6 +19,7 @@ import structlog
 from django.utils import timezone
 
 from tenants.common import scope
+from tenants.common.turns import Turn
 from tenants.organizations import audit, boxes, data_keys, walking
 from tenants.organizations.audit import Actor
 from tenants.organizations.data_keys import KeyGoneError, OpeningError, WrappedKey
@@ -47,20 +48,27 @@ class Rotated:
         )
 
 
-def due(*, days: int) -> Iterator[tuple[UUID, UUID]]:
+def due(*, days: int, turn: Turn | None = None) -> Iterator[tuple[UUID, UUID]]:
     """Find what is to be rotated: pairs of organization and its newest data key.
 
-    Due are data keys older than so many days, and rotations that were not finished.
+    Due are data keys older than so many days, and rotations that were not finished. In a turn it
+    looks only at those for which there is time.
     """
     made_before = timezone.now() - timedelta(days=days)
-    for organization_id in walking.organization_ids():
+    for organization_id in walking.organization_ids(turn):
         with scope.tenant(organization_id):
             rows = list(DataKey.objects.order_by("-version"))
         if rows and (len(rows) > 1 or rows[0].created_at < made_before):
             yield organization_id, rows[0].pk
 
 
-def rotate(organization_id: UUID, *, actor: Actor, away_from: UUID | None = None) -> Rotated:
+def rotate(
+    organization_id: UUID,
+    *,
+    actor: Actor,
+    away_from: UUID | None = None,
+    turn: Turn | None = None,
+) -> Rotated:
     """Rotate an organization's data key, or finish a rotation that was begun.
 
     Args:
@@ -68,6 +76,7 @@ def rotate(organization_id: UUID, *, actor: Actor, away_from: UUID | None = None
         actor: who wants it, for the audit rows.
         away_from: a new key is made only while this is the newest: so that a task that is
             delivered twice rotates once.
+        turn: seal anew what it has time for; None: everything.
 
     Raises:
         KeyringUnavailableError: a master key cannot be asked now; what was done is kept, and the
@@ -76,7 +85,7 @@ def rotate(organization_id: UUID, *, actor: Actor, away_from: UUID | None = None
     keys = _keys(organization_id)
     if len(keys) == 1 and away_from in {None, keys[0].row_id}:
         _make_next(organization_id, keys, actor)
-    return _finish(organization_id, actor)
+    return _finish(organization_id, actor, turn)
 
 
 def replace_lost(organization_id: UUID, *, actor: Actor) -> bool:
@@ -117,7 +126,7 @@ def _make_next(organization_id: UUID, known: list[WrappedKey], actor: Actor) -> 
         )
 
 
-def _finish(organization_id: UUID, actor: Actor) -> Rotated:
+def _finish(organization_id: UUID, actor: Actor, turn: Turn | None) -> Rotated:
     """Move everything to the newest data key and destroy the others."""
     done, idle = Rotated(), 0
     for _ in range(_MOST_PASSES):
@@ -125,11 +134,13 @@ def _finish(organization_id: UUID, actor: Actor) -> Rotated:
         if len(keys) < 2:  # noqa: PLR2004 - one key, and nothing to move to
             return done
         try:
-            moved, unopened = _move(organization_id, keys)
+            moved, unopened = _move(organization_id, keys, turn)
         except KeyGoneError:  # the organization was erased meanwhile
             return done
         gone = sum(_destroy(organization_id, key, actor) for key in keys[:-1])
         done = replace(done + Rotated(sealed_anew=moved, destroyed=gone), unopened=unopened)
+        if turn is not None and turn.is_over():
+            return done
         # Who was sealing may have committed after we looked and before the key was ours: once more.
         idle = 0 if moved or gone else idle + 1
         if idle == 2:  # noqa: PLR2004 - what is left does not open
@@ -138,8 +149,11 @@ def _finish(organization_id: UUID, actor: Actor) -> Rotated:
     return done
 
 
-def _move(organization_id: UUID, keys: list[WrappedKey]) -> tuple[int, int]:
-    """Seal anew, once, what older data keys sealed; tell how much, and what does not open."""
+def _move(organization_id: UUID, keys: list[WrappedKey], turn: Turn | None) -> tuple[int, int]:
+    """Seal anew, once, what older data keys sealed; tell how much, and what does not open.
+
+    A turn that is over ends it behind a page.
+    """
     newest, by_version = keys[-1], {key.version: key for key in keys}
     moved = unopened = 0
     for column in BY_DATA_KEY:
@@ -155,6 +169,8 @@ def _move(organization_id: UUID, keys: list[WrappedKey]) -> tuple[int, int]:
                 # First the data key, as who erases does: then neither waits for the other's rows.
                 data_keys.newest(organization_id)
                 moved += sum(box.replace(sealed, newest) for box, sealed in fresh)
+            if turn is not None and turn.is_over():
+                return moved, unopened
     return moved, unopened
 
 

@@ -5,23 +5,32 @@ from uuid import UUID
 from django.conf import settings
 
 from tenants.common.queue import enqueue_on_commit, task
+from tenants.common.turns import Turn, turn
 from tenants.organizations import audit_anchors, data_key_rotation, invitation_mail
 from tenants.organizations.audit import Actor
 
 WORKER = Actor(kind="worker", id="organizations.rotate_data_key", name="rotate_data_key")
 
 
-@task("organizations.rotate_data_key", soft=1_500, retries=3, pause=30)
+@task("organizations.rotate_data_key", soft=280, retries=3, pause=30)
 def rotate_data_key(organization_id: str, away_from: str) -> None:
-    """Rotate one organization's data key."""
-    data_key_rotation.rotate(UUID(organization_id), actor=WORKER, away_from=UUID(away_from))
+    """Rotate one organization's data key, in turns; what does not open waits for another day."""
+    mine = Turn()
+    done = data_key_rotation.rotate(
+        UUID(organization_id), actor=WORKER, away_from=UUID(away_from), turn=mine
+    )
+    if mine.is_over() and done.sealed_anew:
+        enqueue_on_commit(rotate_data_key, organization_id, away_from)
 
 
-@task("organizations.rotate_data_keys", soft=1_500)
-def rotate_data_keys() -> None:
+@task("organizations.rotate_data_keys", soft=280)
+def rotate_data_keys(after: str = "") -> None:
     """Enqueue the rotation of every data key that is old, or was left half-way."""
-    for organization_id, key_id in data_key_rotation.due(days=settings.DATA_KEY_DAYS):
-        enqueue_on_commit(rotate_data_key, str(organization_id), str(key_id))
+    with turn(rotate_data_keys, after) as mine:
+        for organization_id, key_id in data_key_rotation.due(
+            days=settings.DATA_KEY_DAYS, turn=mine
+        ):
+            enqueue_on_commit(rotate_data_key, str(organization_id), str(key_id))
 
 
 @task("organizations.mail_invitation", soft=60, retries=3)
@@ -37,7 +46,7 @@ def sweep_invitations() -> None:
         invitation_mail.deliver(organization_id, invitation_id)
 
 
-@task("organizations.anchor_audit", soft=300)
+@task("organizations.anchor_audit", soft=280)
 def anchor_audit() -> None:
     """Write down outside of the database how far the audit chains have come."""
     audit_anchors.write()

@@ -4,18 +4,21 @@ from collections.abc import Iterator
 from uuid import UUID
 
 from tenants.common import scope
+from tenants.common.turns import Turn
 from tenants.organizations.models import Organization, OrganizationStatus
 
 _PAGE = 500
 
 
-def organization_ids(*, erased: bool = False) -> Iterator[UUID]:
+def organization_ids(turn: Turn | None = None, *, erased: bool = False) -> Iterator[UUID]:
     """Give the ids of all organizations, oldest first, a page at a time.
 
     Args:
+        turn: it goes on where the turn before ended, and ends when this one is over; None: it
+            walks to the end.
         erased: those that were erased, too.
     """
-    last: UUID | None = None
+    last = turn.after if turn else None
     while True:
         with scope.platform():
             rows = Organization.objects.all()
@@ -25,5 +28,9 @@ def organization_ids(*, erased: bool = False) -> Iterator[UUID]:
             ids = list((page.filter(id__gt=last) if last else page)[:_PAGE])
         if not ids:
             return
-        yield from ids
+        for organization_id in ids:
+            yield organization_id
+            if turn is not None and turn.is_over():
+                turn.left_at = organization_id
+                return
         last = ids[-1]

@@ -2,11 +2,12 @@
 
 Until then the hold of the call that made the job stands, whatever becomes of the process that made
 it. Claim, work, commit: a worker may run twice, at once, or die half-way, and the ledger takes each
-event once, because its id follows from the call's. A job that Mistral never finishes becomes an
-estimate of what was held; so does each line that Mistral counts as answered and never shows.
+event once, because its id follows from the call's. A worker that is to stop leaves a job between
+two of its lines, and another begins it anew. A job that Mistral never finishes becomes an estimate
+of what was held; so does each line that Mistral counts as answered and never shows.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -19,7 +20,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from tenants.common import scope
+from tenants.common import scope, turns
 from tenants.common.models import new_id
 from tenants.common.secrets import Secret
 from tenants.keys import custody
@@ -61,6 +62,10 @@ _PRIORITY = "priority"
 _TIMEOUTS = ClientTimeouts(connect=5, read=60, total=600)
 #: The member of a file's facts that names the job which wrote it.
 JOB = "job"
+
+
+class _ToldToStopError(Exception):
+    """The worker is to stop, and nothing of the job was posted yet."""
 
 
 def register(
@@ -139,7 +144,11 @@ def meter_job(organization_id: UUID, job_id: UUID) -> bool:
         hold = Hold.objects.filter(pk=job.call_id).first()
     facts, settlements = None, None
     if plain is not None:
-        facts, settlements = _asked(job, plain, hold)
+        try:
+            facts, settlements = _asked(job, plain, hold)
+        except _ToldToStopError:
+            _again(job, claim, None, pause=0)
+            return False
     if settlements is None and timezone.now() >= job.gives_up_at:
         settlements = [_given_up(job, hold)]
     if settlements is None:
@@ -191,7 +200,7 @@ def _asked(
             if not facts.is_over:
                 return facts, None
             lines = client.file_lines(facts.output_file) if facts.output_file else iter(())
-            tally = _tallied(job, facts, map(read_line, filter(bytes.strip, lines)), hold)
+            tally = _tallied(job, facts, map(read_line, _until_told(lines)), hold)
             if tally.lines < facts.succeeded_requests:
                 tally = _fuller(job, facts, client, hold, tally)
         except MistralError as error:
@@ -204,6 +213,18 @@ def _asked(
             return facts, None
         tally.add_missing(missing)
     return facts, _settlements(job, tally)
+
+
+def _until_told(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Give what is written of lines, as long as the worker is not to stop.
+
+    Raises:
+        _ToldToStopError: it is.
+    """
+    for line in filter(bytes.strip, lines):
+        if turns.step():
+            raise _ToldToStopError
+        yield line
 
 
 def _fuller(
@@ -344,9 +365,10 @@ def _intent(job: BatchJob) -> CallIntent:
     )
 
 
-def _again(job: BatchJob, claim: UUID, facts: JobFacts | None) -> None:
-    """Let the job be asked about later; the wait doubles each time, to a bound."""
-    pause = min(_FIRST_PAUSE * 2 ** min(job.attempts, 10), _LONGEST_PAUSE)
+def _again(job: BatchJob, claim: UUID, facts: JobFacts | None, *, pause: int | None = None) -> None:
+    """Let the job be asked about later, in so many seconds; else the wait doubles, to a bound."""
+    if pause is None:
+        pause = min(_FIRST_PAUSE * 2 ** min(job.attempts, 10), _LONGEST_PAUSE)
     with scope.tenant(job.organization_id):
         BatchJob.objects.filter(pk=job.pk, claim=claim).update(
             claim=None,

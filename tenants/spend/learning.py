@@ -13,6 +13,7 @@ from django.db import connection
 from django.utils import timezone
 
 from tenants.common import scope
+from tenants.common.turns import Turn
 from tenants.organizations import walking
 from tenants.registry import catalog
 from tenants.spend.calls import Category, Estimate, Outcome
@@ -44,9 +45,13 @@ class Usual:
     learned_at: datetime
 
 
-def learn_outputs() -> int:
-    """Learn for every organization; tell how many figures there are now."""
-    learned = sum(learn_of(organization_id) for organization_id in walking.organization_ids())
+def learn_outputs(turn: Turn | None = None) -> int:
+    """Learn for every organization; tell how many figures there are now.
+
+    Args:
+        turn: learn for those only for which it has time; None: for all.
+    """
+    learned = sum(learn_of(organization_id) for organization_id in walking.organization_ids(turn))
     log.info("outputs_learned", count=learned)
     return learned
 

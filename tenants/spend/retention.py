@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from tenants.common import scope
 from tenants.common.months import Month
+from tenants.common.turns import Turn
 from tenants.organizations import walking
 from tenants.organizations.models import Organization
 from tenants.spend.models import Retention
@@ -31,13 +32,18 @@ def months_of(organization_id: UUID) -> int | None:
         return Retention.objects.values_list("months", flat=True).first()
 
 
-def forget_old_events() -> int:
+def forget_old_events(turn: Turn | None = None) -> int:
     """Remove the events that organizations no longer keep, then partitions that are empty.
+
+    Args:
+        turn: remove those only for which it has time, and partitions in the last one; None: all.
 
     Returns:
         How many events were removed.
     """
-    total = sum(_forget_of(organization_id) for organization_id in walking.organization_ids())
+    total = sum(_forget_of(one, turn) for one in walking.organization_ids(turn))
+    if turn is not None and turn.left_at is not None:
+        return total
     with connection.cursor() as cursor:
         cursor.execute("SELECT * FROM spend_drop_partitions()")
         dropped = [name for (name,) in cursor.fetchall()]
@@ -53,13 +59,36 @@ def kept_from(organization: Organization, months: int) -> date:
     return date(count // 12, count % 12 + 1, 1)
 
 
-def _forget_of(organization_id: UUID) -> int:
-    with scope.tenant(organization_id):
-        chosen = Retention.objects.select_related("organization").first()
-        if chosen is None or chosen.months is None:
-            return 0
-        with connection.cursor() as cursor:
-            before = kept_from(chosen.organization, chosen.months)
-            cursor.execute("SELECT spend_forget(%s)", [before])
-            removed: int = cursor.fetchone()[0]
-    return removed
+def _forget_of(organization_id: UUID, turn: Turn | None) -> int:
+    """Remove an organization's months, the oldest first, each in a transaction of its own.
+
+    What a turn that is over leaves is removed the next day.
+    """
+    total, is_done = 0, False
+    while not is_done:
+        with scope.tenant(organization_id):
+            chosen = Retention.objects.select_related("organization").first()
+            if chosen is None or chosen.months is None:
+                return total
+            kept = kept_from(chosen.organization, chosen.months)
+            before = _end_of_oldest(chosen.forgotten_before, kept)
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT spend_forget(%s)", [before])
+                total += cursor.fetchone()[0]
+        is_done = before == kept or (turn is not None and turn.is_over())
+    return total
+
+
+def _end_of_oldest(forgotten: date | None, kept: date) -> date:
+    """Give the end of the oldest month of events that is not forgotten yet, `kept` if that is all.
+
+    Whatever came later into months that were forgotten goes with it.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT min(period + interval '1 month')::date FROM spend_periods() p (period)"
+            " WHERE period >= %s AND period < %s",
+            [forgotten or date.min, kept],
+        )
+        end: date | None = cursor.fetchone()[0]
+    return end or kept

@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from tenants.common.queue import enqueue_on_commit, task
+from tenants.common.turns import turn
 from tenants.keys import trying
 from tenants.spend import (
     alerts,
@@ -44,19 +45,20 @@ def prepare_partitions() -> None:
     recovery.prepare_partitions()
 
 
-@task("spend.forget_old_events", soft=3_000)
-def forget_old_events() -> None:
+@task("spend.forget_old_events", soft=280)
+def forget_old_events(after: str = "") -> None:
     """Remove the single calls that nobody keeps; tomorrow's beat repeats a run that failed."""
-    retention.forget_old_events()
+    with turn(forget_old_events, after) as mine:
+        retention.forget_old_events(mine)
 
 
-@task("spend.roll_up", soft=290)
+@task("spend.roll_up", soft=280)
 def roll_up() -> None:
     """Add to the roll-ups what the ledger has got; the next beat repeats a run that failed."""
     rollups.roll_up()
 
 
-@task("spend.sum_up_pages", soft=290)
+@task("spend.sum_up_pages", soft=280)
 def sum_up_pages() -> None:
     """Keep the ledger's indexes whole; the next beat repeats a run that failed."""
     rollups.sum_up_pages()
@@ -68,10 +70,11 @@ def note_key_use() -> None:
     key_use.note_key_use()
 
 
-@task("spend.watch_models", soft=3_000, retries=3, pause=60)
-def watch_models() -> None:
+@task("spend.watch_models", soft=280, retries=3, pause=60)
+def watch_models(after: str = "") -> None:
     """Tell which aliases moved and which models retire; what was told is not told again."""
-    watching.watch_models()
+    with turn(watch_models, after) as mine:
+        watching.watch_models(mine)
 
 
 @task("spend.tell_of_limits", soft=50)
@@ -86,10 +89,11 @@ def end_extensions() -> None:
     extensions.end_due()
 
 
-@task("spend.learn_outputs", soft=3_000)
-def learn_outputs() -> None:
+@task("spend.learn_outputs", soft=280)
+def learn_outputs(after: str = "") -> None:
     """Learn how long answers usually are; tomorrow's beat repeats a run that failed."""
-    learning.learn_outputs()
+    with turn(learn_outputs, after) as mine:
+        learning.learn_outputs(mine)
 
 
 @task("spend.probe_key", soft=110, retries=3, passes=(MeterUnavailable,))

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from tenants.common import scope
 from tenants.common.money import plain
+from tenants.common.turns import Turn
 from tenants.organizations import walking
 from tenants.organizations.models import Organization, OrganizationStatus
 from tenants.registry import watching
@@ -21,9 +22,13 @@ from tenants.spend.pricing import Meter, UnitPrice
 log = structlog.get_logger(__name__)
 
 
-def watch_models() -> int:
-    """Announce what moved and what retires, in all organizations; tell how many were news."""
-    told = sum(watch_models_of(organization_id) for organization_id in walking.organization_ids())
+def watch_models(turn: Turn | None = None) -> int:
+    """Announce what moved and what retires, in all organizations; tell how many were news.
+
+    Args:
+        turn: look at those only for which it has time; None: at all.
+    """
+    told = sum(watch_models_of(one) for one in walking.organization_ids(turn))
     log.info("models_watched", announced=told)
     return told
 

@@ -5,7 +5,7 @@ from aisuru_mistral.settings import BROKER_URL, CELERY, CELERY_BEAT_SCHEDULE, DA
 
 KEY_TIMING = {"queue": 4, "read": 10, "answer": 20, "claim": 30}
 CELERY_BEAT_SCHEDULE["keys.sweep"] |= {"schedule": 1, "options": {"expires": 5}}
-CELERY["imports"] = ["tests.stores.poison"]
+CELERY["imports"] = ["tests.stores.poison", "tests.stores.walk"]
 if BROKER_URL.startswith("amqp"):  # others may use the same RabbitMQ
     CELERY["task_default_queue"] = DATABASES["default"]["NAME"]
 else:

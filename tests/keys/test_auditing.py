@@ -15,7 +15,9 @@ from tests.keys.keyring import checked, fresh, registered, set_back
 @pytest.fixture(autouse=True)
 def _short_walk(monkeypatch, organization, stranger):
     """Meet no organization of another test on the way."""
-    monkeypatch.setattr(walking, "organization_ids", lambda: iter([organization.pk, stranger.pk]))
+    monkeypatch.setattr(
+        walking, "organization_ids", lambda _turn: iter([organization.pk, stranger.pk])
+    )
 
 
 def mine(found, *organizations):

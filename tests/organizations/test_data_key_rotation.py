@@ -15,7 +15,7 @@ from django.utils import timezone
 from tenants.access.idempotency import _Tenant
 from tenants.access.models import TenantRequest
 from tenants.accounting.models import AdminKey
-from tenants.common import scope
+from tenants.common import scope, turns
 from tenants.common.models import new_id
 from tenants.common.secrets import Secret
 from tenants.keys import custody, replacing, services
@@ -327,6 +327,22 @@ def test_a_task_that_is_delivered_twice_rotates_once(organization):
     for _ in range(2):
         tasks.rotate_data_key(str(organization.id), leaving)
     assert versions(organization) == [2]
+
+
+def test_a_rotation_that_is_told_to_stop_ends_behind_a_page_and_its_next_turn_goes_on(
+    organization, workspace, monkeypatch
+):
+    keys = [registered(workspace, plain) for plain in PLAINS]
+    whose = (str(organization.id), str(data_key_of(organization)))
+    queued = []
+    monkeypatch.setattr(boxes, "_PAGE", 1)
+    monkeypatch.setattr(turns, "step", lambda: True)
+    monkeypatch.setattr(tasks, "enqueue_on_commit", lambda _task, *ids: queued.append(ids))
+    for known in ([1, 2], [2], [2]):
+        tasks.rotate_data_key(*whose)
+        assert versions(organization) == known
+    assert queued == [whose, whose], "as often as there was something to seal anew"
+    assert [opened(key) for key in keys] == PLAINS
 
 
 def test_old_data_keys_are_due_and_young_ones_are_not(organization):

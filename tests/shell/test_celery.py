@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 from celery.schedules import schedule
+from celery.signals import worker_shutting_down
 from celery.worker import state
 from django.utils import timezone
 
@@ -24,6 +25,7 @@ from aisuru_mistral.celery import (
 )
 from tenants.assistance import parking, workers
 from tenants.assistance.models import RepeatedTask, WorkerSeen
+from tenants.common import turns
 from tenants.common.models import new_id
 from tests.postgres import service_environment
 
@@ -91,6 +93,27 @@ def test_the_probe_fails_once_nothing_has_been_done_for_long(settings, tmp_path,
             os.utime(tmp_path / f"{role}-alive", (long_ago, long_ago))
             assert not alive(role, tmp_path)
     say_that_it_goes(sender=SimpleNamespace(hostname="w@h"))
+
+
+def test_long_work_says_between_its_steps_that_its_worker_lives(settings, tmp_path, monkeypatch):
+    settings.DATA_DIR = tmp_path
+    name = f"worker@{new_id().hex}"
+    monkeypatch.setattr(turns, "_said_at", 0.0)
+    task = SimpleNamespace(request=SimpleNamespace(hostname=name, is_eager=False))
+    monkeypatch.setattr(type(app), "current_worker_task", task)
+    assert not turns.step()
+    assert alive("worker", tmp_path)
+    assert name in {one.name for one in workers.workers()}
+    say_that_it_goes(sender=SimpleNamespace(hostname=name))
+
+
+def test_long_work_hears_that_its_worker_is_to_stop():
+    assert not turns.step()
+    try:
+        worker_shutting_down.send(sender="w@h", sig="SIGTERM", how="Warm", exitcode=0)
+        assert turns.step()
+    finally:
+        turns.tell_to_stop(stop=False)
 
 
 def test_no_room_for_a_sign_of_life_is_not_in_the_way(settings, tmp_path):

@@ -10,7 +10,8 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
-from tenants.spend import own_prices
+from tenants.common import turns
+from tenants.spend import batches, own_prices
 from tenants.spend.own_prices import OwnPrice
 from tenants.spend.pricing import Meter, Quantities
 from tests.factories import ACTOR
@@ -329,3 +330,20 @@ def test_a_job_without_a_hold_is_given_up_for_nothing(batch):
     made.is_late()
     (event,) = made.metered()
     assert (event["cost"], event["annotated_pages"], event["outcome"]) == (0, 0, "unknown")
+
+
+def test_a_worker_that_is_to_stop_leaves_a_job_between_lines_and_another_meters_it_whole(
+    batch, monkeypatch
+):
+    made = batch(TALK, SMALL, Quantities(prompt_tokens=100), [turn(), turn(), turn()])
+    with monkeypatch.context() as patch:
+        told = iter([False, True])
+        patch.setattr(turns, "step", lambda: next(told))
+        assert not made.meter()
+    assert next(told, None) is None, "the second line was not read any more"
+    row = made.row()
+    assert (row.claim, row.metered_at) == (None, None)
+    assert row.next_check_at <= timezone.now(), "the next sweep finds it"
+    assert (made.organization.id, row.pk) in batches.take_due()
+    (event,) = made.metered()
+    assert (event["requests"], event["prompt_tokens"]) == (3, 2700)

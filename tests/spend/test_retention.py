@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from tenants.common import scope
 from tenants.common.months import Month
+from tenants.common.turns import Turn
 from tenants.organizations import walking
 from tenants.spend import retention, rollups, services
 from tenants.spend.models import Rollup, SpendLine, UsageEvent
@@ -25,7 +26,9 @@ LONG = timedelta(days=31 * 20)
 @pytest.fixture(autouse=True)
 def _short_walk(monkeypatch, organization, stranger):
     """Meet no organization of another test on the way."""
-    monkeypatch.setattr(walking, "organization_ids", lambda: iter([organization.pk, stranger.pk]))
+    monkeypatch.setattr(
+        walking, "organization_ids", lambda _turn: iter([organization.pk, stranger.pk])
+    )
 
 
 @pytest.fixture
@@ -88,6 +91,23 @@ def test_a_call_that_comes_late_into_a_forgotten_month_is_added_and_survives_a_r
     assert [events for _period, _day, events, _cost in found] == [2, 1]
     assert rollups.rebuild(organization.pk).changed == 0
     assert lines(organization) == found
+
+
+def test_months_go_one_by_one_and_what_a_turn_leaves_is_there_for_the_next_day(
+    organization, called, monkeypatch
+):
+    keep(organization, 13)
+    months = [called(timezone.now() - LONG + timedelta(days=31 * month)) for month in range(3)]
+    made.roll_up(organization)
+    turn = Turn()
+    monkeypatch.setattr(turn, "is_over", lambda: True)
+    for gone in (1, 2, 3):
+        assert retention.forget_old_events(turn) == 1
+        assert ids(organization) == set(months[gone:])
+    called(timezone.now() - LONG)
+    made.roll_up(organization)
+    assert retention.forget_old_events(turn) == 1, "what came late goes, too"
+    assert ids(organization) == set()
 
 
 def test_what_is_not_rolled_up_yet_stays(organization, called):

@@ -52,7 +52,7 @@ class Deployment:
     ) -> None:
         self.environment = environment
         self.queue = queue
-        self._folder = folder
+        self.folder = folder
         self._entrypoint = root / "docker" / "entrypoint.sh"
         self._parts: dict[str, subprocess.Popen[bytes]] = {}
         self.api = httpx.Client(
@@ -64,7 +64,7 @@ class Deployment:
     def start(self, role: str, name: str = "") -> None:
         """Start a role, under another name if there are several of it."""
         others = ["-Q", self.queue] if role == "worker" else []
-        with (self._folder / f"{name or role}.log").open("ab") as log:
+        with (self.folder / f"{name or role}.log").open("ab") as log:
             self._parts[name or role] = subprocess.Popen(
                 [self._entrypoint, role, *others],
                 env=self.environment,
@@ -78,6 +78,12 @@ class Deployment:
         part = self._parts.pop(name)
         os.killpg(part.pid, signal.SIGKILL)
         part.wait(10)
+
+    def end(self, name: str) -> int:
+        """Tell a part to stop, as an orchestrator does; give the code with which it ended."""
+        part = self._parts.pop(name)
+        part.terminate()
+        return part.wait(_PATIENCE)
 
     def keep(self, name: str) -> None:
         """Start a part again if it has ended, as a supervisor does."""
@@ -155,7 +161,7 @@ class Deployment:
     def logs(self) -> str:
         """The last that each part has logged, but for requests: this client asks many times."""
         told = []
-        for path in sorted(self._folder.glob("*.log")):
+        for path in sorted(self.folder.glob("*.log")):
             lines = [line for line in path.read_text().splitlines() if _REQUEST not in line]
             told += [f"--- {path.name}", *lines[-25:]]
         return "\n".join(told)
