@@ -18,8 +18,7 @@ from tenants.common.months import Month
 from tenants.organizations.models import FormerTimeZone, Organization, Workspace
 from tenants.registry.models import RegisteredModel
 from tenants.spend.calls import Outcome, instant_of
-from tenants.spend.lines import Rollup, SpendLine
-from tenants.spend.models import UsageEvent
+from tenants.spend.models import Rollup, SpendLine, UsageEvent
 
 MOST = 200
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

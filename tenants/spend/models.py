@@ -17,18 +17,21 @@ from tenants.common.models import TenantRow
 from tenants.common.money import DECIMAL_PLACES, MAX_DIGITS
 from tenants.organizations.models import Organization
 from tenants.spend.agreements import (
+    BasePricing,
     LearnedOutput,
     LimitExtension,
     OrganizationPrice,
     Retention,
     WorkspacePolicy,
 )
-from tenants.spend.batch_jobs import BatchJob as BatchJob  # noqa: PLC0414 - a model of this room, found here
+from tenants.spend.batch_jobs import BatchJob
 from tenants.spend.calls import LimitMode, SubjectKind, instant_of
 from tenants.spend.lines import Rollup, RollupMark, SpendLine, Watermark
 
 __all__ = [
     "Balance",
+    "BasePricing",
+    "BatchJob",
     "Correction",
     "Hold",
     "LearnedOutput",

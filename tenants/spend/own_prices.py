@@ -20,8 +20,7 @@ from tenants.organizations.audit import Actor
 from tenants.organizations.models import Organization
 from tenants.registry import catalog
 from tenants.spend import pricebook
-from tenants.spend.agreements import BasePricing
-from tenants.spend.models import OrganizationPrice, Price
+from tenants.spend.models import BasePricing, OrganizationPrice, Price
 from tenants.spend.pricing import Meter
 
 

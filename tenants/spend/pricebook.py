@@ -19,8 +19,7 @@ from uuid import UUID
 from tenants.common import scope
 from tenants.registry import catalog
 from tenants.spend import factors
-from tenants.spend.agreements import BasePricing
-from tenants.spend.models import OrganizationPrice, Price
+from tenants.spend.models import BasePricing, OrganizationPrice, Price
 from tenants.spend.pricing import Meter, Prices, UnitPrice
 
 MAX_AGE_SECONDS = 60

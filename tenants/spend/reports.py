@@ -39,8 +39,7 @@ from tenants.spend.groups import (
     names_of,
 )
 from tenants.spend.limits import Subject
-from tenants.spend.lines import Rollup, SpendLine
-from tenants.spend.models import Balance
+from tenants.spend.models import Balance, Rollup, SpendLine
 
 _ZERO = Decimal(0)
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 from tenants.common import scope
 from tenants.common.models import new_id
 from tenants.registry.models import Publication
-from tenants.spend.batch_jobs import BatchJob
+from tenants.spend.models import BatchJob
 from tests.api.callers import organization_caller
 from tests.api.world import everything, with_login, world
 from tests.keys.test_secrecy import assert_absent, everything_stored

@@ -20,11 +20,17 @@ from tenants.organizations import outbox
 from tenants.organizations.models import Announcement, ErasureCertificate, FormerTimeZone
 from tenants.registry.models import ProviderResource, Publication, QuotaRecord, TrafficPolicy
 from tenants.spend import corrections
-from tenants.spend.batch_jobs import BatchJob
 from tenants.spend.calls import Category, UnpricedPolicy
 from tenants.spend.corrections import Difference
 from tenants.spend.meter import Meter
-from tenants.spend.models import LearnedOutput, Limit, LimitExtension, RateCount, ThresholdAlert
+from tenants.spend.models import (
+    BatchJob,
+    LearnedOutput,
+    Limit,
+    LimitExtension,
+    RateCount,
+    ThresholdAlert,
+)
 from tenants.spend.own_prices import OwnPrice, price_by_base, report_prices
 from tenants.spend.policies import Policy
 from tenants.spend.pricing import Meter as Metered

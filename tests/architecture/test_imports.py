@@ -1,5 +1,6 @@
 """What may be imported where, and what may not be written at all."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from django.apps import apps
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted(
@@ -41,6 +43,26 @@ def test_money_is_never_a_float():
     for path in SOURCES:
         if "spend" in path.relative_to(ROOT).parts:
             assert not re.search(r"\bfloat\b", path.read_text(encoding="utf-8")), path
+
+
+def test_a_model_is_imported_from_the_models_of_its_room():
+    """Where a room has too many for one file, ``models`` gathers them."""
+    aside = {
+        (model.__module__, model.__name__)
+        for model in apps.get_models()
+        if re.fullmatch(r"tenants\.\w+\.(?!models$)\w+", model.__module__)
+    }
+    assert ("tenants.spend.lines", "SpendLine") in aside
+    for folder in ("aisuru_mistral", "bench", "tenants", "tests"):
+        for path in (ROOT / folder).rglob("*.py"):
+            found = {
+                (node.module, one.name)
+                for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+                if isinstance(node, ast.ImportFrom)
+                for one in node.names
+            }
+            if path.name != "models.py" or path.parent.parent.name != "tenants":
+                assert not found & aside, path
 
 
 def test_every_app_starts_with_one_migration():

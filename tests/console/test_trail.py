@@ -15,8 +15,7 @@ from tenants.organizations import audit, audit_reading
 from tenants.organizations.roles import Role
 from tenants.registry.models import RegisteredModel, TrafficPolicy
 from tenants.registry.services import retire_model, update_model
-from tenants.spend.agreements import WorkspacePolicy
-from tenants.spend.models import Limit
+from tenants.spend.models import Limit, WorkspacePolicy
 from tests import people
 from tests.api.world import WholeWorld, whole_world
 from tests.console import written

@@ -13,9 +13,9 @@ from tenants.common import scope
 from tenants.common.models import new_id
 from tenants.registry.resources import Owner
 from tenants.spend import batches, pricebook
-from tenants.spend.batch_jobs import BatchJob
 from tenants.spend.calls import CallIntent
 from tenants.spend.meter import Meter
+from tenants.spend.models import BatchJob
 from tenants.spend.pricing import Modifier, Quantities, WorstCase, cost
 from tests import factories
 from tests.keys.keyring import registered

@@ -18,9 +18,9 @@ from django.utils import timezone
 from tenants.common import scope
 from tenants.common.models import new_id
 from tenants.spend import recovery, tasks
-from tenants.spend.batch_jobs import BatchJob
 from tenants.spend.calls import SettledState
 from tenants.spend.meter import Meter
+from tenants.spend.models import BatchJob
 from tenants.spend.pricing import Quantities, WorstCase
 from tests.postgres import owner_url
 from tests.spend import made

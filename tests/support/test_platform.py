@@ -14,10 +14,9 @@ from tenants.assistance.staff import StaffRole
 from tenants.common import scope
 from tenants.keys.models import MistralKey
 from tenants.spend import recovery
-from tenants.spend.batch_jobs import BatchJob
 from tenants.spend.calls import Outcome
 from tenants.spend.meter import Meter
-from tenants.spend.models import Price
+from tenants.spend.models import BatchJob, Price
 from tenants.spend.pricing import Quantities
 from tenants.spend.services import set_limit
 from tenants.support import figures
