@@ -9,7 +9,6 @@ outlives its worker lapses, and the sweep enqueues the key again.
 import time
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID, uuid4
 
 import structlog
@@ -39,15 +38,17 @@ class _Claimed:
     """A key that this worker may check for a while.
 
     Attributes:
+        present: when the key was read, by the database's clock.
         finding: known without a call.
         waiting: the secret that may replace the key's, if one waits.
         no_later: when the next check is due at the latest.
         pause: seconds until it is this check's turn to ask.
-        began: when ``key.present`` was true, by this process's monotonic clock.
+        began: ``present`` by this process's monotonic clock.
     """
 
     claim: UUID
-    key: Any
+    key: MistralKey
+    present: datetime
     plain: Secret[str] | None
     finding: Finding | None
     waiting: KeyReplacement | None = None
@@ -58,8 +59,7 @@ class _Claimed:
     @property
     def now(self) -> datetime:
         """The present instant by the database's clock: a worker's own may be wrong."""
-        present: datetime = self.key.present
-        return present + timedelta(seconds=time.monotonic() - self.began)
+        return self.present + timedelta(seconds=time.monotonic() - self.began)
 
 
 def validate(organization_id: UUID, key_id: UUID) -> None:
@@ -96,17 +96,17 @@ def _claim(organization_id: UUID, key_id: UUID, times: Timing) -> _Claimed | Non
         )
         if not won:
             return None
-        key = _read(key_id)
+        key, present = _read(key_id)
         if key.organization.status != OrganizationStatus.ACTIVE or key.workspace.archived_at:
             _put_to_sleep(key, times)
             return None
-        claimed = _opened(claim, key)
+        claimed = _opened(claim, key, present)
         if waiting := replacing.of(key):
-            if claimed.finding is None and waiting.ends_at > key.present:
+            if claimed.finding is None and waiting.ends_at > present:
                 claimed = replace(claimed, waiting=waiting)
             else:
                 replacing.take_over(WORKER, key, waiting, claim)
-                claimed = _opened(claim, _read(key_id))
+                claimed = _opened(claim, *_read(key_id))
         if claimed.finding is not None:
             return claimed
         turn = pacing.take(key, times)
@@ -116,20 +116,23 @@ def _claim(organization_id: UUID, key_id: UUID, times: Timing) -> _Claimed | Non
         return replace(claimed, pause=turn.wait)
 
 
-def _opened(claim: UUID, key: Any) -> _Claimed:
+def _opened(claim: UUID, key: MistralKey, present: datetime) -> _Claimed:
     """Open a claimed key, or find at once why it need not be asked about."""
-    if expiry.has_expired(key.expires_on, key.organization.timezone, key.present):
-        return _Claimed(claim, key, None, Finding(VerdictCode.EXPIRED_LOCALLY, judgement.OWN_DATE))
+    if expiry.has_expired(key.expires_on, key.organization.timezone, present):
+        finding = Finding(VerdictCode.EXPIRED_LOCALLY, judgement.OWN_DATE)
+        return _Claimed(claim, key, present, None, finding)
     try:
-        return _Claimed(claim, key, custody.borrow(key), None)
+        return _Claimed(claim, key, present, custody.borrow(key), None)
     except custody.UndecryptableError:
-        return _Claimed(claim, key, None, Finding(VerdictCode.UNDECRYPTABLE, judgement.BOX_CLOSED))
+        finding = Finding(VerdictCode.UNDECRYPTABLE, judgement.BOX_CLOSED)
+        return _Claimed(claim, key, present, None, finding)
 
 
-def _read(key_id: UUID) -> Any:
-    """Read a key with all it depends on, and the present instant."""
+def _read(key_id: UUID) -> tuple[MistralKey, datetime]:
+    """Read a key with all it depends on, and the present instant by the database's clock."""
     rows = MistralKey.objects.select_related("organization", "workspace")
-    return rows.annotate(present=Now()).get(pk=key_id)
+    row = rows.annotate(present=Now()).get(pk=key_id)
+    return row, row.present
 
 
 def _try_waiting(claimed: _Claimed, waiting: KeyReplacement, times: Timing) -> _Claimed | None:
@@ -151,7 +154,7 @@ def _try_waiting(claimed: _Claimed, waiting: KeyReplacement, times: Timing) -> _
             return None
         if finding.code is VerdictCode.OK:
             if replacing.take_over(WORKER, key, waiting, claimed.claim):
-                return _Claimed(claimed.claim, _read(key.pk), plain, finding)
+                return _Claimed(claimed.claim, *_read(key.pk), plain, finding)
             return replace(claimed, waiting=None)
         replacing.record(waiting, finding, judged, now)
     no_later = min(judged.next_check_at or waiting.ends_at, waiting.ends_at)
