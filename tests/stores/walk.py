@@ -14,6 +14,8 @@ WATCHED = 1
 #: The step during which the worker is told to stop.
 TOLD = 2
 _LOOKS = 6_000
+#: In the workers of these tests only the stop ends a turn, never its time.
+turns.SECONDS = 3_000
 
 
 @task("tests.walk", soft=280)
