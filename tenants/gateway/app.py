@@ -26,6 +26,7 @@ from tenants.gateway.crowd import bearer
 from tenants.gateway.doubts import Doubts
 from tenants.gateway.elsewhere import Asked, Elsewhere
 from tenants.gateway.endpoints import ENDPOINTS, MODELS
+from tenants.gateway.exchange import Exchange, Message, Receive, Send
 from tenants.gateway.failover import Alternates
 from tenants.gateway.lanes import Lanes
 from tenants.gateway.learning import Keeper
@@ -33,7 +34,7 @@ from tenants.gateway.once import HEADER, is_repeatable, once
 from tenants.gateway.pacing import CallerLeftError, Pacer
 from tenants.gateway.pictures import Pictures
 from tenants.gateway.refusals import JSON
-from tenants.gateway.relay import Exchange, Message, Receive, Relay, Send
+from tenants.gateway.relay import Relay
 from tenants.gateway.shared import connect
 from tenants.gateway.shelf import Shelf, owner_of
 from tenants.gateway.siblings import Siblings

@@ -15,8 +15,8 @@ from uuid import UUID
 
 from tenants.common.problems import Invalid, Problem
 from tenants.gateway.bounds import Bounds
+from tenants.gateway.exchange import Message, Receive
 from tenants.gateway.patience import Patience
-from tenants.gateway.relay import Message, Receive
 from tenants.gateway.rooms import Full, Room
 from tenants.gateway.spool import Spool
 from tenants.gateway.weighing import LIGHT

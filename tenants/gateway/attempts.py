@@ -15,10 +15,11 @@ from uuid import UUID
 from tenants.common.models import new_id
 from tenants.gateway.calls import Call, open_call
 from tenants.gateway.endpoints import BESIDE_MODELS, Kind
+from tenants.gateway.exchange import Exchange
 from tenants.gateway.failover import Alternates
 from tenants.gateway.pacing import CallerLeftError, Pacer, patience
 from tenants.gateway.permits import Permit
-from tenants.gateway.relay import Exchange, Relay
+from tenants.gateway.relay import Relay
 from tenants.gateway.requests import Request
 from tenants.gateway.snapshots import Picture
 from tenants.gateway.writer import Writer

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from tenants.common.models import new_id
 from tenants.common.problems import Problem
 from tenants.gateway.bounds import Bounds, bounds
-from tenants.gateway.relay import Exchange, Message, Receive, Send
+from tenants.gateway.exchange import Exchange, Message, Receive, Send
 from tenants.gateway.telemetry import UNDER_WAY
 
 type Application = Callable[[Message, Receive, Send], Awaitable[None]]

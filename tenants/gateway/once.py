@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from tenants.access import replays
+from tenants.gateway.exchange import Exchange
 from tenants.gateway.refusals import Headers
-from tenants.gateway.relay import Exchange
 from tenants.gateway.requests import Request
 from tenants.gateway.shelf import Shelf
 from tenants.gateway.snapshots import Picture
