@@ -18,12 +18,16 @@ class Bounds:
         headers: how many header fields a request may have.
         header_bytes: how long they may be together.
         answer: the largest answer that is no stream.
+        answers: that are kept in memory until their callers have read them, of those above 64 KiB;
+            one of them may go beyond it.
+        answers_of_one: of one organization among them.
         bodies: that are kept in memory at once, of those above 64 KiB.
         bodies_of_one: of one organization among them.
         waiting: of forms on disk at once, of those that tell their model after their file.
         waiting_of_one: of one organization among them.
         receive: between two pieces of a request's body.
-        lag, slowest: a body may keep us waiting so long, and a second more for each so many bytes.
+        lag, slowest: a body may keep us waiting so long, and a second more for each so many bytes;
+            so may who takes an answer that is no stream.
         connect: until Mistral is connected.
         idle: without a byte of Mistral's answer, unless the model sets its own.
         total: for one whole call; less than what recovery calls the longest call.
@@ -58,6 +62,8 @@ class Bounds:
     headers: int = 100
     header_bytes: int = 32 * 1024
     answer: int = 64 * 1024 * 1024
+    answers: int = 192 * 1024 * 1024
+    answers_of_one: int = 96 * 1024 * 1024
     bodies: int = 192 * 1024 * 1024
     bodies_of_one: int = 96 * 1024 * 1024
     waiting: int = 1040 * 1024 * 1024

@@ -1,5 +1,6 @@
 """One HTTP exchange with a caller, in ASGI's messages."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -7,7 +8,13 @@ from typing import Any
 
 from tenants.common.problems import Problem
 from tenants.gateway import refusals, telemetry
+from tenants.gateway.bounds import bounds
 from tenants.gateway.refusals import Headers
+from tenants.gateway.weighing import LIGHT
+
+#: Bytes that are handed over at once. The server takes any number of them in one piece, and keeps
+#: them until its caller has read them.
+_PIECE = 64 * 1024
 
 type Message = MutableMapping[str, Any]
 type Receive = Callable[[], Awaitable[Message]]
@@ -32,11 +39,18 @@ class Exchange:
     may_cost: bool = False
 
     async def answer(self, status: int, headers: Headers, body: bytes) -> None:
-        """Answer in one piece."""
+        """Answer with a body that is whole.
+
+        Raises:
+            TimeoutError: the caller takes it too slowly.
+        """
         if status != HTTPStatus.NO_CONTENT:
             headers = [*headers, (b"content-length", b"%d" % len(body))]
         await self.start(status, headers)
-        await self.send({"type": "http.response.body", "body": body})
+        if len(body) > LIGHT:
+            await self._send_slowly(body)
+        else:
+            await self.send({"type": "http.response.body", "body": body})
 
     async def start(self, status: int, headers: Headers) -> None:
         """Send the head."""
@@ -44,6 +58,14 @@ class Exchange:
         headers.append((b"x-request-id", self.request_id.encode()))
         headers += self.extra
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def _send_slowly(self, body: bytes) -> None:
+        """Send a large body as fast as its caller takes it: the server keeps a few pieces only."""
+        limits, last = bounds(), len(body) - _PIECE
+        async with asyncio.timeout(limits.lag + len(body) / limits.slowest):
+            for at in range(0, len(body), _PIECE):
+                piece = {"body": body[at : at + _PIECE], "more_body": at < last}
+                await self.send({"type": "http.response.body", **piece})
 
     async def refuse(self, problem: Problem) -> None:
         """Answer with a refusal of ours, if the answer has not begun: else it stays broken off."""

@@ -15,15 +15,18 @@ from tenants.common.problems import Problem, Unavailable
 from tenants.gateway import refusals, weighing
 from tenants.gateway.bounds import Bounds
 from tenants.gateway.calls import Call, may_cost, settle_call
+from tenants.gateway.departures import Departure, Departures
 from tenants.gateway.doubts import Doubts
 from tenants.gateway.encodings import Unpacker, plain
 from tenants.gateway.endpoints import FREE, Kind
-from tenants.gateway.exchange import Exchange, Message
+from tenants.gateway.exchange import Exchange
+from tenants.gateway.outlet import Outlet
 from tenants.gateway.tail import StreamTail, Told
 from tenants.gateway.tripwire import Place, Spoken, screen, suspects
 from tenants.gateway.uploads import Upload
 from tenants.gateway.usage import Observation, note
 from tenants.gateway.veil import Veil
+from tenants.gateway.weighing import LIGHT
 from tenants.mistral.brief import BriefSending
 from tenants.mistral.classification import classify
 from tenants.mistral.errors import (
@@ -51,6 +54,7 @@ class Relay:
     def __init__(self, pool: UpstreamPool, bounds: Bounds, doubts: Doubts) -> None:
         self._pool = pool
         self._bounds = bounds
+        self._departures = Departures(bounds)
         self._doubts = doubts
 
     async def carry(
@@ -111,7 +115,8 @@ class Relay:
                 async with asyncio.timeout(self._bounds.total):
                     await self._download(exchange, call, answer, seen)
             else:
-                await self._whole(exchange, call, answer, seen)
+                with Departure(self._departures, call.intent.organization_id) as kept:
+                    await self._whole(exchange, call, answer, seen, kept)
         return None
 
     def _send(self, call: Call, headers: dict[str, str], idle: float) -> Sending | BriefSending:
@@ -146,24 +151,28 @@ class Relay:
         if length := answer.headers.get("content-length"):
             headers.append((b"content-length", length.encode()))
         await exchange.start(answer.status, headers)
-        left = asyncio.ensure_future(exchange.receive())
+        outlet = Outlet(exchange, self._bounds.lag)
         try:
             while chunk := await answer.next_chunk():
-                if left.done():
+                if outlet.is_gone:
                     seen.outcome = Outcome.DISCONNECTED
                     return
-                message = {"type": "http.response.body", "body": chunk, "more_body": True}
-                await exchange.send(message)
+                await outlet.give(chunk)
         finally:
-            left.cancel()
+            outlet.close()
         seen.outcome = Outcome.COMPLETED
         settle_call(call, seen)
         await exchange.send({"type": "http.response.body", "body": b""})
 
     async def _whole(
-        self, exchange: Exchange, call: Call, answer: UpstreamResponse, seen: Observation
+        self,
+        exchange: Exchange,
+        call: Call,
+        answer: UpstreamResponse,
+        seen: Observation,
+        kept: Departure,
     ) -> None:
-        body = await self._read(answer, self._bounds.answer)
+        body = await self._read(answer, self._bounds.answer, kept)
         await weighing.apart(
             call.intent.organization_id, len(body), self._note, call, answer, body, seen
         )
@@ -215,16 +224,18 @@ class Relay:
         )
         return None
 
-    async def _read(self, answer: UpstreamResponse, largest: int) -> bytes:
+    async def _read(
+        self, answer: UpstreamResponse, largest: int, kept: Departure | None = None
+    ) -> bytes:
         """Read an answer to its end; nearly always it has arrived at once, and needs no clock."""
         first = await answer.next_chunk()
-        if not first:
-            return first
         told = answer.headers.get("content-length", "")
-        if told.isdecimal() and int(told) == len(first):
+        is_whole = not first or (told.isdecimal() and int(told) == len(first))
+        if is_whole and len(first) <= LIGHT:
             return first
+        keep = None if kept is None else kept.keep
         async with asyncio.timeout(self._bounds.total):
-            return first + await answer.read(largest - len(first))
+            return await answer.read(largest, first, keep)
 
 
 class _Stream:
@@ -244,11 +255,9 @@ class _Stream:
         self._bounds = bounds
         self._limit = limit
         self._drained = 0
-        self._is_over = False
         self._spoken = Spoken()
         self._veil = Veil(call.key)
-        self._left = asyncio.ensure_future(exchange.receive())
-        self._left.add_done_callback(self._hurry)
+        self._outlet = Outlet(exchange, bounds.lag, self._hurry)
 
     async def relay(self, answer: UpstreamResponse) -> None:
         """Hand on chunk after chunk; the next is read when the caller has taken the last."""
@@ -270,19 +279,19 @@ class _Stream:
                 is_whole = True
         finally:
             # Synchronous, and so proof against cancellation.
-            self._is_over = True
-            self._judge(tail.finish(), is_whole=is_whole)
-            self._left.cancel()
-            # granian's future keeps its callback, which keeps us: no collector sees the circle.
-            del self._left
+            is_gone = self._outlet.is_gone
+            self._outlet.close()
+            self._judge(tail.finish(), is_whole=is_whole, is_gone=is_gone)
             settle_call(self._call, self._seen)
         if is_whole:
-            await self._exchange.send({"type": "http.response.body", "body": self._veil.rest()})
+            if not is_gone:
+                rest = {"type": "http.response.body", "body": self._veil.rest()}
+                await self._exchange.send(rest)
             await self._spoken.judge(self._call.intent.organization_id)
 
     async def _hand_on(self, chunk: bytes) -> bool:
         """Give the caller a chunk, or count it when there is nobody; False when it is enough."""
-        if self._left.done():
+        if self._outlet.is_gone:
             self._drained += len(chunk)
             return self._drained <= self._bounds.drain_bytes
         shown = self._veil.piece(chunk)
@@ -290,13 +299,11 @@ class _Stream:
             return True
         if self._spoken.hear(shown):
             shown = await _without_secrets(shown, self._call)
-        await self._exchange.send({"type": "http.response.body", "body": shown, "more_body": True})
+        await self._outlet.give(shown)
         return True
 
-    def _hurry(self, left: "asyncio.Future[Message]") -> None:
+    def _hurry(self) -> None:
         """The caller has left: from now on the time is short."""
-        if self._is_over or left.cancelled():
-            return
         wished = self._call.picture.traffic.policy.on_disconnect
         patience = self._bounds.drain_time if wished is OnDisconnect.DRAIN else 0.0
         soon = asyncio.get_running_loop().time() + patience
@@ -304,10 +311,10 @@ class _Stream:
         if when is None or soon < when:
             self._limit.reschedule(soon)
 
-    def _judge(self, told: Told, *, is_whole: bool) -> None:
+    def _judge(self, told: Told, *, is_whole: bool, is_gone: bool) -> None:
         seen = self._seen
         seen.usage, seen.model, seen.delivered = told.usage, told.model, told.delivered
-        if self._drained or (self._left.done() and not is_whole):
+        if self._drained or (is_gone and not is_whole):
             seen.outcome, seen.doubt = Outcome.DISCONNECTED, Estimate.DISCONNECTED
         elif told.failure is not None or not is_whole:
             seen.outcome, seen.doubt = Outcome.FAILED, Estimate.BROKEN_ANSWER

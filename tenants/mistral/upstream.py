@@ -1,7 +1,7 @@
 """An answer of Mistral's whose head has arrived, whichever client brings it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 from tenants.mistral.errors import UNREADABLE, WireError
@@ -33,14 +33,26 @@ class UpstreamResponse(ABC):
             AnswerLostError: the connection broke, or stayed silent too long.
         """
 
-    async def read(self, limit: int) -> bytes:
+    async def read(
+        self,
+        limit: int,
+        first: bytes = b"",
+        keep: Callable[[int], Awaitable[None]] | None = None,
+    ) -> bytes:
         """Read the whole answer of at most `limit` bytes.
+
+        Args:
+            limit: bytes, beyond which it is not read.
+            first: what has been read of it.
+            keep: is told how many bytes there are, before more are read.
 
         Raises:
             AnswerLostError: it did not come whole.
             WireError: it is larger.
         """
-        body = bytearray()
+        body = bytearray(first)
+        if keep is not None:
+            await keep(len(body))
         while chunk := await self.next_chunk():
             body += chunk
             if len(body) > limit:
@@ -48,4 +60,6 @@ class UpstreamResponse(ABC):
                     UNREADABLE, http_status=self.status, correlation_id=self.correlation_id
                 )
                 raise WireError("body", f"at most {limit} bytes", failure)
+            if keep is not None:
+                await keep(len(body))
         return bytes(body)
