@@ -7,7 +7,7 @@ the meter needs to look inside, up to a bound.
 import zlib
 from collections.abc import Mapping
 
-_GZIP, _DEFLATE = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS
+_GZIP, _DEFLATE, _RAW, _UNKNOWN = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS, 0
 _WINDOWS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _DEFLATE}
 
 
@@ -21,20 +21,33 @@ class Unpacker:
     """Decompresses one body as it passes; what is compressed otherwise it gives as it is."""
 
     def __init__(self, encoding: str | None, most: int) -> None:
-        window = _WINDOWS.get((encoding or "").lower())
-        self._inflate = None if window is None else zlib.decompressobj(window)
+        self._window = _WINDOWS.get((encoding or "").lower(), _UNKNOWN)
+        self._inflate = None if self._window == _UNKNOWN else zlib.decompressobj(self._window)
         self._left = most
+        self._is_begun = False
 
     def feed(self, chunk: bytes) -> bytes:
         """Give the next plain bytes; nothing after a fault or beyond the bound."""
         if self._inflate is None:
             return chunk
-        if self._left <= 0:
-            return b""
+        parts = []
+        while chunk and self._left > 0:
+            parts.append(self._part(self._inflate, chunk))
+            self._left -= len(parts[-1])
+            chunk = self._inflate.unused_data
+            if chunk:  # one member is over, another follows
+                self._inflate = zlib.decompressobj(self._window)
+        return b"".join(parts)
+
+    def _part(self, inflate: "zlib._Decompress", chunk: bytes) -> bytes:
         try:
-            out = self._inflate.decompress(chunk, self._left)
+            part = inflate.decompress(chunk, self._left)
         except zlib.error:
-            self._left = 0
-            return b""
-        self._left -= len(out)
-        return out
+            if self._is_begun or self._window != _DEFLATE:
+                self._left = 0
+                return b""
+            # Some send it without zlib's head and checksum.
+            self._window, self._inflate = _RAW, zlib.decompressobj(_RAW)
+            return self._part(self._inflate, chunk)
+        self._is_begun = True
+        return part

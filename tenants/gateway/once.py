@@ -18,7 +18,7 @@ from tenants.gateway.snapshots import Picture
 
 HEADER = b"idempotency-key"
 _REPLAYED = (b"idempotent-replayed", b"true")
-_CONTENT_TYPE = b"content-type"
+_CONTENT_TYPE, _CONTENT_ENCODING = b"content-type", b"content-encoding"
 _FIRST_REFUSAL = 300
 _UNKNOWN = 500
 
@@ -29,12 +29,13 @@ class Recording(Exchange):
 
     status: int | None = None
     content_type: str = ""
-    body: bytes = b""
+    body: bytes | None = None
 
     async def answer(self, status: int, headers: Headers, body: bytes) -> None:
-        """Remember, and answer."""
-        self.status, self.body = status, body
-        self.content_type = dict(headers).get(_CONTENT_TYPE, b"").decode("latin-1")
+        """Remember, and answer; a body that is compressed would not be known as such."""
+        told = dict(headers)
+        self.status, self.body = status, None if _CONTENT_ENCODING in told else body
+        self.content_type = told.get(_CONTENT_TYPE, b"").decode("latin-1")
         await super().answer(status, headers, body)
 
 
@@ -86,12 +87,12 @@ async def once(
     try:
         await work(told)
     finally:
+        exchange.is_started = told.is_started  # whatever becomes of what is remembered
         await asyncio.shield(_finish(shelf, found, told))
-        exchange.is_started = told.is_started
 
 
 async def _finish(shelf: Shelf, mine: replays.Claim, told: Recording) -> None:
-    if told.status is not None and told.status < _FIRST_REFUSAL:
+    if told.body is not None and told.status is not None and told.status < _FIRST_REFUSAL:
         await shelf.run(replays.settle, mine, told.status, told.content_type, told.body)
     elif told.may_cost:  # whatever went wrong then, on Mistral's side or on ours
         await shelf.run(replays.settle, mine, _UNKNOWN, "", None)

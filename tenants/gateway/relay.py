@@ -7,6 +7,7 @@ ending that looked whole would be a lie. Nothing of requests or answers is kept 
 
 import asyncio
 import time
+from http import HTTPStatus
 
 import structlog
 
@@ -35,6 +36,7 @@ from tenants.mistral.errors import (
     Reach,
     UpstreamFailure,
     WireError,
+    answer_lost,
 )
 from tenants.mistral.stream import Sending, UpstreamPool
 from tenants.mistral.upstream import UpstreamResponse
@@ -104,6 +106,8 @@ class Relay:
             seen.http_status = answer.status
             told = answer.headers.get("mistral-correlation-id") or answer.correlation_id or ""
             seen.correlation_id = Veil(call.key).text(told)
+            if answer.status < HTTPStatus.OK:
+                raise answer_lost(answer.status, told)  # an interim one is no answer
             if answer.status >= _FIRST_REFUSAL:
                 return await self._refusal(exchange, call, answer, seen)
             if call.permit is not None:

@@ -93,18 +93,22 @@ def _tokens(request: Request, seen: Observation, most: Quantities) -> Used:
         if not request.bound.generates:
             read += usage.untold  # there is nothing else that it could be
         prompt = min(read, _LARGEST_COUNT)
+        seconds = usage.prompt_audio_seconds
+        lacks_seconds = seconds is None and request.bound.audio_seconds > 0
         parts = Quantities(
             prompt_tokens=prompt,
             completion_tokens=min(usage.completion_tokens or 0, _LARGEST_COUNT),
             cached_tokens=min(usage.cached_tokens or 0, prompt),
-            audio_seconds=min(usage.prompt_audio_seconds or 0, _LARGEST_COUNT),
+            audio_seconds=_lasting(request, most)
+            if lacks_seconds
+            else min(seconds or 0, _LARGEST_COUNT),
         )
         if usage.lacks_prompt or (usage.lacks_output and request.bound.generates):
             return _completed(parts, request, seen, most), seen.doubt
         # Of a request with a recording it is the sound, whose seconds are billed.
         if usage.untold and request.bound.generates and not request.bound.audio_seconds:
             return with_untold(parts, usage.untold, most), seen.doubt
-        return parts, Estimate.EXACT
+        return parts, seen.doubt if lacks_seconds else Estimate.EXACT
     if told is Quantity.ABSENT and usage.total_tokens:
         return _shared_out(usage.total_tokens, request, seen, most)
     if seen.is_unseen:
@@ -120,8 +124,13 @@ def _estimated(request: Request, most: Quantities, prompt: int, completion: int)
         most,
         prompt_tokens=prompt,
         completion_tokens=completion,
-        audio_seconds=max(most.audio_seconds - request.bound.spare_seconds, 0),
+        audio_seconds=_lasting(request, most),
     )
+
+
+def _lasting(request: Request, most: Quantities) -> int:
+    """Tell how many seconds the recordings of a request last by their headers."""
+    return max(most.audio_seconds - request.bound.spare_seconds, 0)
 
 
 def _completed(

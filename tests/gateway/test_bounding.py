@@ -247,6 +247,12 @@ def test_what_comes_compressed_is_read_up_to_a_bound_and_never_breaks_the_call()
     usage = b'{"usage": {"total_tokens": 5}}'
     assert plain(gzip.compress(usage), {"content-encoding": "gzip"}, 1000) == usage
     assert plain(zlib.compress(usage), {"content-encoding": "Deflate"}, 1000) == usage
+    members = gzip.compress(usage[:9]) + gzip.compress(usage[9:])
+    assert plain(members, {"content-encoding": "gzip"}, 1000) == usage
+    pieces = Unpacker("gzip", 1000)
+    assert b"".join(pieces.feed(bytes([octet])) for octet in members) == usage
+    bare = zlib.compress(usage, wbits=-zlib.MAX_WBITS)
+    assert plain(bare, {"content-encoding": "deflate"}, 1000) == usage
     assert plain(usage, {"content-encoding": "br"}, 1000) == usage
     assert plain(usage, {"content-encoding": "gzip"}, 1000) == b""
     bomb = Unpacker("gzip", 100)

@@ -1,17 +1,25 @@
 """A call under an Idempotency-Key is made once; its answer lies sealed, and for minutes only."""
 
+import gzip
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import AsyncMock, MagicMock
+from uuid import uuid4
 
 import httpx
 import pytest
 from django.utils import timezone
 
-from tenants.access import idempotency
+from tenants.access import idempotency, replays
 from tenants.access.models import TenantRequest
 from tenants.common import scope
+from tenants.common.problems import Unavailable
+from tenants.gateway.exchange import Exchange
+from tenants.gateway.once import once
 from tenants.gateway.requests import asks_for_a_stream
 from tests.gateway import tenancy
 from tests.gateway.tenancy import SMALL, eventually, post, question
@@ -104,6 +112,44 @@ def test_what_mistral_has_answered_is_not_made_again_because_of_a_fault_of_ours(
     assert len(scripted.far_side.requests) == before + 1
     (event,) = tenant.settled()
     assert event.prompt_tokens == 100
+
+
+def test_an_answer_that_came_compressed_is_not_repeated_as_if_it_were_not(scripted, tenant):
+    body = gzip.compress(json.dumps({"choices": [], "usage": {"prompt_tokens": 1}}).encode())
+    scripted.script = answering(200, body, {"Content-Encoding": "gzip"})
+    assert ask(scripted.url, tenant).json()["choices"] == []
+    again = ask(scripted.url, tenant)
+    assert (again.status_code, again.json()["code"]) == (409, "idempotency_answer_lost")
+
+
+async def test_an_answer_that_cannot_be_remembered_is_not_begun_again():
+    sent, kept = [], [replays.Claim(uuid4(), uuid4(), uuid4())]
+
+    async def send(message) -> None:
+        sent.append(message["type"])
+
+    async def run(*_arguments, **_named):
+        return kept.pop()  # and then there is no database
+
+    async def work(exchange: Exchange) -> None:
+        await exchange.answer(200, [], b"{}")
+
+    exchange = Exchange(AsyncMock(), send, "id")
+    picture: Any = SimpleNamespace(snapshot=MagicMock())
+    shelf: Any = SimpleNamespace(run=run)
+    request: Any = SimpleNamespace(body=b"{}", target="/v1/chat/completions")
+    with pytest.raises(IndexError):
+        await once(
+            key=b"k",
+            picture=picture,
+            request=request,
+            exchange=exchange,
+            shelf=shelf,
+            lease=1,
+            work=work,
+        )
+    await exchange.refuse(Unavailable("metering_unavailable", "The ledger does not answer."))
+    assert sent == ["http.response.start", "http.response.body"]
 
 
 def test_a_stream_is_made_each_time(gateway, mistral, tenant):

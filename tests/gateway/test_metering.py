@@ -162,6 +162,29 @@ def test_what_a_total_of_sound_has_beyond_both_parts_is_billed_by_its_seconds(sc
         assert (event.estimate, event.prompt_tokens, event.completion_tokens) == ("", 6, 2)
 
 
+@pytest.mark.parametrize("odd", [{}, {"prompt_audio_seconds": None}, {"prompt_audio_seconds": -1}])
+def test_seconds_that_are_not_told_are_those_of_the_recording_and_flagged(scripted, made_up, odd):
+    tenant = tenancy.make(made_up, mistral_model="voxtral-small-latest")
+    sound = base64.b64encode(recording(3)).decode()
+    usage = {"prompt_tokens": 10, "completion_tokens": 3, "total_tokens": 13, **odd}
+    scripted.script = answering(200, {"choices": [], "usage": usage})
+    content = [{"type": "input_audio", "input_audio": sound}]
+    assert ask(scripted.url, tenant, messages=[{"role": "user", "content": content}]).is_success
+    (event,) = tenant.settled()
+    assert event.estimate == "usage_missing"
+    assert 3 <= event.audio_seconds <= 4
+    assert (event.prompt_tokens, event.completion_tokens) == (10, 3)
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_an_interim_answer_is_a_lost_one(scripted, tenant, is_stream):
+    scripted.script = answering(101, b"")
+    told = ask(scripted.url, tenant, stream=is_stream)
+    assert (told.status_code, told.json()["code"]) == (502, "mistral_broke_off")
+    (event,) = tenant.settled()
+    assert (event.outcome, event.estimate) == ("failed", "broken_answer")
+
+
 def test_what_a_total_of_what_writes_nothing_has_beyond_its_input_is_input(scripted, made_up):
     tenant = tenancy.make(made_up, mistral_model="mistral-embed")
     usage = {"prompt_tokens": 5, "completion_tokens": 0, "total_tokens": 12}

@@ -20,6 +20,7 @@ from tenants.common.secrets import Secret
 from tenants.common.tokens import TokenKind, mint
 from tenants.gateway import relay, requests, usage, weighing
 from tenants.gateway.bounds import Bounds
+from tenants.gateway.departures import Departure, Departures
 from tenants.gateway.endpoints import ENDPOINTS
 from tenants.gateway.relay import Relay
 from tenants.gateway.turns import Turns
@@ -139,6 +140,7 @@ async def test_a_large_answer_is_not_read_in_the_event_loops_thread(text, leaves
         status=200,
         headers={"content-length": str(len(body))},
         next_chunk=AsyncMock(return_value=body),
+        read=AsyncMock(return_value=body),
     )
     call: Any = SimpleNamespace(
         key=Secret("a key of ours"),
@@ -147,7 +149,8 @@ async def test_a_large_answer_is_not_read_in_the_event_loops_thread(text, leaves
         is_kept=False,
     )
     exchange, seen = AsyncMock(), Observation(is_unseen=True)
-    await Relay(Mock(), Bounds(), Mock())._whole(exchange, call, answer, seen)
+    with Departure(Departures(Bounds()), WHOSE) as kept:
+        await Relay(Mock(), Bounds(), Mock())._whole(exchange, call, answer, seen, kept)
     assert (noted != [threading.get_ident()]) is leaves
     assert exchange.answer.await_args.args[2] == body
     assert (seen.outcome, seen.usage.completion_tokens) == (Outcome.COMPLETED, 30)
