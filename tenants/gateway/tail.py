@@ -9,11 +9,10 @@ last event that is longer (answers may repeat the whole request) the usage is du
 if its end has come: of one that was cut off nobody knows where in it that would be.
 """
 
-import json
-import re
 from collections import deque
 from dataclasses import dataclass, replace
 
+from tenants.gateway.digging import NEAR, dig, named_model
 from tenants.mistral.errors import UpstreamFailure
 from tenants.mistral.sse import StreamObserver
 from tenants.mistral.told import read_told
@@ -25,16 +24,9 @@ _EVENT_END = b"\n\n"
 # Of the last events, of which the usage is one: after it come the end mark and perhaps a comment.
 _WHOLE_EVENTS = 4
 _USAGE = b'"usage"'
-# Quotes inside text are escaped, so this is no part of what the model said. Nothing is tried twice.
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
-_COLON = re.compile(r"\s*:\s*")
-_JSON = json.JSONDecoder()
-# After the usage an answer says little: its user, and a few kilobytes of metadata.
-_LOOKS, _NEAR, _LONGEST_USAGE = 4, 64 * 1024, 8 * 1024
 # An answer's usage lies in the answer, and a wrapped answer in its event. What a request said of
 # its tools is repeated deeper.
 _DEPTHS = (1, 2)
-_MODEL = re.compile(rb'"model"\s*:\s*"([^"\\]{1,256})"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +69,11 @@ class StreamTail:
             start = tail.rfind(_EVENT_END, 0, at) + 1
             told = _read(tail[start:])
             if told.usage.is_enough:
-                return told if told.model else replace(told, model=_named(tail))
+                return told if told.model else replace(told, model=named_model(tail))
             end = tail.find(_EVENT_END, at)
             has_no_start = not start and self._seen > len(tail)
             if end >= 0 and (has_no_start or end - start > _LONGEST_EVENT):
-                usage = _dug_out(tail[max(start, end - _NEAR) : end])
+                usage = read_told(dig(tail[max(start, end - NEAR) : end], _USAGE, _DEPTHS))
                 if usage.is_enough:
                     return Told(usage, None, 0, None)
         dropped = self._seen - len(tail)
@@ -106,39 +98,6 @@ class StreamTail:
         self._length = left
         self._ends -= ends
         return True
-
-
-def _named(tail: bytes) -> str | None:
-    """Find the model in earlier events, when the one with the usage does not name it."""
-    found = _MODEL.search(tail)
-    return found[1].decode("utf-8", "replace") if found else None
-
-
-def _dug_out(near: bytes) -> Usage:
-    """Find the usage near the end of an event that is too long to be read."""
-    at = len(near)
-    for _ in range(_LOOKS):
-        at = near.rfind(_USAGE, 0, at)
-        if at < 0:
-            break
-        begin = at + len(_USAGE)
-        text = near[begin : begin + _LONGEST_USAGE].decode("latin-1")
-        colon = _COLON.match(text)
-        try:
-            usage, end = _JSON.raw_decode(text, colon.end()) if colon else (None, 0)
-        except ValueError:
-            continue
-        if isinstance(usage, dict) and _depth(near[begin + end :]) in _DEPTHS:
-            return read_told(usage)
-    return Usage()
-
-
-def _depth(rest: bytes) -> int:
-    """Tell how many objects are closed in what is left of an event; 0 if a list is, too."""
-    bare = _STRING.sub(b"", rest)
-    if bare.count(b"]") != bare.count(b"["):
-        return 0
-    return bare.count(b"}") - bare.count(b"{")
 
 
 def _read(events: bytes) -> Told:

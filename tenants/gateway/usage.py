@@ -9,8 +9,10 @@ Recordings are estimated at what they last by their headers, though more had to 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from tenants.gateway.digging import NEAR, dig, own_model
 from tenants.gateway.endpoints import Kind
 from tenants.gateway.requests import Request
+from tenants.gateway.weighing import LIGHT
 from tenants.mistral.delivered import TOKEN, tokens_of, weigh, weigh_delivered
 from tenants.mistral.errors import WireError
 from tenants.mistral.told import read_told
@@ -61,7 +63,7 @@ def note(kind: Kind, body: bytes, seen: Observation) -> None:
 
     It may happen in a thread, whose caller may give up: until all is noted, the answer is unseen.
     """
-    if kind in _SILENT:
+    if kind in _SILENT or (len(body) > LIGHT and _dug(kind, body, seen)):
         seen.is_unseen = False
         return
     try:
@@ -83,6 +85,19 @@ def note(kind: Kind, body: bytes, seen: Observation) -> None:
     if not seen.usage.is_enough:
         seen.delivered = weigh_delivered(document)
     seen.is_unseen = False
+
+
+def _dug(kind: Kind, body: bytes, seen: Observation) -> bool:
+    """Note what a long answer tells near its begin and its end, if that is all that is needed."""
+    near = body[-NEAR:]
+    seen.model = own_model(body)
+    if kind is Kind.OCR:
+        seen.pages = _pages({"usage_info": dig(near, b'"usage_info"', {1})})
+        is_enough = bool(seen.pages)
+    else:
+        seen.usage = read_told(dig(near, b'"usage"', {1}))
+        is_enough = seen.usage.is_enough
+    return is_enough and seen.model is not None
 
 
 def _tokens(request: Request, seen: Observation, most: Quantities) -> Used:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenants.gateway import tail
+from tenants.gateway import digging
 from tenants.gateway.tail import StreamTail, Told
 from tenants.mistral.sse import StreamObserver
 
@@ -115,13 +115,13 @@ def test_what_was_delivered_before_an_event_that_was_cut_off_counts_all_the_same
 
 def test_many_false_leads_are_not_all_followed(monkeypatch):
     looked_at: list[int] = []
-    depth = tail._depth
+    depth = digging._depth
 
     def counted(rest: bytes) -> int:
         looked_at.append(len(rest))
         return depth(rest)
 
-    monkeypatch.setattr(tail, "_depth", counted)
+    monkeypatch.setattr(digging, "_depth", counted)
     tools = [*['"x"' * 9] * 5000, *[FALSE] * 500]
     wrapped = {"response": {"instructions": LONG, "tools": tools}}
     stream = b"data: " + json.dumps(wrapped).encode() + b"\n\n"
