@@ -19,6 +19,7 @@ from tenants.console.forms import ChangeForm, Day, Name
 from tenants.console.sealing import SealedForm
 from tenants.console.sorting import CREATED, Column, sorted_page
 from tenants.keys import services, verdicts
+from tenants.keys.announcing import BLOCKING
 from tenants.keys.intake import Purpose
 from tenants.keys.models import KeyProbe, KeyStatus, MistralKey, ProbeStatus, SeenModel
 from tenants.keys.searching import Search
@@ -176,6 +177,7 @@ class OneKey(Page):
             verdict=verdicts.of(key),
             waiting=waiting,
             waiting_words=verdicts.of_waiting(waiting) if waiting else "",
+            waiting_is_refused=waiting is not None and waiting.status in BLOCKING,
             users=users,
             seen=seen,
             is_waiting=bool(pending),

@@ -22,6 +22,7 @@ from tenants.console.door import Page, Visit, page
 from tenants.console.limits import share
 from tenants.console.templatetags.console import money, short_day
 from tenants.keys import expiry, verdicts
+from tenants.keys.announcing import BLOCKING
 from tenants.keys.models import KeyStatus, MistralKey
 from tenants.onboarding.services import progress
 from tenants.organizations.models import Organization, OrganizationStatus, Workspace
@@ -174,9 +175,10 @@ def _limits_page(one: limits.EffectiveLimit) -> str:
 
 def _of_keys(keys: Any) -> list[Concern]:
     today = timezone.now().date()
-    found = keys.filter(
-        Q(status__in=_WRONG) | Q(expires_on__isnull=False, expires_on__lte=today + _SOON)
-    ).order_by("-pk")[: _MOST + 1]
+    is_near = Q(expires_on__isnull=False, expires_on__lte=today + _SOON)
+    is_refused = Q(replacement__status__in=BLOCKING)
+    rows = keys.select_related("replacement").order_by("-pk")
+    found = rows.filter(Q(status__in=_WRONG) | is_near | is_refused)[: _MOST + 1]
     concerns = []
     for key in found:
         what = _("Key %(name)s") % {"name": f"{key.name} …{key.last4}".strip()}
@@ -186,6 +188,9 @@ def _of_keys(keys: Any) -> list[Concern]:
             concerns.append(Concern("wait", what, _("is being checked"), address))
         elif key.status != KeyStatus.VALID:
             why = verdict.title if verdict else _("does not work")
+            concerns.append(Concern("bad", what, why, address))
+        elif (waiting := getattr(key, "replacement", None)) and waiting.status in BLOCKING:
+            why = _("waits for a secret that Mistral refuses, and gets it when the grace ends")
             concerns.append(Concern("bad", what, why, address))
         elif key.expires_on is not None:
             left = (key.expires_on - today).days

@@ -3,10 +3,11 @@
 Models are known here only by what points at the key: that is enough to say which answer no calls.
 """
 
+from datetime import UTC
 from typing import Any
 
 from tenants.keys.judgement import Finding
-from tenants.keys.models import KeyStatus, MistralKey
+from tenants.keys.models import KeyReplacement, KeyStatus, MistralKey
 from tenants.organizations import outbox
 from tenants.organizations.models import OrganizationStatus, Workspace
 
@@ -75,6 +76,37 @@ def expiring(key: MistralKey, days_left: int, notice: int) -> bool:
         data=_facts(key)
         | {"expires_on": day, "days_left": days_left, "in_use_by": len(_models(key))},
         once=f"key.expiring:{key.pk}:{day}:{notice}",
+    )
+
+
+def replacement_refused(
+    key: MistralKey, waiting: KeyReplacement, status: str, finding: Finding
+) -> bool:
+    """Announce that Mistral refuses the secret that waits to replace a key's: once per secret.
+
+    Args:
+        key: as it serves until the grace ends.
+        waiting: the secret that takes over then, whatever is known of it.
+        status: what the key would be with it.
+        finding: why.
+
+    Returns:
+        False if it had been announced before.
+    """
+    facts = {
+        "replacement_last4": waiting.last4,
+        "status": status,
+        "code": finding.code,
+        "cause": finding.cause,
+        "grace_ends_at": waiting.ends_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        "in_use_by": len(_models(key)),
+    }
+    return outbox.announce(
+        organization_id=key.organization_id,
+        workspace_id=key.workspace_id,
+        kind="key.replacement_refused",
+        data=_facts(key) | facts,
+        once=f"key.replacement_refused:{key.pk}:{waiting.secret_version}",
     )
 
 

@@ -3,7 +3,8 @@
 A call uses one secret. With a grace, the new secret waits beside the old one, is checked first, and
 takes over the moment it is judged valid: models follow with their next call. While it is not valid
 the old one serves on; at the end of the grace, or when the old one can serve no longer, the new one
-takes over whatever is known of it. All of it runs inside the organization's scope.
+takes over whatever is known of it. That Mistral refuses it is announced as soon as it is believed,
+or at once if the grace ends before that. All of it runs inside the organization's scope.
 """
 
 from datetime import date, datetime, timedelta
@@ -14,7 +15,7 @@ from django.db.models.functions import Now
 from tenants.common.secrets import Secret
 from tenants.keys import announcing, placing, slots
 from tenants.keys.judgement import Finding, Judgement
-from tenants.keys.models import KeyReplacement, KeyStatus, MistralKey
+from tenants.keys.models import KeyReplacement, KeyStatus, MistralKey, VerdictCode
 from tenants.organizations.audit import Actor
 
 _SERVES = frozenset({KeyStatus.VALID, KeyStatus.PENDING, KeyStatus.UNREACHABLE})
@@ -67,8 +68,13 @@ def withdraw(key: MistralKey) -> bool:
     return bool(shredded)
 
 
-def record(waiting: KeyReplacement, finding: Finding, judged: Judgement, now: datetime) -> None:
-    """Write what a check found about the waiting secret; the key itself stays as it is."""
+def record(
+    key: MistralKey, waiting: KeyReplacement, finding: Finding, judged: Judgement, now: datetime
+) -> None:
+    """Write what a check found about the waiting secret; the key itself stays as it is.
+
+    That Mistral refuses it is announced once.
+    """
     KeyReplacement.objects.filter(pk=waiting.pk).update(
         status=judged.status,
         verdict_code=finding.code,
@@ -76,6 +82,10 @@ def record(waiting: KeyReplacement, finding: Finding, judged: Judgement, now: da
         evidence=finding.evidence,
         attempts=judged.attempts,
     )
+    is_last_look = judged.next_check_at is None or judged.next_check_at >= waiting.ends_at
+    is_unknown = finding.code is VerdictCode.KEY_UNKNOWN and is_last_look
+    if judged.status in announcing.BLOCKING or is_unknown:
+        announcing.replacement_refused(key, waiting, judged.status, finding)
 
 
 def take_over(actor: Actor, key: MistralKey, waiting: KeyReplacement, claim: UUID) -> bool:

@@ -156,7 +156,7 @@ def _try_waiting(claimed: _Claimed, waiting: KeyReplacement, times: Timing) -> _
             if replacing.take_over(WORKER, key, waiting, claimed.claim):
                 return _Claimed(claimed.claim, *_read(key.pk), plain, finding)
             return replace(claimed, waiting=None)
-        replacing.record(waiting, finding, judged, now)
+        replacing.record(key, waiting, finding, judged, now)
     no_later = min(judged.next_check_at or waiting.ends_at, waiting.ends_at)
     return replace(claimed, waiting=None, no_later=no_later)
 

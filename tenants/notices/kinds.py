@@ -59,6 +59,11 @@ KINDS: Mapping[str, Kind] = {
         KEYS,
         is_mutable=False,
     ),
+    "key.replacement_refused": Kind(
+        _("Mistral refuses the secret that waits to replace an API key's."),
+        KEYS,
+        is_mutable=False,
+    ),
     "key.expiring": Kind(
         _("An API key's own date is 30, 14, 7 or 1 days away."), KEYS, is_mutable=False
     ),

@@ -23,6 +23,7 @@ from tenants.people.mail import Button, Letter
 _WRITERS: Mapping[str, Callable[[Told], Letter]] = {
     "key.validated": letters_of_keys.validated,
     "key.invalid": letters_of_keys.invalid,
+    "key.replacement_refused": letters_of_keys.replacement_refused,
     "key.expiring": letters_of_keys.expiring,
     "key.leaked": letters_of_keys.leaked,
     "key.used_elsewhere": letters_of_keys.used_elsewhere,

@@ -4,7 +4,7 @@ from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 
 from tenants.keys import verdicts
-from tenants.keys.models import KeyStatus, MistralKey
+from tenants.keys.models import KeyReplacement, KeyStatus, MistralKey
 from tenants.keys.tripwire import Place
 from tenants.keys.verdicts import Verdict
 from tenants.notices.telling import Told, page
@@ -47,6 +47,27 @@ def invalid(told: Told) -> Letter:
     if verdict is not None:
         what, then = verdict.detail, verdict.next_step
     return _letter(told, subject % _words(told), what, _stopped(told), then)
+
+
+def replacement_refused(told: Told) -> Letter:
+    """Say that the secret that waits to replace a key's is refused, and what that leads to."""
+    subject = _("Replacement …%(new)s of API key …%(last4)s is refused in %(where)s")
+    verdict = _waiting_verdict(told)
+    return _letter(
+        told,
+        subject % (_words(told) | {"new": told.data.get("replacement_last4", "")}),
+        verdict.detail if verdict else _("Mistral does not accept the new secret of this key."),
+        _(
+            "Calls go on with the present secret until %(instant)s. Then the new one takes over all"
+            " the same."
+        )
+        % {"instant": told.instant("grace_ends_at")},
+        _will_stop(told),
+        _(
+            "If the new secret was mistyped, replace it with the right one before then. To keep the"
+            " present secret, enter it once more."
+        ),
+    )
 
 
 def expiring(told: Told) -> Letter:
@@ -155,6 +176,14 @@ def _verdict(told: Told) -> Verdict | None:
     if key is None or key.verdict_code != told.data.get("code"):
         return None
     return verdicts.of(key)
+
+
+def _waiting_verdict(told: Told) -> Verdict | None:
+    """Find the words of the verdict on the waiting secret, if it still waits and is refused so."""
+    waiting = KeyReplacement.objects.filter(key=told.id("key_id")).first()
+    if waiting is None or waiting.verdict_code != told.data.get("code"):
+        return None
+    return verdicts.of(waiting) if waiting.status == told.data.get("status") else None
 
 
 def _stopped(told: Told) -> str:

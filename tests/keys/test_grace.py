@@ -1,5 +1,7 @@
 """A new secret with a grace: the old one serves until the new one works, or the grace ends."""
 
+from datetime import datetime
+
 import pytest
 from django.utils import timezone
 
@@ -8,7 +10,7 @@ from tenants.common.problems import Conflict, Invalid
 from tenants.common.secrets import Secret
 from tenants.keys import custody, services, validation, verdicts
 from tenants.keys.models import KeyReplacement, KeyStatus, MistralKey, VerdictCode
-from tenants.organizations.models import AuditEvent
+from tenants.organizations.models import Announcement, AuditEvent
 from tests.factories import ACTOR
 from tests.keys.keyring import checked, fresh, name_of, registered, set_back
 
@@ -40,6 +42,12 @@ def end_grace(key):
 def verbs(key):
     with scope.tenant(key.organization_id):
         return list(AuditEvent.objects.filter(target_id=key.pk).values_list("verb", flat=True))
+
+
+def told(key):
+    with scope.tenant(key.organization_id):
+        rows = Announcement.objects.filter(data__key_id=str(key.pk)).exclude(kind="key.validated")
+        return list(rows.order_by("id").values_list("kind", "data"))
 
 
 @pytest.fixture
@@ -220,3 +228,42 @@ def test_a_grace_out_of_range_is_refused(key, old, made_up, grace):
         replaced(key, made_up(), grace=grace)
     assert refusal.value.code == "grace_out_of_range"
     assert (serving(key), waiting(key)) == (old, None)
+
+
+def test_that_mistral_refuses_the_new_secret_is_announced_once_and_before_it_takes_over(
+    key, made_up
+):
+    new = made_up(behaviour={"error": "unauthorized"})
+    replaced(key, new)
+    checked(key)
+    assert told(key) == [], "a fresh key may be unknown for a while"
+    with scope.tenant(key.organization_id):
+        KeyReplacement.objects.filter(key=key).update(secret_at=key.created_at.replace(year=2020))
+    checked(set_back(key, next_check_at=1))
+    checked(set_back(key, next_check_at=1))
+
+    ((kind, data),) = told(key)
+
+    assert kind == "key.replacement_refused"
+    assert (data["last4"], data["replacement_last4"]) == (key.last4, new[-4:])
+    assert (data["status"], data["code"]) == ("invalid", "key_unknown")
+    assert datetime.fromisoformat(data["grace_ends_at"]) == waiting(key).ends_at
+
+
+def test_a_refusal_is_announced_at_once_where_the_grace_ends_before_another_look(key, made_up):
+    replaced(key, made_up(behaviour={"error": "unauthorized"}), grace=15)
+    checked(key)
+    assert [kind for kind, _data in told(key)] == ["key.replacement_refused"]
+
+
+def test_the_next_new_secret_that_is_refused_is_announced_anew(key, made_up):
+    for _once in range(2):
+        replaced(key, made_up(behaviour={"error": "billing_inactive"}))
+        checked(key)
+    assert [kind for kind, _data in told(key)] == ["key.replacement_refused"] * 2
+
+
+def test_that_nothing_is_learned_of_the_new_secret_is_no_refusal(key, made_up):
+    replaced(key, made_up(behaviour={"error": "rate_limited"}), grace=15)
+    checked(key)
+    assert told(key) == []

@@ -54,6 +54,18 @@ SAMPLES: dict[str, tuple[dict[str, Any], str, str]] = {
         "Chiave API …a1b2 non più valida in Produzione",
         "API key …a1b2 is no longer valid in Produzione",
     ),
+    "key.replacement_refused": (
+        KEY
+        | {
+            "replacement_last4": "zz99",
+            "status": "invalid",
+            "code": "key_unknown",
+            "grace_ends_at": "2026-11-29T23:00:00Z",
+            "in_use_by": 2,
+        },
+        "Il segreto sostitutivo …zz99 della chiave API …a1b2 è rifiutato in Produzione",
+        "Replacement …zz99 of API key …a1b2 is refused in Produzione",
+    ),
     "key.expiring": (
         KEY | {"expires_on": "2026-12-10", "days_left": 14, "in_use_by": 1},
         "La chiave API …a1b2 scade tra 14 giorni in Produzione",
