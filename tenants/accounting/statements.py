@@ -5,8 +5,6 @@ stated: each correction and late event is in exactly one statement, and the stat
 the ledger. Money is decimal text; names of workspaces are those of the day of closing.
 """
 
-import csv
-import io
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from tenants.accounting.models import Statement
+from tenants.common import tables
 from tenants.common.money import plain
 from tenants.common.months import Month
 from tenants.organizations.models import Organization, Workspace
@@ -116,34 +115,29 @@ def as_json(document: Document) -> bytes:
 
 def as_csv(document: Document) -> bytes:
     """Write a document as CSV (RFC 4180): its lines, then its adjustments; ``amount`` adds up."""
-    written = io.StringIO()
-    rows = csv.writer(written)
     head = ("row", "month", "timezone", "currency", "category", "mistral_model", "workspace_id")
-    rows.writerow([*head, "workspace", "amount", *QUANTITIES, "estimated", "unpriced"])
+    rows: list[list[object]] = [
+        [*head, "workspace", "amount", *QUANTITIES, "estimated", "unpriced"]
+    ]
     for kind, lines in (("line", document["lines"]), ("adjustment", document["adjustments"])):
-        for line in lines:
-            rows.writerow(
-                [
-                    kind,
-                    line.get("month", document["month"]),
-                    document["timezone"],
-                    document["currency"],
-                    line["category"],
-                    line["mistral_model"],
-                    line["workspace_id"],
-                    _harmless(line["workspace"]),
-                    line["amount"],
-                    *(line["quantities"][name] for name in QUANTITIES),
-                    line.get("estimated", ""),
-                    line.get("unpriced", ""),
-                ]
-            )
-    return written.getvalue().encode()
-
-
-def _harmless(text: str) -> str:
-    """Keep a spreadsheet from reading a name as a formula."""
-    return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text
+        rows += [
+            [
+                kind,
+                line.get("month", document["month"]),
+                document["timezone"],
+                document["currency"],
+                line["category"],
+                line["mistral_model"],
+                line["workspace_id"],
+                line["workspace"],
+                line["amount"],
+                *(line["quantities"][name] for name in QUANTITIES),
+                line.get("estimated", ""),
+                line.get("unpriced", ""),
+            ]
+            for line in lines
+        ]
+    return tables.write(rows)
 
 
 def _adjustments(

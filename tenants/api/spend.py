@@ -1,7 +1,5 @@
 """Spend over HTTP: a month's cost in groups, as JSON or CSV, and the months there are."""
 
-import csv
-import io
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +12,7 @@ from tenants.access.pagination import part
 from tenants.api import fields, subjects
 from tenants.api.endpoint import ApiView, Call, Out, PageQuery, Reply, endpoint, page_of
 from tenants.api.subjects import SubjectQuery
+from tenants.common import tables
 from tenants.common.problems import Invalid
 from tenants.spend import reports
 from tenants.spend.calls import Category, LimitMode, Source
@@ -148,10 +147,8 @@ class CsvRenderer(BaseRenderer):
         accepted_media_type: str | None = None,
         renderer_context: Mapping[str, Any] | None = None,
     ) -> bytes:
-        """Write rows that are text already."""
-        written = io.StringIO()
-        csv.writer(written).writerows(data)
-        return written.getvalue().encode()
+        """Write rows of cells."""
+        return tables.write(data)
 
 
 class Spend(ApiView):

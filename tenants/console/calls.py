@@ -1,8 +1,5 @@
 """Metered calls one by one: what every figure leads to, a message's calls, and the same as CSV."""
 
-import codecs
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any
@@ -14,7 +11,7 @@ from django.http.response import HttpResponseBase
 from tenants.access import streaming
 from tenants.access.models import TokenScope
 from tenants.access.pagination import make_cursor, read_cursor
-from tenants.common import scope
+from tenants.common import scope, tables
 from tenants.common.money import plain
 from tenants.console.door import Page, Visit, page
 from tenants.organizations.models import Organization, Workspace
@@ -138,7 +135,7 @@ def _rows(
     organization: Organization, workspace: Workspace | None, choice: Choice
 ) -> Iterator[bytes]:
     """Write page after page, each read in a transaction of its own."""
-    yield codecs.BOM_UTF8 + _written([_HEAD])  # without it Excel takes UTF-8 for an old code page
+    yield tables.MARK + tables.write([_HEAD])
     place = None
     while True:
         found = drilldown.calls(
@@ -150,7 +147,7 @@ def _rows(
         )
         names = _names(organization, found.results)
         if found.results:
-            yield _written(_row(call, names.get(call.model_id, "")) for call in found.results)
+            yield tables.write(_row(call, names.get(call.model_id, "")) for call in found.results)
         if found.next is None:
             return
         place = found.next
@@ -165,24 +162,13 @@ def _names(organization: Organization, calls: Sequence[UsageEvent]) -> dict[Any,
 def _row(call: UsageEvent, name: str) -> list[Any]:
     return [
         call.occurred_at.isoformat(),
-        *(call.id, call.workspace_id, call.key_id or "", call.model_id or "", harmless(name)),
-        *(call.category, call.requested_model, call.answered_model, harmless(call.message_id)),
+        *(call.id, call.workspace_id, call.key_id or "", call.model_id or "", name),
+        *(call.category, call.requested_model, call.answered_model, call.message_id),
         *(call.prompt_tokens, call.completion_tokens, call.cached_tokens, call.pages),
         *(call.audio_seconds, call.characters, call.duration_ms, call.http_status),
         *("" if call.cost is None else plain(call.cost), call.currency),
         *(call.estimate, call.corrects or "", call.outcome),
     ]
-
-
-def _written(rows: Any) -> bytes:
-    written = io.StringIO()
-    csv.writer(written).writerows(rows)
-    return written.getvalue().encode()
-
-
-def harmless(text: str) -> str:
-    """Keep a spreadsheet from reading a text as a formula."""
-    return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text
 
 
 def _day(text: str) -> date | None:

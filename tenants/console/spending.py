@@ -1,8 +1,5 @@
 """Spend: a month by day, category, model and workspace; its calls; and the same as CSV."""
 
-import codecs
-import csv
-import io
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +18,7 @@ from django.utils.translation import gettext as _
 
 from tenants.access.models import TokenScope
 from tenants.accounting import wording
-from tenants.common import charts, scope
+from tenants.common import charts, scope, tables
 from tenants.common.charts import Series
 from tenants.common.months import Month
 from tenants.console.addresses import address_of
@@ -335,12 +332,9 @@ def _table(visit: Visit, workspace: Workspace | None) -> HttpResponse:
         month=month,
         group_by=["category", "day", "model"],
     )
-    written = io.StringIO()
-    csv.writer(written).writerows(reports.rows_for_csv(report))
     name = f"spend-{(workspace or organization).pk}-{month}.csv"
     return HttpResponse(
-        # Without the mark Excel takes UTF-8 for an old code page.
-        codecs.BOM_UTF8 + written.getvalue().encode(),
+        tables.MARK + tables.write(reports.rows_for_csv(report)),
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )

@@ -4,8 +4,6 @@ A filter is a choice from a menu, so nothing that somebody types is searched for
 may, keeps a choice under a name (``SavedFilter``). Nothing is counted that can be large.
 """
 
-import csv
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +22,7 @@ from tenants.assistance import services
 from tenants.assistance.models import SavedFilter
 from tenants.assistance.staff import Staff
 from tenants.assistance.visiting import Visit, role_missing, visit
+from tenants.common import tables
 from tenants.common.problems import Invalid
 from tenants.organizations import audit
 from tenants.support import pages
@@ -34,8 +33,6 @@ from tenants.support.pages import Button, Section
 MANY = 50
 #: Of a CSV; who needs more has the organization export itself.
 MOST = 5_000
-#: What a spreadsheet would run.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 type Choices = Sequence[tuple[str, str]]
 
@@ -148,10 +145,8 @@ def forget_filter(
 
 def written(headers: Sequence[str], rows: Sequence[Sequence[Any]], name: str) -> HttpResponse:
     """Write a table as CSV, to be saved; no cell is a formula."""
-    text = io.StringIO()
-    csv.writer(text).writerows([headers, *([_cell(cell) for cell in row] for row in rows)])
     return HttpResponse(
-        text.getvalue(),
+        tables.write([headers, *([_cell(cell) for cell in row] for row in rows)]),
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{name}.csv"'},
     )
@@ -178,8 +173,7 @@ def _table(
 
 
 def _cell(value: Any) -> str:
-    text = strip_tags(value) if isinstance(value, SafeString) else str(value)
-    return f"'{text}" if text.startswith(_FORMULA) and text != pages.NOTHING else text
+    return strip_tags(value) if isinstance(value, SafeString) else str(value)
 
 
 def _narrowed(listing: Listing[Any], found: Visit, choice: dict[str, str]) -> QuerySet[Any]:

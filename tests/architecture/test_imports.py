@@ -65,6 +65,16 @@ def test_a_model_is_imported_from_the_models_of_its_room():
                 assert not found & aside, path
 
 
+def test_tables_are_written_in_one_place():
+    """What writes CSV by itself forgets sooner or later that a cell may be a formula."""
+    writers = [
+        str(path.relative_to(ROOT))
+        for path in SOURCES
+        if re.search(r"^\s*(?:import|from) csv\b", path.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    assert writers == ["tenants/common/tables.py"]
+
+
 def test_every_app_starts_with_one_migration():
     for folder in (ROOT / "tenants").glob("*/migrations"):
         first = sorted(path.name for path in folder.glob("0*.py"))
