@@ -79,6 +79,14 @@ def test_every_page_is_reached_from_the_first_one():
     assert set(pages()) - reached == set()
 
 
+def test_the_first_page_links_every_page_of_docs():
+    """A page that only another page leads to is found by nobody who looks for it."""
+    shown = {link.partition("#")[0] for link in links("README.md")}
+    assert [
+        page for page in pages() if re.fullmatch(r"docs/[^/]+", page) and page not in shown
+    ] == []
+
+
 def test_every_alert_has_a_runbook_of_its_own():
     files = [
         yaml.safe_load((PROMETHEUS / name).read_text("utf-8")) for name in ("alerts.yml", "slo.yml")
