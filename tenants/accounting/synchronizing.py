@@ -9,7 +9,7 @@ changes here, and only when it is not dry, is in ``applying``; nothing here is e
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, timedelta
 from uuid import UUID, uuid4
 
 import structlog
@@ -85,7 +85,7 @@ def months_to_ask(today: date) -> tuple[date, ...]:
 
 def first_steps() -> list[str]:
     """List the steps of a new run that are known from the start; Mistral's month is in UTC."""
-    return observing.steps(months_to_ask(timezone.now().date()))
+    return observing.steps(months_to_ask(timezone.now().astimezone(UTC).date()))
 
 
 def _claim(organization_id: UUID, run_id: UUID, times: Timing) -> _Claimed | None:
@@ -148,7 +148,7 @@ def _is_last(told: observing.Told, sent: int, page: int) -> bool:
 
 def _following(run: SyncRun, step: str) -> str:
     """Find the step after one; empty after the last."""
-    started = (run.started_at or timezone.now()).date()
+    started = (run.started_at or timezone.now()).astimezone(UTC).date()
     months = months_to_ask(started)
     order: Iterable[str] = [*observing.steps(months), *observing.usage_steps(months)]
     remaining = iter(order)

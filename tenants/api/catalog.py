@@ -4,7 +4,7 @@ What a *key* may call is told by the key's own list, not here.
 """
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.utils import timezone
@@ -74,12 +74,13 @@ class Catalog(ApiView):
         """With today's prices; in the catalogue's own order, which is not by age."""
         currency = call.data.get("currency") or _currency(call)
         now = timezone.now()
+        today = now.astimezone(UTC).date()
         cursor, limit = call.data.get("cursor"), call.data["limit"]
         models = list(catalog.load().models.values())
         ids = [model.id for model in models]
         start = read_cursor(cursor, lambda place: ids.index(place.decode()) + 1) if cursor else 0
         everything = call.data["include_retired"]
-        rest = [one for one in models[start:] if everything or not one.is_retired(now.date())]
+        rest = [one for one in models[start:] if everything or not one.is_retired(today)]
         following = make_cursor(rest[limit - 1].id.encode()) if len(rest) > limit else None
         return Reply(Page(list(_shown(rest[:limit], currency, now)), following))
 

@@ -1,7 +1,7 @@
 """The overview: what matters now. Spend against the limit, and what needs somebody's attention."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -93,15 +93,15 @@ def _facts(visit: Visit, workspace: Workspace | None) -> dict[str, Any]:
             facts["most_wrong"] = _MOST_WRONG
         if visit.may(TokenScope.LIMITS_READ):
             facts["concerns"] += _of_limits(visit.organization, workspace)
+        today = expiry.today(visit.organization.timezone, timezone.now())
         if visit.may(TokenScope.KEYS_READ):
             rows = MistralKey.objects.filter(revoked_at=None)
             keys = rows.filter(workspace=workspace) if workspace else rows
             facts["keys"] = keys.count() if workspace else None
-            concerns = _of_keys(keys)
+            concerns = _of_keys(keys, today)
             facts["concerns"] += concerns[:_MOST]
             facts["has_more"] = len(concerns) > _MOST
         if visit.may(TokenScope.MODELS_READ):
-            today = expiry.today(visit.organization.timezone, timezone.now())
             models = registered.stopped(today)
             if workspace:
                 models = models.filter(workspace=workspace)
@@ -173,8 +173,7 @@ def _limits_page(one: limits.EffectiveLimit) -> str:
     return reverse(name, kwargs={member: one.subject_id})
 
 
-def _of_keys(keys: Any) -> list[Concern]:
-    today = timezone.now().date()
+def _of_keys(keys: Any, today: date) -> list[Concern]:
     is_near = Q(expires_on__isnull=False, expires_on__lte=today + _SOON)
     is_refused = Q(replacement__status__in=BLOCKING)
     rows = keys.select_related("replacement").order_by("-pk")

@@ -1,6 +1,6 @@
 """Tokens of the organization, for scripts: issue, list, revoke. A token is shown once."""
 
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -23,6 +23,7 @@ from tenants.console.door import Page, Visit, page
 from tenants.console.forms import Day, HouseForm, Name
 from tenants.console.once import once
 from tenants.console.sorting import CREATED, Column, sorted_page
+from tenants.keys import expiry
 
 ROWS = 50
 _COLUMNS = CREATED | {
@@ -44,8 +45,9 @@ class TokenForm(HouseForm):
     )
     expires_on = Day(required=False, label=gettext_lazy("Its last day"))
 
-    def __init__(self, *args: Any, held: frozenset[str], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, held: frozenset[str], today: date, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.today = today
         named = [
             (one.value, words.SCOPES.get(one.value, one.value)) for one in TokenScope if one in held
         ]
@@ -54,7 +56,7 @@ class TokenForm(HouseForm):
     def clean_expires_on(self) -> Any:
         """Refuse a day that is over."""
         day = self.cleaned_data["expires_on"]
-        if day is not None and day < timezone.now().date():
+        if day is not None and day < self.today:
             raise forms.ValidationError(_("This day is over."), "expired_already")
         return day
 
@@ -84,14 +86,13 @@ class NewToken(Page):
     @page(TokenScope.TOKENS_WRITE, is_dangerous=True)
     def get(self, visit: Visit, organization_id: UUID) -> HttpResponse:
         """Show the form."""
-        return visit.show("tokens/new", form=TokenForm(held=visit.principal.scopes))
+        return visit.show("tokens/new", form=_form(visit))
 
     @page(TokenScope.TOKENS_WRITE, is_dangerous=True)
     @once("console-tokens")
     def post(self, visit: Visit, organization_id: UUID) -> HttpResponse:
         """Issue it; the answer is the only page that shows it."""
-        held = visit.principal.scopes
-        form = TokenForm(visit.request.POST, held=held)
+        held, form = visit.principal.scopes, _form(visit, visit.request.POST)
         if form.is_valid():
             said = visit.screened(form)
             try:
@@ -125,6 +126,11 @@ class RevokeToken(Page):
         services.revoke_organization_token(actor=visit.actor, token=token)
         visit.tell(_("The token was revoked and stopped at once."))
         return visit.go("console-tokens", organization_id=organization_id)
+
+
+def _form(visit: Visit, *args: Any) -> TokenForm:
+    today = expiry.today(visit.organization.timezone, timezone.now())
+    return TokenForm(*args, held=visit.principal.scopes, today=today)
 
 
 def _find(visit: Visit, token_id: UUID) -> OrganizationToken:

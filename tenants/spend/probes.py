@@ -6,7 +6,7 @@ holds for it.
 """
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date
 from decimal import Decimal
 from functools import partial
 
@@ -138,7 +138,7 @@ def _choose(key: MistralKey, currency: str, wished: str | None) -> _Choice:
     choices = [
         _Choice(name, probing.worst_case(owner, name, currency, now)) for name in sorted(names)
     ]
-    return min(choices, key=partial(_rank, now.date()))
+    return min(choices, key=partial(_rank, now.astimezone(UTC).date()))
 
 
 def _rank(today: date, choice: _Choice) -> tuple[bool, bool, bool, Decimal]:

@@ -18,6 +18,7 @@ from tenants.assistance.visiting import Visit, visit
 from tenants.common import charts
 from tenants.common.money import plain
 from tenants.common.months import Month
+from tenants.keys import expiry
 from tenants.keys.models import MistralKey
 from tenants.organizations.models import Organization, Workspace
 from tenants.registry.models import RegisteredModel
@@ -61,7 +62,8 @@ def curve(organization: Organization, month: Month) -> Section:
     """Draw how a month's spend grew, with the figures in a table below, inside the scope."""
     lines = reports.lines_of(organization).filter(period=month.first_day)
     by_day = {day.names["day"]: day for day in grouped(lines, ["day"], ())}
-    last = min(month.next().first_day - date.resolution, timezone.now().date())
+    today = expiry.today(organization.timezone, timezone.now())
+    last = min(month.next().first_day - date.resolution, today)
     totals: list[Decimal] = []
     days = [
         month.first_day + date.resolution * place

@@ -75,6 +75,13 @@ def test_tables_are_written_in_one_place():
     assert writers == ["tenants/common/tables.py"]
 
 
+def test_a_day_is_always_of_a_zone_that_is_named():
+    """``now().date()`` is UTC's day, of which organizations elsewhere know nothing."""
+    for path in SOURCES:
+        found = re.findall(r"\bnow(?:\(\))?\.date\(\)", path.read_text(encoding="utf-8"))
+        assert found == [], path
+
+
 def test_every_app_starts_with_one_migration():
     for folder in (ROOT / "tenants").glob("*/migrations"):
         first = sorted(path.name for path in folder.glob("0*.py"))
