@@ -17,17 +17,9 @@ from pyreqwest.http import HeaderMap
 from pyreqwest.request import StreamRequest
 from pyreqwest.response import Response
 
-from tenants.common.secrets import Secret
-from tenants.mistral.errors import (
-    UNSENDABLE_KEY,
-    KeyRefusedError,
-    MistralError,
-    answer_lost,
-    never_reached,
-)
-from tenants.mistral.masking import is_plausible_key
+from tenants.mistral.errors import MistralError, answer_lost, never_reached
 from tenants.mistral.tls import certificates
-from tenants.mistral.upstream import UpstreamResponse
+from tenants.mistral.upstream import Outgoing, UpstreamResponse
 
 # What pyreqwest calls a ConnectError may also befall a request that was sent; only the cause tells.
 # Should its words change, a call that was not sent counts as one that may have been: the safe side.
@@ -93,38 +85,11 @@ class BriefResponse(UpstreamResponse):
 class BriefSending:
     """A request, sent on entering; see `UpstreamPool.send`."""
 
-    __slots__ = (
-        "_body",
-        "_client",
-        "_connect",
-        "_headers",
-        "_idle",
-        "_key",
-        "_method",
-        "_request",
-        "_url",
-    )
+    __slots__ = ("_client", "_outgoing", "_request")
 
-    def __init__(
-        self,
-        client: Client,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str],
-        body: bytes,
-        key: Secret[str],
-        connect: float,
-        idle: float,
-    ) -> None:
+    def __init__(self, client: Client, outgoing: Outgoing[bytes]) -> None:
         self._client = client
-        self._method = method
-        self._url = url
-        self._headers = headers
-        self._body = body
-        self._key = key
-        self._connect = connect
-        self._idle = idle
+        self._outgoing = outgoing
         self._request: StreamRequest | None = None
 
     async def __aenter__(self) -> BriefResponse:
@@ -135,8 +100,7 @@ class BriefSending:
             AnswerLostError: sent, and no answer came.
             KeyRefusedError: no header can carry this key; nothing was sent.
         """
-        if not is_plausible_key(self._key.reveal()):
-            raise KeyRefusedError(UNSENDABLE_KEY)
+        self._outgoing.require_sendable_key()
         # Errors are built in the handlers and raised after them: theirs may hold the request.
         failure: MistralError
         try:
@@ -156,12 +120,13 @@ class BriefSending:
 
     def _prepare(self) -> StreamRequest:
         """Build the request here, so that no frame of an error holds the key."""
-        asked = self._client.request(self._method, self._url).headers(self._headers)
-        asked = asked.header("authorization", f"Bearer {self._key.reveal()}", is_sensitive=True)
+        outgoing = self._outgoing
+        asked = self._client.request(outgoing.method, outgoing.url).headers(outgoing.headers)
+        asked = asked.header("authorization", outgoing.authorization, is_sensitive=True)
         # Its own clock ends a request; to leave one, as a cancelled task does, does not.
-        asked = asked.timeout(timedelta(seconds=self._connect + self._idle))
-        if self._body:
-            asked = asked.body_bytes(self._body)
+        asked = asked.timeout(timedelta(seconds=outgoing.connect + outgoing.idle))
+        if outgoing.body:
+            asked = asked.body_bytes(outgoing.body)
         return asked.streamed_read_buffer_limit(1).build_streamed()
 
 

@@ -23,17 +23,10 @@ from tenants.common.secrets import Secret
 from tenants.mistral import brief
 from tenants.mistral.address import join, service_root
 from tenants.mistral.brief import BriefSending
-from tenants.mistral.errors import (
-    UNSENDABLE_KEY,
-    KeyRefusedError,
-    MistralError,
-    answer_lost,
-    never_reached,
-)
+from tenants.mistral.errors import MistralError, answer_lost, never_reached
 from tenants.mistral.headers import USER_AGENT
-from tenants.mistral.masking import is_plausible_key
 from tenants.mistral.tls import trusted
-from tenants.mistral.upstream import UpstreamResponse
+from tenants.mistral.upstream import Outgoing, UpstreamResponse
 
 # aiohttp warns above this size, because a single write of so much would hold up the loop.
 _MAX_SINGLE_WRITE = 1024 * 1024
@@ -139,6 +132,7 @@ class UpstreamPool:
         Raises:
             ValueError: a path that is none of the API's.
         """
+        connect = self._timeouts.connect
         idle = self._timeouts.idle if idle is None else idle
         address = join(self._root, path)
         hygienic = {**headers, "Accept-Encoding": accept_encoding, "User-Agent": USER_AGENT}
@@ -147,23 +141,11 @@ class UpstreamPool:
         if not is_stream and isinstance(body, bytes) and brief.can_carry(headers):
             return BriefSending(
                 self._open_brief(),
-                method,
-                address,
-                headers=hygienic,
-                body=body,
-                key=key,
-                connect=self._timeouts.connect,
-                idle=idle,
+                Outgoing(method, address, hygienic, body, key=key, connect=connect, idle=idle),
             )
         return Sending(
             self._open(),
-            method,
-            URL(address, encoded=True),
-            headers=hygienic,
-            body=body,
-            key=key,
-            connect=self._timeouts.connect,
-            idle=idle,
+            Outgoing(method, address, hygienic, body, key=key, connect=connect, idle=idle),
         )
 
     async def close(self) -> None:
@@ -209,38 +191,15 @@ class UpstreamPool:
 class Sending:
     """A request, sent on entering; see `UpstreamPool.send`."""
 
-    __slots__ = (
-        "_body",
-        "_connect",
-        "_headers",
-        "_idle",
-        "_key",
-        "_method",
-        "_raw",
-        "_session",
-        "_url",
-    )
+    __slots__ = ("_outgoing", "_raw", "_session")
 
     def __init__(
         self,
         session: aiohttp.ClientSession,
-        method: str,
-        url: URL,
-        *,
-        headers: Mapping[str, str],
-        body: bytes | AsyncIterable[bytes],
-        key: Secret[str],
-        connect: float,
-        idle: float,
+        outgoing: Outgoing[bytes | AsyncIterable[bytes]],
     ) -> None:
         self._session = session
-        self._method = method
-        self._url = url
-        self._headers = headers
-        self._body = body
-        self._key = key
-        self._connect = connect
-        self._idle = idle
+        self._outgoing = outgoing
         self._raw: aiohttp.ClientResponse | None = None
 
     async def __aenter__(self) -> UpstreamResponse:
@@ -251,13 +210,13 @@ class Sending:
             AnswerLostError: sent, and no answer came.
             KeyRefusedError: no header can carry this key; nothing was sent.
         """
-        if not is_plausible_key(self._key.reveal()):
-            raise KeyRefusedError(UNSENDABLE_KEY)
+        outgoing = self._outgoing
+        outgoing.require_sendable_key()
         # Errors are built in the handlers and raised after them: aiohttp's hold the request.
         failure: MistralError
         try:
             # aiohttp watches the silence after a request, but not a server that stops reading one.
-            async with asyncio.timeout(self._connect + self._idle):
+            async with asyncio.timeout(outgoing.connect + outgoing.idle):
                 self._raw = await self._request()
         except _NOT_CONNECTED:
             failure = never_reached()
@@ -273,14 +232,17 @@ class Sending:
 
     def _request(self) -> Awaitable[aiohttp.ClientResponse]:
         """Build the request here, so that no frame of an error holds the key."""
-        body: bytes | io.BytesIO | AsyncIterable[bytes] = self._body
+        outgoing = self._outgoing
+        body: bytes | io.BytesIO | AsyncIterable[bytes] = outgoing.body
         if isinstance(body, bytes) and len(body) > _MAX_SINGLE_WRITE:
             body = io.BytesIO(body)
         return self._session.request(
-            self._method,
-            self._url,
+            outgoing.method,
+            URL(outgoing.url, encoded=True),
             allow_redirects=False,
             data=body or None,
-            headers={**self._headers, "Authorization": f"Bearer {self._key.reveal()}"},
-            timeout=aiohttp.ClientTimeout(total=None, connect=self._connect, sock_read=self._idle),
+            headers={**outgoing.headers, "Authorization": outgoing.authorization},
+            timeout=aiohttp.ClientTimeout(
+                total=None, connect=outgoing.connect, sock_read=outgoing.idle
+            ),
         )

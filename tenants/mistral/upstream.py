@@ -1,11 +1,62 @@
-"""An answer of Mistral's whose head has arrived, whichever client brings it."""
+"""What goes to Mistral, and an answer whose head has arrived, whichever client brings it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
 from dataclasses import replace
 
-from tenants.mistral.errors import UNREADABLE, WireError
+from tenants.common.secrets import Secret
+from tenants.mistral.errors import UNREADABLE, UNSENDABLE_KEY, KeyRefusedError, WireError
 from tenants.mistral.headers import read_correlation_id
+from tenants.mistral.masking import is_plausible_key
+
+
+class Outgoing[Body: bytes | AsyncIterable[bytes]]:
+    """A request as a client is to send it. No dataclass: there is one for every call.
+
+    Args:
+        method: HTTP method.
+        url: whole, already encoded.
+        headers: all but the Authorization.
+        body: at once, or as it comes.
+        key: for the Authorization.
+        connect: seconds to get a connection.
+        idle: seconds without a byte of the answer.
+    """
+
+    __slots__ = ("_key", "body", "connect", "headers", "idle", "method", "url")
+
+    def __init__(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: Body,
+        *,
+        key: Secret[str],
+        connect: float,
+        idle: float,
+    ) -> None:
+        self.method = method
+        self.url = url
+        self.headers = headers
+        self.body = body
+        self.connect = connect
+        self.idle = idle
+        self._key = key
+
+    def require_sendable_key(self) -> None:
+        """Refuse a key that no header can carry.
+
+        Raises:
+            KeyRefusedError: nothing was sent.
+        """
+        if not is_plausible_key(self._key.reveal()):
+            raise KeyRefusedError(UNSENDABLE_KEY)
+
+    @property
+    def authorization(self) -> str:
+        """The header that holds the key, in no variable of a frame that an error could keep."""
+        return f"Bearer {self._key.reveal()}"
 
 
 class UpstreamResponse(ABC):
