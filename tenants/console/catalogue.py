@@ -6,7 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from tenants.keys import expiry
@@ -61,15 +61,25 @@ MOST_KEYS = 100
 def valid_keys(
     organization: Organization, workspace: Workspace, chosen: UUID | str | None = None
 ) -> list[MistralKey]:
-    """List the keys that a model can be made on, inside the scope: the newest, and the chosen."""
-    today = expiry.today(organization.timezone, timezone.now())
-    rows = MistralKey.objects.filter(
-        Q(expires_on=None) | Q(expires_on__gte=today), workspace=workspace, status=KeyStatus.VALID
-    )
+    """List the keys that a model can be made on, inside the scope: the newest, and the chosen.
+
+    Where none of the newest sees a model, older ones that do come first: they are looked for only
+    then, because it takes a look at every key.
+    """
+    rows = _valid(organization, workspace)
+    seen = SeenModel.objects.filter(availability=Availability.AVAILABLE)
     keys = list(rows.order_by("-pk")[:MOST_KEYS])
+    if len(keys) == MOST_KEYS and not seen.filter(key__in=keys).exists():
+        older = rows.filter(Exists(seen.filter(key=OuterRef("pk")))).order_by("-pk")[:MOST_KEYS]
+        keys = [*older, *keys][:MOST_KEYS]
     if chosen and str(chosen) not in {str(key.pk) for key in keys}:
         keys += rows.filter(pk=chosen)
     return sorted(keys, key=lambda key: (key.name, key.pk))
+
+
+def has_more_keys(organization: Organization, workspace: Workspace) -> bool:
+    """Tell, inside the scope, whether a model could be made on more keys than are listed."""
+    return _valid(organization, workspace).order_by("-pk")[MOST_KEYS:].exists()
 
 
 def offers(organization: Organization, keys: Sequence[MistralKey]) -> list[Offer]:
@@ -87,6 +97,13 @@ def offers(organization: Organization, keys: Sequence[MistralKey]) -> list[Offer
         for version, names in seen.items()
     ]
     return sorted(made, key=_rank)
+
+
+def _valid(organization: Organization, workspace: Workspace) -> QuerySet[MistralKey]:
+    today = expiry.today(organization.timezone, timezone.now())
+    return MistralKey.objects.filter(
+        Q(expires_on=None) | Q(expires_on__gte=today), workspace=workspace, status=KeyStatus.VALID
+    )
 
 
 def _offer(  # noqa: PLR0917 - read once for all

@@ -33,8 +33,18 @@ _PROBES = 5
 _ACTIVE = tuple(
     status for status in KeyStatus if status not in {KeyStatus.EXPIRED, KeyStatus.REVOKED}
 )
+_BROKEN = tuple(
+    status
+    for status in KeyStatus
+    if status not in {KeyStatus.PENDING, KeyStatus.VALID, KeyStatus.REVOKED}
+)
 #: The tabs of the list, and the states that each shows.
-_SHOWN = {"active": _ACTIVE, "expired": (KeyStatus.EXPIRED,), "revoked": (KeyStatus.REVOKED,)}
+_SHOWN = {
+    "active": _ACTIVE,
+    "broken": _BROKEN,
+    "expired": (KeyStatus.EXPIRED,),
+    "revoked": (KeyStatus.REVOKED,),
+}
 #: Sorted by an index each: a workspace may have a hundred thousand keys.
 _COLUMNS = CREATED | {
     "name": Column(Lower("name")),
@@ -285,8 +295,11 @@ class Delete(Page):
 
     @page(TokenScope.KEYS_WRITE)
     def get(self, visit: Visit, key_id: UUID) -> HttpResponse:
-        """Show what uses it."""
+        """Show what uses it; one that is deleted already is shown as it is."""
         key = visit.find(MistralKey, key_id)
+        if key.revoked_at is not None:
+            visit.warn(_("This key is deleted already, and its secret destroyed."))
+            return visit.go("console-key", key_id=key_id)
         with scope.tenant(key.organization_id):
             users = key_use.users_of(key)
         return visit.show("keys/delete", key=key, users=users)

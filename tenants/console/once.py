@@ -19,6 +19,9 @@ from tenants.console.door import Visit
 FIELD = "form_id"
 #: What there is, where a form was sent already, by the page that shows it.
 _THERE: Mapping[str, Promise] = {
+    "console-members": gettext_lazy(
+        "This form was sent already: whoever was invited is among the open invitations."
+    ),
     "console-hooks": gettext_lazy(
         "This form was sent already: the webhook is there. Its secret was shown once; make a new"
         " one if it was not copied."

@@ -20,7 +20,7 @@ from tenants.common.months import Month
 from tenants.console import spending
 from tenants.console.door import Page, Visit, page
 from tenants.console.limits import share
-from tenants.console.templatetags.console import money, short_day
+from tenants.console.templatetags.console import count, money, short_day
 from tenants.keys import expiry, verdicts
 from tenants.keys.announcing import BLOCKING
 from tenants.keys.models import KeyStatus, MistralKey
@@ -150,7 +150,7 @@ def _of_limits(organization: Organization, workspace: Workspace | None) -> list[
 def _of_limit(one: limits.EffectiveLimit, organization: Organization) -> Concern:
     whole, zone = one.monthly_spend or Decimal(0), ZoneInfo(organization.timezone)
     facts = {
-        "percent": round(share(one.spent, whole)),
+        "percent": count(round(share(one.spent, whole))),
         "left": money(one.remaining, one.currency),
         "day": short_day(one.resets_at.astimezone(zone).date()),
     }
@@ -159,7 +159,7 @@ def _of_limit(one: limits.EffectiveLimit, organization: Organization) -> Concern
     elif one.refused_at is not None and one.refused_at >= timezone.now() - _LATELY:
         tone, why = "bad", _("has refused calls lately: %(left)s are left until %(day)s")
     else:
-        tone, why = "warn", _("%(percent)d percent of it are spent")
+        tone, why = "warn", _("%(percent)s percent of it are spent")
     what = _("Limit of %(name)s") % {"name": one.subject_name or _("a key")}
     return Concern(tone, what, why % facts, _limits_page(one))
 

@@ -1,11 +1,11 @@
-"""Members, invitations and requests to join; and who works in a workspace."""
+"""Members, invitations and requests to join."""
 
 import re
 from typing import Any
 from uuid import UUID
 
 from django import forms
-from django.db.models import CharField, F, Value
+from django.db.models import CharField, F, Q, Value
 from django.db.models.functions import Coalesce, Lower, NullIf
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
@@ -13,13 +13,13 @@ from django.utils.translation import gettext_lazy
 
 from tenants.access.errors import not_found
 from tenants.access.models import TokenScope
-from tenants.access.pagination import page as page_of
 from tenants.access.permissions import require_sudo
 from tenants.common import scope
 from tenants.common.problems import Problem
 from tenants.console import words
 from tenants.console.door import Page, Visit, page
 from tenants.console.forms import HouseForm, choices
+from tenants.console.once import once
 from tenants.console.sorting import CREATED, Column, sorted_page
 from tenants.console.undoing import undo
 from tenants.organizations import invitations, joining, members
@@ -30,7 +30,6 @@ from tenants.organizations.models import (
     JoinRequest,
     JoinRequestStatus,
     Member,
-    WorkspaceMember,
 )
 from tenants.organizations.roles import Role, WorkspaceRole
 
@@ -114,6 +113,7 @@ class Members(Page):
         return _members(visit, InviteForm(visit=visit, initial={"role": Role.MEMBER}))
 
     @page(TokenScope.MEMBERS_WRITE)
+    @once("console-members")
     def post(self, visit: Visit, organization_id: UUID) -> HttpResponse:
         """Invite; each address gets a result of its own."""
         form = InviteForm(visit.request.POST, visit=visit)
@@ -148,12 +148,12 @@ class OneMember(Page):
     @page(TokenScope.MEMBERS_WRITE, is_dangerous=True)
     def get(self, visit: Visit, organization_id: UUID, member_id: UUID) -> HttpResponse:
         """Show what can be done."""
-        return _one(visit, _member(visit, member_id))
+        return _one(visit, member_of(visit, member_id))
 
     @page(TokenScope.MEMBERS_WRITE, is_dangerous=True)
     def post(self, visit: Visit, organization_id: UUID, member_id: UUID) -> HttpResponse:
         """Do it, removing after a question; the last administrator stays one."""
-        member, said = _member(visit, member_id), visit.request.POST
+        member, said = member_of(visit, member_id), visit.request.POST
         if said.get("action") == "remove" and said.get("sure") != "yes":
             return visit.show("people/remove", member=member)
         try:
@@ -161,7 +161,7 @@ class OneMember(Page):
                 members.remove_member(actor=visit.actor, member=member)
                 visit.tell(_("%(name)s was removed.") % {"name": member.person.called})
             else:
-                role, before = _role(Role, said.get("role", "")), member.role
+                role, before = role_named(Role, said.get("role", "")), member.role
                 members.change_role(actor=visit.actor, member=member, role=role)
                 way = undo(visit.request.path, [("role", before)])
                 visit.tell(_("The role was changed."), way if before != role else None)
@@ -209,82 +209,16 @@ class OneRequest(Page):
         return visit.go("console-members", organization_id=organization_id)
 
 
-class WorkspaceMembers(Page):
-    """``/workspaces/<id>/members``."""
-
-    @page(TokenScope.MEMBERS_READ)
-    def get(self, visit: Visit, workspace_id: UUID) -> HttpResponse:
-        """List who works here, and who could."""
-        with scope.tenant(visit.organization.pk):
-            rows = WorkspaceMember.objects.select_related("member__person")
-            found = page_of(
-                rows.filter(workspace=workspace_id),
-                limit=ROWS,
-                cursor=visit.request.GET.get("cursor"),
-            )
-            may_write = visit.may(TokenScope.MEMBERS_WRITE)
-            inside = WorkspaceMember.objects.filter(workspace=workspace_id).values("member_id")
-            others = Member.objects.select_related("person").exclude(pk__in=inside)
-            candidates = list(others.order_by("person__name")[:200]) if may_write else []
-        return visit.show(
-            "people/workspace",
-            placed=found.rows,
-            next=found.next,
-            candidates=candidates,
-            roles=choices(words.WORKSPACE_ROLES, WorkspaceRole.values),
-            may_write=may_write,
-        )
-
-    @page(TokenScope.MEMBERS_WRITE)
-    def post(self, visit: Visit, workspace_id: UUID) -> HttpResponse:
-        """Add somebody, give another role, or take somebody out."""
-        said = visit.request.POST
-        member = _member(visit, _uuid(said.get("member_id", "")))
-        with scope.tenant(visit.organization.pk):
-            placed = WorkspaceMember.objects.filter(workspace=workspace_id, member=member).first()
-        action, before = said.get("action", ""), placed.role if placed else ""
-        is_lost = _gives_up(visit, member, action)
-        if action == "add":
-            members.add_to_workspace(
-                actor=visit.actor,
-                workspace=visit.workspace,
-                member=member,
-                role=_role(WorkspaceRole, said.get("role", "")),
-            )
-        elif placed is None:
-            raise not_found()
-        elif is_lost and said.get("sure") != "yes":
-            return visit.show("people/sure", member=member)
-        elif action == "remove":
-            members.remove_from_workspace(actor=visit.actor, placed=placed)
-        else:
-            role = _role(WorkspaceRole, said.get("role", ""))
-            members.change_workspace_role(actor=visit.actor, placed=placed, role=role)
-        # Whoever was taken out comes back with the role that they had; a role is set back. What
-        # people gave up themselves they cannot set back.
-        back: list[tuple[str, str]] = []
-        if placed is not None and not is_lost:
-            again = "add" if action == "remove" else "role"
-            back = [("action", again), ("member_id", str(member.pk)), ("role", before)]
-        way = undo(visit.request.path, back)
-        visit.tell(_("The members of the workspace were changed."), way)
-        if is_lost and action == "remove" and member.role == Role.MEMBER:
-            return visit.go("console-overview", organization_id=member.organization_id)
-        return visit.go("console-workspace-members", workspace_id=workspace_id)
-
-
-def _gives_up(visit: Visit, member: Member, action: str) -> bool:
-    """Tell whether people take from themselves what they cannot give themselves again."""
-    is_own = member.person_id == visit.visitor.person.pk and member.role != Role.ADMIN
-    is_demotion = visit.request.POST.get("role") == WorkspaceRole.MEMBER and action != "add"
-    return is_own and (action == "remove" or is_demotion)
-
-
 def _members(
     visit: Visit, form: InviteForm, status: int = 200, results: list[Any] | None = None
 ) -> HttpResponse:
+    search = visit.request.GET.get("search", "").strip()[:120]
     with scope.tenant(visit.organization.pk):
         rows = Member.objects.select_related("person")
+        if search:
+            by_name = Q(person__name__icontains=search)
+            rows = rows.filter(by_name | Q(person__email__icontains=search))
+        total = rows.count()
         found = sorted_page(rows, _COLUMNS, visit.request.GET, limit=ROWS)
         invited = list(invitations.with_status(InvitationStatus.PENDING).order_by("-pk")[:ROWS])
         open_requests = JoinRequest.objects.filter(status=JoinRequestStatus.PENDING)
@@ -293,6 +227,8 @@ def _members(
         "people/members",
         status,
         members=found.rows,
+        total=total,
+        search=search,
         next=found.next,
         order=found.order,
         invitations=invited,
@@ -313,7 +249,12 @@ def _one(visit: Visit, member: Member, status: int = 200, refusal: str = "") -> 
     )
 
 
-def _member(visit: Visit, member_id: UUID) -> Member:
+def member_of(visit: Visit, member_id: UUID) -> Member:
+    """Find a member of the organization that a page is of.
+
+    Raises:
+        NotFound: there is none with this id.
+    """
     with scope.tenant(visit.organization.pk):
         found = Member.objects.select_related("person").filter(pk=member_id).first()
     if found is None:
@@ -321,15 +262,13 @@ def _member(visit: Visit, member_id: UUID) -> Member:
     return found
 
 
-def _role[R: (Role, WorkspaceRole)](kind: type[R], text: str) -> R:
+def role_named[R: (Role, WorkspaceRole)](kind: type[R], text: str) -> R:
+    """Read a role that a form names.
+
+    Raises:
+        NotFound: there is none of this name.
+    """
     try:
         return kind(text)
-    except ValueError:
-        raise not_found() from None
-
-
-def _uuid(text: str) -> UUID:
-    try:
-        return UUID(text)
     except ValueError:
         raise not_found() from None

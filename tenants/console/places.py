@@ -208,11 +208,20 @@ class Settings(Page):
 
 
 def _listed(visit: Visit, form: NewWorkspaceForm, status: int = 200) -> HttpResponse:
+    search = visit.request.GET.get("search", "").strip()[:120]
+    looked_for = search.casefold()
+    found = [
+        one
+        for one in visit.here.workspaces
+        if looked_for in one.name.casefold() or looked_for in one.description.casefold()
+    ]
     with scope.tenant(visit.organization.pk):
         archived = list(Workspace.objects.exclude(archived_at=None).order_by("name"))
     return visit.show(
         "places/workspaces",
         status,
+        workspaces=found,
+        search=search,
         archived=archived,
         form=form,
         may_write=visit.may(TokenScope.WORKSPACES_WRITE),

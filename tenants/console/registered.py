@@ -69,7 +69,10 @@ class ModelForm(HouseForm):
     spend_limit = Amount(
         required=False,
         label=gettext_lazy("Spending limit a month"),
-        help_text=gettext_lazy("It holds from the first call. Empty: only the wider limits hold."),
+        help_text=gettext_lazy(
+            "It holds from the first call. Empty: only the wider limits hold. 0: no call goes"
+            " through."
+        ),
     )
     temperature = forms.FloatField(
         required=False, min_value=0, max_value=MAX_TEMPERATURE, label=gettext_lazy("Temperature")
@@ -89,6 +92,7 @@ class ModelForm(HouseForm):
         named = [(str(key.pk), f"{key.name or _('Without a name')} …{key.last4}") for key in keys]
         best = [("", _("The valid one that lives longest"))]
         self.fields["key_id"].widget.choices = [*best, *named]
+        self.has_keys = bool(named)
 
     def field_of(self, pointer: str) -> str | None:
         """Place what is wrong with a default at its own field."""
@@ -351,9 +355,12 @@ def _form(
     chosen = form["model"].value()
     at_hand = [offer for offer in offers if not offer.is_retired]
     listed = {offer.name for offer in at_hand}
+    with scope.tenant(visit.organization.pk):
+        has_more_keys = catalogue.has_more_keys(visit.organization, visit.workspace)
     return visit.show(
         "models/form",
         status,
+        has_more_keys=has_more_keys,
         form=form,
         chats=[offer for offer in at_hand if offer.is_chat],
         others=[offer for offer in at_hand if not offer.is_chat],

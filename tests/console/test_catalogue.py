@@ -8,11 +8,13 @@ from django.test import Client
 from django.utils import timezone
 
 from tenants.common import scope
-from tenants.keys.models import SeenModel
+from tenants.console import catalogue
+from tenants.keys.models import KeyStatus, MistralKey, SeenModel
 from tenants.organizations.roles import Role
 from tenants.registry.models import RegisteredModel
-from tests import people
+from tests import factories, people
 from tests.api.world import MODEL, WholeWorld, whole_world
+from tests.console import html
 from tests.people import session_caller
 
 pytestmark = pytest.mark.slow
@@ -99,3 +101,34 @@ def test_where_nothing_is_retired_nothing_is_said_of_it(hers, admin):
     with scope.tenant(hers.organization.pk):
         SeenModel.objects.filter(mistral_id__in=[RETIRED, ENDED]).delete()
     assert "Retired by Mistral" not in admin.get(f"/workspaces/{hers.workspace.pk}/models/new").text
+
+
+def newer(hers: WholeWorld, number: int) -> None:
+    """Add valid keys that have seen no model."""
+    with scope.tenant(hers.organization.pk):
+        for _number in range(number):
+            key = factories.raw_key(hers.organization, hers.workspace)
+            MistralKey.objects.filter(pk=key.pk).update(status=KeyStatus.VALID)
+
+
+def test_newer_keys_that_see_no_model_do_not_hide_what_others_see(hers, admin, monkeypatch):
+    monkeypatch.setattr(catalogue, "MOST_KEYS", 3)
+    address = f"/workspaces/{hers.workspace.pk}/models/new"
+    told = "Only the newest 100 valid keys are offered"
+    newer(hers, 2)
+    assert told not in admin.get(address).text
+    newer(hers, 3)
+    page = admin.get(address).text
+    assert set(choosable(page)) == {MODEL, ENDING}
+    assert told in page
+    assert len(re.findall(r"<option", page)) == 1 + 3
+    assert html.faults(page) == []
+
+
+def test_a_workspace_whose_keys_see_no_model_is_told_so(hers, admin):
+    with scope.tenant(hers.organization.pk):
+        SeenModel.objects.all().delete()
+    page = admin.get(f"/workspaces/{hers.workspace.pk}/models/new").text
+    assert "This workspace has valid API keys, and none of them sees a model" in page
+    assert "this workspace has none" not in page
+    assert html.faults(page) == []
