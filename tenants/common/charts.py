@@ -25,7 +25,7 @@ _LINES = 4
 _ZERO = Decimal(0)
 
 #: Writes an amount for a reader.
-type Figure = Callable[[Decimal], str]
+type Figure = Callable[[Decimal, int], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,11 @@ class Scale:
         """The amounts at which lines are drawn."""
         return [self.step * place for place in range(int(self.top / self.step) + 1)]
 
+    @property
+    def places(self) -> int:
+        """How many decimals tell all of these amounts; no fewer than cents have."""
+        return max(2, -int(self.step.normalize().as_tuple().exponent))
+
     def y(self, amount: Decimal) -> float:
         """Place an amount."""
         share = float(min(amount, self.top) / self.top)
@@ -77,13 +82,13 @@ class Ground:
     Args:
         days: every day of the month.
         scale: of the amounts.
-        figure: writes the amounts beside the lines.
+        figure: writes the amounts beside the lines, with so many decimals.
     """
 
     def __init__(self, days: Sequence[date], scale: Scale, figure: Figure) -> None:
         self._days = days
         self._scale = scale
-        self._labels = {amount: figure(amount) for amount in scale.lines}
+        self._labels = {amount: figure(amount, scale.places) for amount in scale.lines}
         self.left = _MARGIN + _LETTER * max(map(len, self._labels.values()))
         self.slot = (_WIDTH - self.left - _RIGHT) / max(len(days), 1)
 
@@ -119,7 +124,7 @@ def stacked_days(
         days: every day of the month, also those without anything.
         series: from the bottom up.
         sentence: what the chart shows, for who does not see it.
-        figure: writes the amounts beside the lines.
+        figure: writes the amounts beside the lines, with so many decimals.
     """
     totals = [sum((one.amounts.get(day, _ZERO) for one in series), _ZERO) for day in days]
     scale = Scale.for_most(max(totals, default=_ZERO))
@@ -156,7 +161,7 @@ def running_total(
         days: every day of the month.
         totals: the sum up to each day that is over or goes on; shorter than ``days``.
         sentence: what the chart shows.
-        figure: writes the amounts beside the lines.
+        figure: writes the amounts beside the lines, with so many decimals.
         limit: of the month; a line across.
         forecast: for the end of the month; a dashed line from the last total.
         limit_word: beside the line.

@@ -107,10 +107,11 @@ class SignIn(Patient, account.LoginView):  # type: ignore[misc]  # it comes with
     counted_by = "login"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        """Say why one is here, where a form was sent after the end of the session."""
+        """Say why one is here, where a form or a page asked after the end of the session."""
         facts: dict[str, Any] = super().get_context_data(**kwargs)
         back = facts.get("redirect_field_value") or ""
-        return facts | {"waiting": kept.waits_for(self.request, back)}
+        is_over = "over" in self.request.GET
+        return facts | {"waiting": kept.waits_for(self.request, back), "is_over": is_over}
 
     def form_invalid(self, form: Any) -> HttpResponse:
         """Show the form again; after too many wrong tries with the time to wait."""

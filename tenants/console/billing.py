@@ -34,7 +34,7 @@ class ProfileForm(ChangeForm):
         max_length=32,
         required=False,
         label=gettext_lazy("VAT number"),
-        help_text=gettext_lazy("With the country's prefix, like IT12345678901."),
+        help_text=gettext_lazy("With the country's prefix, like IT00743110157."),
     )
     line1 = Name(max_length=200, label=gettext_lazy("Street and number"))
     line2 = Name(max_length=200, required=False, label=gettext_lazy("More of the address"))

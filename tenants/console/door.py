@@ -247,7 +247,8 @@ def _onward(request: HttpRequest, name: str) -> HttpResponseBase:
         shown = urlsplit(request.headers.get("HX-Current-URL", ""))
         back = f"{shown.path}?{shown.query}" if shown.query else shown.path or "/"
         answer = HttpResponse(status=204)
-        answer["HX-Redirect"] = f"{reverse(name)}?{urlencode({'next': back})}"
+        over = {"over": "yes"} if name == "account_login" else {}
+        answer["HX-Redirect"] = f"{reverse(name)}?{urlencode({'next': back, **over})}"
         return answer
     return response
 

@@ -226,6 +226,8 @@ class ChangeForm(HouseForm):
         if isinstance(value, bool):
             return str(_("yes") if value else _("no"))
         shown = words.get(value, self.fields[name].prepare_value(value))
+        if value not in words and isinstance(value, Decimal | int):
+            shown = _grouped(value)
         return "\N{EN DASH}" if shown in {None, ""} else str(shown)
 
 
@@ -252,6 +254,13 @@ def _plain(text: str) -> str:
         whole = text[:decimal].replace(",", "").replace(".", "")
         return f"{whole}.{text[decimal + 1 :]}"
     return text.replace(",", ".")
+
+
+def _grouped(value: Decimal | int) -> str:
+    """Write a number with the reader's marks, as pages do."""
+    text = f"{Decimal(plain(Decimal(value), 0)):,f}"
+    comma, point = get_format("THOUSAND_SEPARATOR"), get_format("DECIMAL_SEPARATOR")
+    return text.translate({ord(","): str(comma), ord("."): str(point)})
 
 
 def _written(text: str) -> str:

@@ -60,7 +60,7 @@ class LimitForm(ChangeForm):
     monthly_spend = Amount(
         required=False,
         label=gettext_lazy("Spending limit a month"),
-        help_text=gettext_lazy("Empty: no limit of its own."),
+        help_text=gettext_lazy("Empty: no limit of its own. 0: no call goes through."),
     )
     alert_thresholds = Percentages(
         max_length=60,
@@ -266,6 +266,8 @@ def _set(visit: Visit, subject: Subject, name: str, **ids: UUID) -> HttpResponse
             now = limits.read_limit(organization=visit.organization, subject=subject)
             way = form.way_back(visit.request.path, LimitForm(limit=now))
             visit.tell(_("The limit holds from the next call on."), way)
+            if now.monthly_spend == 0 and now.mode == LimitMode.ENFORCE:
+                visit.warn(_("The limit is 0: every call that costs something is refused."))
             return visit.go(name, **ids)
     return _shown(visit, subject, form, form.refused)
 

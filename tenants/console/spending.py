@@ -24,7 +24,7 @@ from tenants.common.months import Month
 from tenants.console.addresses import address_of
 from tenants.console.door import Page, Visit, page
 from tenants.console.sorting import Order, order_of
-from tenants.console.templatetags.console import money
+from tenants.console.templatetags.console import money, money_to
 from tenants.organizations.models import Organization, Workspace
 from tenants.registry.models import RegisteredModel
 from tenants.spend import reports
@@ -125,7 +125,7 @@ def days_of(month: Month) -> list[date]:
 
 def figure_in(currency: str) -> charts.Figure:
     """Write the amounts of a chart in a currency."""
-    return partial(money, currency=currency)
+    return lambda amount, places: money_to(amount, currency, places)
 
 
 def by_category(groups: Iterable[SpendGroup]) -> list[Series]:

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Dialog, Route, expect
 
 from tenants.common import scope
 from tenants.notices.models import WebhookEndpoint
@@ -117,3 +117,30 @@ def test_a_pasted_key_outlives_the_session_and_is_sent_after_signing_in_elsewher
     page.wait_for_url("**/keys/*-*")
     expect(page.get_by_role("heading", level=1)).to_contain_text("Di ieri")
     tab.is_quiet(besides="401")
+
+
+def test_another_language_is_asked_about_when_something_was_typed(tab):
+    page, asked = tab.page, []
+    answers = iter([False, True])
+
+    def answer(dialog: Dialog) -> None:
+        asked.append(dialog.message)
+        dialog.accept() if next(answers) else dialog.dismiss()
+
+    page.on("dialog", answer)
+    tab.go("/sign-up")
+    english = page.locator("form.looks button[value=en]")
+    italian = page.locator("form.looks button[value=it]")
+    italian.click()  # nothing was typed
+    expect(italian).to_have_attribute("aria-pressed", "true")
+    assert asked == []
+    page.fill("#id_email", "zoe@people.example")
+    english.click()
+    assert asked == [
+        "La pagina viene ricaricata e ciò che è stato scritto e non inviato va perso. Continuare?"
+    ]
+    expect(page.locator("#id_email")).to_have_value("zoe@people.example")
+    english.click()
+    expect(english).to_have_attribute("aria-pressed", "true")
+    assert len(asked) == 2
+    tab.is_quiet()

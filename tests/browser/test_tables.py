@@ -1,7 +1,7 @@
 """Long tables in a real browser: the head stays where it can be read, and sorts by a click."""
 
 import pytest
-from playwright.sync_api import ViewportSize, expect
+from playwright.sync_api import Route, ViewportSize, expect
 
 from tests.api.world import valid_key, whole_world
 from tests.browser.test_pages import signed_in
@@ -106,3 +106,32 @@ def test_a_key_that_is_being_checked_changes_its_row_alone(context, web):
     assert len(asked) == many <= 2, "nothing waits any more, so nothing is asked for"
     assert tab.axe() == []
     tab.is_quiet()
+
+
+def test_a_question_that_fails_is_asked_again_and_in_the_end_the_page_says_so(context, web):
+    made = whole_world()
+    waiting = pending_key(made.workspace, "In attesa")
+    tab = signed_in(context, web, made.organization, language="en")
+    page = tab.page
+    page.clock.install()
+    failed: list[str] = []
+
+    def fail(route: Route) -> None:
+        failed.append(route.request.url)
+        route.abort() if len(failed) % 2 else route.fulfill(status=500, body="no")
+
+    page.route("**/keys?waiting=*", fail)
+    tab.go(f"/workspaces/{made.workspace.pk}/keys")
+    told = page.locator("#waiting")
+    for tries, pause in enumerate((3, 6, 12, 24), start=1):
+        expect(told).to_have_attribute("hx-trigger", f"load delay:{pause}s")
+        page.clock.run_for(pause * 1000)
+        expect(told).to_have_attribute("data-failed", str(tries))
+    page.clock.run_for(48_000)
+    expect(told).to_contain_text("The result cannot be asked for just now.")
+    assert len(failed) == 5
+    assert tab.axe() == []
+    judged(waiting)
+    page.unroute("**/keys?waiting=*")
+    told.get_by_role("link", name="Look again").click()
+    expect(page.locator(f"#key-{waiting.pk}")).to_contain_text("valid")

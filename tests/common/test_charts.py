@@ -17,7 +17,7 @@ WIDEST = 20 * 0.6
 @pytest.mark.parametrize("most", ["0.0004", "3", "120000"])
 def test_amounts_beside_the_lines_have_room_on_a_phone_too(most):
     spent = Series("Completion", 1, {DAYS[3]: Decimal(most)})
-    drawn = charts.stacked_days(DAYS, [spent], "x", lambda amount: f"{amount:,.5f} €")
+    drawn = charts.stacked_days(DAYS, [spent], "x", lambda amount, _places: f"{amount:,.5f} €")
     texts = re.findall(r"<text ([^>]*)>([^<]+)<", drawn)
     labels = [(facts, text) for facts, text in texts if 'text-anchor="end"' in facts]
     assert len(labels) >= 3
@@ -31,7 +31,7 @@ def test_words_are_written_and_never_markup():
         DAYS,
         [Decimal(1), Decimal(2)],
         "<b>so far</b>",
-        lambda amount: f"<i>{amount}",
+        lambda amount, _places: f"<i>{amount}",
         limit=Decimal(3),
         forecast=None,
         limit_word="<script>",

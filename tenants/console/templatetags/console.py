@@ -78,6 +78,11 @@ def money(amount: Decimal | None, currency: str) -> str:
     places = 2
     if amount and abs(amount) < _CENTS:
         places = min(9, 1 - amount.adjusted())
+    return money_to(amount, currency, places)
+
+
+def money_to(amount: Decimal, currency: str, places: int) -> str:
+    """Write an amount in the reader's way, with so many decimals."""
     quantum = Decimal(1).scaleb(-places)
     language = get_language() or ""
     rounded = amount.quantize(quantum, rounding=ROUND_HALF_EVEN)

@@ -63,12 +63,47 @@ document.addEventListener("htmx:afterSettle", () => {
   showScripted();
 });
 
+/* A question after a pause that fails is asked again, later each time; then the page says so. */
+const ENOUGH = 5, LONGEST = 60;
+for (const failure of ["htmx:responseError", "htmx:sendError", "htmx:sendAbort", "htmx:timeout"]) {
+  document.addEventListener(failure, ({ detail: { elt } }) => {
+    const pause = elt.getAttribute("hx-trigger")?.match(/^load delay:(\d+)s$/)?.[1];
+    if (!pause || !elt.isConnected) return;
+    const again = elt.cloneNode(true);
+    again.classList.remove("htmx-request");
+    again.dataset.failed = Number(elt.dataset.failed ?? 0) + 1;
+    if (again.dataset.failed < ENOUGH) {
+      again.setAttribute("hx-trigger", `load delay:${Math.min(2 * pause, LONGEST)}s`);
+    } else {
+      for (const name of ["hx-get", "hx-trigger"]) again.removeAttribute(name);
+      again.replaceChildren(again.querySelector("template").content);
+    }
+    elt.replaceWith(again);
+    htmx.process(again);
+  });
+}
+
 /* What only works with scripts is shown with them. */
 function showScripted() {
   for (const one of document.querySelectorAll("[data-script-only]")) one.hidden = false;
   for (const one of document.querySelectorAll("[data-script-missing]")) one.hidden = true;
 }
 showScripted();
+
+/* Another language or theme loads the page anew: ask, if something was typed that was not sent. */
+document.addEventListener("submit", (event) => {
+  const question = event.target.dataset.unsent;
+  if (question && isTyped() && !confirm(question)) event.preventDefault();
+});
+function isTyped() {
+  if (document.querySelector("main form [aria-invalid=true], main form [data-focus]")) return true;
+  return [...document.querySelectorAll("main :is(input, textarea, select)")].some((one) => {
+    if (one.form?.method === "get" || one.type === "hidden") return false;
+    if (one.matches("[type=checkbox], [type=radio]")) return one.checked !== one.defaultChecked;
+    if (!one.options) return one.value !== one.defaultValue;
+    return one.selectedIndex !== Math.max(0, [...one.options].findIndex((option) => option.defaultSelected));
+  });
+}
 
 /* A form that makes one thing is sent once: a second click would lose the page with its secret. */
 document.addEventListener("submit", (event) => {

@@ -116,7 +116,8 @@ async function ask(question) {
   if (!answer.ok) {
     const refusal = await answer.json().catch(() => ({}));
     const words = bubble("bad", explain(refusal));
-    note(words, `HTTP ${answer.status} · ${refusal.code ?? refusal.type ?? ""} · ${refusal.request_id ?? ""}`);
+    const facts = [`HTTP ${answer.status}`, refusal.code ?? refusal.type, refusal.request_id];
+    note(words, facts.filter(Boolean).join(" · "));
     return false;
   }
   const words = bubble("model", "");
