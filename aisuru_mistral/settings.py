@@ -53,7 +53,9 @@ ASGI_APPLICATION = "aisuru_mistral.asgi.application"
 
 INSTALLED_APPS = [
     "aisuru_mistral.apps.ShellConfig",
-    # The support desk: unfold's pages go before the admin's; nothing is registered by itself.
+    # The support desk: its pages go before unfold's, and those before the admin's; nothing is
+    # registered by itself.
+    "tenants.support",
     "unfold.apps.BasicAppConfig",
     "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.contenttypes",
@@ -84,7 +86,6 @@ INSTALLED_APPS = [
     "tenants.access",
     "tenants.api",
     "tenants.console",
-    "tenants.support",
 ]
 
 MIDDLEWARE = [

@@ -13,9 +13,10 @@ from tenants.keys.models import MistralKey
 from tenants.registry.models import RegisteredModel
 from tenants.spend import drilldown
 from tenants.spend.models import Correction, Hold, UsageEvent
-from tenants.support import pages, tables
+from tenants.support import pages, tables, words
 from tenants.support.door import closed
 from tenants.support.pages import NOTHING, Section, amount, when
+from tenants.support.words import told
 
 _SKEW = timedelta(days=1)
 
@@ -49,7 +50,7 @@ def _of_event(event: UsageEvent) -> Section:
         facts=[
             (_("Call"), event.id),
             (_("When"), when(event.occurred_at)),
-            (_("Outcome"), event.outcome),
+            (_("Outcome"), told(words.OUTCOMES, event.outcome)),
             (_("Status"), event.http_status or NOTHING),
             (_("Duration"), duration),
             (_("Endpoint"), event.endpoint),

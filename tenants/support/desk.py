@@ -15,12 +15,13 @@ from tenants.assistance.staff import Staff
 from tenants.common import scope
 from tenants.common.problems import NotFound, Problem
 from tenants.organizations.models import Organization, OrganizationStatus
-from tenants.support import looking, pages
+from tenants.support import looking, pages, words
 from tenants.support.door import closed
 from tenants.support.forms import LookUpForm, OpenForm
 from tenants.support.looking import Found
 from tenants.support.pages import Button, Section, link, when
 from tenants.support.site import links
+from tenants.support.words import told
 
 
 def index(request: HttpRequest, staff: Staff) -> HttpResponse:
@@ -138,7 +139,7 @@ def _results(found: list[Found]) -> Section:
             [
                 link(reverse("admin:organization", args=[one.organization_id]), one.name),
                 one.slug,
-                one.status,
+                told(words.ORGANIZATIONS, one.status),
                 one.matched,
             ]
             for one in found

@@ -11,12 +11,12 @@ from django.utils.translation import gettext as _
 from tenants.access.pagination import Page, make_cursor, page, read_cursor
 from tenants.assistance.visiting import Visit
 from tenants.common.models import Row
-from tenants.keys.models import KeyStatus, MistralKey
+from tenants.keys.models import MistralKey
 from tenants.organizations.models import AuditEvent
 from tenants.registry.models import RegisteredModel
 from tenants.spend.calls import Outcome
 from tenants.spend.models import UsageEvent
-from tenants.support import tables
+from tenants.support import tables, words
 from tenants.support.lists import Choices, Filter, Listing, listed
 from tenants.support.pages import Button
 
@@ -85,12 +85,11 @@ def _place(place: bytes) -> tuple[datetime, UUID]:
 
 
 def _statuses() -> Choices:
-    return [(one.value, one.value) for one in KeyStatus]
+    return words.menu(words.KEYS)
 
 
 def _outcomes() -> Choices:
-    words = [(one.value, one.value) for one in Outcome]
-    return [(SPOILT, _("all that went wrong")), *words]
+    return [(SPOILT, _("all that went wrong")), *words.menu(words.OUTCOMES)]
 
 
 def _narrow_outcome(rows: QuerySet[UsageEvent], choice: str) -> QuerySet[UsageEvent]:

@@ -11,9 +11,10 @@ from tenants.common.problems import NotFound
 from tenants.keys import verdicts
 from tenants.keys.models import KeyReplacement, KeyVerdict, MistralKey
 from tenants.organizations.models import AuditEvent
-from tenants.support import house, pages, tables
+from tenants.support import house, pages, tables, words
 from tenants.support.door import closed
 from tenants.support.pages import NOTHING, Section, when
+from tenants.support.words import told
 
 _MANY = 50
 _FEW = 20
@@ -61,7 +62,7 @@ def _facts(found: Visit, row: MistralKey) -> Section:
         facts=[
             (_("Id"), row.pk),
             (_("Workspace"), row.workspace.name),
-            (_("Status"), row.status),
+            (_("Status"), told(words.KEYS, row.status)),
             (_("Verdict"), verdict.title if verdict else NOTHING),
             (_("Checked"), when(row.checked_at)),
             (_("Next check"), when(row.next_check_at)),
@@ -85,7 +86,7 @@ def _history(row: MistralKey) -> Section:
         rows=[
             [
                 when(one.created_at),
-                one.status,
+                told(words.KEYS, one.status),
                 one.verdict_code,
                 one.evidence.get("cause") or NOTHING,
                 one.evidence.get("http_status") or NOTHING,

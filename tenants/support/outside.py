@@ -15,9 +15,10 @@ from tenants.assistance.staff import Staff
 from tenants.assistance.visiting import Visit, visit
 from tenants.notices.models import Delivery, DeliveryStatus, WebhookEndpoint
 from tenants.registry.models import Publication
-from tenants.support import pages
+from tenants.support import pages, words
 from tenants.support.door import closed
 from tenants.support.pages import NOTHING, Button, Section, when
+from tenants.support.words import told
 
 _MANY = 50
 _FEW = 20
@@ -65,7 +66,7 @@ def _deliveries(
                 urlsplit(endpoints[one.endpoint_id].url).hostname
                 if one.endpoint_id in endpoints
                 else NOTHING,
-                one.status,
+                told(words.DELIVERIES, one.status),
                 one.attempts,
                 one.status_code or one.error or NOTHING,
                 when(one.due_at),
@@ -90,7 +91,7 @@ def _publications(found: Visit, rows: list[Publication]) -> Section:
         rows=[
             [
                 one.model.name,
-                one.status,
+                told(words.PUBLICATIONS, one.status),
                 one.failure or NOTHING,
                 when(one.published_at),
                 when(one.checked_at),

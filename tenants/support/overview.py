@@ -12,6 +12,7 @@ from django.db.models import F
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html_join
 from django.utils.translation import gettext as _
 
 from tenants.assistance import visiting
@@ -26,9 +27,10 @@ from tenants.registry import status
 from tenants.registry.models import Publication, RegisteredModel
 from tenants.spend.calls import Outcome
 from tenants.spend.models import Hold, UsageEvent
-from tenants.support import house, pages, spend, tables
+from tenants.support import house, pages, spend, tables, words
 from tenants.support.door import closed
 from tenants.support.pages import NOTHING, Button, Section
+from tenants.support.words import told
 
 _FEW = 10
 _RECENT = timedelta(days=7)
@@ -61,17 +63,19 @@ def overview(request: HttpRequest, staff: Staff, organization_id: UUID) -> HttpR
 def _health(found: Visit) -> Section:
     organization = found.organization
     blocked = _blocked(organization)
-    told = ", ".join(f"{name} {count}" for name, count in _keys_by_status())
+    keys = format_html_join(
+        ", ", "{} {}", ((count, told(words.KEYS, state)) for state, count in _keys_by_status())
+    )
     return Section(
         _("At a glance"),
         facts=[
-            (_("Status"), organization.status),
+            (_("Status"), told(words.ORGANIZATIONS, organization.status)),
             (_("AIsuru tenant"), organization.aisuru_tenant or NOTHING),
             (_("Slug"), organization.slug),
             (_("Owner"), organization.owner_email),
             (_("Time zone"), organization.timezone),
             (_("Since"), pages.when(organization.created_at)),
-            (_("Keys"), told or NOTHING),
+            (_("Keys"), keys or NOTHING),
             (_("Models blocked"), f"{sum(blocked)} / {len(blocked)}"),
         ],
         buttons=_status_buttons(found),

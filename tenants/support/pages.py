@@ -13,7 +13,7 @@ from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import get_token
 from django.template.response import TemplateResponse
-from django.utils.formats import date_format
+from django.utils.formats import date_format, get_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
@@ -135,7 +135,14 @@ def when(at: datetime | None) -> str:
 
 def amount(value: Decimal | None, currency: str) -> str:
     """Write an amount; an unknown one is no zero."""
-    return NOTHING if value is None else f"{plain(value)} {currency}"
+    return NOTHING if value is None else f"{figure(value)} {currency}"
+
+
+def figure(value: Decimal, places: int = 2) -> str:
+    """Write a number with so many decimals at least, and with the reader's marks."""
+    text = f"{Decimal(plain(value, places)):,f}"
+    comma, point = get_format("THOUSAND_SEPARATOR"), get_format("DECIMAL_SEPARATOR")
+    return text.translate({ord(","): comma, ord("."): point})
 
 
 def _banner(visit: Visit) -> str:

@@ -10,9 +10,10 @@ from tenants.access.models import OrganizationToken
 from tenants.assistance.staff import Staff
 from tenants.assistance.visiting import Visit, visit
 from tenants.organizations.models import Invitation, Member
-from tenants.support import pages, resets
+from tenants.support import pages, resets, words
 from tenants.support.door import closed
 from tenants.support.pages import Button, Section, when
+from tenants.support.words import told
 
 _MANY = 50
 
@@ -27,7 +28,10 @@ def people(request: HttpRequest, staff: Staff, organization_id: UUID) -> HttpRes
             Section(
                 _("Members"),
                 headers=[_("E-mail"), _("Name"), _("Role")],
-                rows=[[one.person.email, one.person.name, one.role] for one in members],
+                rows=[
+                    [one.person.email, one.person.name, told(words.ROLES, one.role)]
+                    for one in members
+                ],
                 buttons=resets.ask_buttons(found, members),
             ),
             resets.waiting(found),
@@ -35,7 +39,12 @@ def people(request: HttpRequest, staff: Staff, organization_id: UUID) -> HttpRes
                 _("Open invitations"),
                 headers=[_("E-mail"), _("Role"), _("Sent"), _("Until")],
                 rows=[
-                    [one.email, one.role, when(one.mailed_at), when(one.expires_at)]
+                    [
+                        one.email,
+                        told(words.ROLES, one.role),
+                        when(one.mailed_at),
+                        when(one.expires_at),
+                    ]
                     for one in invitations
                 ],
                 buttons=_resend_buttons(found, invitations),

@@ -42,7 +42,7 @@ def platform(request: HttpRequest, staff: Staff) -> HttpResponse:
         rows=[
             [
                 words.get(one.name, one.name),
-                f"≈ {one.amount}" if one.is_estimate else one.amount,
+                _estimated(one.amount) if one.is_estimate else one.amount,
                 when(one.oldest_at),
                 _("yes") if one.is_late(now) else "",
             ]
@@ -59,6 +59,11 @@ def platform(request: HttpRequest, staff: Staff) -> HttpResponse:
     )
     sections = [_workers(), _parked(), health, _answers(), waiting]
     return pages.page(request, staff, _("Platform"), sections)
+
+
+def _estimated(amount: int) -> str:
+    """Say about how many; PostgreSQL knows none until it has looked at a table once."""
+    return f"≈ {amount}" if amount else _("not known yet")
 
 
 def _workers() -> Section:

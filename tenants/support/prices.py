@@ -11,13 +11,12 @@ from django.utils.translation import gettext as _
 
 from tenants.assistance.staff import Staff
 from tenants.assistance.visiting import role_missing
-from tenants.common.money import plain
 from tenants.spend import pricelist
 from tenants.spend.models import Price
 from tenants.spend.services import import_price_list
 from tenants.support import pages
 from tenants.support.door import closed
-from tenants.support.pages import NOTHING, Section, link, when
+from tenants.support.pages import NOTHING, Section, figure, link, when
 
 _MANY = 50
 _IMPORTS = 20
@@ -110,8 +109,8 @@ def _next() -> Section:
             [
                 one.listed.mistral_model,
                 one.listed.meter,
-                NOTHING if one.before is None else plain(one.before),
-                f"{plain(one.listed.amount)} {one.listed.currency} / {one.listed.per}",
+                NOTHING if one.before is None else figure(one.before),
+                f"{figure(one.listed.amount)} {one.listed.currency} / {one.listed.per}",
                 NOTHING,
             ]
             for one in planned.changes[:_MANY]
@@ -135,7 +134,7 @@ def _line(before: Price | None, row: Price) -> list[Any]:
 
 
 def _price(row: Price) -> str:
-    return f"{plain(row.amount)} {row.currency} / {row.per}"
+    return f"{figure(row.amount)} {row.currency} / {row.per}"
 
 
 PRICES = closed(prices)

@@ -16,7 +16,6 @@ from tenants.assistance.models import CorrectionRequest
 from tenants.assistance.staff import Staff
 from tenants.assistance.visiting import Visit, visit
 from tenants.common import charts
-from tenants.common.money import plain
 from tenants.common.months import Month
 from tenants.keys import expiry
 from tenants.keys.models import MistralKey
@@ -26,10 +25,11 @@ from tenants.spend import extensions, limits, reports
 from tenants.spend.calls import SubjectKind
 from tenants.spend.groups import grouped
 from tenants.spend.models import Balance, Correction, Limit
-from tenants.support import pages
+from tenants.support import pages, words
 from tenants.support.door import closed
 from tenants.support.forms import CorrectionForm, ExtendForm, MonthForm, ReconciliationForm
-from tenants.support.pages import NOTHING, Button, Section, amount, when
+from tenants.support.pages import NOTHING, Button, Section, amount, figure, when
+from tenants.support.words import told
 
 _MANY = 50
 _FEW = 20
@@ -76,13 +76,13 @@ def curve(organization: Organization, month: Month) -> Section:
     total = totals[-1] if totals else _ZERO
     limit = limits.limit_of(organization, organization).monthly_spend
     currency = organization.currency
-    told = amount(total, currency)
-    sentence = _("Spend of %(month)s so far: %(total)s.") % {"month": month, "total": told}
+    whole = amount(total, currency)
+    sentence = _("Spend of %(month)s so far: %(total)s.") % {"month": month, "total": whole}
     chart = charts.running_total(
         days,
         totals,
         sentence,
-        plain,
+        figure,
         limit=limit,
         forecast=None,
         limit_word=_("limit %(amount)s") % {"amount": amount(limit, currency)} if limit else "",
@@ -101,7 +101,7 @@ def curve(organization: Organization, month: Month) -> Section:
         _("Spend of the month"),
         facts=[
             (_("Month"), month),
-            (_("Total"), told),
+            (_("Total"), whole),
             (_("Calls without a price"), sum(day.unpriced for day in by_day.values())),
         ],
         # Unfold's script takes everything that is called a chart for one of its own.
@@ -138,7 +138,7 @@ def of_limits(found: Visit, *, with_form: bool = False) -> Section:
                 names[row.subject_id],
                 amount(row.monthly_spend, organization.currency),
                 when(until.ends_at) if until else NOTHING,
-                row.mode,
+                told(words.MODES, row.mode),
                 amount(balance.settled if balance else None, organization.currency),
                 amount(balance.held if balance else None, organization.currency),
                 when(balance.refused_at if balance else None),
@@ -209,7 +209,7 @@ def _corrections(found: Visit, month: Month) -> Section:
     )
     return Section(
         _("Corrections"),
-        text % {"amount": ALONE, "currency": currency},
+        text % {"amount": figure(ALONE), "currency": currency},
         headers=[
             _("When"),
             _("Month"),
@@ -234,13 +234,13 @@ def _decisions(found: Visit, waiting: list[CorrectionRequest]) -> list[Button]:
     buttons = []
     for row in waiting:
         ids = [found.organization.pk, row.pk]
-        told = {"amount": amount(row.amount, row.currency)}
+        facts = {"amount": amount(row.amount, row.currency)}
         if row.asked_by_id != found.staff.person.pk:
             confirm = reverse("admin:correction_confirm", args=ids)
-            said = _("Confirm the correction of %(amount)s") % told
+            said = _("Confirm the correction of %(amount)s") % facts
             buttons.append(Button(said, confirm, is_grave=True))
         refuse = reverse("admin:correction_refuse", args=ids)
-        buttons.append(Button(_("Refuse the correction of %(amount)s") % told, refuse))
+        buttons.append(Button(_("Refuse the correction of %(amount)s") % facts, refuse))
     return buttons
 
 
@@ -254,10 +254,10 @@ def _reconciliations(found: Visit, month: Month) -> Section:
         rows=[
             [
                 f"{row.period:%Y-%m}",
-                row.source,
-                row.failure or row.status,
-                row.totals.get("ours", NOTHING),
-                row.totals.get("theirs") or NOTHING,
+                told(words.SOURCES, row.source),
+                row.failure or told(words.RECONCILIATIONS, row.status),
+                _figure(row.totals.get("ours")),
+                _figure(row.totals.get("theirs")),
                 row.requested_by,
             ]
             for row in rows
@@ -266,6 +266,10 @@ def _reconciliations(found: Visit, month: Month) -> Section:
         form_url=_address(found, "admin:reconciliation_start"),
         form_label=_("Start the reconciliation"),
     )
+
+
+def _figure(text: str | None) -> str:
+    return figure(Decimal(text)) if text else NOTHING
 
 
 def _names(organization: Organization, rows: list[Limit]) -> dict[UUID, str]:

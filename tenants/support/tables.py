@@ -19,7 +19,9 @@ from tenants.registry import status
 from tenants.registry.models import RegisteredModel
 from tenants.spend.calls import Outcome
 from tenants.spend.models import Hold, UsageEvent
+from tenants.support import words
 from tenants.support.pages import NOTHING, Button, amount, link, when
+from tenants.support.words import told
 
 type Rows = list[list[Any]]
 
@@ -51,7 +53,7 @@ def keys(visit: Visit, found: Iterable[MistralKey]) -> Rows:
                 f"{key.name or NOTHING} …{key.last4}",
             ),
             key.workspace.name,
-            key.status,
+            told(words.KEYS, key.status),
             verdict.title if (verdict := verdicts.of(key)) else NOTHING,
             when(key.checked_at),
             key.evidence.get("http_status") or NOTHING,
@@ -115,7 +117,7 @@ def calls(visit: Visit, found: Iterable[UsageEvent]) -> Rows:
             when(event.occurred_at),
             event.endpoint,
             event.mistral_model,
-            event.outcome,
+            told(words.OUTCOMES, event.outcome),
             event.http_status or NOTHING,
             cause(event),
             amount(event.cost, event.currency),

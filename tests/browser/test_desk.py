@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
 from tenants.assistance import services
 from tenants.assistance.staff import StaffRole
@@ -163,3 +163,85 @@ def test_each_role_sees_its_pages_and_its_verbs_and_no_more(browser, web):
         page.context.close()
     # Unfold puts its side bar into no landmark.
     assert [one for one in sorted(set(wrong)) if not one.startswith("region:")] == []
+
+
+def reach(tab: Watched, key: str, target: Locator) -> None:
+    """Press a key until something has the focus."""
+    for _press in range(20):
+        if target.evaluate("one => one === document.activeElement"):
+            return
+        tab.page.keyboard.press(key)
+    raise AssertionError("no key reaches it")
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_the_navigation_opens_and_closes_by_keyboard_on_a_narrow_screen(browser, web, width):
+    tab = signed_in(browser, web, StaffRole.LEAD)
+    page = tab.page
+    page.set_viewport_size({"width": width, "height": 900})
+    tab.go("/admin/")
+    navigation = page.locator("#nav-sidebar")
+    toggle = page.get_by_role("button", name="Navigation", exact=True)
+    expect(navigation).to_be_hidden()
+    expect(toggle).to_have_attribute("aria-expanded", "false")
+    reach(tab, "Shift+Tab", toggle)
+    page.keyboard.press("Enter")
+    expect(toggle).to_have_attribute("aria-expanded", "true")
+    expect(page.get_by_role("button", name="Close the navigation")).to_be_focused()
+    page.wait_for_timeout(300)  # what has changed its size would be closed again
+    expect(navigation).to_be_visible()
+    tab.picture(f"desk-navigation-{width}")
+    assert [one for one in tab.axe() if not one.startswith("region:")] == []
+    reach(tab, "Tab", navigation.locator('a[href="/admin/platform"]'))
+    page.keyboard.press("Escape")
+    expect(navigation).to_be_hidden()
+    expect(toggle).to_be_focused()
+    page.keyboard.press("Space")
+    expect(navigation).to_be_visible()
+    menu = navigation.get_by_role("button", expanded=False)
+    reach(tab, "Tab", menu)
+    page.keyboard.press("Enter")
+    leave = page.get_by_role("button", name="Log out")
+    reach(tab, "Tab", leave)
+    tab.picture(f"desk-menu-{width}")
+    page.keyboard.press("Enter")
+    expect(page.locator("#id_email")).to_be_visible()
+    tab.is_quiet()
+    page.context.close()
+
+
+def test_the_banner_of_a_session_holds_its_button_on_a_narrow_screen(browser, web):
+    organization = factories.organization(name="Verdi & Figli")
+    services.grant_access(actor=ACTOR, organization=organization, hours=2, allows_changes=True)
+    tab = signed_in(browser, web, StaffRole.LEAD)
+    page = tab.page
+    page.set_viewport_size({"width": 360, "height": 740})
+    tab.go(f"/admin/organizations/{organization.pk}")
+    page.locator("#id_reason").fill("ticket 7")
+    page.get_by_role("button", name="Open", exact=True).click()
+    banner = page.locator("#support-session")
+    around, button = banner.bounding_box(), banner.get_by_role("button").bounding_box()
+    assert around is not None
+    assert button is not None
+    assert button["x"] + button["width"] <= around["x"] + around["width"]
+    tab.picture("desk-banner-360")
+    page.context.close()
+
+
+def test_the_desk_is_readable_without_scripts(browser, web):
+    for role, path, shown in (
+        (StaffRole.LEAD, "/admin/platform", "What is due"),
+        (None, "/admin/login", "Password"),
+    ):
+        context = browser.new_context(
+            locale="en-US", java_script_enabled=False, viewport={"width": 360, "height": 740}
+        )
+        if role:
+            value = hire(role).client.cookies["aim_session"].value
+            context.add_cookies([{"name": "aim_session", "value": value, "url": web.url}])
+        page = context.new_page()
+        page.goto(web.url + path)
+        expect(page.get_by_text(shown).first).to_be_visible()
+        assert page.get_by_role("button", name="Log out").count() == bool(role)
+        Watched(page, web.url).picture(f"desk-plain{path.replace('/', '-')}")
+        context.close()

@@ -1,0 +1,91 @@
+"""What the desk calls states, roles and modes: the console's words, with the code small after them.
+
+Staff write to people in the console's words, and look into logs and the API by the codes.
+"""
+
+from collections.abc import Mapping
+
+from django.utils.functional import Promise
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from tenants.accounting.models import FigureSource, ReconciliationStatus
+from tenants.keys.models import KeyStatus
+from tenants.notices.models import DeliveryStatus
+from tenants.organizations.models import OrganizationStatus
+from tenants.organizations.roles import Role
+from tenants.registry.models import PublicationStatus
+from tenants.spend.calls import LimitMode, Outcome
+
+type Words = Mapping[str, Promise]
+
+ORGANIZATIONS: Words = {
+    OrganizationStatus.ACTIVE: _("active"),
+    OrganizationStatus.SUSPENDED: _("suspended"),
+    OrganizationStatus.ERASED: _("erased"),
+}
+KEYS: Words = {
+    KeyStatus.PENDING: _("checking"),
+    KeyStatus.VALID: _("valid"),
+    KeyStatus.INVALID: _("not valid"),
+    KeyStatus.SUSPENDED: _("suspended"),
+    KeyStatus.EXPIRED: _("expired"),
+    KeyStatus.UNREACHABLE: _("not reachable"),
+    KeyStatus.UNDECRYPTABLE: _("cannot be opened"),
+    KeyStatus.REVOKED: _("revoked"),
+}
+ROLES: Words = {
+    Role.ADMIN: _("Admin"),
+    Role.BILLING: _("Billing"),
+    Role.MEMBER: _("Member"),
+}
+OUTCOMES: Words = {
+    Outcome.COMPLETED: _("answered by Mistral"),
+    Outcome.REFUSED: _("refused by Mistral"),
+    Outcome.FAILED: _("Mistral failed"),
+    Outcome.DISCONNECTED: _("the caller went away"),
+    Outcome.NOT_SENT: _("not sent to Mistral"),
+    Outcome.UNKNOWN: _("ended with the process"),
+}
+MODES: Words = {
+    LimitMode.ENFORCE: _("refuses calls"),
+    LimitMode.SHADOW: _("only counts"),
+}
+DELIVERIES: Words = {
+    DeliveryStatus.PENDING: _("to be delivered"),
+    DeliveryStatus.DELIVERED: _("delivered"),
+    DeliveryStatus.FAILED: _("not delivered"),
+}
+PUBLICATIONS: Words = {
+    PublicationStatus.PENDING: _("to be published"),
+    PublicationStatus.PUBLISHED: _("published"),
+    PublicationStatus.CHANGED: _("changed in AIsuru"),
+    PublicationStatus.DELETED: _("deleted in AIsuru"),
+    PublicationStatus.FAILED: _("given up"),
+    PublicationStatus.WITHDRAWN: _("withdrawn"),
+}
+RECONCILIATIONS: Words = {
+    ReconciliationStatus.PENDING: _("being compared"),
+    ReconciliationStatus.OPEN: _("compared"),
+    ReconciliationStatus.CONFIRMED: _("confirmed"),
+    ReconciliationStatus.FAILED: _("not compared"),
+}
+SOURCES: Words = {
+    FigureSource.MISTRAL_ADMIN_API: _("Mistral's Admin API"),
+    FigureSource.MANUAL: _("typed in"),
+    FigureSource.AISURU: _("AIsuru"),
+}
+
+
+def told(words: Words, code: str) -> SafeString:
+    """Say a code in words, and name it after them; a code without words stands alone."""
+    word = str(words.get(code, code))
+    if word == code:
+        return format_html("{}", code)
+    return format_html('{} <small class="desk-code">({})</small>', word, code)
+
+
+def menu(words: Words) -> list[tuple[str, str]]:
+    """Offer codes for a filter, as words with the code after them."""
+    return [(str(code), f"{word} ({code})") for code, word in words.items()]

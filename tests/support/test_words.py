@@ -1,0 +1,91 @@
+"""The desk speaks as the console does, in the reader's language, with codes after the words."""
+
+from decimal import Decimal
+from importlib import resources
+
+import pytest
+from django.utils.translation import gettext, override
+
+from tenants.accounting.models import FigureSource, ReconciliationStatus
+from tenants.assistance.staff import StaffRole
+from tenants.console import words as console
+from tenants.keys.models import KeyStatus
+from tenants.notices.models import DeliveryStatus
+from tenants.organizations.models import OrganizationStatus
+from tenants.organizations.roles import Role
+from tenants.registry.models import PublicationStatus
+from tenants.spend.calls import LimitMode, Outcome
+from tenants.support import borrowed, words
+from tenants.support.pages import figure
+from tests import factories, people
+from tests.spend import made
+from tests.support.conftest import hire
+
+
+def test_states_are_called_as_in_the_console():
+    assert {code: word for code, (word, _tone) in console.KEY_STATUS.items()} == words.KEYS
+    assert words.ROLES == console.ROLES
+    assert console.OUTCOMES.items() <= words.OUTCOMES.items()
+
+
+@pytest.mark.parametrize(
+    ("kind", "called"),
+    [
+        (OrganizationStatus, words.ORGANIZATIONS),
+        (KeyStatus, words.KEYS),
+        (Role, words.ROLES),
+        (Outcome, words.OUTCOMES),
+        (LimitMode, words.MODES),
+        (DeliveryStatus, words.DELIVERIES),
+        (PublicationStatus, words.PUBLICATIONS),
+        (ReconciliationStatus, words.RECONCILIATIONS),
+        (FigureSource, words.SOURCES),
+    ],
+)
+def test_every_code_has_a_word(kind, called):
+    assert {one.value for one in kind} == {str(code) for code in called}
+
+
+def test_a_code_without_a_word_stands_alone_and_is_no_markup():
+    assert words.told(words.KEYS, "<b>") == "&lt;b&gt;"
+    with override("en"):
+        assert words.told(words.KEYS, "valid") == "valid"
+        assert words.told(words.KEYS, "invalid").startswith("not valid <small")
+
+
+@pytest.mark.parametrize(("language", "written"), [("it", "1.234,50"), ("en", "1,234.50")])
+def test_amounts_are_written_as_the_reader_writes_them(language, written):
+    with override(language):
+        assert figure(Decimal("1234.5")) == written
+
+
+def test_a_page_in_italian_has_italian_words_with_the_codes_after_them():
+    organization = factories.organization(name="Verdi & Figli")
+    people.member(organization, Role.BILLING)
+    workspace = factories.workspace(organization, "Vendite")
+    made.limit(organization, workspace, "1.50")
+    worker = hire(StaffRole.LEAD)
+    worker.enter(organization)
+    worker.client.cookies["aim_language"] = "it"
+    worker.client.defaults["HTTP_ACCEPT_LANGUAGE"] = "it"
+    place = f"organizations/{organization.pk}"
+    page = worker.get(place).text
+    assert 'attiva <small class="desk-code">(active)</small>' in page
+    assert "workspace Vendite" in page
+    assert "1,50 EUR" in page
+    assert 'rifiuta le chiamate <small class="desk-code">(enforce)</small>' in page
+    page = worker.get(f"{place}/people").text
+    assert 'Fatturazione <small class="desk-code">(billing)</small>' in page
+    assert "Esci" in page
+    assert "Annulla l" not in page
+
+
+def test_what_is_borrowed_is_unfolds_and_has_an_italian_of_ours():
+    folder = resources.files("unfold").joinpath("templates", "unfold", "helpers")
+    said = "".join(one.read_text("utf-8") for one in folder.iterdir() if one.is_file())
+    for sentence in borrowed.SENTENCES:
+        with override("en"):
+            text = str(sentence)
+        assert text in said
+        with override("it"):
+            assert gettext(text) != text
