@@ -168,9 +168,10 @@ def test_a_page_that_renews_itself_leads_back_to_itself_by_signing_in(hers):
     headers = {"HX-Request": "true", "HX-Current-URL": f"http://testserver{page}?said=phone"}
     answer = Client().get(f"{page}?seen=0", headers=headers)
     assert answer.status_code == 204
-    assert answer["HX-Redirect"] == f"/sign-in?{urlencode({'next': f'{page}?said=phone'})}"
+    way = {"next": f"{page}?said=phone", "over": "yes"}
+    assert answer["HX-Redirect"] == f"/sign-in?{urlencode(way)}"
     lost = Client().get(page, headers={"HX-Request": "true"})
-    assert lost["HX-Redirect"] == "/sign-in?next=%2F"
+    assert lost["HX-Redirect"] == "/sign-in?next=%2F&over=yes"
 
 
 def test_amounts_name_their_currency(hers, admin):
