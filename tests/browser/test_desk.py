@@ -9,6 +9,7 @@ from playwright.sync_api import Locator, expect
 
 from tenants.assistance import services
 from tenants.assistance.staff import StaffRole
+from tenants.organizations.audit import Actor
 from tenants.spend.services import set_limit
 from tests import factories
 from tests.api.world import whole_world
@@ -82,11 +83,11 @@ ROLES = {
 VERBS = {"Check", "Suspend", "Extend the limit", "Post the correction", "Start the reconciliation"}
 
 
-def signed_in(browser, web, role: StaffRole) -> Watched:
-    """Somebody of the staff at a browser that speaks English."""
+def signed_in(browser, web, role: StaffRole, locale: str = "en-US") -> Watched:
+    """Somebody of the staff at a browser that speaks a language."""
     worker = hire(role)
     context = browser.new_context(
-        locale="en-US", viewport={"width": 1280, "height": 900}, reduced_motion="reduce"
+        locale=locale, viewport={"width": 1280, "height": 900}, reduced_motion="reduce"
     )
     name = "aim_session"
     cookie = worker.client.cookies[name].value
@@ -212,19 +213,22 @@ def test_the_navigation_opens_and_closes_by_keyboard_on_a_narrow_screen(browser,
 
 def test_the_banner_of_a_session_holds_its_button_on_a_narrow_screen(browser, web):
     organization = factories.organization(name="Verdi & Figli")
-    services.grant_access(actor=ACTOR, organization=organization, hours=2, allows_changes=True)
-    tab = signed_in(browser, web, StaffRole.LEAD)
+    admin = Actor("person", "none", "alessandra.montefeltro@officine-meccaniche-riunite.example")
+    services.grant_access(actor=admin, organization=organization, hours=2, allows_changes=True)
+    tab = signed_in(browser, web, StaffRole.LEAD, "it-IT")
     page = tab.page
     page.set_viewport_size({"width": 360, "height": 740})
     tab.go(f"/admin/organizations/{organization.pk}")
     page.locator("#id_reason").fill("ticket 7")
-    page.get_by_role("button", name="Open", exact=True).click()
+    page.get_by_role("button", name="Apri", exact=True).click()
     banner = page.locator("#support-session")
     around, button = banner.bounding_box(), banner.get_by_role("button").bounding_box()
     assert around is not None
     assert button is not None
     assert button["x"] + button["width"] <= around["x"] + around["width"]
     tab.picture("desk-banner-360")
+    tab.go(f"/admin/organizations/{organization.pk}/keys")
+    expect(page).to_have_title("Chiavi | Verdi & Figli | AIsuru · Mistral")
     page.context.close()
 
 

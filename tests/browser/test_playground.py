@@ -141,3 +141,4 @@ def test_a_refusal_is_told_in_the_readers_words(language, told, context, web):
     refusal |= {"code": "busy", "source": "provider"}
     page.press("#question", "Enter")
     expect(bad.last).to_contain_text("Mistral: The organization may spend")
+    expect(bad.last.locator(".fine")).to_have_text("HTTP 402 · busy")

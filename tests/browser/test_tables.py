@@ -135,3 +135,16 @@ def test_a_question_that_fails_is_asked_again_and_in_the_end_the_page_says_so(co
     page.unroute("**/keys?waiting=*")
     told.get_by_role("link", name="Look again").click()
     expect(page.locator(f"#key-{waiting.pk}")).to_contain_text("valid")
+
+
+def test_tags_on_a_narrow_screen_break_between_each_other_and_not_inside(context, web):
+    made = whole_world()
+    tab = signed_in(context, web, made.organization, language="it")
+    tab.page.set_viewport_size({"width": 360, "height": 740})
+    tab.go(f"/workspaces/{made.workspace.pk}/models/new")
+    tags = tab.page.locator("td .tag").evaluate_all(
+        "all => all.map((one) => [one.getClientRects().length, one.offsetHeight])"
+    )
+    assert len(tags) >= 3
+    assert {count for count, _height in tags} == {1}
+    assert max(height for _count, height in tags) < 30, "one line each"
