@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from tenants.common.problems import Invalid
+from tenants.gateway import weighing
 
 #: Members in which texts, messages and entries come, by the endpoint.
 TEXTS = ("messages", "inputs", "input")
@@ -130,13 +131,22 @@ def retold(seen: Seen, *given: object) -> int:
     more = 0
     if values := [*seen.values, *(one for one in given if one)]:
         written = dumped(values)
-        more = 2 * (written.count(b",") + written.count(b":"))
+        more = 2 * (weighing.count(written, b",") + weighing.count(written, b":"))
     if seen.arguments:
-        text = ",".join(seen.arguments).encode()
-        more += text.count(b",") + text.count(b":")
-        text = text.lower().translate(_DIGITS)  # all digits alike
-        more += (text.count(b"0.") + text.count(b"0e")) * _LONGEST_NUMBER
+        text = ",".join(seen.arguments)
+        more += weighing.count(text, ",") + weighing.count(text, ":")
+        more += _numbers(text) * _LONGEST_NUMBER
     return more
+
+
+def _numbers(text: str) -> int:
+    """Count what could be numbers with a fraction or an exponent."""
+    numbers = 0
+    for start in range(0, len(text), weighing.SLICE):
+        piece = text[start : start + weighing.SLICE + 1].encode()  # both characters of the last one
+        piece = piece.lower().translate(_DIGITS)  # all digits alike
+        numbers += piece.count(b"0.") + piece.count(b"0e")
+    return numbers
 
 
 def dumped(value: object) -> bytes:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from tenants.access import replays
+from tenants.gateway import weighing
 from tenants.gateway.exchange import Exchange
 from tenants.gateway.refusals import Headers
 from tenants.gateway.requests import Request
@@ -70,8 +71,9 @@ async def once(
     """
     name, snapshot = replays.name_of(key), picture.snapshot
     body = request.body if isinstance(request.body, bytes) else b""
-    mark = replays.fingerprint(request.target or request.endpoint.path, body)
     owner, token = snapshot.organization.id, snapshot.token_id
+    path = request.target or request.endpoint.path
+    mark = await weighing.apart(owner, len(body), replays.fingerprint, path, body)
     found = await shelf.run(
         replays.claim, owner, token, name, mark=mark, lease=timedelta(seconds=lease)
     )

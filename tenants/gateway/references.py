@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tenants.common.problems import Invalid, NotFound
-from tenants.gateway import voices
+from tenants.gateway import voices, weighing
 
 _HINT = re.compile(rb'"(?:file_id|library_id|connector_id|vector_store_id|voice_id)')
+_LONGEST_HINT = len('"vector_store_id')
 #: Members whose values name what stands behind every workspace of a key, and what it is.
 FOREIGN = {
     "library_id": "Library",
@@ -28,12 +29,18 @@ _MOST = 100
 LONGEST_ID = 200
 _FILES = {"file_id": "File", "file_ids": "File"}
 #: An escaped letter or underscore: no honest encoder writes one.
-HIDDEN_NAME = re.compile(rb"\\u00(?:[46][1-9a-f]|[57][0-9a]|5f)", re.IGNORECASE)
+_HIDDEN_NAME = re.compile(rb"\\u00(?:[46][1-9a-f]|[57][0-9a]|5f)", re.IGNORECASE)
+_LONGEST_NAME = len("\\u005f")
 
 
 def may_have(body: bytes) -> bool:
     """Tell whether it is worth looking: also where a name could be hidden by escapes."""
-    return _HINT.search(body) is not None or HIDDEN_NAME.search(body) is not None
+    return weighing.finds(_HINT, _LONGEST_HINT, body) or has_hidden_names(body)
+
+
+def has_hidden_names(body: bytes) -> bool:
+    """Tell whether letters are escaped that need not be."""
+    return weighing.finds(_HIDDEN_NAME, _LONGEST_NAME, body)
 
 
 def missing(noun: str, mistral_id: str) -> NotFound:

@@ -233,9 +233,9 @@ def _is_ambiguous(body: bytes, written: bytes) -> bool:
     Of what comes twice one is written, and the other one's quotation marks are missing.
     """
     return (
-        body.count(b'"') != written.count(b'"')
-        or _HIDDEN_MARK in body
-        or references.HIDDEN_NAME.search(body) is not None
+        weighing.count(body, b'"') != weighing.count(written, b'"')
+        or weighing.holds(body, _HIDDEN_MARK)
+        or references.has_hidden_names(body)
     )
 
 

@@ -53,10 +53,11 @@ _LONGEST_ESCAPE = 5  # u00e8
 _HEX = re.compile(rb"[0-9a-f]{32}|[0-9A-F]{32}")
 _KINDS = "|".join(kind.value for kind in TokenKind).encode()
 _BODY = RANDOM_CHARACTERS + CHECKSUM_CHARACTERS
+_OURS = b"aim_"
 _TOKEN = re.compile(rb"aim_(?:%b)_[0-9A-Za-z]{%d}" % (_KINDS, _BODY))
 _LONGEST_TOKEN = len("aim__") + max(len(kind.value) for kind in TokenKind) + _BODY
 #: Searched at once: a search does not let other threads run.
-_WINDOW = 1024 * 1024
+_WINDOW = 256 * 1024
 
 
 class Place(StrEnum):
@@ -90,21 +91,25 @@ def suspects(text: bytes, most: int | None = None) -> list[Suspect]:
     Raises:
         Invalid: there are more than ``most``, counting what only has the length of one.
     """
-    found = _tokens(text, most) if b"aim_" in text else []
+    found = _tokens(text, most) if len(text) > _WINDOW or _OURS in text else []
     seen = len(found)
-    classes = text.translate(_CLASSES)
-    start = classes.find(_LONG)
-    while start >= 0:
-        stop = classes.find(b" ", start + KEY_LENGTH)
-        stop = len(text) if stop < 0 else stop
-        if stop - start <= KEY_LENGTH + _LONGEST_ESCAPE:
-            seen += 1
-            _refuse_more(seen, most)
-            first = start + _escaped(text, start)
-            octets = text[first:stop]
-            if len(octets) == KEY_LENGTH and octets.isalnum() and not _HEX.fullmatch(octets):
-                found.append(Suspect(first, stop))
-        start = classes.find(_LONG, stop)
+    for begin in range(0, len(text), _WINDOW):
+        # One byte before tells what began there, and what begins in here can be seen to its end.
+        ahead = begin - 1 if begin else 0
+        end = begin + _WINDOW
+        classes = text[ahead : end + KEY_LENGTH + _LONGEST_ESCAPE].translate(_CLASSES)
+        start = classes.find(_LONG)
+        while 0 <= start < end - ahead:
+            stop = classes.find(b" ", start + KEY_LENGTH)
+            stop = len(classes) if stop < 0 else stop
+            if stop - start <= KEY_LENGTH + _LONGEST_ESCAPE and (start or not begin):
+                seen += 1
+                _refuse_more(seen, most)
+                first = ahead + start + _escaped(text, ahead + start)
+                octets = text[first : ahead + stop]
+                if len(octets) == KEY_LENGTH and octets.isalnum() and not _HEX.fullmatch(octets):
+                    found.append(Suspect(first, ahead + stop))
+            start = classes.find(_LONG, stop)
     return found
 
 
@@ -199,6 +204,8 @@ def _tokens(text: bytes, most: int | None) -> list[Suspect]:
     for start in range(0, len(text), _WINDOW):
         # A token that lies across the end of a window belongs to the one in which it begins.
         stop = start + _WINDOW + _LONGEST_TOKEN - 1
+        if text.find(_OURS, start, stop) < 0:
+            continue
         for match in _TOKEN.finditer(text, start, stop):
             if match.start() >= start + _WINDOW:
                 break

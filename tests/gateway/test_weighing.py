@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import re
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -14,14 +16,18 @@ from uuid import UUID
 import httpx
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from tenants.access import replays
 from tenants.common.problems import Invalid
 from tenants.common.secrets import Secret
 from tenants.common.tokens import TokenKind, mint
-from tenants.gateway import relay, requests, usage, weighing
+from tenants.gateway import contents, references, relay, requests, usage, weighing
 from tenants.gateway.bounds import Bounds
 from tenants.gateway.departures import Departure, Departures
 from tenants.gateway.endpoints import ENDPOINTS
+from tenants.gateway.once import once
 from tenants.gateway.relay import Relay
 from tenants.gateway.turns import Turns
 from tenants.gateway.usage import Observation
@@ -157,6 +163,29 @@ async def test_a_large_answer_is_not_read_in_the_event_loops_thread(text, leaves
     assert not seen.is_unseen
 
 
+@pytest.mark.parametrize(("text", "leaves"), [("short", False), ("long " * 20_000, True)])
+async def test_a_large_request_is_recognized_beside_the_event_loop(text, leaves, monkeypatch):
+    noted: list[int] = []
+
+    def note(*_facts: object) -> bytes:
+        noted.append(threading.get_ident())
+        return b"mark"
+
+    monkeypatch.setattr(replays, "fingerprint", note)
+    snapshot = SimpleNamespace(
+        organization=SimpleNamespace(id=WHOSE, currency="EUR"), token_id=UUID(int=2)
+    )
+    facts: Any = {
+        "picture": SimpleNamespace(snapshot=snapshot),
+        "request": SimpleNamespace(body=text.encode(), target="/v1/chat/completions"),
+        "shelf": SimpleNamespace(run=AsyncMock(return_value=replays.Earlier(200, "", b"{}"))),
+    }
+    exchange = AsyncMock()
+    await once(key=b"k", exchange=exchange, lease=1, work=AsyncMock(), **facts)
+    assert (noted != [threading.get_ident()]) is leaves
+    assert exchange.answer.await_args.args[2] == b"{}"
+
+
 async def test_organizations_take_turns_however_much_one_of_them_brings():
     turns = Turns("test")
     begins, done = threading.Event(), list[str]()
@@ -215,3 +244,141 @@ def test_a_token_is_found_wherever_a_large_text_is_cut_for_the_search(at, monkey
     text = b" " * (200 + at) + token + b" " * 300 + token
     found = tripwire.suspects(text)
     assert [text[one.start : one.stop] for one in found if one.token] == [token, token]
+
+
+class Watched(bytes):
+    """A body that notes how much of it is searched at once."""
+
+    most = 0
+
+    def _look(self, at: int = 0, stop: int = sys.maxsize) -> None:
+        self.most = max(self.most, min(stop, len(self)) - at)
+
+    def count(self, mark: Any, *span: Any) -> int:
+        self._look(*span)
+        return super().count(mark, *span)
+
+    def find(self, words: Any, *span: Any) -> int:
+        self._look(*span)
+        return super().find(words, *span)
+
+    def __contains__(self, words: Any) -> bool:
+        self._look()
+        return super().__contains__(words)
+
+    def __getitem__(self, key: Any) -> Any:
+        part = super().__getitem__(key)
+        if isinstance(part, bytes):
+            self._look(0, len(part))
+        return part
+
+    def translate(self, table: Any, /, delete: Any = b"") -> bytes:
+        self._look()
+        return super().translate(table, delete)
+
+    def replace(self, *words: Any) -> bytes:
+        self._look()
+        return super().replace(*words)
+
+    def searched(self, pattern: re.Pattern[bytes]) -> Any:
+        """A pattern whose searches are noted."""
+
+        def search(text: bytes, *span: int) -> re.Match[bytes] | None:
+            self._look(*span)
+            return pattern.search(text, *span)
+
+        return SimpleNamespace(search=search, finditer=pattern.finditer)
+
+
+@pytest.mark.parametrize(
+    "part", ["\\\\", '\\"', "a word ", "aim_mdl_", "_id", "\\u0030", ",[", KEY * 2]
+)
+def test_a_large_body_is_searched_in_pieces_between_which_others_run(part, monkeypatch):
+    text = part * (3 * MEGABYTE // len(part))
+    body = Watched(b'{"messages":[{"role":"user","content":"%b"}]}' % text.encode())
+    for name in ("_HINT", "_HIDDEN_NAME"):
+        monkeypatch.setattr(references, name, body.searched(getattr(references, name)))
+    weighing.refuse_complex(body)
+    references.may_have(body)
+    requests._is_ambiguous(body, body)
+    tripwire.suspects(body)
+    assert 0 < body.most < MEGABYTE
+
+
+JSON_PARTS = (
+    b'"',
+    b'\\"',
+    b"\\\\",
+    b",",
+    b"[",
+    b"{",
+    b"x",
+    b"\\u0061",
+    b"\\u0022",
+    b"\\u00",
+    b'"file_id',
+)
+QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*"')
+
+
+@given(st.lists(st.sampled_from(JSON_PARTS[1:-1])).map(b"".join), st.integers(1, 9))
+def test_so_many_values_are_counted_wherever_a_body_is_cut(text, size):
+    body = b'["%b",{"a":"%b"},["%b"]]' % (text, text, text)
+    values = sum(QUOTED.sub(b"", body).count(mark) for mark in (b",", b"[", b"{"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(weighing, "SLICE", size)
+        patch.setattr(weighing, "MOST_VALUES", values)
+        weighing.refuse_complex(body)
+        patch.setattr(weighing, "MOST_VALUES", values - 1)
+        with pytest.raises(Invalid):
+            weighing.refuse_complex(body)
+
+
+@given(st.lists(st.sampled_from(JSON_PARTS)).map(b"".join), st.integers(1, 9))
+def test_what_is_looked_for_is_found_wherever_a_body_is_cut(body, size):
+    found = [
+        references._HINT.search(body) is not None,
+        references._HIDDEN_NAME.search(body) is not None,
+        b"\\u0022" in body,
+        body.count(b'"'),
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(weighing, "SLICE", size)
+        assert references.may_have(body) == (found[0] or found[1])
+        assert references.has_hidden_names(body) == found[1]
+        assert weighing.holds(body, b"\\u0022") == found[2]
+        assert weighing.count(body, b'"') == found[3]
+
+
+@given(
+    st.lists(st.text("01.eE,:è€", max_size=30), min_size=1, max_size=3),
+    st.integers(1, 9),
+)
+def test_arguments_grow_as_much_wherever_they_are_cut(arguments, size):
+    seen = contents.Seen([], [], arguments)
+    whole = contents.retold(seen)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(weighing, "SLICE", size)
+        assert contents.retold(seen) == whole
+
+
+RUNS = (
+    "a" * 31,
+    KEY,
+    KEY[:5],
+    TOKEN[:30],
+    mint(TokenKind.MODEL).reveal(),
+    " ",
+    "\\n",
+    "\\u00e8",
+    "+",
+    "0" * 32,
+)
+
+
+@given(st.lists(st.sampled_from(RUNS)).map("".join), st.integers(1, 90))
+def test_suspects_are_the_same_wherever_a_text_is_cut_for_the_search(text, size):
+    whole = tripwire.suspects(text.encode())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tripwire, "_WINDOW", size)
+        assert tripwire.suspects(text.encode()) == whole
