@@ -370,6 +370,7 @@ CELERY_BEAT_SCHEDULE = {
         "accounting.close_months": 3_600,
         "access.sweep_idempotency": 300,
         "access.sweep_sessions": 86_400,
+        "access.notice_expiring": 3_600,
         "organizations.sweep_invitations": 60,
         "organizations.anchor_audit": 3_600,
         "billing.sweep_vat": 300,

@@ -42,13 +42,15 @@ class TokenRow(models.Model):
 
     After a rotation ``former_digest`` is that of the token before, which works until
     ``former_ends_at``. ``allowed_networks``: where it may be used from, as CIDR; empty: anywhere.
-    ``last_used_at`` is minutes late (``tokens.note_use``).
+    ``last_used_at`` and, of the token before, ``former_last_used_at`` are minutes late
+    (``tokens.note_use``). ``opened_with_former``: a request came with the token before.
     """
 
     name = models.CharField(max_length=120)
     digest = models.BinaryField(max_length=32, unique=True)
     former_digest = models.BinaryField(max_length=32, unique=True, null=True)
     former_ends_at = models.DateTimeField(null=True)
+    former_last_used_at = models.DateTimeField(null=True)
     hint = models.CharField(max_length=24)
     scopes = ArrayField(models.CharField(max_length=32), default=list)
     allowed_networks = ArrayField(models.CharField(max_length=43), default=list)
@@ -56,6 +58,8 @@ class TokenRow(models.Model):
     created_by = models.CharField(max_length=254)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
+
+    opened_with_former = False
 
     class Meta:
         abstract = True

@@ -188,6 +188,8 @@ def _replace(row: QuerySet[Any], fresh: Secret[str], grace_seconds: int) -> None
         hint=hint(fresh),
         former_digest=F("digest"),
         former_ends_at=Now() + timedelta(seconds=grace_seconds),
+        former_last_used_at=F("last_used_at"),
+        last_used_at=None,
     )
     if not won:
         raise _over()

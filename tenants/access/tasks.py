@@ -1,6 +1,6 @@
-"""Background work of the porch: forgetting old idempotent answers and sessions that are over."""
+"""Background work of the porch: forgetting what is over, telling of tokens that end soon."""
 
-from tenants.access import idempotency, sessions
+from tenants.access import expiring, idempotency, sessions
 from tenants.common.queue import task
 
 
@@ -14,3 +14,9 @@ def sweep_idempotency() -> None:
 def sweep_sessions() -> None:
     """Forget sessions that are over, and counters; harmless when run twice or at once."""
     sessions.sweep()
+
+
+@task("access.notice_expiring", soft=60)
+def notice_expiring() -> None:
+    """Tell that tokens end soon; what was told is not told again."""
+    expiring.notice_expiring()

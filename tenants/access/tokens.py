@@ -18,6 +18,7 @@ from typing import Any
 import structlog
 from django.db import DatabaseError, connection
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -57,21 +58,23 @@ def read(header: str | None) -> tuple[TokenKind, str]:
 
 
 def find(kind: TokenKind, token: str) -> ApiToken:
-    """Find the live row of a well-formed token.
+    """Find the live row of a well-formed token, by the database's clock.
 
     Raises:
         Unauthenticated: ``token_unknown``, ``token_revoked`` or ``token_expired``.
     """
     wanted = digest(token)
-    row = _platform(wanted) if kind is TokenKind.PLATFORM else _organization(wanted)
-    now = timezone.now()
+    row: Any = _platform(wanted) if kind is TokenKind.PLATFORM else _organization(wanted)
     if row is None:
         raise Unauthenticated("token_unknown", _("This token is not known here."))
+    now: datetime = row.present
     if row.revoked_at is not None or not _opens(row, wanted, now):
         raise Unauthenticated("token_revoked", _("This token was revoked. Use another one."))
     if row.is_expired(now):
         raise Unauthenticated("token_expired", _("This token has expired. Use another one."))
-    return row
+    found: ApiToken = row
+    found.opened_with_former = not hmac.compare_digest(bytes(found.digest), wanted)
+    return found
 
 
 def require_address(token: ApiToken, address: Address | None) -> None:
@@ -86,16 +89,21 @@ def require_address(token: ApiToken, address: Address | None) -> None:
 
 
 def note_use(token: ApiToken) -> None:
-    """Remember that a token was used, at most once in five minutes; nothing depends on it."""
+    """Remember that a token was used, at most once in five minutes; nothing depends on it.
+
+    The use of a token from before a rotation, in its grace, is remembered apart.
+    """
     now = timezone.now()
-    if token.last_used_at is not None and token.last_used_at > now - USES_NOTED:
+    noted = "former_last_used_at" if token.opened_with_former else "last_used_at"
+    last: datetime | None = getattr(token, noted)
+    if last is not None and last > now - USES_NOTED:
         return
     rows: Any = type(token).objects.filter(pk=token.pk)
-    unnoted = rows.filter(Q(last_used_at=None) | Q(last_used_at__lt=now - USES_NOTED))
+    unnoted = rows.filter(Q(**{noted: None}) | Q(**{f"{noted}__lt": now - USES_NOTED}))
     owner = token.organization_id if isinstance(token, OrganizationToken) else None
     try:
         with scope.tenant(owner) if owner else nullcontext():
-            unnoted.update(last_used_at=now)
+            unnoted.update(**{noted: now})
     except DatabaseError as error:
         log.warning("token_use_not_noted", error=type(error).__name__)
 
@@ -109,7 +117,8 @@ def _opens(row: ApiToken, wanted: bytes, now: datetime) -> bool:
 
 
 def _platform(wanted: bytes) -> PlatformToken | None:
-    return PlatformToken.objects.filter(Q(digest=wanted) | Q(former_digest=wanted)).first()
+    own = Q(digest=wanted) | Q(former_digest=wanted)
+    return PlatformToken.objects.filter(own).annotate(present=Now()).first()
 
 
 def _organization(wanted: bytes) -> OrganizationToken | None:
@@ -120,4 +129,4 @@ def _organization(wanted: bytes) -> OrganizationToken | None:
         return None
     with scope.tenant(organization_id):
         own = Q(digest=wanted) | Q(former_digest=wanted)
-        return OrganizationToken.objects.filter(own).first()
+        return OrganizationToken.objects.filter(own).annotate(present=Now()).first()

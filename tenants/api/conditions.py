@@ -33,7 +33,7 @@ CHANGING = frozenset({"put", "patch", "delete"})
 _OK = 200
 _TAGS = re.compile(r'(?:W/)?"([!#-~]*)"')
 #: Shown, but no part of what a resource is: time and workers move them.
-_MOVING = frozenset({"last_used_at", "publication"})
+_MOVING = frozenset({"last_used_at", "former_last_used_at", "publication"})
 _LOCK = "SELECT pg_advisory_lock(hashtextextended(%s, 0))"
 _UNLOCK = "SELECT pg_advisory_unlock(hashtextextended(%s, 0))"
 

@@ -75,10 +75,15 @@ class TokenOut(Out):
     expires_at = serializers.DateTimeField(allow_null=True)
     allowed_networks = serializers.ListField(child=serializers.CharField())
     last_used_at = serializers.DateTimeField(
-        allow_null=True, help_text="Up to five minutes late; null: never."
+        allow_null=True,
+        help_text="Up to five minutes late; null: never since it was issued or last rotated.",
     )
     former_ends_at = serializers.DateTimeField(
         allow_null=True, help_text="Until when the token before the last rotation works."
+    )
+    former_last_used_at = serializers.DateTimeField(
+        allow_null=True,
+        help_text="When the token before the last rotation was last used: up to five minutes late.",
     )
     revoked_at = serializers.DateTimeField(allow_null=True)
 

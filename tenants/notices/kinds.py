@@ -73,6 +73,11 @@ KINDS: Mapping[str, Kind] = {
         KEYS,
         is_mutable=False,
     ),
+    "token.expiring": Kind(
+        _("A token of the organization ends in 30, 14, 7 or 1 days."),
+        Audience("tokens:write"),
+        is_mutable=False,
+    ),
     "token.leaked": Kind(
         _("A token was found where it does not belong."),
         Audience("tokens:write"),

@@ -27,6 +27,7 @@ _WRITERS: Mapping[str, Callable[[Told], Letter]] = {
     "key.expiring": letters_of_keys.expiring,
     "key.leaked": letters_of_keys.leaked,
     "key.used_elsewhere": letters_of_keys.used_elsewhere,
+    "token.expiring": letters_of_people.token_expiring,
     "token.leaked": letters_of_people.token_leaked,
     "model.retiring": letters_of_models.retiring,
     "alias.moved": letters_of_models.moved,

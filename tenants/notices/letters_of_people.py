@@ -1,6 +1,6 @@
 """Letters about who and what gets in: members, tokens, webhooks."""
 
-from django.utils.translation import get_language
+from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 
 from tenants.common.tokens import TokenKind
@@ -36,6 +36,27 @@ def requested(told: Told) -> Letter:
         _("%(name)s asks to join %(organization)s") % words,
         _("%(name)s has a verified address in one of the organization's domains.") % words,
         _("Nothing is open to them until an administrator approves the request."),
+    )
+
+
+def token_expiring(told: Told) -> Letter:
+    """Say that a token of the organization ends soon."""
+    days = int(told.data["days_left"])
+    words = {"hint": told.data.get("hint", ""), "days": days}
+    subject = _("Token %(hint)s ends within a day")
+    if days:
+        subject = ngettext(
+            "Token %(hint)s ends in %(days)d day", "Token %(hint)s ends in %(days)d days", days
+        )
+    return _letter(
+        told,
+        "console-tokens",
+        _("Open the tokens"),
+        subject % words,
+        _("It works until %(instant)s. Whatever uses it is refused from then on.")
+        % {"instant": told.instant("expires_at")},
+        _("Issue another one in time and give it to what uses this one. Then revoke this one."),
+        facts=((_("Token"), f"{told.data.get('name', '')} ({words['hint']})"),),
     )
 
 

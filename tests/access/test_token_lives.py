@@ -16,6 +16,7 @@ from tenants.access.models import OrganizationToken, PlatformToken
 from tenants.access.services import ALL_SCOPES
 from tenants.common import scope
 from tenants.common.models import new_id
+from tenants.common.tokens import TokenKind
 from tenants.organizations.models import AuditEvent
 from tests.api.callers import Caller, organization_caller
 
@@ -59,6 +60,38 @@ def test_a_rotated_token_keeps_its_id_and_the_one_before_works_for_the_grace(
     assert works(third["token"], path)
     with scope.tenant(organization.pk):
         assert AuditEvent.objects.filter(verb="token.rotated").count() == 2
+
+
+def test_the_use_of_the_one_before_is_told_apart(alice, path):
+    made = alice.post(path, {"name": "nightly", "scopes": ["tokens:read"]}).body
+    one = f"{path}/{made['id']}"
+    assert works(made["token"], path)
+    used = alice.get(one).body["last_used_at"]
+    again = alice.post(f"{one}/rotate", {"grace_seconds": 60}).body
+    assert (again["last_used_at"], again["former_last_used_at"]) == (None, used)
+
+    assert works(again["token"], path)
+    after = alice.get(one).body
+    assert after["last_used_at"] > used
+    assert after["former_last_used_at"] == used
+
+    again = alice.post(f"{one}/rotate", {"grace_seconds": 60}).body
+    third = alice.post(f"{one}/rotate", {"grace_seconds": 60}).body
+    assert (third["last_used_at"], third["former_last_used_at"]) == (None, None)
+    assert works(again["token"], path)
+    after = alice.get(one).body
+    assert (after["last_used_at"], after["former_last_used_at"] is None) == (None, False)
+
+
+def test_the_grace_and_the_end_of_a_token_go_by_the_clock_of_the_database(alice, path, monkeypatch):
+    soon = (timezone.now() + timedelta(minutes=5)).isoformat()
+    body = {"name": "nightly", "scopes": ["tokens:read"], "expires_at": soon}
+    made = alice.post(path, body).body
+    again = alice.post(f"{path}/{made['id']}/rotate", {"grace_seconds": 60}).body
+    ahead = timezone.now() + timedelta(hours=1)
+    monkeypatch.setattr(tokens.timezone, "now", lambda: ahead)
+    assert tokens.find(TokenKind.ORGANIZATION, made["token"]).opened_with_former
+    assert not tokens.find(TokenKind.ORGANIZATION, again["token"]).opened_with_former
 
 
 def test_without_a_grace_the_one_before_stops_at_once(alice, path):

@@ -81,6 +81,17 @@ SAMPLES: dict[str, tuple[dict[str, Any], str, str]] = {
         "Chiavi usate altrove: 12,30\xa0€ a ottobre 2026",
         "Keys are used elsewhere: €12.30 in October 2026",
     ),
+    "token.expiring": (
+        {
+            "token_id": "00000000-0000-7000-8000-000000000004",
+            "name": "Esportazione notturna",
+            "hint": "aim_org_…zz99",
+            "expires_at": "2026-12-10T23:00:00Z",
+            "days_left": 14,
+        },
+        "Il token aim_org_…zz99 scade tra 14 giorni",
+        "Token aim_org_…zz99 ends in 14 days",
+    ),
     "token.leaked": (
         {"kind": "org", "last4": "zz99", "place": "management_api", "masked": False},
         "Il token …zz99 è stato trovato dove non dovrebbe essere",

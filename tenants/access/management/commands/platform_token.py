@@ -18,7 +18,14 @@ from tenants.organizations.audit import Actor
 
 _ACTOR = Actor(kind="command", id="platform_token", name="platform_token")
 _SHOWN = ("name", "hint", "scopes", "allowed_networks", "created_by")
-_INSTANTS = ("created_at", "expires_at", "last_used_at", "former_ends_at", "revoked_at")
+_INSTANTS = (
+    "created_at",
+    "expires_at",
+    "last_used_at",
+    "former_ends_at",
+    "former_last_used_at",
+    "revoked_at",
+)
 
 
 class Command(BaseCommand):
