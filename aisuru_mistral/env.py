@@ -51,10 +51,19 @@ class Environment(Variables):
 
     @cached_property
     def secret_key(self) -> str:
-        """Signs cursors and derives fingerprints (``SECRET_KEY``, at least 50 characters)."""
+        """Signs cursors and derives fingerprints (``SECRET_KEY``, at least 50 characters).
+
+        It must not hold a master key.
+        """
         value = self._required("SECRET_KEY", _HOW_TO_MAKE_SIGNING)
         if len(set(value)) < 12:  # noqa: PLR2004 - too regular to be random
             raise ConfigurationError("SECRET_KEY", _GUESSABLE, _HOW_TO_MAKE_SIGNING)
+        try:
+            keyring = master_keys.read(self.text("ENCRYPTION_KEYRING") or "")
+        except master_keys.EntryError:
+            keyring = ()  # it is refused by itself
+        if master_keys.is_in(value, keyring):
+            raise ConfigurationError("SECRET_KEY", "holds a master key", _HOW_TO_MAKE_SIGNING)
         return _strong("SECRET_KEY", value, SECRET_KEY_LENGTH)
 
     @cached_property

@@ -8,6 +8,7 @@ import binascii
 import re
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
 KEY_BYTES = 32
@@ -49,7 +50,7 @@ def read(text: str) -> tuple[tuple[str, bytes | str], ...]:
     """Read ``id:key[,id:key…]``: each id with 32 bytes, or with ``vault:…`` or ``kms:…``.
 
     Raises:
-        EntryError: malformed, no 256 random bits, or one id twice.
+        EntryError: malformed, no 256 random bits, one id twice, or one key under two ids.
     """
     entries: list[tuple[str, bytes | str]] = []
     for entry in text.split(","):
@@ -59,6 +60,8 @@ def read(text: str) -> tuple[tuple[str, bytes | str], ...]:
         entries.append((key_id, _distant(key_id, key) or _local(key_id, key)))
     if len({key_id for key_id, _ in entries}) != len(entries):
         raise EntryError("names one id twice", "give every entry its own id")
+    if len({key for _, key in entries}) != len(entries):
+        raise EntryError("has one key under two ids, so a rotation would rotate nothing")
     return tuple(entries)
 
 
@@ -69,9 +72,23 @@ def _local(key_id: str, encoded: str) -> bytes:
         raise EntryError(f"entry {key_id!r} is not base64") from None
     if len(key) != KEY_BYTES:
         raise EntryError(f"entry {key_id!r} is not {KEY_BYTES} bytes long")
-    if len(set(key)) < _LEAST_VARIETY:
+    if len(set(key)) < _LEAST_VARIETY or _is_counted(key):
         raise EntryError(f"entry {key_id!r} is not random")
     return key
+
+
+def _is_counted(key: bytes) -> bool:
+    """Tell whether each byte is the one before and the same step, as in ``bytes(range(32))``."""
+    steps = {(after - before) % 256 for before, after in pairwise(key)}
+    return len(steps) == 1
+
+
+def is_in(text: str, entries: tuple[tuple[str, bytes | str], ...]) -> bool:
+    """Tell whether a text has one of the keys in it, in base64 or hexadecimal."""
+    keys = [key for _, key in entries if isinstance(key, bytes)]
+    encoded = [base64.b64encode(key).decode().rstrip("=") for key in keys]
+    spelt = [form for one in encoded for form in (one, one.replace("+", "-").replace("/", "_"))]
+    return any(one in text for one in spelt) or any(key.hex() in text.lower() for key in keys)
 
 
 def _distant(key_id: str, entry: str) -> str | None:

@@ -1,13 +1,18 @@
 """Settings of the test suite: the service's own, with secrets made up for tests."""
 
 import base64
+import hashlib
 import os
+import secrets
 import tempfile
 from pathlib import Path
 
-_KEY = base64.b64encode(bytes(range(7, 39))).decode()
+# Made up in each run: nothing that is published may open a deployment. Processes that tests start
+# have the same, as they inherit what they are made of.
+_RUN = os.environ.setdefault("AIM_TEST_RUN", secrets.token_urlsafe(32))
+_KEY = base64.b64encode(hashlib.sha256(f"master {_RUN}".encode()).digest()).decode()
 os.environ.setdefault("DATA_DIR", str(Path(tempfile.gettempdir()) / "aim-no-data-dir"))
-os.environ["SECRET_KEY"] = "q7Yz-3vNf8Lw2Xk5Rb9Td1Mh6Jc4Gs0Pa_Eu7Wo3Zi5Kx2Vn8By"
+os.environ["SECRET_KEY"] = hashlib.sha256(f"signing {_RUN}".encode()).hexdigest()
 os.environ["ENCRYPTION_KEYRING"] = f"t1:{_KEY}"
 _no_database = "DATABASE_URL" not in os.environ  # a command that needs settings only
 os.environ.setdefault("DATABASE_URL", "postgresql://nobody@127.0.0.1:9/none")

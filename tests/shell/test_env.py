@@ -2,6 +2,7 @@
 
 import base64
 import re
+import secrets
 import subprocess
 import sys
 
@@ -19,8 +20,18 @@ from aisuru_mistral.env import (
     django_database,
 )
 
-GOOD_SECRET = "q7Yz-3vNf8Lw2Xk5Rb9Td1Mh6Jc4Gs0Pa_Eu7Wo3Zi5Kx2Vn8By"
-GOOD_KEY = base64.b64encode(bytes(range(32))).decode()
+GOOD_SECRET = secrets.token_urlsafe(64)
+RANDOM = secrets.token_bytes(32)
+GOOD_KEY = base64.b64encode(RANDOM).decode()
+COUNTED = base64.b64encode(bytes(range(32))).decode()
+COUNTED_DOWN = base64.b64encode(bytes(range(250, 26, -7))).decode()
+OTHER_KEY = base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def holding(secret: str) -> dict[str, str]:
+    """Make a SECRET_KEY that has a master key in it."""
+    keyring = f"k2:{OTHER_KEY},k1:{GOOD_KEY}"
+    return {"SECRET_KEY": f"{secret}{GOOD_SECRET}", "ENCRYPTION_KEYRING": keyring}
 
 
 @pytest.fixture
@@ -38,12 +49,19 @@ def environment(tmp_path):
         ("secret_key", {"SECRET_KEY": "short"}),
         ("secret_key", {"SECRET_KEY": "changeme" * 10}),
         ("secret_key", {"SECRET_KEY": "ab" * 40}),
+        ("secret_key", holding(GOOD_KEY)),
+        ("secret_key", holding(f"k1:{GOOD_KEY}")),
+        ("secret_key", holding(RANDOM.hex())),
+        ("secret_key", holding(base64.urlsafe_b64encode(RANDOM).decode().rstrip("="))),
         ("encryption_keyring", {}),
         ("encryption_keyring", {"ENCRYPTION_KEYRING": "nocolon"}),
         ("encryption_keyring", {"ENCRYPTION_KEYRING": "k1:not base64!"}),
         ("encryption_keyring", {"ENCRYPTION_KEYRING": "k1:c2hvcnQ="}),
         ("encryption_keyring", {"ENCRYPTION_KEYRING": "k1:" + "A" * 43 + "="}),
         ("encryption_keyring", {"ENCRYPTION_KEYRING": f"k1:{GOOD_KEY},k1:{GOOD_KEY}"}),
+        ("encryption_keyring", {"ENCRYPTION_KEYRING": f"k2:{GOOD_KEY},k1:{GOOD_KEY}"}),
+        ("encryption_keyring", {"ENCRYPTION_KEYRING": f"k1:{COUNTED}"}),
+        ("encryption_keyring", {"ENCRYPTION_KEYRING": f"k1:{COUNTED_DOWN}"}),
         ("encryption_keyring", {"ENCRYPTION_KEYRING": "v1:vault:"}),
         ("encryption_keyring", {"ENCRYPTION_KEYRING": "v1:vault:a/../b"}),
         ("encryption_keyring", {"ENCRYPTION_KEYRING": "a1:kms:alias/aisuru"}),
@@ -93,7 +111,7 @@ def test_good_values_are_typed(environment):
         SECRET_KEY=GOOD_SECRET, ENCRYPTION_KEYRING=f"k2:{GOOD_KEY}", PORT="8123", DEBUG="yes"
     )
     assert found.secret_key == GOOD_SECRET
-    assert found.encryption_keyring == (("k2", bytes(range(32))),)
+    assert found.encryption_keyring == (("k2", RANDOM),)
     assert (found.port, found.debug) == (8123, True)
     assert found.public_url == "http://127.0.0.1:8123"
 
