@@ -4,10 +4,9 @@ A variable is described where it is read, in the docstring of its property; the 
 property gives when nothing is set. A test fails when the page and the code differ.
 """
 
-import re
 from typing import Any
 
-from aisuru_mistral import env
+from aisuru_mistral import env, naming
 
 PAGE = env.ROOT / "docs" / "configuration.md"
 _HEAD = """\
@@ -18,7 +17,9 @@ Written from `aisuru_mistral/env.py` by `make configuration`; a test compares th
 Every variable is looked up in the environment, then as `NAME_FILE` (a file that holds the value,
 as Docker and Kubernetes mount secrets), then in `DATA_DIR/run.env` and `DATA_DIR/secrets.env`,
 which `make up` writes. A value that cannot be accepted keeps the service from starting, with one
-line that says which and why; `manage.py doctor` names all of them, and what is unwise.
+line that says which and why; `manage.py doctor` names all of them, and what is unwise. Of a name
+that is nearly one of these, and that nobody reads, `manage.py check` and `doctor` warn.
+`manage.py doctor --values` lists what is in force and where it was found, without secrets.
 
 | variable | what | default |
 | --- | --- | --- |
@@ -28,8 +29,6 @@ With a key in AWS KMS, `AWS_*` are read by Amazon's own library. What only the i
 reads (`HOST`, `DRAIN_SECONDS`, `WORKER_CONCURRENCY`, `DATABASE_OWNER_URL`) stands in
 `docker/entrypoint.sh`.
 """
-_NAME = re.compile(r"``([A-Z_]+)``")
-_NAMED = re.compile(r" \((``[A-Z_]+``(?:, ``[A-Z_]+``)*)(?:, ([^)]*))?\)")
 _SAID = {
     "data_dir": "`var` beside the code",
     "audit_anchors": "`DATA_DIR/audit-anchors.jsonl`",
@@ -50,10 +49,10 @@ def _rows() -> list[str]:
     rows = []
     for attribute, member in env.Environment.settings().items():
         text = " ".join((member.__doc__ or "").split())
-        named = _NAMED.search(text)
+        named = naming.NAMED.search(text)
         if named is None:
             raise ValueError(f"the docstring of {attribute} does not name its variable")
-        names = ", ".join(f"`{name}`" for name in _NAME.findall(named[1]))
+        names = ", ".join(f"`{name}`" for name in naming.NAME.findall(named[1]))
         aside = f" ({named[2]})" if named[2] else ""
         told = f"{text[: named.start()]}{aside}{text[named.end() :]}".replace("``", "`")
         rows.append(f"| {names} | {told} | {_default(nothing, attribute)} |\n")

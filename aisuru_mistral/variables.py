@@ -70,6 +70,22 @@ class Variables:
         secrets = read_env_file(self.data_dir / "secrets.env")
         return secrets | read_env_file(self.data_dir / "run.env")
 
+    @property
+    def given(self) -> set[str]:
+        """Every name in all sources, whosoever reads it."""
+        return {*self.variables, *self._files}
+
+    def source(self, name: str) -> str:
+        """Tell where ``text`` finds a variable."""
+        if self.variables.get(name):
+            return "environment"
+        if self.variables.get(f"{name}_FILE"):
+            return f"{name}_FILE"
+        for file in ("run.env", "secrets.env"):
+            if read_env_file(self.data_dir / file).get(name):
+                return f"DATA_DIR/{file}"
+        return "default"
+
     def text(self, name: str, default: str | None = None) -> str | None:
         """Look a variable up in all its sources; empty counts as absent."""
         if value := self.variables.get(name):

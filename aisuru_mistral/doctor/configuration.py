@@ -11,14 +11,9 @@ from urllib.parse import urlsplit
 
 from aisuru_mistral.doctor.findings import Finding, Look, fail, ok, warn
 from aisuru_mistral.env import Environment
+from aisuru_mistral.naming import SECRETS, misspelt
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
-SECRETS = (
-    *("SECRET_KEY", "ENCRYPTION_KEYRING", "DATABASE_URL", "DATABASE_OWNER_URL"),
-    "DATABASE_DIRECT_URL",
-    *("CELERY_BROKER_URL", "REDIS_URL", "EMAIL_URL", "METRICS_TOKEN", "VAULT_TOKEN"),
-    "OTEL_EXPORTER_OTLP_HEADERS",
-)
 
 
 def refusals(environment: Environment) -> list[Finding]:
@@ -30,6 +25,7 @@ def looks(environment: Environment) -> dict[str, Look]:
     """The looks that need nothing but the environment, by name."""
     return {
         "configuration": lambda: _addresses(environment),
+        "names": lambda: _names(environment),
         "secrets": lambda: _files(environment),
     }
 
@@ -88,6 +84,11 @@ def _addresses(environment: Environment) -> Iterator[Finding]:
             "share of every rate limit, used or not",
             "set REDIS_URL (money limits hold without it)",
         )
+
+
+def _names(environment: Environment) -> Iterator[Finding]:
+    for name, ours in misspelt(environment.given).items():
+        yield warn("names", f"nobody reads {name}", f"if it is to be {ours}, write that")
 
 
 def _files(environment: Environment) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""`manage.py doctor [--json]`: what is wrong with this deployment, and how to mend it."""
+"""`manage.py doctor [--json|--values]`: what is wrong with this deployment; how to mend it."""
 
 import argparse
 import json
@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from aisuru_mistral import env
+from aisuru_mistral import env, naming
 from aisuru_mistral.doctor import anchors, configuration, database, neighbours, work
 from aisuru_mistral.doctor.findings import State, examine, unheard
 
@@ -21,11 +21,20 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Take the wish for a form that machines read."""
+        """Take the wish for a form that machines read, and for settings instead of findings."""
         parser.add_argument("--json", action="store_true", help="one JSON object a line")
+        parser.add_argument(
+            "--values", action="store_true", help="list settings and their sources, no secrets"
+        )
 
     def handle(self, **options: Any) -> None:
-        """Print finding after finding, as they come."""
+        """Print finding after finding, as they come; or the settings in force."""
+        if options["values"]:
+            for value in naming.values(env.load()):
+                line = json.dumps(value._asdict(), ensure_ascii=False)
+                said = line if options["json"] else f"{value.name}={value.shown}  ({value.source})"
+                self.stdout.write(said)
+            return
         with unheard("psycopg.pool"):  # it tells each try to reach a database that is away
             self._examine(is_json=options["json"])
 
