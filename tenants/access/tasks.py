@@ -16,7 +16,7 @@ def sweep_sessions() -> None:
     sessions.sweep()
 
 
-@task("access.notice_expiring", soft=60)
+@task("access.notice_expiring", soft=280, retries=3, pause=30)
 def notice_expiring() -> None:
     """Tell that tokens end soon; what was told is not told again."""
     expiring.notice_expiring()

@@ -34,7 +34,9 @@ _INSTANT = re.compile(
 _AMOUNT = re.compile(r"(?a:\d{1,9}(?:\.\d{1,9})?)")
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _HOST = re.compile(r"(?i:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*)")
-_zones = cache(available_timezones)
+#: Files of the zone database that are no place: "not set", and whatever a machine is set to.
+_NO_ZONES = frozenset({"Factory", "localtime"})
+_zones = cache(lambda: available_timezones() - _NO_ZONES)
 _NOT_TEXT = _("Must be text.")
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from django.utils.translation import gettext_noop as _
 
-from tenants.keys.judgement import ANOTHER_WORKSPACE, ANSWER_LOST, NOT_REACHED
+from tenants.keys.judgement import ANOTHER_WORKSPACE, ANSWER_LOST, NOT_REACHED, WORKSPACE_LIMIT
 from tenants.mistral.errors import ErrorClass
 
 
@@ -57,6 +57,18 @@ WORDS: dict[str, Words] = {
         _(
             "Create a key in the declared workspace and replace this secret with it, or declare the"
             " workspace that the key belongs to. The key is then checked again."
+        ),
+    ),
+    WORKSPACE_LIMIT: Words(
+        _("The spending limit of the workspace at Mistral is reached"),
+        _(
+            "Mistral knows the key, but the monthly spending limit of its workspace there is"
+            " reached. Calls are refused until it is raised or the month ends; other workspaces of"
+            " the organization go on."
+        ),
+        _(
+            "Raise the workspace's limit at https://admin.mistral.ai/organization/workspaces or"
+            " wait for next month. The key is checked again by itself."
         ),
     ),
     NOT_REACHED: Words(

@@ -49,7 +49,11 @@ ANOTHER_WORKSPACE = "another_workspace"
 NOT_REACHED = "not_reached"
 ANSWER_LOST = "answer_lost"
 OWN_DATE = "own_date"
+WORKSPACE_LIMIT = "workspace_spending_limit_reached"
 BOX_CLOSED = "box_closed"
+
+#: Mistral's code of a 402 about the spending limit of a workspace, not of its organization.
+_WORKSPACE_LIMIT_CODE = "2301"
 
 _STATUSES = {
     VerdictCode.OK: KeyStatus.VALID,
@@ -144,6 +148,9 @@ def found(failure: UpstreamFailure) -> Finding:
 
 def _cause(failure: UpstreamFailure) -> str:
     """Name what happened; where no answer came, how far the question got."""
+    is_limit = failure.error_class is ErrorClass.SPENDING_LIMIT_REACHED
+    if is_limit and failure.mistral_code == _WORKSPACE_LIMIT_CODE:
+        return WORKSPACE_LIMIT
     if failure.error_class is not ErrorClass.SERVER_ERROR:
         return failure.error_class.value
     lost = {Reach.NEVER: NOT_REACHED, Reach.POSSIBLE: ANSWER_LOST}

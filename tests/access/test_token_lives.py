@@ -89,7 +89,7 @@ def test_the_grace_and_the_end_of_a_token_go_by_the_clock_of_the_database(alice,
     made = alice.post(path, body).body
     again = alice.post(f"{path}/{made['id']}/rotate", {"grace_seconds": 60}).body
     ahead = timezone.now() + timedelta(hours=1)
-    monkeypatch.setattr(tokens.timezone, "now", lambda: ahead)
+    monkeypatch.setattr("tenants.access.tokens.timezone.now", lambda: ahead)
     assert tokens.find(TokenKind.ORGANIZATION, made["token"]).opened_with_former
     assert not tokens.find(TokenKind.ORGANIZATION, again["token"]).opened_with_former
 

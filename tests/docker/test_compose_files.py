@@ -7,8 +7,8 @@ import yaml
 from check_jsonschema.cli import main as check_jsonschema
 from click.testing import CliRunner
 
-from aisuru_mistral.doctor.configuration import SECRETS
 from aisuru_mistral.env import Environment
+from aisuru_mistral.naming import SECRETS
 from tests.docker.test_manifests import (
     DOCKER,
     K8S,

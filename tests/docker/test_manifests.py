@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from aisuru_mistral import reference
-from aisuru_mistral.doctor.configuration import SECRETS
 from aisuru_mistral.env import Environment
+from aisuru_mistral.naming import SECRETS
 from tests.shell.test_env import GOOD_SECRET
 
 ROOT = Path(__file__).resolve().parents[2]

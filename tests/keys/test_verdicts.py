@@ -1,10 +1,13 @@
 """Every verdict says what happened, what it means and what to do, and never quotes Mistral."""
 
+from dataclasses import replace
+
 import pytest
 from django.utils import timezone, translation
 
-from tenants.keys import verdicts
+from tenants.keys import judgement, verdicts
 from tenants.keys.models import KeyStatus, MistralKey, VerdictCode
+from tenants.mistral.errors import ErrorClass, Retry, Scope, UpstreamFailure
 
 
 def said(code, status=KeyStatus.VALID, **evidence) -> verdicts.Verdict:
@@ -51,6 +54,22 @@ def test_included_usage_and_a_limit_somebody_set_ask_for_different_steps():
     assert limit.code == included.code
     assert "pay-as-you-go" in included.next_step
     assert "pay-as-you-go" not in limit.next_step
+
+
+def test_the_limit_of_a_workspace_leads_to_the_workspaces_and_not_to_the_organizations_bills():
+    failure = UpstreamFailure(
+        error_class=ErrorClass.SPENDING_LIMIT_REACHED,
+        scope=Scope.ORGANIZATION,
+        retry=Retry.AFTER_RESET,
+        http_status=402,
+        mistral_code="2301",
+    )
+    found = judgement.found(failure)
+    verdict = said(found.code, KeyStatus.SUSPENDED, **found.evidence)
+    assert verdict.cause == judgement.WORKSPACE_LIMIT
+    assert "https://admin.mistral.ai/organization/workspaces" in verdict.next_step
+    other = judgement.found(replace(failure, mistral_code="2300"))
+    assert "/organization/billing" in said(other.code, KeyStatus.SUSPENDED).next_step
 
 
 def test_a_fresh_key_is_told_to_wait_and_an_invalid_one_to_be_replaced():
