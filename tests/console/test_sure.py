@@ -96,3 +96,16 @@ def test_a_model_is_taken_away_from_aisuru_only_after_a_question(hers):
     assert is_wanted()
     client.post(address, {"action": "withdraw", "sure": "yes"})
     assert not is_wanted()
+
+
+def test_the_models_that_a_deleted_key_would_stop_are_led_to(hers):
+    page = asked(
+        english(people.member(hers.organization, Role.ADMIN)).get(f"/keys/{hers.key.pk}/delete")
+    )
+    assert f'href="/models/{hers.model.pk}"' in page
+
+
+def test_who_gets_no_link_for_a_new_password_can_ask_for_another():
+    client = Client(headers={"accept-language": "en"})
+    page = client.get("/reset-password/sent").text
+    assert "Ask for another link" in page
