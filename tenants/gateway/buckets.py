@@ -1,9 +1,9 @@
 """What is known of Mistral's limits on one bucket: a workspace of Mistral's and one of its models.
 
 It learns from the headers of answers, whose window names are data, and from refusals: Retry-After
-or a back-off, the longer of the two, never shortened. Where headers tell nothing it infers: if a
-refusal takes long to pass, what went through in the minute before it was the limit. Only refusals
-of the quota family teach; a full or broken Mistral says nothing about a plan.
+or a back-off, the longer of the two, never shortened. Where headers tell nothing of requests it
+guesses: if Mistral has refused for long, what went through in the minute before was the limit. Only
+refusals of the quota family teach; a full or broken Mistral says nothing about a plan.
 """
 
 import random
@@ -24,6 +24,8 @@ _FIRST_BACKOFF, _LONGEST_BACKOFF = 1.0, 60.0
 _MONTH_PAUSE = 3600.0
 _PLAN_PAUSE = 600.0
 _LONG_REFUSAL = 4.0
+# What fewer calls met with was no limit of a minute: no plan is so small.
+_FEWEST_SERVED = 5
 _GROWTH_AFTER, _GROWTH = 300.0, 1.1
 _CALM = 60.0
 _MINUTE = 60.0
@@ -31,6 +33,7 @@ _FIRST_OUTPUT = 500.0
 _LEARNING = 0.1
 
 INFERRED = "inferred-req-minute"
+_GUESS = (INFERRED, False)
 #: The source of rules that Mistral has set.
 MISTRAL = "mistral"
 #: The rule that no window of Mistral's says: after a refusal nothing is sent for a while.
@@ -98,6 +101,16 @@ class Bucket:
         self.rules = (self._gate_rule,)
 
     @property
+    def is_at_rest(self) -> bool:
+        """Tell whether a success would teach nothing."""
+        return (
+            not self.refusals
+            and self.gate.width == FOREVER
+            and self.outside_plan_until < 0
+            and _GUESS not in self._windows
+        )
+
+    @property
     def was_heard(self) -> bool:
         """Tell whether this process has had an answer for it."""
         return self.heard_at > -FOREVER
@@ -135,6 +148,8 @@ class Bucket:
         meter = window_of(reading.window, by_size=reading.by_size)
         if reading.limit is None or meter is None or meter[0] not in {REQUESTS, TOKENS}:
             return
+        if key != _GUESS and meter[0] == REQUESTS and meter[1] <= _COUNTED_HERE:
+            self._drop_guess()  # Mistral knows better
         rule = self._windows.get(key)
         if rule is None:
             rule = self._windows[key] = self._rule(reading.window, *meter, reading.limit, now)
@@ -198,7 +213,8 @@ class Bucket:
     def succeed(self, now: float) -> None:
         """Take note of an answer that was no refusal."""
         if self.refusals:
-            if now - self._began_refusing >= _LONG_REFUSAL:
+            # What passed since Mistral's last refusal was our own back-off.
+            if self.refused_at - self._began_refusing >= _LONG_REFUSAL:
                 self._infer(now)
             self.refusals = 0
             self.is_changed = True
@@ -214,23 +230,37 @@ class Bucket:
 
     def _infer(self, now: float) -> None:
         """Take what went through in the minute before a long refusal as the limit of a minute."""
-        told = [rule for key, rule in self._windows.items() if key != (INFERRED, False)]
-        if any(rule.counter.limit <= self._accepted_before + 1 for rule in told):
+        limit = int(self._accepted_before)
+        if limit < _FEWEST_SERVED or self._tells_requests():
+            return
+        told = [rule for key, rule in self._windows.items() if key != _GUESS]
+        if any(rule.counter.limit <= limit + 1 for rule in told):
             return  # Mistral's own figures explain it
-        limit = max(self._accepted_before, 1.0)
-        rule = self._rule(INFERRED, REQUESTS, int(_MINUTE), int(limit), now)
-        self._windows[INFERRED, False] = rule
-        self.readings[INFERRED, False] = RateLimitReading(INFERRED, limit=int(limit))
+        self._windows[_GUESS] = self._rule(INFERRED, REQUESTS, int(_MINUTE), limit, now)
+        self.readings[_GUESS] = RateLimitReading(INFERRED, limit=limit)
         self._rebuild()
+
+    def _tells_requests(self) -> bool:
+        """Tell whether Mistral has told a limit of calls that are counted here."""
+        return any(
+            key != _GUESS and rule.meter == REQUESTS and isinstance(rule.counter, Window)
+            for key, rule in self._windows.items()
+        )
+
+    def _drop_guess(self) -> None:
+        if self._windows.pop(_GUESS, None) is not None:
+            del self.readings[_GUESS]
+            self.is_changed = True
+            self._rebuild()
 
     def _grow(self, now: float) -> None:
         """Try a little more than an inferred limit after some minutes without a refusal."""
-        rule = self._windows.get((INFERRED, False))
+        rule = self._windows.get(_GUESS)
         if rule is None or now - self.refused_at < _GROWTH_AFTER:
             return
         self.refused_at = now
         rule.counter.limit = max(rule.counter.limit * _GROWTH, rule.counter.limit + 1)
-        self.readings[INFERRED, False] = RateLimitReading(INFERRED, limit=int(rule.counter.limit))
+        self.readings[_GUESS] = RateLimitReading(INFERRED, limit=int(rule.counter.limit))
         self.is_changed = True
 
     def expect(self, request_bytes: int, max_tokens: int | None) -> float:
@@ -252,6 +282,8 @@ class Bucket:
         """
         for reading in saved:
             key = (reading.window, reading.by_size)
+            if key == _GUESS and (self._tells_requests() or (reading.limit or 0) < _FEWEST_SERVED):
+                continue
             if key not in self.readings and reading.limit:
                 self.readings[key] = reading
                 is_month = self._is_month(key)

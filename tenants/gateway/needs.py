@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from tenants.common.problems import Forbidden, TooMany, Unavailable
-from tenants.gateway.buckets import MISTRAL, PAUSE, Bucket, Rule
+from tenants.gateway.buckets import INFERRED, MISTRAL, PAUSE, Bucket, Rule
 from tenants.gateway.endpoints import Kind
 from tenants.gateway.line import Need, Ticket
 from tenants.gateway.requests import Request
@@ -46,6 +46,11 @@ def too_many(rule: Rule, retry_in: float, now: float) -> TooMany:
     retry_after = min(max(math.ceil(min(retry_in, _LONGEST_RETRY)), 1), _LONGEST_RETRY)
     if rule.name == PAUSE:
         said = "The pause after Mistral's refusal of calls to this model and workspace"
+    elif rule.name == INFERRED:
+        said = (
+            "Mistral has long refused calls to this model and workspace without telling a limit;"
+            f" what went through in the minute before (`{rule.name}`) is taken as one, and"
+        )
     elif rule.source == MISTRAL:
         said = f"Mistral's limit `{rule.name}` on this model and workspace"
     else:

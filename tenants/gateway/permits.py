@@ -1,5 +1,6 @@
 """What a call that may go out holds, and what its answer teaches about limits and outages."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -9,7 +10,6 @@ from tenants.gateway.lanes import Lane
 from tenants.gateway.line import Line, Ticket
 from tenants.gateway.needs import unavailable
 from tenants.gateway.together import Together
-from tenants.gateway.windows import FOREVER
 from tenants.mistral.errors import Family, MistralError, Reach, UpstreamFailure
 from tenants.mistral.headers import read_rate_limits
 from tenants.mistral.windows import TOKENS
@@ -77,7 +77,7 @@ class Permit:
             return
         bucket, now = self.lane.bucket, self.pacer.clock()
         bucket.served.add(1, now)
-        if bucket.refusals or bucket.gate.width < FOREVER or bucket.outside_plan_until > 0:
+        if not bucket.is_at_rest:
             bucket.succeed(now)
         if now - bucket.heard_at >= _HEAR_AFTER:
             bucket.hear(read_rate_limits(headers), now, self.sent_at)
@@ -105,6 +105,10 @@ class Permit:
             self.pacer.breaker.fail(self.pacer.clock())
         elif failure.http_status is None:
             self.lane.breaker.fail(self.pacer.clock())
+
+    def opens_in(self) -> int:
+        """Tell in how many whole seconds calls to the bucket may go again; 0 if they may now."""
+        return math.ceil(max(self.lane.bucket.gate.until - self.pacer.clock(), 0.0))
 
     def finish(self, prompt_tokens: int, completion_tokens: int) -> None:
         """Count what the call has used instead of what was expected; once."""

@@ -32,6 +32,7 @@ from tenants.mistral.brief import BriefSending
 from tenants.mistral.classification import classify
 from tenants.mistral.errors import (
     AnswerLostError,
+    Family,
     MistralError,
     Reach,
     UpstreamFailure,
@@ -221,6 +222,8 @@ class Relay:
         settle_call(call, seen)
         if call.may_retry(failure):
             return failure
+        if failure.family is Family.QUOTA and "retry-after" not in answer.headers:
+            headers += _when(call)
         await exchange.answer(
             answer.status,
             [*headers, refusals.JSON],
@@ -335,6 +338,12 @@ def _failed(error: MistralError, call: Call, seen: Observation) -> Problem:
     if failure.reach is Reach.NEVER or not isinstance(error, AnswerLostError | WireError):
         seen.outcome = Outcome.NOT_SENT
     return refusals.unanswered(error)
+
+
+def _when(call: Call) -> refusals.Headers:
+    """Tell when calls like a refused one may go again, where Mistral has not told it."""
+    wait = 0 if call.permit is None else call.permit.opens_in()
+    return [(b"retry-after", b"%d" % wait)] if wait else []
 
 
 async def _without_secrets(body: bytes, call: Call) -> bytes:

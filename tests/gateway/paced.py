@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import MappingProxyType
 from uuid import UUID
 
@@ -28,6 +29,17 @@ from tenants.spend.calls import LimitMode, SubjectKind
 from tenants.spend.pricebook import PriceBook
 from tenants.spend.pricing import Bound
 from tenants.spend.rates import RateLimit, Rates
+
+
+@dataclass
+class Clock:
+    """Time that passes only when a test says so, in seconds."""
+
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
 
 CHAT = ENDPOINTS["/v1/chat/completions"]
 

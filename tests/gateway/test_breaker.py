@@ -1,7 +1,5 @@
 """Who is kept away from a Mistral that fails: nobody because of what others ask for."""
 
-from dataclasses import dataclass
-
 import pytest
 
 from tenants.common.models import new_id
@@ -10,23 +8,13 @@ from tenants.gateway.breaker import Breaker
 from tenants.mistral.classification import classify
 from tenants.mistral.errors import answer_lost, never_reached
 from tests.gateway import tenancy
-from tests.gateway.paced import go, pacer, picture_of
+from tests.gateway.paced import Clock, go, pacer, picture_of
 from tests.gateway.server import GatewayServer
 from tests.gateway.tenancy import ask, eventually
 from tests.mistral.far_side import answering, free_address
 
 BROKEN = classify(500, {}, b"{}")
 USAGE = {"usage": {"prompt_tokens": 1, "total_tokens": 1}}
-
-
-@dataclass
-class Clock:
-    """Time that passes only when a test says so, in seconds."""
-
-    now: float = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -1,11 +1,20 @@
 """What headers and refusals teach about Mistral's limits, and what nothing else may teach."""
 
+import asyncio
+
 import pytest
 
 from tenants.common.models import new_id
 from tenants.gateway.buckets import INFERRED, Bucket
+from tenants.gateway.needs import too_many
 from tenants.mistral.classification import classify
 from tenants.mistral.headers import RateLimitReading, read_rate_limits
+from tests.gateway.paced import Clock, go, pacer, picture_of
+
+
+@pytest.fixture
+def clock():
+    return Clock(0.0)
 
 
 @pytest.fixture
@@ -87,16 +96,93 @@ def test_a_used_up_month_closes_for_long(bucket):
     assert bucket.gate.until >= 3700
 
 
-def test_a_limit_that_no_header_tells_is_inferred_from_a_long_refusal(bucket):
-    for second in range(10):
-        bucket.served.add(1, 100.0 + second)
+def guessed(bucket):
+    """What is guessed of a minute; None where nothing is."""
+    return next((rule.counter.limit for rule in bucket.rules if rule.name == INFERRED), None)
+
+
+def refused_for_long(bucket, served=10):
+    """Mistral serves so many calls, and refuses the next ones from 110.0 to 119.0."""
+    for second in range(served):
+        bucket.served.add(1, 100.0 + second / 2)
     for now in (110.0, 111.5, 114.0, 119.0):
         bucket.refuse(refusal(), now, now)
+
+
+def test_a_limit_that_no_header_tells_is_inferred_from_a_long_refusal(bucket):
+    refused_for_long(bucket)
     bucket.succeed(130.0)
-    (rule,) = [rule for rule in bucket.rules if rule.name == INFERRED]
-    assert rule.counter.limit == 10
-    bucket.succeed(1000.0)
-    assert rule.counter.limit == 11  # after some calm a little more is tried
+    assert guessed(bucket) == 10
+
+
+def test_what_was_inferred_grows_by_what_permits_hear(clock):
+    process = pacer(clock=clock)
+    shown = picture_of(new_id(), new_id())
+
+    def permit():
+        clock.now += 61
+        return asyncio.run(go(process, shown))
+
+    bucket = permit().lane.bucket
+    refused_for_long(bucket)
+    clock.now = 130.0
+    limits = []
+    for _ in range(60):  # an hour of one call a minute
+        one = permit()
+        one.heard({})
+        one.finish(1, 1)
+        limits.append(guessed(bucket))
+    assert (limits[0], limits[-1] > 20, sorted(limits)) == (10, True, limits)
+
+
+def test_the_back_off_after_mistrals_last_refusal_is_no_refusal_of_its(bucket):
+    for second in range(10):
+        bucket.served.add(1, 100.0 + second)
+    for now in (110.0, 111.1, 113.2):  # Mistral refuses for four seconds
+        bucket.refuse(refusal(), now, now)
+    bucket.succeed(117.5)
+    assert guessed(bucket) is None
+
+
+@pytest.mark.parametrize("served", [0, 1, 4])
+def test_a_minute_in_which_next_to_nothing_was_served_is_no_limit(bucket, served):
+    refused_for_long(bucket, served)
+    bucket.succeed(130.0)
+    assert guessed(bucket) is None
+
+
+def test_what_mistral_tells_of_requests_is_believed_and_no_guess(bucket):
+    plenty = [RateLimitReading("req-minute", limit=1_000_000, remaining=999_999)]
+    bucket.hear(plenty, 100.0, 100.0)
+    refused_for_long(bucket)
+    bucket.succeed(130.0)
+    assert guessed(bucket) is None
+
+
+def test_a_guess_is_dropped_when_mistral_tells_its_limit(bucket):
+    refused_for_long(bucket)
+    bucket.succeed(130.0)
+    saved = bucket.shown()
+    bucket.hear([RateLimitReading("req-minute", limit=60, remaining=59)], 140.0, 139.0)
+    assert guessed(bucket) is None
+    assert INFERRED not in {row["window"] for row in bucket.shown()}
+    bucket.recall([RateLimitReading(**row) for row in saved], 150.0, closed_for=0)
+    assert guessed(bucket) is None
+
+
+def test_a_saved_guess_that_would_not_be_made_any_more_is_forgotten(bucket):
+    bucket.recall([RateLimitReading(INFERRED, limit=1)], 50.0, closed_for=0)
+    assert (guessed(bucket), bucket.shown()) == (None, [])
+    bucket.recall([RateLimitReading(INFERRED, limit=30)], 50.0, closed_for=0)
+    assert guessed(bucket) == 30
+
+
+def test_a_guess_is_not_called_mistrals_limit(bucket):
+    refused_for_long(bucket)
+    bucket.succeed(130.0)
+    problem = too_many(bucket.rules[1], 5.0, 130.0)
+    assert "Mistral's limit" not in problem.detail
+    assert problem.members["rate"] == INFERRED
 
 
 def test_a_short_refusal_infers_nothing(bucket):

@@ -68,6 +68,16 @@ def test_retry_after_is_kept(gateway, mistral, tenant):
     assert int(refused.headers["retry-after"]) > 0
 
 
+def test_a_429_without_retry_after_tells_when_the_gateway_lets_calls_go_again(
+    gateway, mistral, tenant
+):
+    tenant.is_impatient()
+    mistral.state.change(name_of(tenant.plain), behaviour={"error": "rate_limited"})
+    refused = ask(gateway.url, tenant)
+    assert (refused.status_code, refused.json()["source"]) == (429, "provider")
+    assert int(refused.headers["retry-after"]) > 0
+
+
 @pytest.mark.parametrize("error", ["unauthorized_quoting_key", "bad_arguments_quoting_key"])
 def test_a_refusal_that_quotes_the_key_is_masked_everywhere(gateway, mistral, tenant, error):
     mistral.state.change(name_of(tenant.plain), behaviour={"error": error})
