@@ -2,8 +2,9 @@
 
 Mistral's requests forbid unknown members. What means the same under another name is renamed; what
 changes no answer is left out; what would change the answer (``logprobs``, ``functions``, …) is
-never left out in silence: it goes to Mistral, which refuses it. Members that nobody knows pass, so
-that Mistral's next ones work on their first day.
+never left out in silence: it goes to Mistral, which refuses it, but for values that ask for
+nothing. So it is with messages, which callers send back as the SDK gave them. Members that nobody
+knows pass, so that Mistral's next ones work on their first day.
 """
 
 from collections.abc import Mapping
@@ -17,19 +18,47 @@ HEADER = b"x-aim-parameters"
 CHANGED = b"x-aim-changed"
 
 
-_RENAMED: Mapping[str, str] = {"max_completion_tokens": "max_tokens", "seed": "random_seed"}
-_LEFT_OUT = frozenset(
-    {
-        "prompt_cache_retention",
-        "safety_identifier",
-        "store",
-        "stream_options",
-        "user",
-        "verbosity",
-    }
-)
-_FOREIGN = _RENAMED.keys() | _LEFT_OUT
-_TEXTS_LEFT_OUT = frozenset({"user"})
+#: By kind of endpoint: another name → Mistral's.
+_RENAMED: Mapping[Kind, Mapping[str, str]] = {
+    Kind.CHAT: {"max_completion_tokens": "max_tokens", "seed": "random_seed"},
+    Kind.TEXTS: {"dimensions": "output_dimension"},
+}
+_LEFT_OUT: Mapping[Kind, frozenset[str]] = {
+    Kind.CHAT: frozenset(
+        {
+            "prompt_cache_retention",
+            "safety_identifier",
+            "store",
+            "stream_options",
+            "user",
+            "verbosity",
+        }
+    ),
+    Kind.TEXTS: frozenset({"user"}),
+}
+#: What asks for nothing by these values; with others Mistral is to say what it thinks of it.
+_NEUTRAL: Mapping[str, tuple[object, ...]] = {
+    "audio": (None,),
+    "function_call": (None,),
+    "functions": (None, []),
+    "logit_bias": (None, {}),
+    "logprobs": (None, False),
+    "modalities": (None, ["text"]),
+    "top_logprobs": (None, 0),
+    "web_search_options": (None,),
+}
+_FOREIGN = {
+    Kind.CHAT: _RENAMED[Kind.CHAT].keys() | _LEFT_OUT[Kind.CHAT] | _NEUTRAL.keys(),
+    Kind.TEXTS: _RENAMED[Kind.TEXTS].keys() | _LEFT_OUT[Kind.TEXTS],
+}
+_ROLE, _DEVELOPER, _SYSTEM, _ASSISTANT = "role", "developer", "system", "assistant"
+_ECHOED: Mapping[str, tuple[object, ...]] = {
+    "annotations": (None, []),
+    "audio": (None,),
+    "function_call": (None,),
+    "refusal": (None,),
+}
+_PLAIN = 2  # members of a message: its role and its content
 
 
 def mode_of(header: bytes | None, default: ForeignParameters) -> ForeignParameters:
@@ -55,28 +84,72 @@ def adapt(kind: Kind, document: dict[str, Any], mode: ForeignParameters) -> tupl
     Raises:
         Invalid: there are such parameters, and the mode is to refuse them.
     """
-    foreign = _FOREIGN if kind is Kind.CHAT else _TEXTS_LEFT_OUT if kind is Kind.TEXTS else None
-    if foreign is None or mode is ForeignParameters.LEAVE or foreign.isdisjoint(document):
+    foreign = _FOREIGN.get(kind)
+    if foreign is None or mode is ForeignParameters.LEAVE:
         return ()
-    found = [name for name in document if name in foreign]
+    found: list[str] = []
+    if not foreign.isdisjoint(document):
+        found = [
+            name for name, value in document.items() if name in foreign and _is_ours(name, value)
+        ]
+    listed = document.get("messages")
+    messages = listed if isinstance(listed, list) else []
+    parts = _foreign_parts(messages)
+    if not found and not parts:
+        return ()
     if mode is ForeignParameters.REFUSE:
-        raise Invalid(
-            "unsupported_parameter",
-            f"Mistral does not know {', '.join(f'`{name}`' for name in found)}.",
-            errors=tuple(
-                FieldError(f"/{name}", "unsupported_parameter", "Mistral does not know it.")
-                for name in found
-            ),
-        )
-    return tuple(_adapted(document, name) for name in found)
+        raise _unsupported([*found, *(f"messages/{at}/{name}" for at, name in parts)])
+    told = [_adapted(document, name, _RENAMED[kind].get(name)) for name in found]
+    changed = {_adapted_part(messages[at], name) for at, name in parts}
+    return (*told, *sorted(changed))
 
 
-def _adapted(document: dict[str, Any], name: str) -> str:
-    value, new = document.pop(name), _RENAMED.get(name)
+def _is_ours(name: str, value: object) -> bool:
+    """Tell whether a foreign member can be renamed or left out as it is."""
+    return name not in _NEUTRAL or value in _NEUTRAL[name]
+
+
+def _foreign_parts(messages: list[Any]) -> list[tuple[int, str]]:
+    """Find what Mistral's messages do not have, by place and name; nearly always there is none."""
+    found = []
+    for at, message in enumerate(messages):
+        role = message.get(_ROLE) if isinstance(message, dict) else None
+        if role == _DEVELOPER:
+            found.append((at, _ROLE))
+        elif role == _ASSISTANT and len(message) > _PLAIN:
+            found += [
+                (at, name)
+                for name, neutral in _ECHOED.items()
+                if name in message and message[name] in neutral
+            ]
+    return found
+
+
+def _unsupported(names: list[str]) -> Invalid:
+    return Invalid(
+        "unsupported_parameter",
+        f"Mistral does not know {', '.join(f'`{name}`' for name in names)}.",
+        errors=tuple(
+            FieldError(f"/{name}", "unsupported_parameter", "Mistral does not know it.")
+            for name in names
+        ),
+    )
+
+
+def _adapted(document: dict[str, Any], name: str, new: str | None) -> str:
+    value = document.pop(name)
     if new is None or value is None or document.get(new) is not None:
         return f"{name}=dropped"
     document[new] = value
     return f"{name}={new}"
+
+
+def _adapted_part(message: dict[str, Any], name: str) -> str:
+    if name == _ROLE:
+        message[_ROLE] = _SYSTEM
+        return f"messages.role={_SYSTEM}"
+    del message[name]
+    return f"messages.{name}=dropped"
 
 
 def told(adapted: tuple[str, ...]) -> tuple[bytes, bytes]:

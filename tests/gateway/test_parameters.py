@@ -1,10 +1,15 @@
 """What OpenAI's SDK sends and Mistral refuses is renamed or left out, and the answer says so."""
 
 import json
+from functools import partial
+from typing import Any
 
 import pytest
 from openai import OpenAI
 
+from tenants.common.problems import Invalid
+from tenants.gateway import parameters
+from tenants.gateway.endpoints import Kind
 from tenants.registry import services as registry
 from tenants.registry.models import ForeignParameters
 from tenants.registry.quotas import Policy
@@ -56,6 +61,64 @@ def test_the_openai_sdk_embeds_as_it_does_by_default(gateway, made_up):
         )
         packed = client.embeddings.create(model="mistral-embed", input=["one"], user="me")
     assert packed.data[0].embedding == pytest.approx(plain.data[0].embedding, abs=1e-6)
+
+
+def test_the_openai_sdk_may_send_back_what_it_was_given(gateway, tenant):
+    with OpenAI(api_key=tenant.token, base_url=f"{gateway.url}/v1", max_retries=0) as client:
+        messages: list[Any] = [
+            {"role": "developer", "content": "Be brief"},
+            {"role": "user", "content": "Hello"},
+        ]
+        ask = partial(client.chat.completions.with_raw_response.create, model=SMALL)
+        said = ask(messages=messages).parse().choices[0].message
+        messages += [said.model_dump(), {"role": "user", "content": "And now?"}]
+        raw = ask(messages=messages, logprobs=False, top_logprobs=None, logit_bias={})
+    assert raw.parse().choices
+    assert raw.headers["x-aim-changed"].split(", ") == [
+        *("logit_bias=dropped", "logprobs=dropped", "top_logprobs=dropped"),
+        *("messages.annotations=dropped", "messages.audio=dropped"),
+        *("messages.function_call=dropped", "messages.refusal=dropped"),
+        "messages.role=system",
+    ]
+
+
+def test_an_embedding_has_as_many_dimensions_as_are_asked_for(scripted, made_up):
+    tenant = tenancy.make(made_up, mistral_model="codestral-embed")
+    scripted.script = answering(200, {"data": [], "usage": {"prompt_tokens": 1}})
+    answer = post(scripted.url, tenant, "/v1/embeddings", {"input": ["one"], "dimensions": 256})
+    assert answer.headers["x-aim-changed"] == "dimensions=output_dimension"
+    assert json.loads(scripted.received.body)["output_dimension"] == 256
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"logit_bias": {"5": 1}},
+        {"modalities": ["text", "audio"]},
+        {"messages": [{"role": "assistant", "content": "x", "refusal": "No."}]},
+        {"messages": [{"role": "user", "content": "x", "refusal": None}]},
+    ],
+)
+def test_what_asks_for_something_is_not_left_out(more):
+    document = question() | more
+    assert parameters.adapt(Kind.CHAT, document, ForeignParameters.ADAPT) == ()
+    assert document == question() | more
+
+
+def test_what_is_refused_is_named_by_its_place():
+    document = question() | {"logprobs": None, "seed": 1}
+    document["messages"].append({"role": "developer", "content": "Be brief"})
+    with pytest.raises(Invalid) as refused:
+        parameters.adapt(Kind.CHAT, document, ForeignParameters.REFUSE)
+    places = [error.pointer for error in refused.value.errors]
+    assert places == ["/logprobs", "/seed", "/messages/1/role"]
+
+
+@pytest.mark.parametrize("messages", [None, 5, "x", {}, [], [None, 5, [], {"role": []}, {}]])
+def test_odd_messages_are_left_to_mistral(messages):
+    document = {"messages": messages}
+    assert parameters.adapt(Kind.CHAT, document, ForeignParameters.ADAPT) == ()
+    assert document == {"messages": messages}
 
 
 def test_a_cap_by_its_other_name_bounds_what_is_held(scripted, tenant):
