@@ -82,9 +82,12 @@ def figures_of(found: Iterable[Consumption]) -> tuple[list[dict[str, Any]], int]
         were left out.
     """
     models = RegisteredModel.objects.order_by("id").values_list(
-        "name", "mistral_model", "workspace_id"
+        "name", "snapshot", "mistral_model", "workspace_id"
     )
-    ours = {name.casefold(): (model, str(workspace)) for name, model, workspace in models}
+    ours = {
+        name.casefold(): (snapshot or model, str(workspace))
+        for name, snapshot, model, workspace in models
+    }
     sums: dict[tuple[str, str | None], list[int]] = {}
     skipped = 0
     for one in found:

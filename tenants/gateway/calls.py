@@ -201,7 +201,9 @@ def _prices(picture: Picture, request: Request, currency: str, at: datetime) -> 
     """Find the prices to hold by: the dearest, where it is not known which model will answer."""
     if request.priced_as == "":
         return picture.book.dearest(currency, at)
-    model = request.priced_as or picture.snapshot.model.canonical_model
+    snapshot = picture.snapshot
+    asked = request.priced_as
+    model = snapshot.leads_to(asked) if asked else snapshot.model.canonical_model
     return picture.book.prices_for(model, currency, at)
 
 
@@ -237,7 +239,7 @@ def _connectors(call: Call, times: int, seen: Observation) -> Settlement:
         quantities=counted,
         cost=cost(counted, call.prices, call.extra),
         http_status=seen.http_status,
-        answered_model=seen.model or "",
+        answered_model=_answered(call, seen),
         correlation_id=seen.correlation_id,
     )
 
@@ -254,7 +256,7 @@ def _settlement(call: Call, seen: Observation) -> Settlement:
         quantities=quantities,
         cost=_cost(call, seen, quantities, estimate),
         http_status=seen.http_status,
-        answered_model=seen.model or "",
+        answered_model=_answered(call, seen),
         estimate=estimate,
         duration=_duration(call),
         correlation_id=seen.correlation_id,
@@ -277,8 +279,9 @@ def _cost(call: Call, seen: Observation, quantities: Quantities, estimate: Estim
     if call.request.endpoint.kind is Kind.NEW:
         return Cost(PriceState.UNPRICED, None, prices.currency)
     is_tuned = catalog.base_of(prices.mistral_model) is not None
-    if seen.model is not None and seen.model != prices.mistral_model and not is_tuned:
-        answered = call.picture.book.prices_for(seen.model, prices.currency, call.at)
+    model = _answered(call, seen)
+    if model and model != prices.mistral_model and not is_tuned:
+        answered = call.picture.book.prices_for(model, prices.currency, call.at)
         prices = answered if answered.meters else prices
     modifiers = call.extra
     if estimate is not Estimate.EXACT and seen.usage.service_tier is None:
@@ -286,6 +289,17 @@ def _cost(call: Call, seen: Observation, quantities: Quantities, estimate: Estim
     elif seen.usage.service_tier == _PRIORITY:
         modifiers = (Modifier.PRIORITY, *modifiers)
     return cost(quantities, prices, modifiers)
+
+
+def _answered(call: Call, seen: Observation) -> str:
+    """Name the snapshot that answered: answers echo the alias that was asked, which may have moved.
+
+    Empty when nothing tells, unless the catalogue would take what was asked for another one.
+    """
+    snapshot = call.picture.snapshot
+    if seen.model:
+        return snapshot.leads_to(seen.model)
+    return snapshot.moved.get(call.intent.requested_model, "")
 
 
 def _duration(call: Call) -> timedelta:

@@ -24,7 +24,8 @@ from tenants.keys.quota import is_known, quota_code
 from tenants.keys.sealed import SealedKey
 from tenants.organizations.data_keys import WrappedKey
 from tenants.organizations.models import DataKey
-from tenants.registry import catalog
+from tenants.registry import catalog, leading
+from tenants.registry.leading import NONE, Moved
 from tenants.registry.models import ModelToken
 from tenants.registry.status import BlockedReason, Circumstances
 
@@ -98,7 +99,8 @@ class KeyFacts:
 class Snapshot:
     """A model token and everything a call needs to know but prices and limits.
 
-    That the token is not over was told by the database's clock.
+    That the token is not over was told by the database's clock. ``moved`` has the names that lead
+    elsewhere for its key than the catalogue says.
     """
 
     organization: OrganizationFacts
@@ -106,6 +108,11 @@ class Snapshot:
     model: ModelFacts
     key: KeyFacts
     token_id: UUID
+    moved: Moved = NONE
+
+    def leads_to(self, name: str) -> str:
+        """Follow a name of Mistral's to its snapshot, by the key's list or else the catalogue."""
+        return leading.follow(name, self.moved)
 
     def blocked(self, now: datetime) -> BlockedReason | None:
         """Find the reason that stops calls at an instant; None when there is none."""
@@ -317,6 +324,7 @@ def _snapshot(row: _TokenRow, key: _KeyRow) -> Snapshot:
         ),
         key=_key_facts(key),
         token_id=row.token_id,
+        moved=leading.moved(key.id),
     )
 
 

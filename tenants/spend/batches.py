@@ -28,7 +28,8 @@ from tenants.keys.models import MistralKey
 from tenants.mistral.batches import JobFacts, LineFacts, read_line
 from tenants.mistral.client import ClientTimeouts, MistralClient
 from tenants.mistral.errors import MistralError
-from tenants.registry import resources
+from tenants.registry import leading, resources
+from tenants.registry.leading import Moved
 from tenants.registry.models import ResourceKind
 from tenants.registry.resources import Owner
 from tenants.spend import pricebook
@@ -258,9 +259,11 @@ def _tallied(
 def _settlements(job: BatchJob, tally: Tally) -> list[Settlement]:
     """Make one event for each model, tier and thousand lines; the first replaces the hold."""
     intent = _intent(job)
-    made = [_settled(job, intent, who, total) for who, total in tally.sums.items()]
+    with scope.tenant(job.organization_id):
+        moved = leading.moved(job.key_id)
+    made = [_settled(job, intent, who, total, moved) for who, total in tally.sums.items()]
     made += [
-        _connectors(job, intent, who, total)
+        _connectors(job, intent, who, total, moved)
         for who, total in tally.sums.items()
         if total.connectors
     ]
@@ -283,35 +286,40 @@ def _of_a_line(hold: Hold | None, lines: int) -> Quantities:
 
 
 def _settled(
-    job: BatchJob, intent: CallIntent, who: tuple[str, str, int], total: Sum
+    job: BatchJob, intent: CallIntent, who: tuple[str, str, int], total: Sum, moved: Moved
 ) -> Settlement:
     model, tier, number = who
+    answered = leading.follow(model, moved)
     quantities = total.quantities()
     modifiers = (Modifier.BATCH, Modifier.PRIORITY) if tier == _PRIORITY else (Modifier.BATCH,)
     return Settlement(
         intent=replace(intent, call_id=derived(job.call_id, f"batch {model} {tier} {number}")),
         outcome=Outcome.COMPLETED,
         quantities=quantities,
-        cost=_cost(job, model, quantities, *modifiers),
-        answered_model=model,
+        cost=_cost(job, answered, moved, quantities, *modifiers),
+        answered_model=answered,
         estimate=Estimate.USAGE_MISSING if total.untold else Estimate.EXACT,
     )
 
 
-def _cost(job: BatchJob, model: str, quantities: Quantities, *modifiers: Modifier) -> Cost:
+def _cost(
+    job: BatchJob, model: str, moved: Moved, quantities: Quantities, *modifiers: Modifier
+) -> Cost:
     book, at = pricebook.of_organization(job.organization_id), instant_of(job.call_id)
     prices = book.prices_for(model, job.currency, at)
     if not prices.meters:
-        prices = book.prices_for(job.requested_model, job.currency, at)
+        asked = leading.follow(job.requested_model, moved)
+        prices = book.prices_for(asked, job.currency, at)
     extra = (Modifier.REGIONAL,) if job.is_regional else ()
     return cost(quantities, prices, (*modifiers, *extra))
 
 
 def _connectors(
-    job: BatchJob, intent: CallIntent, who: tuple[str, str, int], total: Sum
+    job: BatchJob, intent: CallIntent, who: tuple[str, str, int], total: Sum, moved: Moved
 ) -> Settlement:
     """Post what connectors did in an event of its own; nobody says that batches halve it."""
     model, tier, number = who
+    answered = leading.follow(model, moved)
     counted = Quantities(requests=0, connector_calls=total.connectors)
     return Settlement(
         intent=replace(
@@ -321,8 +329,8 @@ def _connectors(
         ),
         outcome=Outcome.COMPLETED,
         quantities=counted,
-        cost=_cost(job, model, counted),
-        answered_model=model,
+        cost=_cost(job, answered, moved, counted),
+        answered_model=answered,
     )
 
 

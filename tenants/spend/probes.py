@@ -29,7 +29,7 @@ from tenants.keys.models import (
 )
 from tenants.organizations.audit import Actor
 from tenants.organizations.models import Organization
-from tenants.registry import catalog
+from tenants.registry import catalog, leading
 from tenants.spend import probing, tasks
 from tenants.spend.pricing import PriceState, WorstCase
 
@@ -134,9 +134,11 @@ def _choose(key: MistralKey, currency: str, wished: str | None) -> _Choice:
             raise Invalid.field(
                 "/model", "model_not_available", detail % {"model": wished}, near_matches=near
             )
-        return _Choice(wished, probing.worst_case(owner, wished, currency, now))
+        names = [wished]
+    moved = leading.moved(key.pk)
     choices = [
-        _Choice(name, probing.worst_case(owner, name, currency, now)) for name in sorted(names)
+        _Choice(name, probing.worst_case(owner, name, moved, currency, now))
+        for name in sorted(names)
     ]
     return min(choices, key=partial(_rank, now.astimezone(UTC).date()))
 

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import structlog
 
+from tenants.common import scope
 from tenants.common.money import plain
 from tenants.keys import trying
 from tenants.keys.models import KeyProbe, ProbeStatus
@@ -18,6 +19,8 @@ from tenants.keys.trying import Trial
 from tenants.mistral.client import TRIAL_PATH, trial_of
 from tenants.mistral.errors import Reach
 from tenants.organizations.models import OrganizationStatus
+from tenants.registry import leading
+from tenants.registry.leading import Moved
 from tenants.spend import pricebook, pricing
 from tenants.spend.calls import (
     CallIntent,
@@ -37,9 +40,15 @@ log = structlog.get_logger(__name__)
 _SERVER_FAULT = 500
 
 
-def worst_case(organization_id: UUID, mistral_model: str, currency: str, at: datetime) -> WorstCase:
-    """Price the most that one trial of a model can cost an organization."""
-    prices = pricebook.of_organization(organization_id).prices_for(mistral_model, currency, at)
+def worst_case(
+    organization_id: UUID, mistral_model: str, moved: Moved, currency: str, at: datetime
+) -> WorstCase:
+    """Price the most that one trial of a model can cost an organization.
+
+    ``moved`` has the names of the key's that lead elsewhere than the catalogue says.
+    """
+    snapshot = leading.follow(mistral_model, moved)
+    prices = pricebook.of_organization(organization_id).prices_for(snapshot, currency, at)
     bound = Bound(request_bytes=len(trial_of(mistral_model)), max_tokens=1)
     return pricing.worst_case(bound, prices)
 
@@ -63,7 +72,9 @@ def probe(organization_id: UUID, probe_id: UUID) -> None:
         return
     meter = Meter()
     try:
-        _make(meter, claimed, _intent(claimed))
+        with scope.tenant(organization_id):
+            moved = leading.moved(claimed.key_id)
+        _make(meter, claimed, _intent(claimed, moved), moved)
     finally:
         meter.close()
 
@@ -73,7 +84,7 @@ def _may_be_used(claimed: KeyProbe) -> bool:
     return active and claimed.key.workspace.archived_at is None
 
 
-def _make(meter: Meter, claimed: KeyProbe, intent: CallIntent) -> None:
+def _make(meter: Meter, claimed: KeyProbe, intent: CallIntent, moved: Moved) -> None:
     (verdict,) = meter.open_calls([intent])
     if verdict.refusal is not None:
         trying.finish(claimed, ProbeStatus.NOT_SENT, None, None, _told(verdict.refusal))
@@ -86,7 +97,7 @@ def _make(meter: Meter, claimed: KeyProbe, intent: CallIntent) -> None:
         return
     if trial is None:
         return
-    settlement = _settlement(intent, trial, claimed.currency)
+    settlement = _settlement(intent, trial, claimed.currency, moved)
     meter.settle_calls([settlement])
     sent = trial.reach is not Reach.NEVER
     status = ProbeStatus.REFUSED if sent else ProbeStatus.NOT_SENT
@@ -96,7 +107,7 @@ def _make(meter: Meter, claimed: KeyProbe, intent: CallIntent) -> None:
     log.info("key_probed", key_id=str(claimed.key_id), status=status, verdict=trial.finding.code)
 
 
-def _intent(claimed: KeyProbe) -> CallIntent:
+def _intent(claimed: KeyProbe, moved: Moved) -> CallIntent:
     return CallIntent(
         call_id=claimed.pk,
         organization_id=claimed.organization_id,
@@ -109,6 +120,7 @@ def _intent(claimed: KeyProbe) -> CallIntent:
         worst_case=worst_case(
             claimed.organization_id,
             claimed.mistral_model,
+            moved,
             claimed.currency,
             instant_of(claimed.pk),
         ),
@@ -116,7 +128,7 @@ def _intent(claimed: KeyProbe) -> CallIntent:
     )
 
 
-def _settlement(intent: CallIntent, trial: Trial, currency: str) -> Settlement:
+def _settlement(intent: CallIntent, trial: Trial, currency: str, moved: Moved) -> Settlement:
     found = trial.finding
     correlation_id = found.correlation_id or ""
     if trial.answer is None:
@@ -135,7 +147,8 @@ def _settlement(intent: CallIntent, trial: Trial, currency: str) -> Settlement:
             failed = found.http_status >= _SERVER_FAULT
             outcome = Outcome.FAILED if failed else Outcome.REFUSED
         return Settlement.nothing(intent, outcome, found.http_status, correlation_id=correlation_id)
-    usage, answered = trial.answer.usage, trial.answer.model or ""
+    usage, told, asked = trial.answer.usage, trial.answer.model, intent.requested_model
+    answered = leading.follow(told or asked, moved)
     if usage.prompt_tokens is None:
         quantities, estimate = intent.worst_case.quantities, Estimate.USAGE_MISSING
     else:
@@ -146,7 +159,7 @@ def _settlement(intent: CallIntent, trial: Trial, currency: str) -> Settlement:
             cached_tokens=usage.cached_tokens or 0,
         )
     prices = pricebook.of_organization(intent.organization_id).prices_for(
-        answered or intent.requested_model, currency, instant_of(intent.call_id)
+        answered, currency, instant_of(intent.call_id)
     )
     return Settlement(
         intent,
@@ -154,7 +167,7 @@ def _settlement(intent: CallIntent, trial: Trial, currency: str) -> Settlement:
         quantities,
         pricing.cost(quantities, prices),
         found.http_status,
-        answered_model=answered,
+        answered_model=answered if told else moved.get(asked, ""),
         estimate=estimate,
         correlation_id=correlation_id,
     )

@@ -21,6 +21,8 @@ from tenants.mistral.wire import Quantity, Usage, read_usage
 from tenants.organizations import audit
 from tenants.organizations.audit import Actor
 from tenants.organizations.models import Organization, Workspace
+from tenants.registry import leading
+from tenants.registry.leading import NONE, Moved
 from tenants.registry.models import RegisteredModel
 from tenants.spend import posting, pricebook
 from tenants.spend.calls import Category, Outcome, Source, category_of
@@ -77,11 +79,21 @@ class Reported:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What an organization has: workspaces, and of keys and models the workspace of each."""
+    """What an organization has: workspaces, and of keys and models the workspace of each.
+
+    ``keys_of`` has the key of each model, ``moved`` what keys know of names that lead elsewhere.
+    """
 
     workspaces: frozenset[UUID]
     keys: Mapping[UUID, UUID]
     models: Mapping[UUID, UUID]
+    keys_of: Mapping[UUID, UUID]
+    moved: Mapping[UUID, Moved]
+
+    def moved_for(self, call: ReportedCall) -> Moved:
+        """Tell what the key of a call knows, where one was named, itself or by its model."""
+        key_id = call.key_id or (self.keys_of.get(call.model_id) if call.model_id else None)
+        return self.moved.get(key_id, NONE) if key_id else NONE
 
 
 class _UnusableError(ValueError):
@@ -108,7 +120,8 @@ def report_usage(
                 continue
             problems = _problems(call, known)
             try:
-                made = [] if problems else _entries(organization, call, book, calendar)
+                moved = known.moved_for(call)
+                made = [] if problems else _entries(organization, call, book, calendar, moved)
             except _UnusableError as error:
                 problems = [FieldError("/usage", "usage_unusable", str(error))]
             if problems:
@@ -129,19 +142,23 @@ def report_usage(
 
 
 def _known(calls: Sequence[ReportedCall]) -> _Known:
-    """Look up all that a batch names, in three queries, inside the tenant's scope."""
+    """Look up all that a batch names, in four queries, inside the tenant's scope."""
     keys = MistralKey.objects.filter(pk__in={call.key_id for call in calls if call.key_id})
     models = RegisteredModel.objects.filter(
         pk__in={call.model_id for call in calls if call.model_id}
     )
+    workspace_of = dict(keys.values_list("pk", "workspace_id"))
+    rows = list(models.values_list("pk", "workspace_id", "key_id"))
     return _Known(
         frozenset(
             Workspace.objects.filter(pk__in={call.workspace_id for call in calls}).values_list(
                 "pk", flat=True
             )
         ),
-        dict(keys.values_list("pk", "workspace_id")),
-        dict(models.values_list("pk", "workspace_id")),
+        workspace_of,
+        {model_id: workspace_id for model_id, workspace_id, _key_id in rows},
+        {model_id: key_id for model_id, _workspace_id, key_id in rows},
+        leading.moved_of({*workspace_of, *(key_id for *_, key_id in rows)}),
     )
 
 
@@ -172,6 +189,7 @@ def _entries(
     call: ReportedCall,
     book: pricebook.PriceBook,
     calendar: posting.Calendar,
+    moved: Moved,
 ) -> list[Row]:
     """Describe a call's event; what built-in tools it used is an event of its own on the bill.
 
@@ -185,7 +203,8 @@ def _entries(
         tools = Quantities(requests=0 if parts else 1, connector_calls=connectors)
         parts.append(("connectors", Category.CONNECTORS, tools))
     period = calendar.month_of(call.occurred_at).first_day
-    prices = book.prices_for(call.model, organization.currency, call.occurred_at)
+    snapshot = leading.follow(call.model, moved)
+    prices = book.prices_for(snapshot, organization.currency, call.occurred_at)
     modifiers = (Modifier.PRIORITY,) if usage.service_tier == _PRIORITY else ()
     entries = []
     for part, category, quantities in parts:
@@ -207,7 +226,7 @@ def _entries(
                 "category": category,
                 "endpoint": storable(call.endpoint, 64),
                 "requested_model": storable(call.model, 200),
-                "answered_model": "",
+                "answered_model": storable(moved.get(call.model, ""), 200),
                 "requests": quantities.requests,
                 "currency": organization.currency,
                 "cost": posting.text_of(spent.amount),

@@ -5,9 +5,13 @@ from datetime import UTC, datetime
 import pytest
 
 from aisuru_mistral.simulator.aisuru import WELL_KNOWN_LOGINS
+from tenants.accounting.consuming import figures_of
 from tenants.accounting.reconciling import carry
+from tenants.aisuru.consumption import Consumption
+from tenants.common import scope
 from tenants.common.secrets import Secret
 from tenants.registry.connections import set_connection
+from tenants.registry.models import RegisteredModel
 from tenants.spend.meter import Meter
 from tests.api.world import with_login
 from tests.factories import ACTOR
@@ -112,3 +116,10 @@ def test_aisuru_is_not_asked_without_a_login_a_tenant_or_an_address(hers, alice,
     settings.AISURU_API_URL = None
     refused = alice.post(f"{path}/reconciliations", body)
     assert (refused.status, refused.code) == (503, "aisuru_not_configured")
+
+
+def test_what_aisuru_counts_for_a_model_is_placed_by_its_snapshot_of_now(hers):
+    with scope.tenant(hers.organization.pk):
+        RegisteredModel.objects.update(snapshot="mistral-medium-3-5")
+        rows, skipped = figures_of([Consumption("Ada", hers.model.name, 10, 5, 1)])
+    assert ([row["model"] for row in rows], skipped) == (["mistral-medium-3-5"], 0)

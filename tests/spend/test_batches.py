@@ -10,8 +10,9 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
-from tenants.common import turns
-from tenants.spend import batches, own_prices
+from tenants.common import scope, turns
+from tenants.keys.models import SeenModel
+from tenants.spend import batches, own_prices, pricebook
 from tenants.spend.own_prices import OwnPrice
 from tenants.spend.pricing import Meter, Quantities
 from tests.factories import ACTOR
@@ -347,3 +348,17 @@ def test_a_worker_that_is_to_stop_leaves_a_job_between_lines_and_another_meters_
     assert (made.organization.id, row.pk) in batches.take_due()
     (event,) = made.metered()
     assert (event["requests"], event["prompt_tokens"]) == (3, 2700)
+
+
+def test_lines_of_an_alias_that_moved_cost_what_its_snapshot_does(batch):
+    alias, after = "mistral-small-latest", "mistral-medium-3-5"
+    body = {"model": alias, "usage": {"prompt_tokens": 1000, "completion_tokens": 100}}
+    made = batch(CHAT, alias, Quantities(prompt_tokens=5000, completion_tokens=500), [line(body)])
+    with scope.tenant(made.organization.id):
+        SeenModel.objects.create(
+            organization_id=made.organization.id, key=made.key, mistral_id=alias, name=after
+        )
+    (event,) = made.metered()
+    assert event["answered_model"] == after
+    prices = pricebook.prices_for(after, "EUR", timezone.now()).meters
+    assert set(event["price_ids"]) == {prices[Meter.INPUT].id, prices[Meter.OUTPUT].id}

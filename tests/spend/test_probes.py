@@ -16,9 +16,10 @@ from tenants.common import scope
 from tenants.common.months import Month
 from tenants.common.problems import Conflict, Invalid
 from tenants.keys import trying, verdicts
-from tenants.keys.models import KeyProbe, ProbeStatus
-from tenants.spend import probes, probing, reports
+from tenants.keys.models import KeyProbe, ProbeStatus, SeenModel
+from tenants.spend import pricebook, probes, probing, reports
 from tenants.spend.models import Hold, UsageEvent
+from tenants.spend.pricing import Meter
 from tenants.spend.services import set_limit
 from tests.factories import ACTOR
 from tests.keys.conftest import _timing, made_up, mistral
@@ -219,3 +220,20 @@ def test_a_worker_killed_after_sending_is_not_followed_by_a_second_call(
     assert (probe.status, probe.verdict_code) == (ProbeStatus.UNKNOWN, "")
     assert probe.cost == probe.quote, "it may have cost as much"
     assert asked(mistral, plain) == 1
+
+
+def test_a_trial_of_an_alias_that_moved_is_priced_by_its_snapshot(key):
+    alias, after = "mistral-small-latest", "mistral-medium-3-5"
+    with scope.tenant(key.organization_id):
+        assert SeenModel.objects.filter(key=key, mistral_id=alias).update(name=after)
+    probe = requested(key, mistral_model=alias)
+    dear = requested(key, mistral_model=alias).quote
+    probe = made(probe)
+    (event,) = events(key)
+    prices = pricebook.prices_for(after, "EUR", event.occurred_at).meters
+    assert event.answered_model == after
+    assert set(event.price_ids) == {prices[Meter.INPUT].id, prices[Meter.OUTPUT].id}
+    assert event.excess == 0
+    assert dear is not None
+    assert event.cost is not None
+    assert event.cost <= dear

@@ -13,8 +13,9 @@ from tenants.common import scope
 from tenants.common.models import new_id
 from tenants.common.months import Month
 from tenants.common.problems import Invalid
+from tenants.keys.models import SeenModel
 from tenants.organizations.models import AuditEvent
-from tenants.spend import corrections, limits, services
+from tenants.spend import corrections, limits, pricebook, services
 from tenants.spend.calls import _CATEGORIES, CONNECTORS, Category, category_of
 from tenants.spend.corrections import Difference
 from tenants.spend.models import UsageEvent
@@ -365,3 +366,22 @@ def test_a_correction_belongs_to_a_day_of_its_month(organization, hers):
             month=october,
             day=datetime(2026, 11, 1, tzinfo=UTC).date(),
         )
+
+
+@pytest.mark.parametrize("named", ["key", "model", None])
+def test_a_reported_alias_that_moved_is_priced_by_what_its_key_knows(organization, hers, named):
+    alias, after = "mistral-small-latest", "mistral-medium-3-5"
+    with scope.tenant(organization.id):
+        SeenModel.objects.update_or_create(
+            organization_id=organization.id,
+            key=hers.key,
+            mistral_id=alias,
+            defaults={"name": after},
+        )
+    facts = {f"{named}_id": str(getattr(hers, named).pk)} if named else {}
+    report(organization_caller(organization), event(hers, model=alias, **facts))
+    (row,) = events(organization)
+    snapshot = after if named else "mistral-small-2603"
+    prices = pricebook.prices_for(snapshot, "EUR", timezone.now()).meters
+    assert set(row["price_ids"]) == {prices[Metered.INPUT].id, prices[Metered.OUTPUT].id}
+    assert (row["requested_model"], row["answered_model"]) == (alias, after if named else "")
