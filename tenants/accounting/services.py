@@ -11,7 +11,7 @@ from tenants.common.problems import Conflict, Invalid, NotFound, Unavailable
 from tenants.common.queue import enqueue_on_commit
 from tenants.common.secrets import Secret, last_four
 from tenants.keys import intake
-from tenants.mistral.masking import is_plausible_key
+from tenants.mistral.masking import is_masked_form, is_plausible_key
 from tenants.organizations import audit, custody
 from tenants.organizations.audit import Actor
 from tenants.organizations.models import Organization
@@ -40,6 +40,12 @@ def set_admin_key(
         Unavailable: ``vault_unavailable``.
     """
     pasted = Secret(plain.reveal().strip())
+    if is_masked_form(pasted.reveal()):
+        detail = _(
+            "This is the masked form of a key. Mistral shows the whole key only once: if it was not"
+            " kept, create a new one."
+        )
+        raise Invalid.field("/key", "admin_key_malformed", detail)
     if not is_plausible_key(pasted.reveal()):
         detail = _("This is no API key: it has 20 to 128 visible characters and no spaces.")
         raise Invalid.field("/key", "admin_key_malformed", detail)

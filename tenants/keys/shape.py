@@ -12,13 +12,11 @@ from django.utils.translation import gettext as _
 
 from tenants.common.problems import Invalid
 from tenants.common.secrets import Secret
-from tenants.mistral.masking import is_plausible_key
+from tenants.mistral.masking import is_masked_form, is_plausible_key
 
 _PREFIX = re.compile(r"\A(?:authorization:\s*)?bearer\s+", re.IGNORECASE)
 _QUOTES = "\"'`“”«»\u2018\u2019"
 _OURS = "aim_"
-# As Mistral (HQSx...Ug6Y), consoles (****1234) and we (••••) show keys.
-_MASKED = re.compile(r"\*{3,}|•|…|\A[!-~]{1,8}\.{3}[!-~]{1,8}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +56,7 @@ def _reason(plain: str) -> str | None:
             "This is a token of this service, not a Mistral key. Create a key in Mistral Studio,"
             " under API keys, and paste that one."
         )
-    if _MASKED.search(plain):
+    if is_masked_form(plain):
         return _(
             "This is the masked form of a key. Mistral shows the whole key only once: if it was not"
             " kept, create a new one."

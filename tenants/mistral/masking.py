@@ -16,6 +16,8 @@ from tenants.common.secrets import Secret
 MASK = "****"
 _WITHHELD = json.dumps(MASK)
 _PLAUSIBLE_KEY = re.compile(r"[!-~]{20,128}")
+# As Mistral (HQSx...Ug6Y), consoles (****1234, ........1234) and we (••••) show keys.
+_MASKED_FORM = re.compile(r"\*{3,}|•|…|\.{4,}|\A[!-~]{1,8}\.{3}[!-~]{1,8}\Z")
 _PIECE = 12
 _MAX_DEPTH = 100
 
@@ -32,6 +34,11 @@ def is_plausible_key(text: str) -> bool:
     Deliberately loose: Mistral documents no format, only examples of 32 letters and digits.
     """
     return _PLAUSIBLE_KEY.fullmatch(text) is not None
+
+
+def is_masked_form(text: str) -> bool:
+    """Tell whether a text is a secret as it is shown after it was stored, which opens nothing."""
+    return _MASKED_FORM.search(text) is not None
 
 
 def mask_shapes(text: str) -> str:

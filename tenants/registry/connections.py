@@ -13,6 +13,7 @@ from tenants.common.problems import Conflict, Invalid, Unavailable
 from tenants.common.queue import enqueue_on_commit
 from tenants.common.secrets import Secret
 from tenants.keys import intake
+from tenants.mistral.masking import is_masked_form
 from tenants.organizations import audit, custody
 from tenants.organizations.audit import Actor
 from tenants.organizations.models import Organization
@@ -54,6 +55,9 @@ def set_connection(
         Unavailable: ``vault_unavailable``.
     """
     pasted = Secret(plain.reveal().strip())
+    if is_masked_form(pasted.reveal()):
+        detail = _("This is the masked form of a token. Paste the whole token.")
+        raise Invalid.field("/login_token", "login_token_malformed", detail)
     if not _PLAUSIBLE.fullmatch(pasted.reveal()):
         detail = _("This is no login token: it has 8 to 500 visible characters and no spaces.")
         raise Invalid.field("/login_token", "login_token_malformed", detail)

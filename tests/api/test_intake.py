@@ -88,6 +88,23 @@ def test_an_admin_key_comes_in_sealed_and_its_envelope_is_taken_once(alice, orga
     assert alice.put(address, elsewhere).code == "sealed_key_not_opened"
 
 
+@pytest.mark.parametrize("mask", ["*" * 28, "." * 28])
+def test_a_masked_form_takes_the_place_of_no_secret_sealed_or_not(
+    hers, alice, organization, sealed, mask
+):
+    plain, masked = made_up_key(), f"{mask}Ty9z"
+    address = f"organizations/{organization.pk}/admin-key"
+    assert alice.put(address, {"key": plain}).status == 200
+    envelope = sealed(masked, organization.pk, purpose="set-admin-key")
+    for body in ({"key": masked}, {"sealed_key": envelope}):
+        refused = alice.put(address, body)
+        assert (refused.status, refused.code) == (422, "admin_key_malformed")
+    assert alice.get(address).body["last4"] == plain[-4:]
+    envelope = sealed(masked, hers.workspace.pk, hers.key.pk, purpose="replace-key-secret")
+    for body in ({"key": masked}, {"sealed_key": envelope}):
+        assert alice.post(f"keys/{hers.key.pk}/versions", body).code == "key_malformed"
+
+
 def test_an_envelope_is_taken_once(alice, path, sealed, organization):
     body = {"sealed_key": sealed(made_up_key())}
     assert alice.post(path, body).status == 202

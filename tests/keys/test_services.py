@@ -133,6 +133,7 @@ def test_a_deleted_key_may_be_registered_anew(organization, workspace):
         "HQSx••••••••••••••••••••Ug6Y",
         "****1234",
         "************************1234",
+        "............................1234",
         "HQSx…………………………………………Ug6Y",
         "aim_mdl_something",
         "aim_plat_0000000000000000000000000000000000",

@@ -44,7 +44,13 @@ def test_nothing_is_published_without_a_login_or_without_aisuru(workspace, key, 
     assert fault.value.code == "aisuru_not_configured"
 
 
-@pytest.mark.parametrize("plain", ["", "short", "with a space inside", "x" * 501, "tab\tinside.."])
+@pytest.mark.parametrize(
+    "plain",
+    [
+        *("", "short", "with a space inside", "x" * 501, "tab\tinside.."),
+        *("****-0001", "*" * 28 + "0001", "." * 28 + "0001", "768b...0001"),
+    ],
+)
 def test_what_cannot_be_a_login_token_is_refused_and_not_quoted(organization, plain):
     with pytest.raises(Invalid) as refusal:
         connect(organization, plain)
