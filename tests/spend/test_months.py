@@ -15,6 +15,8 @@ from tests.factories import ACTOR
 from tests.spend import made
 from tests.spend.made import intent, settlement
 
+DAY = timedelta(days=1)
+
 
 def utc(year, month, day, *time):
     return datetime.combine(date(year, month, day), clock(*time), tzinfo=UTC)
@@ -115,3 +117,24 @@ def test_a_month_keeps_its_calls_when_the_organization_moves_to_another_zone(met
     organization.timezone = "Pacific/Honolulu"
     month = Month.parse("2026-10", organization.timezone)
     assert reports.spend_report(organization=organization, month=month).total == Decimal("0.40")
+
+
+def test_a_limit_set_just_after_midnight_holds_where_the_month_before_begins_anew(
+    meter, organization, workspace
+):
+    """In Rome the new month has begun; after moving to New York its limit still stands."""
+    last_month = Month.of(Month.of(timezone.now(), "Europe/Rome").starts_at - DAY, "Europe/Rome")
+    before = made.id_at(last_month.ends_at - DAY)
+    meter.open_calls([intent(organization, workspace, "0.10", call_id=before)])
+    services.set_limit(
+        actor=ACTOR, organization=organization, subject=organization, monthly_spend=Decimal(1)
+    )
+    again = [made.id_at(last_month.ends_at - DAY) for _ in range(2)]
+    dear, cheap = meter.open_calls(
+        [
+            intent(organization, workspace, "50.00", call_id=again[0]),
+            intent(organization, workspace, "0.90", call_id=again[1]),
+        ]
+    )
+    assert not dear.is_accepted
+    assert cheap.is_accepted
