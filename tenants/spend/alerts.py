@@ -5,6 +5,7 @@ armed again for what is no longer reached, a new month for everything: the month
 that says it was told.
 """
 
+from collections.abc import Iterable
 from datetime import UTC, date
 from decimal import Decimal
 from typing import Any
@@ -40,10 +41,12 @@ def tell_of_limits() -> int:
 
 def arm_again(limit: Limit, month: date) -> None:
     """Forget that thresholds were told which a limit, as it is now, has not reached."""
-    told = ThresholdAlert.objects.filter(limit=limit, period=month)
     balance = _balance(limit, month)
-    reached = set(_reached(limit, balance)) if balance else set()
-    told.exclude(threshold__in=reached).delete()
+    rows = ThresholdAlert.objects.filter(limit=limit, period=month)
+    # Also those that are not chosen now: chosen again they are no news.
+    told = set(rows.values_list("threshold", flat=True))
+    reached = _reached(limit, balance, told - {LIMIT_ITSELF}) if balance else []
+    rows.exclude(threshold__in=reached).delete()
 
 
 def _tell(organization_id: UUID) -> int:
@@ -61,21 +64,21 @@ def _tell(organization_id: UUID) -> int:
                     "threshold", flat=True
                 )
             )
-            for threshold in _reached(limit, balance):
+            for threshold in _reached(limit, balance, limit.alert_thresholds):
                 if threshold not in told:
                     _announce(organization, limit, balance, month, threshold)
                     count += 1
     return count
 
 
-def _reached(limit: Limit, balance: Balance) -> list[int]:
-    """Which thresholds have been reached, lowest first, the limit itself last."""
+def _reached(limit: Limit, balance: Balance, thresholds: Iterable[int]) -> list[int]:
+    """Which of some thresholds have been reached, lowest first, the limit itself last."""
     allowed = limit.monthly_spend
     if not allowed:
         return []
     reached = [
         threshold
-        for threshold in sorted(limit.alert_thresholds)
+        for threshold in sorted(thresholds)
         if balance.settled * _HUNDRED >= allowed * threshold
     ]
     is_refusing = balance.refused_at is not None and balance.settled >= allowed * _NEARLY

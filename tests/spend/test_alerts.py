@@ -106,6 +106,20 @@ def test_a_raised_limit_is_armed_again_for_what_is_no_longer_reached(
     assert tell(organization)[2:] == [("threshold_reached", 80)]
 
 
+def test_a_threshold_that_was_told_is_not_told_again_when_it_is_chosen_anew(
+    meter, organization, workspace
+):
+    limit(organization, "10.00", alert_thresholds=[50, 80])
+    spend(meter, organization, workspace, "8.50")
+    assert tell(organization) == [("threshold_reached", 50), ("threshold_reached", 80)]
+    for chosen in ([80], [50, 80], [], [50, 80, 90]):
+        limit(organization, "10.00", alert_thresholds=chosen)
+        assert len(tell(organization)) == 2
+    limit(organization, "12.00", alert_thresholds=[50])  # 80 is not reached, chosen or not
+    limit(organization, "10.00", alert_thresholds=[50, 80])
+    assert tell(organization)[2:] == [("threshold_reached", 80)]
+
+
 def test_a_call_that_is_refused_near_the_limit_tells_of_the_limit(meter, organization, workspace):
     limit(organization, "10.00", alert_thresholds=[])
     assert not meter.open_calls([intent(organization, workspace, "11.00")])[0].is_accepted
