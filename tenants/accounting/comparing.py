@@ -27,7 +27,7 @@ class Reason(StrEnum):
     CACHED_TOKENS = "cached_tokens"  # the same prompt, another share of it cached
     ESTIMATES = "estimates"  # our figure was an estimate
     INCLUDED_USAGE = "included_usage"  # part of the plan, not billed
-    ROUNDING = "rounding"  # less than a millionth
+    ROUNDING = "rounding"  # less than a millionth, or than the places that were typed can tell
     UNEXPLAINED = "unexplained"  # the figure tells too little
 
 
@@ -111,7 +111,7 @@ def _line(place: Place, ours: Ours, theirs: Figure) -> Line:
 def _reasons(ours: Ours, theirs: Figure, difference: Decimal) -> dict[Reason, Decimal]:
     if not difference:
         return {}
-    if abs(difference) < _GRAIN:
+    if abs(difference) < _GRAIN or abs(difference) <= theirs.grain:
         return {Reason.ROUNDING: difference}
     parts = _by_meter(ours, theirs)
     if parts is None:

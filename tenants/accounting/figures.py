@@ -18,6 +18,7 @@ from tenants.spend.calls import Category
 from tenants.spend.pricing import Meter
 
 _ZERO = Decimal(0)
+_HALF_CENT = Decimal("0.005")
 #: What a row of usage is metered by: (part, group) → meter; the group empty for any other.
 _METERS: Mapping[tuple[str, str], Meter] = {
     ("completion", "input"): Meter.INPUT,
@@ -65,11 +66,13 @@ class Figure:
         amount: None when no cost is told.
         meters: by meter, where quantities are told; ``other`` is what no meter of ours counts.
         unpriced: rows whose price the answer did not have.
+        grain: how far from the amount as it was rounded the true one may lie.
     """
 
     amount: Decimal | None = None
     meters: dict[Meter, Used] = field(default_factory=dict)
     unpriced: int = 0
+    grain: Decimal = _ZERO
 
 
 type Figures = dict[Place, Figure]
@@ -99,13 +102,23 @@ def of_usage(usage: MonthUsage, workspace_id: UUID | None) -> Figures:
 
 
 def of_typed(rows: Iterable[Mapping[str, Any]]) -> Figures:
-    """Read figures that a person typed in: amounts by category and, if they like, model."""
+    """Read figures that a person typed in: amounts by category and, if they like, model.
+
+    Consoles show cents, or more places: each amount may be half of its last place off.
+    """
     found: Figures = {}
     for row in rows:
         model = catalog.canonical(row["model"]) if row.get("model") else ""
         figure = found.setdefault(Place(row["category"], model, row.get("workspace_id")), Figure())
         figure.amount = (figure.amount or _ZERO) + row["amount"]
+        figure.grain += _half_of_the_last_place(row["amount"])
     return found
+
+
+def _half_of_the_last_place(amount: Decimal) -> Decimal:
+    """Half of a cent at most: whole units are typed for amounts without cents."""
+    places = amount.as_tuple().exponent
+    return min(Decimal((0, (5,), places - 1)) if isinstance(places, int) else _ZERO, _HALF_CENT)
 
 
 def of_consumption(rows: Iterable[Mapping[str, Any]]) -> Figures:

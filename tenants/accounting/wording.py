@@ -125,7 +125,7 @@ def of_reason(code: str) -> str:
         Reason.CACHED_TOKENS: _("Mistral counts another share of the same prompts as cached."),
         Reason.ESTIMATES: _("The figure here was an estimate; Mistral's is exact."),
         Reason.INCLUDED_USAGE: _("This usage is part of the plan, and not billed."),
-        Reason.ROUNDING: _("Less than a millionth: roundings."),
+        Reason.ROUNDING: _("Roundings: less than a millionth, or than the typed places tell."),
         Reason.UNEXPLAINED: _(
             "The figures tell too little to say where this comes from. Compare by model, or with"
             " the Admin API."

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tenants.accounting.comparing import Ours, Reason, compare
-from tenants.accounting.figures import Figure, Place, Used
+from tenants.accounting.figures import Figure, Place, Used, of_typed
 from tenants.common.money import rounded
 from tenants.spend.pricing import Meter, Prices, UnitPrice
 
@@ -145,3 +145,22 @@ def test_without_a_price_of_ours_nothing_is_claimed(known):
     one = Ours(Decimal(1), meters={IN: 10}, prices=LIST if known else Prices("m", "EUR", {}))
     found = reasons(one, theirs(input=10))
     assert (Reason.UNEXPLAINED in found) is not known
+
+
+@pytest.mark.parametrize(
+    ("ours", "typed", "reason"),
+    [
+        ("0.00016772", ["0.00"], Reason.ROUNDING),
+        ("1.234999999", ["1.23"], Reason.ROUNDING),
+        ("1.235000001", ["1.23"], Reason.UNEXPLAINED),
+        ("1.234", ["1.2345"], Reason.UNEXPLAINED),
+        ("1.23446", ["1.2345"], Reason.ROUNDING),
+        ("5.004", ["5"], Reason.ROUNDING),
+        ("5.006", ["5"], Reason.UNEXPLAINED),
+        ("3.009", ["1.00", "2.00"], Reason.ROUNDING),
+    ],
+)
+def test_a_typed_amount_is_as_exact_as_its_last_place(ours, typed, reason):
+    rows = [{"category": "completion", "model": "m", "amount": Decimal(text)} for text in typed]
+    (line,) = compare({PLACE: Ours(Decimal(ours))}, of_typed(rows))
+    assert line.reasons == {reason: line.difference}
