@@ -21,7 +21,7 @@ from tenants.gateway.requests import Request
 from tenants.gateway.snapshots import Picture, load
 from tenants.gateway.usage import Observation, used
 from tenants.gateway.writer import Writer
-from tenants.keys import custody
+from tenants.keys import custody, doubting
 from tenants.mistral.errors import UpstreamFailure
 from tenants.registry import catalog
 from tenants.spend.calls import (
@@ -89,11 +89,15 @@ class Call:
 def load_opened(token_digest: bytes) -> Picture | None:
     """Read a picture and open its key, in a thread: a key service may have to be asked.
 
-    So no call ever waits for the network to open a key, and the event loop never does.
+    So no call ever waits for the network to open a key, and the event loop never does. A key that
+    does not open is checked soon, which then says so wherever the key is shown.
     """
     picture = load(token_digest)
     if picture is not None and picture.blocked is None:
         open_key(picture)
+        if picture.key is None and not picture.is_closed_for_now:
+            snapshot = picture.snapshot
+            doubting.doubt(snapshot.organization.id, snapshot.key.id)
     return picture
 
 

@@ -1,4 +1,4 @@
-"""A key on whose account Mistral refused a call is checked soon: the next sweep brings it."""
+"""A key that Mistral refused a call for, or that does not open, is checked at the next sweep."""
 
 from datetime import timedelta
 from uuid import UUID

@@ -12,7 +12,7 @@ from tenants.common.secrets import Secret
 from tenants.common.tokens import digest
 from tenants.gateway import calls
 from tenants.gateway.snapshots import Picture
-from tenants.keys import auditing, validation
+from tenants.keys import auditing, doubting, validation
 from tenants.keys.judgement import Finding
 from tenants.keys.models import KeyStatus, MistralKey, VerdictCode
 from tenants.organizations import walking
@@ -25,6 +25,7 @@ from tenants.vault.transit import Token, TransitKey
 from tests.api.callers import organization_caller
 from tests.api.world import World, everything, made_up_key, world
 from tests.factories import ACTOR
+from tests.keys.keyring import seconds_until, set_back
 from tests.vault.rings import forget, ring_of, some_key
 from tests.vault.vault_server import KEY, TOKEN, VaultServer
 
@@ -143,9 +144,12 @@ def test_keys_whose_master_key_is_lost_are_undecryptable_until_it_comes_back(
     token = rotate_token(actor=ACTOR, model=hers.model).reveal()
     before = own_keyring()
     use_ring(ring_of(some_key("other")))
+    set_back(hers.key, checked_at=doubting.PAUSE + 1, next_check_at=-3600)
+    assert seconds_until(fresh(hers.key).next_check_at) > 0
     with pytest.raises(Conflict) as refusal:
         calls.borrow_key(picture_of(token))
     assert refusal.value.members["reason"] == "key_undecryptable", "at once, before any check"
+    assert seconds_until(fresh(hers.key).next_check_at) <= 0, "which is due by it"
     assert audited(hers) == {hers.key.pk}
     validation.validate(hers.organization.pk, hers.key.pk)
     place, key = f"workspaces/{hers.workspace.pk}/keys", f"keys/{hers.key.pk}"
