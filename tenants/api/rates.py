@@ -82,6 +82,16 @@ class BucketOut(Out):
     observed_at = serializers.DateTimeField(allow_null=True)
 
 
+class RateLimitsResetIn(In):
+    """What of Mistral's refusals is to be forgotten."""
+
+    mistral_model = fields.Text(
+        max_length=200,
+        required=False,
+        help_text="Of this model of Mistral's only, by its name in `rate-limits`; else of all.",
+    )
+
+
 class TrafficPolicyIn(In):
     """How calls are treated that Mistral does not take at once."""
 
@@ -152,6 +162,32 @@ class RateLimits(ApiView):
         more = len(found) > limit
         last = f"{shown[-1].mistral_model}\n{shown[-1].quota_code}".encode() if more else b""
         return Reply({"rows": shown, "next": make_cursor(last) if more else None})
+
+
+class RateLimitsReset(ApiView):
+    """``/organizations/{organization_id}/rate-limits/reset``."""
+
+    @endpoint(
+        "reset_rate_limits",
+        TokenScope.LIMITS_WRITE,
+        summary="Forget what Mistral's refusals taught",
+        takes=RateLimitsResetIn,
+        gives={204: None},
+        example={"mistral_model": "mistral-small-2603"},
+    )
+    def post(self, call: Call, organization_id: UUID) -> Reply:
+        """Calls go out again within about a second.
+
+        Forgotten are pauses, models outside the plan and limits that were guessed. What Mistral's
+        headers tell stays, and what is configured; what Mistral refuses again is learned again.
+        """
+        organization = tenancy.find(call.principal, Organization, organization_id)
+        services.reset_rate_limits(
+            actor=call.actor,
+            organization=organization,
+            mistral_model=call.data.get("mistral_model"),
+        )
+        return Reply(status=204)
 
 
 class OneTrafficPolicy(ApiView):

@@ -244,6 +244,11 @@ urlpatterns = [
     path(f"{_ORGANIZATION}/prices", prices.OrganizationPrices.as_view(), name="prices"),
     path(f"{_ORGANIZATION}/retention", policies.CallRetention.as_view(), name="retention"),
     path(f"{_ORGANIZATION}/rate-limits", rates.RateLimits.as_view(), name="rate_limits"),
+    path(
+        f"{_ORGANIZATION}/rate-limits/reset",
+        rates.RateLimitsReset.as_view(),
+        name="rate_limits_reset",
+    ),
     path(f"{_WORKSPACE}/traffic-policy", rates.OneTrafficPolicy.as_view(), name="traffic_policy"),
     path("spend", spend.Spend.as_view(), name="spend"),
     path(

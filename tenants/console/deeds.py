@@ -152,6 +152,7 @@ SENTENCES: Mapping[str, Promise] = {
     "support.keys_exported": _("%(who)s saved the API keys as a table in %(name)s"),
     "support.models_exported": _("%(who)s saved the models as a table in %(name)s"),
     "support.calls_exported": _("%(who)s saved the calls as a table in %(name)s"),
+    "rate_limits.reset": _("%(who)s had what Mistral refused forgotten in %(name)s"),
     "support.audit_exported": _("%(who)s saved the audit log as a table in %(name)s"),
     "token.issued": _("%(who)s issued the token %(name)s"),
     "token.updated": _("%(who)s changed the token %(name)s"),

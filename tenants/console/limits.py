@@ -17,6 +17,7 @@ from tenants.console.door import Page, Visit, page
 from tenants.console.forms import Amount, ChangeForm, HouseForm, Number
 from tenants.organizations.models import Organization, Workspace
 from tenants.registry.models import RegisteredModel
+from tenants.registry.services import reset_rate_limits
 from tenants.spend import limits, ratereport
 from tenants.spend.calls import LimitMode
 from tenants.spend.limits import Subject
@@ -144,6 +145,22 @@ class Limits(Page):
     def post(self, visit: Visit, organization_id: UUID) -> HttpResponse:
         """Set it; the next call obeys it."""
         return _set(visit, visit.organization, "console-limits", organization_id=organization_id)
+
+
+class ResetRates(Page):
+    """``/organizations/<id>/limits/reset``: confirmed by naming what is tried again."""
+
+    @page(TokenScope.LIMITS_WRITE)
+    def get(self, visit: Visit, organization_id: UUID) -> HttpResponse:
+        """Say what is forgotten, and what stays."""
+        return visit.show("limits_reset")
+
+    @page(TokenScope.LIMITS_WRITE)
+    def post(self, visit: Visit, organization_id: UUID) -> HttpResponse:
+        """Have what Mistral's refusals taught forgotten."""
+        reset_rate_limits(actor=visit.actor, organization=visit.organization)
+        visit.tell(_("Calls go out again within a few seconds."))
+        return visit.go("console-limits", organization_id=organization_id)
 
 
 class WorkspaceLimits(Page):

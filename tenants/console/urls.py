@@ -63,6 +63,7 @@ _PAGES = {
         "console-statement-file",
     ),
     f"{_ORGANIZATION}/limits": (limits.Limits, "console-limits"),
+    f"{_ORGANIZATION}/limits/reset": (limits.ResetRates, "console-limits-reset"),
     f"{_ORGANIZATION}/members": (people.Members, "console-members"),
     f"{_ORGANIZATION}/members/<id:member_id>": (people.OneMember, "console-member"),
     f"{_ORGANIZATION}/invitations/<id:invitation_id>": (

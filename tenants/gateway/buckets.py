@@ -9,13 +9,14 @@ refusals of the quota family teach; a full or broken Mistral says nothing about 
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from tenants.gateway.windows import FOREVER, Allowance, Counter, Gate, Window
 from tenants.mistral.errors import Quota, UpstreamFailure
 from tenants.mistral.headers import RateLimitReading
-from tenants.mistral.windows import MONTH, REQUESTS, TOKENS, window_of
+from tenants.mistral.windows import INFERRED, MONTH, REQUESTS, TOKENS, window_of
 
 _COUNTED_HERE = 3600
 # Requests reach Mistral a moment after they are counted, some later than others.
@@ -32,7 +33,6 @@ _MINUTE = 60.0
 _FIRST_OUTPUT = 500.0
 _LEARNING = 0.1
 
-INFERRED = "inferred-req-minute"
 _GUESS = (INFERRED, False)
 #: The source of rules that Mistral has set.
 MISTRAL = "mistral"
@@ -72,6 +72,8 @@ class Bucket:
         output: how many tokens an answer takes; learned.
         is_changed: something was learned since it was last saved.
         is_unread: what the ledger has of its month was not read yet.
+        reset_at: when somebody had what refusals taught forgotten, as far as this process knows.
+        is_reopened: that was just now, and other processes' counters do not know it yet.
     """
 
     organization_id: UUID
@@ -87,6 +89,8 @@ class Bucket:
     output: float = _FIRST_OUTPUT
     is_changed: bool = False
     is_unread: bool = False
+    reset_at: datetime | None = None
+    is_reopened: bool = False
     version: int = 0
     gate: Gate = field(default_factory=Gate)
     served: Window = field(default_factory=lambda: Window(FOREVER, _MINUTE))
@@ -293,6 +297,15 @@ class Bucket:
         # Clocks differ a little: what is known here already is not learned again.
         if closed_for > 0 and self.gate.until + 1 < now + closed_for:
             self.gate.close(closed_for, now)
+
+    def forget_refusals(self, reset_at: datetime) -> None:
+        """Forget what refusals have taught, as somebody wished; what headers told stays."""
+        self.reset_at = reset_at
+        self.is_changed = True
+        self.gate.reopen()
+        self.refusals = 0
+        self.outside_plan_until = -FOREVER
+        self._drop_guess()
 
     def settle(self, counted: int, now: float) -> None:
         """Take note of how many tokens the ledger has of Mistral's present month."""

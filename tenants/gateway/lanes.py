@@ -28,6 +28,8 @@ from tenants.spend.rates import RateLimit, Rates
 PER_SECOND, PER_MINUTE, PER_MONTH = "requests_per_second", "tokens_per_minute", "tokens_per_month"
 _MINUTE = 60.0
 _UNUSED = 900.0
+# Later than this after a reset, a gate that all processes share was closed since.
+_RECENT = 60.0
 # Whoever asks for what Mistral fails at keeps others of the same model waiting for no longer.
 _LONGEST_PAUSE = 10.0
 
@@ -224,6 +226,9 @@ class Lanes:
         lane.subjects, lane.shadows = tuple(enforced), tuple(watched)
         learned = traffic.learned
         bucket = lane.bucket
+        if learned.reset_at is not None and learned.reset_at != bucket.reset_at:
+            bucket.forget_refusals(learned.reset_at)
+            bucket.is_reopened = -_seconds_until(learned.reset_at) < _RECENT
         bucket.recall(
             [_still_true(window, learned.observed_at) for window in learned.windows],
             now,

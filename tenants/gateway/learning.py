@@ -159,6 +159,7 @@ def _observation(bucket: Bucket, calls_of_message: float, now: float) -> Observa
         calls_of_message=calls_of_message,
         closed_until=_instant(bucket.gate.until - now),
         outside_plan_until=_instant(bucket.outside_plan_until - now),
+        saved_after=bucket.reset_at,
     )
 
 

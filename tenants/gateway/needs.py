@@ -4,12 +4,12 @@ import math
 from collections.abc import Sequence
 
 from tenants.common.problems import Forbidden, TooMany, Unavailable
-from tenants.gateway.buckets import INFERRED, MISTRAL, PAUSE, Bucket, Rule
+from tenants.gateway.buckets import MISTRAL, PAUSE, Bucket, Rule
 from tenants.gateway.endpoints import Kind
 from tenants.gateway.line import Need, Ticket
 from tenants.gateway.requests import Request
 from tenants.gateway.windows import Counter
-from tenants.mistral.windows import REQUESTS
+from tenants.mistral.windows import INFERRED, REQUESTS
 
 _OF_TOKENS = frozenset({Kind.CHAT, Kind.TEXTS, Kind.RESPONSES, Kind.CONVERSATION})
 _LONGEST_RETRY = 3600

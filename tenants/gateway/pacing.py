@@ -82,6 +82,9 @@ class Pacer:
         now = self.clock()
         lane = self._lanes.find(picture, now)
         bucket = lane.bucket
+        if bucket.is_reopened:
+            bucket.is_reopened = False
+            self.together.reopen(bucket.gate_rule)
         is_of_model = request.endpoint.kind not in BESIDE_MODELS
         if is_of_model and now < bucket.outside_plan_until:
             raise outside_plan(bucket.model)

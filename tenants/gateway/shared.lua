@@ -172,6 +172,8 @@ local function take(call)
       end
     elseif need.kind == 'a' then
       add(need.key, need.seconds, need.units, tonumber(need.limit))
+    elseif need.kind == 'c' and need.limit == 'open' then
+      redis.call('DEL', need.key)
     elseif need.kind == 'c' then
       local till = now + math.ceil(need.seconds * 1000)
       if till > tonumber(redis.call('GET', need.key) or 0) then

@@ -187,9 +187,14 @@ class Shared:
             self._put(_Asked([Part(name, "a", limit, seconds, units)]))
 
     def close_gate(self, name: str, seconds: float) -> None:
-        """Close a gate for everybody; it is never opened earlier."""
+        """Close a gate for everybody; it is not opened earlier, but by ``open_gate``."""
         if not self.is_away and seconds > 0:
             self._put(_Asked([Part(name, "c", "0", seconds, 0)]))
+
+    def open_gate(self, name: str) -> None:
+        """Open a gate for everybody; what is asked afterwards finds it open."""
+        if not self.is_away:
+            self._put(_Asked([Part(name, "c", "open", 0, 0)]))
 
     async def stop(self) -> None:
         """Let go of the connection."""

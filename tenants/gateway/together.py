@@ -131,6 +131,11 @@ class Together:
         if self._shared is not None:
             self._shared.close_gate(rule.shared, seconds)
 
+    def reopen(self, rule: Rule) -> None:
+        """Open a bucket's gate for everybody, as somebody wished."""
+        if self._shared is not None:
+            self._shared.open_gate(rule.shared)
+
     def start(self) -> None:
         """Find the other processes, in the running event loop."""
         if self._siblings is not None:

@@ -236,7 +236,8 @@ class Allowance:
 class Gate:
     """Closed until an instant after a refusal, and then open for few at a time.
 
-    Its instant is only ever moved further away. ``width`` is how many may be under way at once.
+    Its instant is only ever moved further away, but by somebody who wishes it. ``width`` is how
+    many may be under way at once.
     """
 
     __slots__ = ("going", "limit", "until", "width")
@@ -273,6 +274,11 @@ class Gate:
         """Close for so long, or as long as it is closed already; then one at a time."""
         self.until = max(self.until, now + seconds)
         self.width = 1
+
+    def reopen(self) -> None:
+        """Be as if nothing had been refused."""
+        self.until = -FOREVER
+        self.width = FOREVER
 
     def widen(self) -> None:
         """After a success as many again may be under way."""

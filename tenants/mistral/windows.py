@@ -7,6 +7,8 @@ of time, any of which may be missing. It refuses to guess at other names: those 
 import re
 
 REQUESTS, TOKENS = "requests", "tokens"
+#: No window of Mistral's: what is guessed of one from its refusals.
+INFERRED = "inferred-req-minute"
 DAY = 86_400
 MONTH = 31 * DAY
 

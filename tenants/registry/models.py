@@ -127,6 +127,10 @@ class QuotaRecord(TenantRow):
     Written by the gateway now and then, never per call. ``windows`` is what answers' headers said
     last: ``[{window, by_size, limit, remaining}]``. ``closed_until`` comes from a refusal.
     ``used`` is what the gateway counted in the minute before ``observed_at``.
+
+    Somebody may have what refusals taught forgotten, at ``reset_at``; ``saved_after`` is the last
+    such instant that the process knew which saved the row. Where it differs, what it says of
+    refusals is older than the wish.
     """
 
     quota_code = models.CharField(max_length=64)
@@ -137,6 +141,8 @@ class QuotaRecord(TenantRow):
     observed_at = models.DateTimeField()
     closed_until = models.DateTimeField(null=True)
     outside_plan_until = models.DateTimeField(null=True)
+    reset_at = models.DateTimeField(null=True)
+    saved_after = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [

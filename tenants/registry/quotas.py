@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from tenants.common import scope
 from tenants.common.prepared import Prepared
+from tenants.mistral.windows import INFERRED
 from tenants.registry.models import (
     ForeignParameters,
     NewEndpoints,
@@ -27,12 +28,13 @@ _NO_WINDOWS: tuple[Mapping[str, Any], ...] = ()
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What is known of one quota, and when its windows were as they are here."""
+    """What is known of one quota, when its windows were as they are here, and the last reset."""
 
     windows: tuple[Mapping[str, Any], ...] = _NO_WINDOWS
     closed_until: datetime | None = None
     outside_plan_until: datetime | None = None
     observed_at: datetime | None = None
+    reset_at: datetime | None = None
 
 
 NOTHING_LEARNED = Learned()
@@ -55,7 +57,7 @@ DEFAULT_POLICY = Policy()
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What a gateway process saves of one quota."""
+    """What a gateway process saves of one quota; ``saved_after`` is the last reset it knows."""
 
     quota_code: str
     mistral_model: str
@@ -64,13 +66,36 @@ class Observation:
     calls_of_message: float
     closed_until: datetime | None
     outside_plan_until: datetime | None
+    saved_after: datetime | None = None
 
 
 def learned(organization_id: UUID, quota_code: str, mistral_model: str) -> Learned:
     """Find what is known of a quota, inside the tenant's scope."""
-    for windows, *instants in _LEARNED.ask(organization_id, quota_code, mistral_model):
-        return Learned(tuple(windows), *instants)
+    for row in _LEARNED.ask(organization_id, quota_code, mistral_model):
+        windows, closed, outside, observed_at, reset_at, saved_after = row
+        if reset_at != saved_after:
+            return Learned(_of_headers(windows), None, None, observed_at, reset_at)
+        return Learned(tuple(windows), closed, outside, observed_at, reset_at)
     return NOTHING_LEARNED
+
+
+def reset(organization_id: UUID, mistral_model: str | None) -> int:
+    """Have what refusals taught forgotten, inside the tenant's scope; return of how many quotas.
+
+    Gateways follow when they read their pictures next. What headers told stays.
+
+    Args:
+        organization_id: whose quotas.
+        mistral_model: of this model of Mistral's only; None for all.
+    """
+    rows = QuotaRecord.objects.filter(organization_id=organization_id)
+    if mistral_model is not None:
+        rows = rows.filter(mistral_model=mistral_model)
+    return rows.update(reset_at=timezone.now())
+
+
+def _of_headers(windows: Iterable[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+    return tuple(window for window in windows if window["window"] != INFERRED)
 
 
 def policy(organization_id: UUID, workspace_id: UUID) -> Policy:
@@ -92,7 +117,14 @@ def _learned(organization_id: UUID, code: str, mistral_model: str) -> QuerySet[Q
     rows = QuotaRecord.objects.filter(
         organization_id=organization_id, quota_code=code, mistral_model=mistral_model
     )
-    return rows.values_list("windows", "closed_until", "outside_plan_until", "observed_at")
+    return rows.values_list(
+        "windows",
+        "closed_until",
+        "outside_plan_until",
+        "observed_at",
+        "reset_at",
+        "saved_after",
+    )
 
 
 def _policy(organization_id: UUID, workspace_id: UUID) -> QuerySet[TrafficPolicy, Any]:
@@ -125,6 +157,7 @@ def save(organization_id: UUID, observations: Iterable[Observation]) -> None:
             observed_at=now,
             closed_until=seen.closed_until,
             outside_plan_until=seen.outside_plan_until,
+            saved_after=seen.saved_after,
         )
         # In one order, so that two processes do not wait for each other.
         for seen in sorted(observations, key=lambda one: (one.quota_code, one.mistral_model))
@@ -141,5 +174,6 @@ def save(organization_id: UUID, observations: Iterable[Observation]) -> None:
                 "observed_at",
                 "closed_until",
                 "outside_plan_until",
+                "saved_after",
             ],
         )

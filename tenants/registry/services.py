@@ -31,6 +31,7 @@ from tenants.registry import (
     default_model,
     issuing,
     publications,
+    quotas,
     status,
 )
 from tenants.registry.models import ModelToken, RegisteredModel, TrafficPolicy
@@ -316,6 +317,26 @@ def _unique() -> Iterator[None]:
             raise
         detail = _("Another model of this organization has this name. Choose a different one.")
         raise Conflict("name_taken", detail) from None
+
+
+def reset_rate_limits(
+    *, actor: Actor, organization: Organization, mistral_model: str | None = None
+) -> int:
+    """Have the gateway forget what Mistral's refusals taught; return of how many quotas.
+
+    Within a second or so calls go out again: pauses, models outside the plan, guessed limits. What
+    Mistral's headers tell, and what is configured, stays.
+    """
+    with scope.tenant(organization.pk):
+        count = quotas.reset(organization.pk, mistral_model)
+        audit.record(
+            actor=actor,
+            organization_id=organization.pk,
+            verb="rate_limits.reset",
+            target=organization,
+            changed=[] if mistral_model is None else [mistral_model],
+        )
+    return count
 
 
 def set_traffic_policy(

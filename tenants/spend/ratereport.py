@@ -188,8 +188,9 @@ def _report(  # noqa: PLR0917 - one bucket's facts
     subjects |= {model.workspace_id: 1 for model in models}
     subjects |= {model.key_id: 2 for model in models}
     subjects |= {model.model_id: 3 for model in models}
-    closed_until = record.closed_until if record else None
-    outside_until = record.outside_plan_until if record else None
+    is_told = record is not None and record.reset_at == record.saved_after
+    closed_until = record.closed_until if record and is_told else None
+    outside_until = record.outside_plan_until if record and is_told else None
     counted = record.used if record else {}
     return BucketReport(
         mistral_model=place[0],

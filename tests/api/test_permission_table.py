@@ -216,6 +216,7 @@ TABLE = [
     Row("PATCH", WORKSPACE, (Scope.WORKSPACES_WRITE,), body=said({"name": "Altro"})),
     Row("POST", f"{WORKSPACE}/archive", (Scope.WORKSPACES_WRITE,)),
     Row("GET", f"{ORGANIZATION}/rate-limits", (Scope.LIMITS_READ,)),
+    Row("POST", f"{ORGANIZATION}/rate-limits/reset", (Scope.LIMITS_WRITE,), 204, said({})),
     Row("GET", f"{WORKSPACE}/traffic-policy", (Scope.LIMITS_READ,)),
     Row(
         "PUT",

@@ -10,6 +10,7 @@ from django.utils import timezone
 from tenants.common import scope
 from tenants.keys.models import MistralKey
 from tenants.keys.quota import quota_code
+from tenants.organizations.models import AuditEvent
 from tenants.registry import quotas
 from tenants.registry.quotas import Observation
 from tenants.spend.meter import Meter
@@ -155,3 +156,30 @@ def test_an_archived_workspace_keeps_its_policy(hers, alice):
     alice.post(f"workspaces/{hers.workspace.pk}/archive")
     answer = alice.put(f"workspaces/{hers.workspace.pk}/traffic-policy", {"failover": True})
     assert (answer.status, answer.code) == (409, "workspace_archived")
+
+
+def test_what_mistral_refused_is_forgotten_on_wish_and_the_wish_is_audited(hers, alice, learned):
+    def known():
+        key = hers.key
+        code = quota_code(key.pk, key.mistral_workspace_id, key.identity)
+        with scope.tenant(hers.organization.pk):
+            return quotas.learned(hers.organization.pk, code, "mistral-small-2603")
+
+    path = f"organizations/{hers.organization.pk}/rate-limits/reset"
+    soon = timezone.now() + timedelta(minutes=50)
+    learned(closed_until=soon, outside_plan_until=soon)
+    assert alice.post(path, {"mistral_model": "another"}).status == 204
+    assert known().closed_until == soon
+    assert alice.post(path, {"mistral_model": "mistral-small-2603"}).status == 204
+    (bucket,) = buckets(alice, hers)["results"]
+    assert (bucket["is_in_plan"], bucket["closed_until"]) == (True, None)
+    wish = known().reset_at
+    assert (wish is None, known().closed_until) == (False, None)
+    # A process that has not heard of it yet saves what it remembers: that counts no more.
+    learned(closed_until=soon, outside_plan_until=soon)
+    assert (known().closed_until, known().outside_plan_until) == (None, None)
+    # One that has heard of it was refused again.
+    learned(closed_until=soon, saved_after=wish)
+    assert known().closed_until == soon
+    with scope.tenant(hers.organization.pk):
+        assert AuditEvent.objects.filter(verb="rate_limits.reset").count() == 2

@@ -107,6 +107,7 @@ PAGES = [
     Row("GET", f"{ORGANIZATION}/statements/<month:month>", (Scope.SPEND_READ,)),
     Row("GET", f"{ORGANIZATION}/statements/<month:month>.<form:form>", (Scope.SPEND_READ,)),
     *_both(f"{ORGANIZATION}/limits", Scope.LIMITS_READ, Scope.LIMITS_WRITE),
+    *_both(f"{ORGANIZATION}/limits/reset", Scope.LIMITS_WRITE, Scope.LIMITS_WRITE, 303),
     *_both(f"{ORGANIZATION}/members", Scope.MEMBERS_READ, Scope.MEMBERS_WRITE),
     Row("GET", f"{ORGANIZATION}/members/<id:member_id>", (Scope.MEMBERS_WRITE,)),
     Row(

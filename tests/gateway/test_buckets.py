@@ -3,12 +3,14 @@
 import asyncio
 
 import pytest
+from django.utils import timezone
 
 from tenants.common.models import new_id
-from tenants.gateway.buckets import INFERRED, Bucket
+from tenants.gateway.buckets import Bucket
 from tenants.gateway.needs import too_many
 from tenants.mistral.classification import classify
 from tenants.mistral.headers import RateLimitReading, read_rate_limits
+from tenants.mistral.windows import INFERRED
 from tests.gateway.paced import Clock, go, pacer, picture_of
 
 
@@ -223,3 +225,21 @@ def test_what_was_left_of_a_month_is_recalled_and_the_ledger_may_know_less(bucke
     assert rule.counter.ready_in(20, 800.0) == 0  # after some minutes Mistral is asked again
     bucket.hear([RateLimitReading("tokens-month", limit=1000, remaining=1000)], 800.0)
     assert rule.counter.used(800.0) == 0
+
+
+def test_what_refusals_taught_is_forgotten_on_wish_and_what_headers_told_stays(bucket):
+    tokens = RateLimitReading("tokens-minute", limit=1000, remaining=900)
+    bucket.hear([tokens], 100.0, 100.0)
+    refused_for_long(bucket)
+    bucket.succeed(130.0)
+    bucket.refuse(refusal({"retry-after": "3600"}), 131.0, 131.0)
+    bucket.outside_plan_until = 700.0
+    wish = timezone.now()
+    bucket.forget_refusals(wish)
+    assert (bucket.gate.until < 131, bucket.outside_plan_until < 131, guessed(bucket)) == (
+        True,
+        True,
+        None,
+    )
+    assert [rule.name for rule in bucket.rules] == ["pause", "tokens-minute"]
+    assert (bucket.reset_at, bucket.is_changed) == (wish, True)

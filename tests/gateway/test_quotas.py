@@ -1,6 +1,7 @@
 """Mistral's own limits through a real gateway: learned, kept to, and where another key helps."""
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
@@ -17,6 +18,7 @@ from tests.gateway.rated import arrivals, burst
 from tests.gateway.server import GatewayServer
 from tests.gateway.tenancy import ask, eventually
 from tests.keys.keyring import checked, name_of, registered
+from tests.mistral.far_side import answering
 
 pytestmark = pytest.mark.slow
 
@@ -212,3 +214,40 @@ def test_what_was_learned_outlives_the_process(gateway, mistral, made_up):
         statuses = [ask(other.url, tenant).status_code for _ in range(3)]
     assert statuses.count(429) >= 1
     assert [status for _, status in arrivals(mistral, tenant)][:2] == [200, 200]
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_a_pause_that_somebody_wishes_away_ends_in_every_process(
+    scripted, tenant, request, is_shared
+):
+    port = request.getfixturevalue("redis_server") if is_shared else None
+    redis_url = None if port is None else f"redis://127.0.0.1:{port}/0"
+    tenant.is_impatient()
+    body = {"object": "error", "type": "rate_limited", "code": "1300", "raw_status_code": 429}
+    far_side = scripted.far_side.url
+    with (
+        GatewayServer(far_side, redis_url=redis_url) as one,
+        GatewayServer(far_side, redis_url=redis_url) as other,
+    ):
+        scripted.script = answering(429, body, {"retry-after": "3000"})
+        assert ask(one.url, tenant).status_code == 429
+
+        def is_closed(url):
+            refused = ask(url, tenant).json()
+            return refused["source"] == "gateway" and refused["rate"] == "pause"
+
+        def is_served(url):
+            return ask(url, tenant).is_success
+
+        def is_saved():
+            with scope.tenant(tenant.organization.id):
+                return QuotaRecord.objects.filter(closed_until__isnull=False).exists()
+
+        for url in (one.url, other.url):
+            eventually(partial(is_closed, url))
+        eventually(is_saved)
+        scripted.script = answering(200, {"usage": {"prompt_tokens": 1, "total_tokens": 1}})
+        assert is_closed(one.url)
+        registry.reset_rate_limits(actor=ACTOR, organization=tenant.organization)
+        for url in (one.url, other.url):
+            eventually(partial(is_served, url))
