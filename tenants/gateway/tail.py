@@ -20,7 +20,8 @@ from tenants.mistral.wire import Usage
 
 _KEPT = 64 * 1024
 _LONGEST_EVENT = 1024 * 1024
-_EVENT_END = b"\n\n"
+_EVENT_END, _RETURN = b"\n\n", b"\r"
+_OTHER_ENDS = (b"\r\n\r\n", b"\r\r")
 # Of the last events, of which the usage is one: after it come the end mark and perhaps a comment.
 _WHOLE_EVENTS = 4
 _USAGE = b'"usage"'
@@ -53,6 +54,8 @@ class StreamTail:
         """Take the next bytes of the stream, however they were cut."""
         # An end that was cut in two is not counted: then more is kept, never less.
         ends = chunk.count(_EVENT_END)
+        if _RETURN in chunk:
+            ends = max(ends, *map(chunk.count, _OTHER_ENDS))
         self._chunks.append((chunk, ends))
         self._ends += ends
         self._length += len(chunk)
@@ -63,7 +66,10 @@ class StreamTail:
     def finish(self) -> Told:
         """Read the end of the stream; it may be called once."""
         tail = b"".join(chunk for chunk, _ in self._chunks)
+        dropped = self._seen - len(tail)
         self._chunks.clear()
+        if _RETURN in tail:  # inside of JSON none stands as it is
+            tail = tail.replace(b"\r\n", b"\n").replace(_RETURN, b"\n")
         at = tail.rfind(_USAGE)
         if at >= 0:
             start = tail.rfind(_EVENT_END, 0, at) + 1
@@ -71,12 +77,11 @@ class StreamTail:
             if told.usage.is_enough:
                 return told if told.model else replace(told, model=named_model(tail))
             end = tail.find(_EVENT_END, at)
-            has_no_start = not start and self._seen > len(tail)
+            has_no_start = not start and dropped > 0
             if end >= 0 and (has_no_start or end - start > _LONGEST_EVENT):
                 usage = read_told(dig(tail[max(start, end - NEAR) : end], _USAGE, _DEPTHS))
                 if usage.is_enough:
                     return Told(usage, None, 0, None)
-        dropped = self._seen - len(tail)
         if dropped:  # it begins inside an event
             tail = tail[tail.find(_EVENT_END) + 1 :]
         told = _read(tail)

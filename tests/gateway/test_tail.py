@@ -151,3 +151,16 @@ def test_zero_usage_for_delivered_text_does_not_hide_what_was_delivered():
     zero = {"prompt_tokens": 0, "completion_tokens": 0}
     told = followed(event("hello") + event("", usage=zero), [])
     assert told.delivered == 5
+
+
+@pytest.mark.parametrize("line", [b"\r\n", b"\r"])
+def test_lines_may_end_as_they_like(line):
+    stream = event("five words of an answer") * 20_000
+    other = stream.replace(b"\n", line)
+    cuts = list(range(0, len(other), 9000))
+    plain, told = followed(stream, cuts), followed(other, cuts)
+    assert plain.delivered * 0.95 < told.delivered < plain.delivered * 1.05
+    tail = StreamTail()
+    for at in range(0, len(other), 9000):
+        tail.feed(other[at : at + 9000])
+    assert tail._length < 80_000, "what is kept is bounded by events, not by the longest one"
