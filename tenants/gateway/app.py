@@ -135,6 +135,8 @@ class Gateway:
         if endpoint is None:
             if method == "GET" and (path == MODELS or path.startswith(f"{MODELS}/")):
                 picture = await _authenticate(headers, parts.pictures)
+                whose = picture.snapshot.organization.id
+                exchange.leave = Arrival(parts.arrivals, whose, exchange.receive, headers).leave
                 await _show_models(exchange, picture, path, parts.shelf)
                 return
             place = addresses.find(path, method)

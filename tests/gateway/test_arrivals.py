@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
 
+import httpx
 import pytest
 
 from tenants.gateway.bounds import Bounds
@@ -176,6 +177,10 @@ def test_an_organization_has_its_part_of_all_places_with_however_many_tokens(mis
             assert all(map(is_kept, waiting))
             with closing(begun(server, others[1], 100)) as further:
                 assert refusal(further) == (429, "too_many_at_once")
+            listed = httpx.get(
+                f"{server.url}/v1/models", headers=others[1].headers, trust_env=False
+            )
+            assert (listed.status_code, listed.json()["code"]) == (429, "too_many_at_once")
             assert ask(server.url, guest, max_tokens=1).is_success
         eventually(lambda: ask(server.url, others[1], max_tokens=1).status_code == 200)
 
