@@ -27,6 +27,7 @@ NOUNS: Mapping[str, Promise] = {
     "organization": _("Organization"),
     "plan": _("Plan and payment"),
     "prices": _("Prices of your own"),
+    "rate_limits": _("Rate limits"),
     "reconciliation": _("Comparisons with Mistral"),
     "spend": _("Corrections of the spend"),
     "spend_policy": _("Calls without a price"),

@@ -46,9 +46,12 @@ def destroy_data_keys(organization: Organization) -> int:
     """Destroy the data keys, and tell how many.
 
     It waits for whoever seals something with them at this moment; whoever comes later finds none.
-    The lock on the organization keeps a rotation from making another meanwhile.
+    The lock on the organization keeps a rotation from making another meanwhile. Who puts something
+    sealed into a workspace has locked that one before a data key, and so does this.
     """
     Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
+    workspaces = Workspace.objects.filter(organization=organization).order_by("pk")
+    list(workspaces.select_for_update(no_key=True).values_list("pk"))
     destroyed, _by_model = DataKey.objects.filter(organization=organization).delete()
     return destroyed
 

@@ -66,6 +66,8 @@ def test_every_answer_gives_its_verdict_with_cause_evidence_confidence_and_next_
     key = checked(set_back(key, secret_at=600))
     # An ordinary key on the Admin API's path: on any other path a 401 is about the key itself.
     cause = "key_invalid" if answer["class"] == "admin_key_required" else answer["class"]
+    if answer["name"] == "workspace_spending_limit":
+        cause = "workspace_spending_limit_reached"
 
     assert (key.verdict_code, key.status) == (verdict_code, status or KeyStatus.PENDING)
     assert key.evidence["http_status"] == answer["http_status"]

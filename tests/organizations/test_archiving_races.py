@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection
 
+from tenants.access.erasure import erase_organization
 from tenants.common import scope
 from tenants.common.problems import Conflict
 from tenants.common.secrets import Secret
 from tenants.keys.models import MistralKey
 from tenants.keys.services import register_key, replace_secret
-from tenants.organizations import audit
+from tenants.organizations import audit, data_keys, workspaces
 from tenants.organizations.members import add_to_workspace
 from tenants.organizations.models import Workspace
 from tenants.organizations.roles import WorkspaceRole
@@ -180,3 +181,17 @@ def share(workspace: Workspace) -> bool:
             "SELECT 1 FROM organizations_workspace WHERE id = %s FOR SHARE NOWAIT", [workspace.pk]
         )
         return cursor.fetchone() is not None
+
+
+def test_who_erases_lets_those_finish_who_put_something_into_a_workspace(hers):
+    """They have the workspace first and the data key then: so has who erases."""
+    with ThreadPoolExecutor(1) as pool:
+        with scope.tenant(hers.organization.pk):
+            workspaces.active(hers.workspace.pk)
+            erasing = elsewhere(
+                pool, lambda: erase_organization(actor=ACTOR, organization=hers.organization)
+            )
+            while not erasing.done() and not is_waited_for():
+                time.sleep(0.01)
+            assert data_keys.newest(hers.organization.pk).version == 1
+        assert erasing.result().keys_shredded == 1

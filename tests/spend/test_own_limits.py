@@ -66,8 +66,8 @@ def test_a_limit_is_written_where_it_belongs_and_nowhere_else(
                 monthly_spend=Decimal("90.00"),
             )
     limit(organization, workspace, "7.00")
-    _then, now, soon = (intent(organization, workspace, call_id=made.id_at(at)) for at in months)
-    own = [(organization.id, "workspace", workspace.id, call.period) for call in (now, soon)]
+    periods = [intent(organization, workspace, call_id=made.id_at(at)).period for at in months]
+    own = [(organization.id, "workspace", workspace.id, period) for period in periods]
     assert limited(organization, stranger) == dict.fromkeys(own, 7)
     assert limited(organization, stranger, column="shadow_limit") == {}
     limit(organization, workspace, "8.00", LimitMode.SHADOW)
