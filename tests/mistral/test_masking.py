@@ -118,16 +118,16 @@ def test_a_secret_of_digits_is_not_left_standing_as_a_number():
     "unit", [KEY[:31] + " ", "Bearer ", "aim_mdl_", "a", "bearer\t\t\t\t", KEY, "[", '{"a":']
 )
 def test_masking_takes_linear_time(unit):
-    def seconds(size: int) -> float:
+    def cpu_seconds(size: int) -> float:
         text = (unit * (size // len(unit) + 1))[:size]
         best = 60.0
         for _ in range(3):
-            started = time.perf_counter()
+            started = time.thread_time()
             mask_key_shaped(text, secrets=[Secret(KEY)])
-            best = min(best, time.perf_counter() - started)
+            best = min(best, time.thread_time() - started)
         return best
 
-    small, large = seconds(20_000), seconds(200_000)
+    small, large = cpu_seconds(20_000), cpu_seconds(200_000)
 
     assert large < 40 * small + 0.05
 
