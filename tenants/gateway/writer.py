@@ -1,6 +1,6 @@
 """The group-commit writer: how calls reach the ledger without a commit for each.
 
-Two lines, each with a connection of its own and one writer id: one opens calls, whose callers wait,
+Two tasks, each with a connection of its own and one writer id: one opens calls, whose callers wait,
 the other settles them, for which nobody waits. Whatever arrives while a round trip is under way
 goes with the next one. A settlement is kept and repeated until the ledger has it; an opening whose
 caller has given up is settled as not sent. All of it lives in the event loop: handing calls to a
@@ -8,8 +8,7 @@ thread and back cost more than the ledger itself.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from uuid import UUID
 
@@ -20,6 +19,7 @@ from django.db import connection
 from tenants.common.models import new_id
 from tenants.common.problems import Unavailable
 from tenants.gateway import telemetry
+from tenants.gateway.batching import BatchTask
 from tenants.gateway.bounds import Bounds
 from tenants.gateway.patience import Patience
 from tenants.spend import recovery
@@ -31,13 +31,12 @@ from tenants.spend.calls import (
     RefusalReason,
     Settlement,
 )
-from tenants.spend.meter import LoopMeter, MeterUnavailable
+from tenants.spend.meter import LoopMeter
 
 log = structlog.get_logger(__name__)
 
 type _Opening = tuple[CallIntent, "asyncio.Future[OpenVerdict]"]
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 # Of the time that other processes have to settle: when their refusal is asked about again.
 _LOOKS = (0.15, 0.35, 1.0)
 
@@ -50,10 +49,10 @@ class Writer:
         writer_id = new_id()
         opener, settler = make_meter(writer_id), make_meter(writer_id)
         self._opener, self._settler = opener, settler
-        self._openings: _Line[_Opening] = _Line(
+        self._openings: BatchTask[_Opening] = BatchTask(
             self._open, bounds.batch, _is_awaited, self._unopened
         )
-        self._settlements: _Line[Settlement] = _Line(self._settle, bounds.batch)
+        self._settlements: BatchTask[Settlement] = BatchTask(self._settle, bounds.batch)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._patience = Patience(bounds.open_wait)
         self._gathered: list[Settlement] = []
@@ -62,7 +61,7 @@ class Writer:
         self._holds: dict[UUID, CallIntent] = {}
 
     def start(self) -> None:
-        """Start both lines in the running event loop."""
+        """Start both tasks in the running event loop."""
         self._loop = asyncio.get_running_loop()
         self._openings.start()
         self._settlements.start(before=lambda: asyncio.to_thread(_recover))
@@ -137,8 +136,8 @@ class Writer:
         """
         if refusal.reason is not RefusalReason.LIMIT:
             return False
-        line = self._settlements
-        return bool(self._gathered or line.waiting or line.done != settled)
+        task = self._settlements
+        return bool(self._gathered or task.waiting or task.done != settled)
 
     def _is_for_others(self, refusal: Refusal, intent: CallIntent) -> bool:
         """Tell whether a call would fit if nothing were held but what this process holds."""
@@ -205,120 +204,6 @@ class Writer:
     async def _settle(self, batch: Sequence[Settlement]) -> None:
         await self._settler.settle_calls(batch)
         telemetry.note_settled(batch)
-
-
-class _Line[Item]:
-    """A task that takes everything that waits, up to a batch, and works on it; then again.
-
-    While the ledger does not answer it repeats the same batch: what became of that one is not
-    known, and repeating is harmless. Nothing else is tried meanwhile.
-    """
-
-    def __init__(
-        self,
-        work: Callable[[Sequence[Item]], Awaitable[object]],
-        most: int,
-        is_wanted: Callable[[Item], bool] = lambda _item: True,
-        lost: Callable[[Item], None] = lambda _item: None,
-    ) -> None:
-        self._lost = lost
-        self._is_wanted = is_wanted
-        self._work = work
-        self._most = most
-        self._queue: deque[Item] = deque()
-        #: Each waits for everything that was put before it.
-        self._marks: deque[tuple[int, asyncio.Future[None]]] = deque()
-        self._put = 0
-        self.done = 0
-        self._news: asyncio.Future[None] | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._until: float | None = None
-
-    @property
-    def waiting(self) -> int:
-        """How many items wait, are being worked on, or could not be written in the time left."""
-        return self._put - self.done
-
-    def start(self, before: Callable[[], Awaitable[object]] | None = None) -> None:
-        self._task = asyncio.create_task(self._run(before))
-
-    def put(self, item: Item) -> None:
-        self._put += 1
-        self._queue.append(item)
-        self._wake()
-
-    def passed(self) -> "asyncio.Future[None]":
-        """Return what is done when everything is that was put until now."""
-        mark: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._marks.append((self._put, mark))
-        self._wake()
-        return mark
-
-    async def stop(self, until: float) -> None:
-        """Finish what waits, until an instant of the loop's clock."""
-        self._until = until
-        self._wake()
-        if self._task is not None:
-            left = until - asyncio.get_running_loop().time()
-            await asyncio.wait((self._task,), timeout=max(left, 0) + _LONGEST_PAUSE)
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    def _wake(self) -> None:
-        if self._news is not None and not self._news.done():
-            self._news.set_result(None)
-
-    async def _run(self, before: Callable[[], Awaitable[object]] | None) -> None:
-        if before is not None:
-            await before()
-        loop = asyncio.get_running_loop()
-        while True:
-            if not self._queue:
-                self._pass_marks()
-                if self._until is not None:
-                    return
-                # Whoever is ready in the same turn of the loop goes with the same batch.
-                self._news = loop.create_future()
-                await self._news
-                continue
-            batch = [self._queue.popleft() for _ in range(min(len(self._queue), self._most))]
-            # Decided once: what was tried and not confirmed is repeated, whoever still waits.
-            wanted = [item for item in batch if self._is_wanted(item)]
-            self.done += len(batch) - len(wanted)
-            if wanted:
-                await self._attempt(wanted)
-            self._pass_marks()
-
-    def _pass_marks(self) -> None:
-        while self._marks and self._marks[0][0] <= self.done:
-            _, mark = self._marks.popleft()
-            if not mark.done():
-                mark.set_result(None)
-
-    async def _attempt(self, batch: Sequence[Item]) -> None:
-        """Work on a batch; a fault of ours costs the item that has it, and never the line."""
-        try:
-            self.done += await self._persist(batch)
-        except Exception as error:  # noqa: BLE001 - the line outlives whatever a single call does
-            log.error("writer_fault", error=type(error).__name__, calls=len(batch))  # noqa: TRY400 - a traceback could quote a call
-            if len(batch) > 1:
-                for item in batch:
-                    await self._attempt([item])
-            else:
-                self.done += 1
-                self._lost(batch[0])
-
-    async def _persist(self, batch: Sequence[Item]) -> int:
-        pause = _FIRST_PAUSE
-        while self._until is None or asyncio.get_running_loop().time() <= self._until:
-            try:
-                await self._work(batch)
-            except MeterUnavailable:
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE)
-            else:
-                return len(batch)
-        return 0
 
 
 def _is_awaited(opening: _Opening) -> bool:
