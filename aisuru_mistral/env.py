@@ -32,6 +32,10 @@ _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _HOW_TO_MAKE_SIGNING = (
     "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(64))'"
 )
+_HOW_TO_PART = (
+    f"{_HOW_TO_MAKE_SIGNING}; where it is in use, put a new key first in ENCRYPTION_KEYRING instead"
+    " and run manage.py rotate_keyring"
+)
 
 
 class Traces(NamedTuple):
@@ -53,7 +57,7 @@ class Environment(Variables):
     def secret_key(self) -> str:
         """Signs cursors and derives fingerprints (``SECRET_KEY``, at least 50 characters).
 
-        It must not hold a master key.
+        It must not hold the newest master key.
         """
         value = self._required("SECRET_KEY", _HOW_TO_MAKE_SIGNING)
         if len(set(value)) < 12:  # noqa: PLR2004 - too regular to be random
@@ -62,8 +66,8 @@ class Environment(Variables):
             keyring = master_keys.read(self.text("ENCRYPTION_KEYRING") or "")
         except master_keys.EntryError:
             keyring = ()  # it is refused by itself
-        if master_keys.is_in(value, keyring):
-            raise ConfigurationError("SECRET_KEY", "holds a master key", _HOW_TO_MAKE_SIGNING)
+        if master_keys.newest_is_in(value, keyring):
+            raise ConfigurationError("SECRET_KEY", "holds the master key", _HOW_TO_PART)
         return _strong("SECRET_KEY", value, SECRET_KEY_LENGTH)
 
     @cached_property

@@ -17,6 +17,7 @@ HOW_TO_MAKE = (
     "make one with: python3 -c 'import base64, os; "
     'print("k1:" + base64.b64encode(os.urandom(32)).decode())\''
 )
+_HOW_TO_LEAVE = f"{HOW_TO_MAKE}; put it before the others and run manage.py rotate_keyring"
 _MOST_ID = 32
 _LEAST_VARIETY = 8  # 32 random bytes never repeat themselves as much
 _TRANSIT_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -49,8 +50,12 @@ class Vault:
 def read(text: str) -> tuple[tuple[str, bytes | str], ...]:
     """Read ``id:key[,id:key…]``: each id with 32 bytes, or with ``vault:…`` or ``kms:…``.
 
+    A poor key that sealed something still opens it, behind a good one: so it can be left. One name
+    in a key service under two ids is no fault: a new entry has a new version of it wrap everything.
+
     Raises:
-        EntryError: malformed, no 256 random bits, one id twice, or one key under two ids.
+        EntryError: malformed, no 256 random bits, one id twice, or the newest key counts or stands
+            under another id, too.
     """
     entries: list[tuple[str, bytes | str]] = []
     for entry in text.split(","):
@@ -60,8 +65,12 @@ def read(text: str) -> tuple[tuple[str, bytes | str], ...]:
         entries.append((key_id, _distant(key_id, key) or _local(key_id, key)))
     if len({key_id for key_id, _ in entries}) != len(entries):
         raise EntryError("names one id twice", "give every entry its own id")
-    if len({key for _, key in entries}) != len(entries):
-        raise EntryError("has one key under two ids, so a rotation would rotate nothing")
+    newest, *older = [key for _, key in entries]
+    if isinstance(newest, bytes) and _is_counted(newest):
+        raise EntryError(f"entry {entries[0][0]!r} is not random", _HOW_TO_LEAVE)
+    if isinstance(newest, bytes) and newest in older:
+        problem = "has its newest key under two ids, so a rotation would rotate nothing"
+        raise EntryError(problem, _HOW_TO_LEAVE)
     return tuple(entries)
 
 
@@ -72,7 +81,7 @@ def _local(key_id: str, encoded: str) -> bytes:
         raise EntryError(f"entry {key_id!r} is not base64") from None
     if len(key) != KEY_BYTES:
         raise EntryError(f"entry {key_id!r} is not {KEY_BYTES} bytes long")
-    if len(set(key)) < _LEAST_VARIETY or _is_counted(key):
+    if len(set(key)) < _LEAST_VARIETY:
         raise EntryError(f"entry {key_id!r} is not random")
     return key
 
@@ -83,9 +92,9 @@ def _is_counted(key: bytes) -> bool:
     return len(steps) == 1
 
 
-def is_in(text: str, entries: tuple[tuple[str, bytes | str], ...]) -> bool:
-    """Tell whether a text has one of the keys in it, in base64 or hexadecimal."""
-    keys = [key for _, key in entries if isinstance(key, bytes)]
+def newest_is_in(text: str, entries: tuple[tuple[str, bytes | str], ...]) -> bool:
+    """Tell whether a text has the newest key in it, in base64 or hexadecimal."""
+    keys = [key for _, key in entries[:1] if isinstance(key, bytes)]
     encoded = [base64.b64encode(key).decode().rstrip("=") for key in keys]
     spelt = [form for one in encoded for form in (one, one.replace("+", "-").replace("/", "_"))]
     return any(one in text for one in spelt) or any(key.hex() in text.lower() for key in keys)

@@ -10,7 +10,7 @@ import pytest
 from pgmq.base import PGMQConfig
 from psycopg.conninfo import conninfo_to_dict
 
-from aisuru_mistral import reference
+from aisuru_mistral import master_keys, reference
 from aisuru_mistral.broker import celery_settings
 from aisuru_mistral.env import (
     ROOT,
@@ -25,12 +25,13 @@ RANDOM = secrets.token_bytes(32)
 GOOD_KEY = base64.b64encode(RANDOM).decode()
 COUNTED = base64.b64encode(bytes(range(32))).decode()
 COUNTED_DOWN = base64.b64encode(bytes(range(250, 26, -7))).decode()
+RANDOM_IN_SECRET = base64.b64encode(secrets.token_bytes(32)).decode()
 OTHER_KEY = base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 def holding(secret: str) -> dict[str, str]:
-    """Make a SECRET_KEY that has a master key in it."""
-    keyring = f"k2:{OTHER_KEY},k1:{GOOD_KEY}"
+    """Make a SECRET_KEY that has the newest master key in it."""
+    keyring = f"k2:{GOOD_KEY},k1:{OTHER_KEY}"
     return {"SECRET_KEY": f"{secret}{GOOD_SECRET}", "ENCRYPTION_KEYRING": keyring}
 
 
@@ -114,6 +115,34 @@ def test_good_values_are_typed(environment):
     assert found.encryption_keyring == (("k2", RANDOM),)
     assert (found.port, found.debug) == (8123, True)
     assert found.public_url == "http://127.0.0.1:8123"
+
+
+@pytest.mark.parametrize(
+    "older",
+    [
+        pytest.param(f"k2:{COUNTED}", id="counts"),
+        pytest.param(f"k2:{GOOD_KEY},k1:{GOOD_KEY}", id="under two ids"),
+        pytest.param(f"k2:{RANDOM_IN_SECRET}", id="in SECRET_KEY"),
+    ],
+)
+def test_a_poor_master_key_can_be_left_by_a_rotation(environment, older):
+    """It opens what it sealed as soon as a good one stands before it."""
+    found = environment(
+        SECRET_KEY=f"{RANDOM_IN_SECRET}{GOOD_SECRET}",
+        ENCRYPTION_KEYRING=f"k3:{OTHER_KEY},{older}",
+    )
+    assert [key_id for key_id, _ in found.encryption_keyring][:2] == ["k3", "k2"]
+    assert found.secret_key.endswith(GOOD_SECRET)
+
+
+@pytest.mark.parametrize(
+    "place", ["vault:aisuru-mistral", "kms:arn:aws:kms:eu-south-1:111122223333:alias/aisuru"]
+)
+def test_a_new_entry_may_name_the_same_key_of_a_service(monkeypatch, environment, place):
+    """There it has another version by now, which is to wrap everything anew (docs/custody.md)."""
+    monkeypatch.setattr(master_keys, "find_spec", lambda _name: object())
+    found = environment(ENCRYPTION_KEYRING=f"v2:{place},v1:{place}")
+    assert found.encryption_keyring == (("v2", place), ("v1", place))
 
 
 IN_VAULT = f"v1:vault:aisuru-mistral,k1:{GOOD_KEY}"
