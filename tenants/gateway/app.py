@@ -183,6 +183,7 @@ class Gateway:
                 exchange=exchange,
                 shelf=parts.shelf,
                 lease=parts.bounds.total + parts.bounds.idle,
+                keep=arrival.keep,
                 work=work,
             )
 

@@ -21,7 +21,8 @@ class Bounds:
         answers: that are kept in memory until their callers have read them, of those above 64 KiB;
             one of them may go beyond it.
         answers_of_one: of one organization among them.
-        bodies: that are kept in memory at once, of those above 64 KiB.
+        bodies: that are kept in memory at once, of those above 64 KiB; with the answers that are
+            given again to who repeats them.
         bodies_of_one: of one organization among them.
         waiting: of forms on disk at once, of those that tell their model after their file.
         waiting_of_one: of one organization among them.

@@ -89,7 +89,7 @@ class Departure:
             self._departures.give(self, self._size)
 
     async def keep(self, size: int) -> None:
-        """Have room for so many bytes in all; little needs none."""
-        if size > LIGHT:
+        """Have room for so many bytes in all, or for more; little needs none."""
+        if size > max(LIGHT, self._size):
             await self._departures.take(self, size - self._size)
             self._size = size

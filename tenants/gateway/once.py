@@ -53,6 +53,7 @@ async def once(
     exchange: Exchange,
     shelf: Shelf,
     lease: float,
+    keep: Callable[[int], None],
     work: Callable[[Exchange], Awaitable[object]],
 ) -> None:
     """Do some work that answers an exchange, or answer as it was answered before.
@@ -64,10 +65,12 @@ async def once(
         exchange: with the caller.
         shelf: for the database.
         lease: seconds that the work can take at most.
+        keep: has room for so many bytes of the call, or refuses it.
         work: makes the call.
 
     Raises:
-        Problem: the key is malformed, was used otherwise, or its first request still runs.
+        Problem: the key is malformed, was used otherwise, or its first request still runs; or there
+            is no room for the answer now.
     """
     name, snapshot = replays.name_of(key), picture.snapshot
     body = request.body if isinstance(request.body, bytes) else b""
@@ -78,6 +81,7 @@ async def once(
         replays.claim, owner, token, name, mark=mark, lease=timedelta(seconds=lease)
     )
     if isinstance(found, replays.Earlier):
+        keep(len(body) + len(found.body))
         headers = [
             (_CONTENT_TYPE, found.content_type.encode("latin-1")),
             _REPLAYED,

@@ -23,6 +23,7 @@ class Outlet:
     """
 
     __slots__ = (
+        "_cancelled",
         "_clock",
         "_is_stuck",
         "_left",
@@ -42,6 +43,7 @@ class Outlet:
         self._when_gone = when_gone
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
+        self._cancelled = 0 if self._task is None else self._task.cancelling()
         self._since: float | None = None
         self._is_stuck = False
         self._clock: asyncio.TimerHandle | None = self._loop.call_later(seconds, self._look)
@@ -59,9 +61,9 @@ class Outlet:
         try:
             await self._send({"type": "http.response.body", "body": piece, "more_body": True})
         except asyncio.CancelledError:
-            if not self._is_stuck or self._task is None:
+            # Whoever else has cancelled it as well means it.
+            if not self._is_stuck or self._task is None or self._task.uncancel() > self._cancelled:
                 raise
-            self._task.uncancel()
         self._since = None
 
     def close(self) -> None:

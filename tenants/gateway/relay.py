@@ -235,9 +235,13 @@ class Relay:
         self, answer: UpstreamResponse, largest: int, kept: Departure | None = None
     ) -> bytes:
         """Read an answer to its end; nearly always it has arrived at once, and needs no clock."""
-        first = await answer.next_chunk()
         told = answer.headers.get("content-length", "")
-        is_whole = not first or (told.isdecimal() and int(told) == len(first))
+        length = int(told) if told.isdecimal() else 0
+        if kept is not None and length > LIGHT:  # it may come at once, before it could wait
+            async with asyncio.timeout(self._bounds.total):
+                await kept.keep(min(length, largest))
+        first = await answer.next_chunk()
+        is_whole = not first or length == len(first)
         if is_whole and len(first) <= LIGHT:
             return first
         keep = None if kept is None else kept.keep

@@ -5,6 +5,7 @@ import json
 import socket
 from contextlib import ExitStack, closing
 from typing import Any
+from unittest.mock import Mock
 from uuid import UUID
 
 import httpx
@@ -14,6 +15,8 @@ from tenants.gateway.bounds import Bounds
 from tenants.gateway.departures import Departure, Departures
 from tenants.gateway.exchange import Exchange
 from tenants.gateway.outlet import Outlet
+from tenants.gateway.relay import Relay
+from tenants.mistral.upstream import UpstreamResponse
 from tests.gateway import tenancy
 from tests.gateway.server import GatewayServer
 from tests.gateway.tenancy import Tenant, ask, eventually, question
@@ -65,6 +68,28 @@ async def test_one_that_is_given_up_while_it_waits_keeps_nothing():
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
+    assert (room._all, room._kept, room._beyond) == (0, {}, None)
+
+
+async def test_what_may_come_at_once_is_not_fetched_before_there_is_room_for_it():
+    bounds = Bounds(answers=1000 * KILO, answers_of_one=1000 * KILO)
+    relay, room, fetched = Relay(Mock(), bounds, Mock()), Departures(bounds), list[int]()
+
+    class Answer(UpstreamResponse):
+        async def next_chunk(self) -> bytes:
+            fetched.append(800 * KILO)
+            return b"x" * 800 * KILO if len(fetched) == 1 else b""
+
+    answer = Answer(200, {"content-length": str(800 * KILO)})
+    with Departure(room, FIRST) as taken, Departure(room, SECOND) as kept:
+        with Departure(room, SECOND) as beyond:
+            await taken.keep(900 * KILO)
+            await beyond.keep(200 * KILO)
+            reading = asyncio.create_task(relay._read(answer, bounds.answer, kept))
+            await asyncio.sleep(0)
+            assert fetched == []
+        assert len(await reading) == 800 * KILO
+        assert room._kept[SECOND] == 800 * KILO
     assert (room._all, room._kept, room._beyond) == (0, {}, None)
 
 
@@ -128,6 +153,26 @@ async def test_to_be_given_up_from_outside_is_no_callers_fault():
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_to_be_given_up_while_the_caller_takes_nothing_is_no_less_so():
+    caller = Caller()
+
+    async def give() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+
+        def give_up() -> None:
+            task.cancel()
+
+        outlet = Outlet(caller.exchange, 0.01, give_up)
+        try:
+            await outlet.give(b"a")
+        finally:
+            outlet.close()
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.create_task(give())
 
 
 def asked(server: GatewayServer, tenant: Tenant, **more: Any) -> socket.socket:

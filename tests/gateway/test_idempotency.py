@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import AsyncMock, MagicMock
+from unittest.mock import AsyncMock, MagicMock, Mock
 from uuid import uuid4
 
 import httpx
@@ -17,7 +17,9 @@ from django.utils import timezone
 from tenants.access import idempotency, replays
 from tenants.access.models import TenantRequest
 from tenants.common import scope
-from tenants.common.problems import Unavailable
+from tenants.common.problems import Problem, Unavailable
+from tenants.gateway.arrivals import Arrival, Arrivals
+from tenants.gateway.bounds import Bounds
 from tenants.gateway.exchange import Exchange
 from tenants.gateway.once import once
 from tenants.gateway.requests import asks_for_a_stream
@@ -146,10 +148,36 @@ async def test_an_answer_that_cannot_be_remembered_is_not_begun_again():
             exchange=exchange,
             shelf=shelf,
             lease=1,
+            keep=Mock(),
             work=work,
         )
     await exchange.refuse(Unavailable("metering_unavailable", "The ledger does not answer."))
     assert sent == ["http.response.start", "http.response.body"]
+
+
+async def test_answers_that_are_given_again_share_the_room_of_bodies():
+    arrivals, whose = Arrivals(Bounds(bodies_of_one=250_000)), uuid4()
+    earlier = replays.Earlier(200, "", b"x" * 100_000)
+    facts: Any = {
+        "picture": SimpleNamespace(snapshot=MagicMock()),
+        "request": SimpleNamespace(body=b"{}", target=PATH),
+        "shelf": SimpleNamespace(run=AsyncMock(return_value=earlier)),
+    }
+
+    async def again() -> Arrival:
+        arrival, exchange = Arrival(arrivals, whose, AsyncMock(), {}), AsyncMock()
+        await once(
+            key=b"k", exchange=exchange, lease=1, keep=arrival.keep, work=AsyncMock(), **facts
+        )
+        assert exchange.answer.await_count == 1
+        return arrival
+
+    first, _ = await again(), await again()
+    with pytest.raises(Problem) as refused:
+        await again()
+    assert refused.value.code == "too_many_at_once"
+    first.leave()
+    await again()
 
 
 def test_a_stream_is_made_each_time(gateway, mistral, tenant):

@@ -181,7 +181,7 @@ async def test_a_large_request_is_recognized_beside_the_event_loop(text, leaves,
         "shelf": SimpleNamespace(run=AsyncMock(return_value=replays.Earlier(200, "", b"{}"))),
     }
     exchange = AsyncMock()
-    await once(key=b"k", exchange=exchange, lease=1, work=AsyncMock(), **facts)
+    await once(key=b"k", exchange=exchange, lease=1, keep=Mock(), work=AsyncMock(), **facts)
     assert (noted != [threading.get_ident()]) is leaves
     assert exchange.answer.await_args.args[2] == b"{}"
 
