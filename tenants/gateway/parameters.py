@@ -58,6 +58,8 @@ _ECHOED: Mapping[str, tuple[object, ...]] = {
     "function_call": (None,),
     "refusal": (None,),
 }
+#: Of messages' foreign members so many are named where they are refused.
+_MOST_NAMED = 20
 _PLAIN = 2  # members of a message: its role and its content
 
 
@@ -98,7 +100,7 @@ def adapt(kind: Kind, document: dict[str, Any], mode: ForeignParameters) -> tupl
     if not found and not parts:
         return ()
     if mode is ForeignParameters.REFUSE:
-        raise _unsupported([*found, *(f"messages/{at}/{name}" for at, name in parts)])
+        raise _unsupported([*found, *(f"messages/{at}/{name}" for at, name in parts[:_MOST_NAMED])])
     told = [_adapted(document, name, _RENAMED[kind].get(name)) for name in found]
     changed = {_adapted_part(messages[at], name) for at, name in parts}
     return (*told, *sorted(changed))

@@ -114,6 +114,14 @@ def test_what_is_refused_is_named_by_its_place():
     assert places == ["/logprobs", "/seed", "/messages/1/role"]
 
 
+def test_a_refusal_does_not_grow_with_the_messages():
+    document = {"messages": [{"role": "developer", "content": "x"}] * 100_000}
+    with pytest.raises(Invalid) as refused:
+        parameters.adapt(Kind.CHAT, document, ForeignParameters.REFUSE)
+    assert len(refused.value.errors) == 20
+    assert len(refused.value.detail) < 1000
+
+
 @pytest.mark.parametrize("messages", [None, 5, "x", {}, [], [None, 5, [], {"role": []}, {}]])
 def test_odd_messages_are_left_to_mistral(messages):
     document = {"messages": messages}
