@@ -6,6 +6,7 @@ may, keeps a choice under a name (``SavedFilter``). Nothing is counted that can 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from html import unescape
 from typing import Any
 from uuid import UUID
 
@@ -173,7 +174,7 @@ def _table(
 
 
 def _cell(value: Any) -> str:
-    return strip_tags(value) if isinstance(value, SafeString) else str(value)
+    return unescape(strip_tags(value)) if isinstance(value, SafeString) else str(value)
 
 
 def _narrowed(listing: Listing[Any], found: Visit, choice: dict[str, str]) -> QuerySet[Any]:

@@ -60,7 +60,7 @@ def test_filters_are_chosen_from_menus_kept_and_forgotten(organization):
 
 
 def test_a_list_is_taken_as_csv_by_who_may_and_the_audit_log_says_so(organization):
-    valid_key(factories.default_workspace(organization), "=cmd()")
+    valid_key(factories.default_workspace(organization), "=cmd() & <co>")
     viewer, agent = hire(StaffRole.VIEWER), hire(StaffRole.AGENT)
     page = f"organizations/{organization.pk}/keys"
     viewer.enter(organization)
@@ -72,7 +72,7 @@ def test_a_list_is_taken_as_csv_by_who_may_and_the_audit_log_says_so(organizatio
     assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
     assert answer.headers["Cache-Control"].startswith("max-age=0, no-cache, no-store")
     header, row = csv.reader(io.StringIO(answer.text))
-    assert (header[0], row[0][:7]) == ("Key", "'=cmd()")
+    assert (header[0], row[0][:14]) == ("Key", "'=cmd() & <co>")
     assert "support.keys_exported" in verbs_of(organization.pk, agent.person)
     over = agent.get("platform/attention", csv="over-80")
     assert over.text.startswith("Band,Organizations")
