@@ -47,6 +47,11 @@ def test_a_page_that_shows_a_secret_is_reloaded_and_makes_no_second_thing(contex
     page.fill("#id_url", "https://hooks.example.com/once")
     page.get_by_role("button", name="Add it").click()
     expect(page.locator("#token")).to_contain_text("whsec_")
+    page.locator("header details.menu summary").last.click()
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    with page.expect_event("dialog"):  # another language would show it no more
+        page.locator("form.looks button[value=it]").click()
+    expect(page.locator("#token")).to_contain_text("whsec_")
     page.reload()
     expect(page.get_by_text("This form was sent already: the webhook is there.")).to_be_visible()
     assert page.url.endswith(address)
@@ -136,9 +141,7 @@ def test_another_language_is_asked_about_when_something_was_typed(tab):
     assert asked == []
     page.fill("#id_email", "zoe@people.example")
     english.click()
-    assert asked == [
-        "La pagina viene ricaricata e ciò che è stato scritto e non inviato va perso. Continuare?"
-    ]
+    assert [one.partition(".")[0] for one in asked] == ["La pagina viene ricaricata"]
     expect(page.locator("#id_email")).to_have_value("zoe@people.example")
     english.click()
     expect(english).to_have_attribute("aria-pressed", "true")

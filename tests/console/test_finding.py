@@ -37,6 +37,8 @@ def test_members_are_counted_and_found_by_name_or_address(organization, admin):
     page = admin.get(address, {"search": "Zeno"}).text
     assert "Nobody with “Zeno” in the name or the address." in page
     assert faults(page) == []
+    page = people.visitor(organization, language="it").get(address, {"search": "Zeno"}).text
+    assert "Mostra tutto" in page  # of people, workspaces and keys
 
 
 def test_workspaces_are_counted_and_found_by_name_or_description(organization, admin):

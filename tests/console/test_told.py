@@ -15,7 +15,7 @@ from tenants.console.forms import ChangeForm, Number
 from tenants.console.spending import figure_in
 from tenants.keys.services import delete_key
 from tenants.support import figures
-from tests import people
+from tests import factories, people
 from tests.api.world import WholeWorld, whole_world
 from tests.console.html import faults
 from tests.console.test_limits_that_matter import call, limit
@@ -58,6 +58,9 @@ def test_a_title_names_the_place(hers, admin):
     assert title.findall(page) == [f"Members · {name} · AIsuru · Mistral"]
     page = admin.get(f"/workspaces/{hers.workspace.pk}/keys").text
     assert title.findall(page) == [f"API keys · {inside} · {name} · AIsuru · Mistral"]
+    first = factories.default_workspace(hers.organization)  # called as the organization is
+    page = admin.get(f"/workspaces/{first.pk}/keys").text
+    assert title.findall(page) == [f"API keys · {name} · AIsuru · Mistral"]
 
 
 def test_a_page_that_asks_after_the_end_of_the_session_leads_to_a_sign_in_that_says_so(hers):

@@ -90,10 +90,11 @@ function showScripted() {
 }
 showScripted();
 
-/* Another language or theme loads the page anew: ask, if something was typed that was not sent. */
+/* Another language or theme loads the page anew: ask, if that loses what was typed, or a secret that is
+   shown once. */
 document.addEventListener("submit", (event) => {
   const question = event.target.dataset.unsent;
-  if (question && isTyped() && !confirm(question)) event.preventDefault();
+  if (question && (document.querySelector("[data-once]") || isTyped()) && !confirm(question)) event.preventDefault();
 });
 function isTyped() {
   if (document.querySelector("main form [aria-invalid=true], main form [data-focus]")) return true;
