@@ -64,7 +64,7 @@ def _health(found: Visit) -> Section:
     organization = found.organization
     blocked = _blocked(organization)
     keys = format_html_join(
-        ", ", "{} {}", ((count, told(words.KEYS, state)) for state, count in _keys_by_status())
+        ", ", "{}: {}", ((told(words.KEYS, state), count) for state, count in _keys_by_status())
     )
     return Section(
         _("At a glance"),

@@ -193,6 +193,8 @@ def test_the_navigation_opens_and_closes_by_keyboard_on_a_narrow_screen(browser,
     expect(navigation).to_be_visible()
     tab.picture(f"desk-navigation-{width}")
     assert [one for one in tab.axe() if not one.startswith("region:")] == []
+    page.evaluate("document.documentElement.classList.add('dark')")
+    assert tab.axe(COLOURS) == []
     reach(tab, "Tab", navigation.locator('a[href="/admin/platform"]'))
     page.keyboard.press("Escape")
     expect(navigation).to_be_hidden()
@@ -201,6 +203,10 @@ def test_the_navigation_opens_and_closes_by_keyboard_on_a_narrow_screen(browser,
     expect(navigation).to_be_visible()
     menu = navigation.get_by_role("button", expanded=False)
     reach(tab, "Tab", menu)
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")  # the menu, and not the navigation around it
+    expect(menu).to_be_focused()
+    expect(navigation).to_be_visible()
     page.keyboard.press("Enter")
     leave = page.get_by_role("button", name="Log out")
     reach(tab, "Tab", leave)

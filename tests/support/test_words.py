@@ -8,8 +8,9 @@ from django.utils.translation import gettext, override
 
 from tenants.accounting.models import FigureSource, ReconciliationStatus
 from tenants.assistance.staff import StaffRole
+from tenants.common import scope
 from tenants.console import words as console
-from tenants.keys.models import KeyStatus
+from tenants.keys.models import KeyStatus, MistralKey
 from tenants.notices.models import DeliveryStatus
 from tenants.organizations.models import OrganizationStatus
 from tenants.organizations.roles import Role
@@ -89,3 +90,15 @@ def test_what_is_borrowed_is_unfolds_and_has_an_italian_of_ours():
         assert text in said
         with override("it"):
             assert gettext(text) != text
+
+
+def test_keys_are_counted_after_the_word_for_their_state(organization):
+    workspace = factories.default_workspace(organization)
+    with scope.tenant(organization.pk):
+        for _number in range(2):
+            key = factories.raw_key(organization, workspace)
+            MistralKey.objects.filter(pk=key.pk).update(status=KeyStatus.INVALID)
+    agent = hire(StaffRole.AGENT)
+    agent.enter(organization)
+    page = agent.get(f"organizations/{organization.pk}").text
+    assert 'not valid <small class="desk-code">(invalid)</small>: 2' in page
