@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
+from django.utils.html import strip_tags
 from django.utils.translation import gettext as _
 
 from tenants.assistance.staff import Staff
@@ -53,7 +54,7 @@ def _facts(found: Visit, row: MistralKey) -> Section:
     if waiting:
         replacement = _("…%(last4)s: %(status)s, takes over at %(when)s") % {
             "last4": waiting.last4,
-            "status": waiting.status,
+            "status": strip_tags(told(words.KEYS, waiting.status)),
             "when": when(waiting.ends_at),
         }
     return Section(

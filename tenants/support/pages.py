@@ -140,7 +140,11 @@ def amount(value: Decimal | None, currency: str) -> str:
 
 def figure(value: Decimal, places: int = 2) -> str:
     """Write a number with so many decimals at least, and with the reader's marks."""
-    text = f"{Decimal(plain(value, places)):,f}"
+    return marked(f"{Decimal(plain(value, places)):,f}")
+
+
+def marked(text: str) -> str:
+    """Give a number, written with commas and a point, the reader's marks."""
     comma, point = get_format("THOUSAND_SEPARATOR"), get_format("DECIMAL_SEPARATOR")
     return text.translate({ord(","): comma, ord("."): point})
 

@@ -119,7 +119,7 @@ def _answers() -> Section:
             [
                 words.get(one.name, one.name),
                 one.amount,
-                f"{100 * one.amount / total:.2f} %",
+                f"{pages.marked(f'{100 * one.amount / total:.2f}')} %",
                 when(one.last_at),
             ]
             for one in found

@@ -16,7 +16,7 @@ from tenants.spend.models import Price
 from tenants.spend.services import import_price_list
 from tenants.support import pages
 from tenants.support.door import closed
-from tenants.support.pages import NOTHING, Section, figure, link, when
+from tenants.support.pages import NOTHING, Section, figure, link, marked, when
 
 _MANY = 50
 _IMPORTS = 20
@@ -128,7 +128,7 @@ def _line(before: Price | None, row: Price) -> list[Any]:
     change = NOTHING
     if before is not None and before.amount:
         ratio = (row.amount * before.per) / (before.amount * row.per) - Decimal(1)
-        change = f"{ratio * 100:+.1f} %"
+        change = f"{marked(f'{ratio * 100:+,.1f}')} %"
     former = _price(before) if before else NOTHING
     return [row.mistral_model, row.meter, former, _price(row), change]
 

@@ -106,9 +106,13 @@ def test_answers_of_mistral_are_counted_by_class(organization):
     meter.close()
     after = counted()
     assert all(after[name] > before.get(name, 0) for name, _outcome, _status in ends)
-    shown = hire(StaffRole.VIEWER).get("platform").text
+    viewer = hire(StaffRole.VIEWER)
+    shown = viewer.get("platform").text
     for words in ("provider: quota (429)", "provider: no capacity (503)", "gateway: not sent"):
         assert words in shown
+    assert re.search(r"\d\.\d\d %", shown)
+    viewer.client.cookies["aim_language"] = "it"
+    assert re.search(r"\d,\d\d %", viewer.get("platform").text)
 
 
 def test_workers_are_named_by_what_they_say_of_themselves():
@@ -165,5 +169,7 @@ def test_an_import_shows_what_it_changed(organization):
     shown = viewer.get("platform/prices", **{"import": f"b{organization.pk.hex}"}).text
     for words in (model, "0.10 EUR / 1000000", "0.12 EUR / 1000000", "+20.0 %"):
         assert words in shown
+    viewer.client.cookies["aim_language"] = "it"
+    assert "+20,0 %" in viewer.get("platform/prices", **{"import": f"b{organization.pk.hex}"}).text
     assert Price.objects.filter(mistral_model=model).count() == 2
     as_owner("DELETE FROM spend_price WHERE mistral_model = %s", model)

@@ -9,8 +9,10 @@ from django.utils.translation import gettext, override
 from tenants.accounting.models import FigureSource, ReconciliationStatus
 from tenants.assistance.staff import StaffRole
 from tenants.common import scope
+from tenants.common.secrets import Secret
 from tenants.console import words as console
-from tenants.keys.models import KeyStatus, MistralKey
+from tenants.keys import services
+from tenants.keys.models import KeyReplacement, KeyStatus, MistralKey
 from tenants.notices.models import DeliveryStatus
 from tenants.organizations.models import OrganizationStatus
 from tenants.organizations.roles import Role
@@ -19,6 +21,8 @@ from tenants.spend.calls import LimitMode, Outcome
 from tenants.support import borrowed, words
 from tenants.support.pages import figure
 from tests import factories, people
+from tests.api.world import made_up_key, world
+from tests.factories import ACTOR
 from tests.spend import made
 from tests.support.conftest import hire
 
@@ -102,3 +106,17 @@ def test_keys_are_counted_after_the_word_for_their_state(organization):
     agent.enter(organization)
     page = agent.get(f"organizations/{organization.pk}").text
     assert 'not valid <small class="desk-code">(invalid)</small>: 2' in page
+
+
+def test_a_waiting_secret_is_told_in_words_too():
+    hers = world()
+    with scope.tenant(hers.organization.pk):
+        MistralKey.objects.filter(pk=hers.key.pk).update(status=KeyStatus.VALID)
+    plain = Secret(made_up_key())
+    services.replace_secret(actor=ACTOR, key=hers.key, plain=plain, grace_seconds=3600)
+    with scope.tenant(hers.organization.pk):
+        KeyReplacement.objects.filter(key=hers.key).update(status=KeyStatus.INVALID)
+    agent = hire(StaffRole.AGENT)
+    agent.enter(hers.organization)
+    page = agent.get(f"organizations/{hers.organization.pk}/keys/{hers.key.pk}").text
+    assert ": not valid (invalid), takes over at" in page
