@@ -119,12 +119,14 @@ def claim(
 
 def settle(mine: Claim, status: int, content_type: str, body: bytes | None) -> None:
     """Keep an answer, sealed with the organization's data key; one too long, or None, is not."""
+    keeps = body is not None and len(body) <= LARGEST
     with scope.tenant(mine.organization_id):
+        # First the data key, as who erases does: then neither waits for the other's rows.
+        key = data_keys.newest(mine.organization_id) if keeps else None
         rows = TenantRequest.objects.filter(pk=mine.row_id, claim=mine.claim)
         # What is kept of an unfinished one: that it was carried out.
         rows.update(status=status, content_type=content_type[:64], claimed_until=Now())
-        if body is not None and len(body) <= LARGEST:
-            key = data_keys.newest(mine.organization_id)
+        if key is not None and body is not None:
             place = replace(key.place, row=mine.row_id, slot=_SLOT)
             sealed = data_keys.seal(Secret(body.decode("latin-1")), key=key, place=place)
             rows.update(body=sealed, data_key_version=key.version)

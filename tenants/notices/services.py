@@ -137,6 +137,8 @@ def rotate_secret(
     """
     grace.check(grace_seconds)
     with scope.tenant(endpoint.organization_id):
+        # First the organization, as who erases does, who wants the endpoint behind the data key.
+        Organization.objects.select_for_update(no_key=True).get(pk=endpoint.organization_id)
         row = WebhookEndpoint.objects.select_for_update(no_key=True).get(pk=endpoint.pk)
         newest = WebhookSecret.objects.get(endpoint=row, ends_at=None)
         if grace_seconds:
