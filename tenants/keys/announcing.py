@@ -106,7 +106,7 @@ def replacement_refused(
         workspace_id=key.workspace_id,
         kind="key.replacement_refused",
         data=_facts(key) | facts,
-        once=f"key.replacement_refused:{key.pk}:{waiting.secret_version}",
+        once=f"key.replacement_refused:{waiting.pk}",
     )
 
 

@@ -263,6 +263,14 @@ def test_the_next_new_secret_that_is_refused_is_announced_anew(key, made_up):
     assert [kind for kind, _data in told(key)] == ["key.replacement_refused"] * 2
 
 
+def test_it_is_announced_anew_also_where_the_one_before_was_taken_back(key, old, made_up):
+    for _once in range(2):
+        replaced(key, made_up(behaviour={"error": "billing_inactive"}))
+        checked(key)
+        replaced(key, old)
+    assert [kind for kind, _data in told(key)] == ["key.replacement_refused"] * 2
+
+
 def test_that_nothing_is_learned_of_the_new_secret_is_no_refusal(key, made_up):
     replaced(key, made_up(behaviour={"error": "rate_limited"}), grace=15)
     checked(key)
