@@ -29,6 +29,8 @@ SECRETS = (
     *("CELERY_BROKER_URL", "REDIS_URL", "EMAIL_URL", "METRICS_TOKEN", "VAULT_TOKEN"),
     "OTEL_EXPORTER_OTLP_HEADERS",
 )
+#: Parts of an address, as charts and other services take them: like one of ours, and none.
+_OF_OTHERS = ("DATABASE_USER",)
 _SHORTEST = 6  # shorter names are like those of others by chance
 _LIKENESS = 0.86
 _NOTHING = ""
@@ -66,7 +68,8 @@ def misspelt(given: Iterable[str]) -> dict[str, str]:
     }
     alike = [name for name in sorted(ours) if len(name) >= _SHORTEST]
     found = {}
-    for name in sorted(set(given) - ours):
+    others = {spelt for name in _OF_OTHERS for spelt in (name, f"{name}_FILE")}
+    for name in sorted(set(given) - ours - others):
         if len(name) < _SHORTEST or name.startswith("OTEL_"):
             continue
         if near := get_close_matches(name.upper(), alike, n=1, cutoff=_LIKENESS):
