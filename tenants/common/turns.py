@@ -17,6 +17,8 @@ from django.dispatch import Signal
 from tenants.common.queue import enqueue_on_commit
 
 SECONDS = 30
+#: Of a task's request: what it left goes on in another turn.
+GOES_ON = "goes_on"
 _PAUSE = 5
 
 #: Sent between steps, every few seconds: whoever does long work lives.
@@ -72,4 +74,6 @@ def turn(task: "Task[[str], None]", after: str) -> Iterator[Turn]:
     taken = Turn(UUID(after) if after else None)
     yield taken
     if taken.left_at is not None:
+        # The walk is not done: this turn does not tell that the task fails no more.
+        task.request.update(**{GOES_ON: True})
         enqueue_on_commit(task, str(taken.left_at))

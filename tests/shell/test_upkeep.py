@@ -2,9 +2,11 @@
 
 from datetime import timedelta
 from types import SimpleNamespace
+from typing import Any
 
 import psycopg
 import pytest
+from celery.app.task import Context
 from django.db import DatabaseError, connection
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
@@ -13,6 +15,7 @@ from aisuru_mistral import telemetry, upkeep
 from aisuru_mistral.celery import app, note_that_it_failed, note_that_it_was_done
 from tenants.assistance import chores
 from tenants.assistance.models import Chore
+from tenants.common import turns
 from tenants.common.models import new_id
 from tests.postgres import owner_url
 
@@ -52,6 +55,19 @@ def test_a_task_that_fails_is_counted_until_it_is_done(task):
     assert figures()["aim_task_failures", task.name] == 0
     note_that_it_failed(sender=task)
     assert figures()["aim_task_failures", task.name] == 1, "in a row"
+
+
+def test_a_walk_that_fails_in_a_later_turn_each_day_is_counted_in_a_row(task, monkeypatch):
+    monkeypatch.setattr(turns, "enqueue_on_commit", lambda *_given: None)
+    for _day in range(2):
+        first: Any = SimpleNamespace(name=task.name, request=Context(is_eager=False))
+        with turns.turn(first, "") as mine:
+            mine.left_at = new_id()
+        note_that_it_was_done(sender=first)
+        note_that_it_failed(sender=task)
+    assert figures()["aim_task_failures", task.name] == 2
+    note_that_it_was_done(sender=task)
+    assert figures()["aim_task_failures", task.name] == 0, "its last turn"
 
 
 def test_what_is_not_tried_any_more_is_told_for_two_days_and_what_is_gone_not_at_all(task):
