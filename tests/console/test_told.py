@@ -1,5 +1,6 @@
 """What pages say beside what they do: of zero, of what is over, of large numbers, of the place."""
 
+import html
 import re
 from decimal import Decimal
 
@@ -41,6 +42,15 @@ def test_a_limit_of_zero_is_said_to_stop_every_call(hers, admin):
     page = admin.post(address, said | {"mode": "shadow"}, follow=True).text
     assert "The limit is 0" not in page
     assert "0: no call goes through." in page
+
+
+def test_one_model_is_not_told_of_as_several(hers, admin):
+    address = f"/keys/{hers.key.pk}/delete"
+    page = admin.get(address).text
+    assert "This model stops answering" in page
+    assert "Give it another key first" in page
+    italian = people.visitor(hers.organization, language="it").get(address).text
+    assert "Assegnargli prima un'altra chiave" in html.unescape(italian)
 
 
 def test_a_key_that_is_deleted_already_promises_nothing_more(hers, admin):
