@@ -159,7 +159,7 @@ def test_lists_go_on_where_the_page_before_ended(organization, monkeypatch):
     assert refused.status_code == 422
 
 
-_COUNTED = '1 not valid <small class="desk-code">(invalid)</small>, %s valid<'
+_COUNTED = 'not valid <small class="desk-code">(invalid)</small>: 1, valid: %s<'
 
 
 @pytest.mark.parametrize(("most", "told"), [(3, _COUNTED % "3"), (2, _COUNTED % "2+")])
