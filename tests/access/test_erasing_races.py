@@ -20,16 +20,7 @@ from tenants.notices import services as webhooks
 from tenants.organizations import data_keys
 from tests import factories
 from tests.factories import ACTOR
-
-
-def is_waited_for() -> bool:
-    """Tell whether another connection waits for what this one has locked."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted"
-            " AND pg_backend_pid() = ANY (pg_blocking_pids(pid)))"
-        )
-        return bool(cursor.fetchone()[0])
+from tests.racing import is_waited_for
 
 
 @pytest.fixture

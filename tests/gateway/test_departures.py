@@ -39,24 +39,21 @@ async def test_large_answers_share_a_budget_of_which_everybody_has_a_part():
     first, more, beyond, second, third = (
         Departure(room, whose) for whose in (FIRST, FIRST, FIRST, SECOND, SECOND)
     )
-    with first, second:
-        with more, beyond:
-            assert (await begun(first, 500 * KILO)).done()
-            assert (await begun(more, 200 * KILO)).done(), "one goes beyond what there is"
-            assert (await begun(more, 300 * KILO)).done(), "and on"
-            waiting = await begun(beyond, 200 * KILO)
-            assert not waiting.done()
-            assert (await begun(second, 64 * KILO)).done(), "little needs no room"
-            another = await begun(third, 300 * KILO)
-            assert not another.done()
-            more.__exit__(None, None, None)
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-            assert waiting.done(), "now it goes beyond"
-            assert another.done()
-            more._size = 0
-        with third:
-            pass
+    with first, second, third, beyond, ExitStack() as freed:
+        freed.enter_context(more)
+        assert (await begun(first, 500 * KILO)).done()
+        assert (await begun(more, 200 * KILO)).done(), "one goes beyond what there is"
+        assert (await begun(more, 300 * KILO)).done(), "and on"
+        waiting = await begun(beyond, 200 * KILO)
+        assert not waiting.done()
+        assert (await begun(second, 64 * KILO)).done(), "little needs no room"
+        another = await begun(third, 300 * KILO)
+        assert not another.done()
+        freed.close()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert waiting.done(), "now it goes beyond"
+        assert another.done()
     assert (room._all, room._kept, room._beyond) == (0, {}, None)
 
 

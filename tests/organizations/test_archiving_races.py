@@ -29,6 +29,7 @@ from tests import people
 from tests.api import world
 from tests.api.world import World
 from tests.factories import ACTOR
+from tests.racing import is_waited_for
 
 Verb = Callable[[World], Any]
 
@@ -113,16 +114,6 @@ def can_be_archived(workspace: Workspace) -> bool:
     except OperationalError:
         return False
     return True
-
-
-def is_waited_for() -> bool:
-    """Tell whether another connection waits for what this one has locked."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted"
-            " AND pg_backend_pid() = ANY (pg_blocking_pids(pid)))"
-        )
-        return bool(cursor.fetchone()[0])
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.__name__)
