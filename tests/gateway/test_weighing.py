@@ -188,9 +188,15 @@ async def test_a_large_request_is_recognized_beside_the_event_loop(text, leaves,
 
 async def test_organizations_take_turns_however_much_one_of_them_brings():
     turns = Turns("test")
-    begins, done = threading.Event(), list[str]()
-    first = asyncio.ensure_future(turns.do(WHOSE, begins.wait))
-    await asyncio.sleep(0)
+    has_begun, may_end, done = threading.Event(), threading.Event(), list[str]()
+
+    def hold_the_thread() -> None:
+        has_begun.set()
+        may_end.wait()
+
+    first = asyncio.ensure_future(turns.do(WHOSE, hold_the_thread))
+    while not has_begun.is_set():
+        await asyncio.sleep(0)
 
     def bring(name: str, whose: int) -> "asyncio.Future[None]":
         return asyncio.ensure_future(turns.do(UUID(int=whose), lambda: done.append(name)))
@@ -200,7 +206,8 @@ async def test_organizations_take_turns_however_much_one_of_them_brings():
     others = [bring("second", 2), bring("third", 3), bring("fourth", 2)]
     await asyncio.sleep(0)
     left.cancel()
-    begins.set()
+    await asyncio.wait([left])
+    may_end.set()
     await asyncio.gather(first, *much, *others)
     assert done == ["much 0", "third", "much 1", "second", "much 2", "fourth"]
 
