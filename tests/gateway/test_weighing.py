@@ -195,8 +195,7 @@ async def test_organizations_take_turns_however_much_one_of_them_brings():
         may_end.wait()
 
     first = asyncio.ensure_future(turns.do(WHOSE, hold_the_thread))
-    while not has_begun.is_set():
-        await asyncio.sleep(0)
+    await asyncio.to_thread(has_begun.wait)
 
     def bring(name: str, whose: int) -> "asyncio.Future[None]":
         return asyncio.ensure_future(turns.do(UUID(int=whose), lambda: done.append(name)))
