@@ -1,6 +1,7 @@
 """The index by which reports find what is not rolled up: whole, whatever autovacuum left undone."""
 
 import contextlib
+import time
 
 import psycopg
 import pytest
@@ -50,14 +51,15 @@ def pages_in_vain(owner):
     return plan[0]["Plan"].get("Lossy Heap Blocks", 0)
 
 
-def interrupt(owner, after):
+def interrupt(owner, milliseconds, after):
     """Have a summing-up begin and not end; an interrupted one leaves its range half done.
 
     Args:
         owner: who sums up.
+        milliseconds: when it is interrupted.
         after: how many rows are counted before it begins: the more, the earlier it is interrupted.
     """
-    owner.execute("SET statement_timeout = 1")
+    owner.execute(f"SET statement_timeout = {milliseconds}")
     with contextlib.suppress(psycopg.errors.QueryCanceled):
         owner.execute(
             "SELECT brin_summarize_new_values(%s)"
@@ -75,9 +77,13 @@ def forget(owner):
 
 def spoil(owner, least, most):
     """Interrupt summings-up until so many pages are read in vain although all are summed up."""
+    forget(owner)
+    began = time.perf_counter()
+    owner.execute("SELECT brin_summarize_new_values(%s)", [INDEX])
+    longest = int((time.perf_counter() - began) * 1000) + 2
     for attempt in range(1000):
         forget(owner)
-        interrupt(owner, attempt % 40 * 400)
+        interrupt(owner, 1 + attempt // 40 % longest, attempt % 40 * 400)
         owner.execute("SELECT brin_summarize_new_values(%s)", [INDEX])
         vain = pages_in_vain(owner)
         if least <= vain <= most:
