@@ -65,5 +65,5 @@ def configure(level: str) -> None:
     root.handlers = [handler]
     root.setLevel(level)
     # Each of them repeats request lines, which name tenants; ours says what is needed.
-    for name in ("httpx", "httpcore", "aiohttp.access", "django.request"):
+    for name in ("httpx", "httpcore", "django.request"):
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -46,7 +46,7 @@ _VERSIONS = (
     *("granian", "uvicorn", "uvloop", "httptools", "aiohttp", "pyreqwest", "httpx"),
     *("orjson", "psycopg", "Django"),
 )
-_CLIENTS = ("httpx", "aiohttp", "pyreqwest")
+_CLIENTS = ("httpx", "aiohttp", "pyreqwest", "ours")
 _SERVICE = "aisuru_mistral.asgi:application"
 
 

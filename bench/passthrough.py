@@ -11,6 +11,8 @@ import httpx
 from pyreqwest.client import Client, ClientBuilder
 
 from aisuru_mistral import env
+from tenants.common.secrets import Secret
+from tenants.mistral.pool import UpstreamPool
 
 type Message = MutableMapping[str, Any]
 type Receive = Callable[[], Awaitable[Message]]
@@ -18,6 +20,7 @@ type Send = Callable[[Message], Awaitable[None]]
 
 UPSTREAM = env.load().mistral_api_url
 _KEPT = frozenset({"content-type", "content-length"})
+_KEY = "upstream" * 4
 _HEADERS = {"authorization": "Bearer upstream", "content-type": "application/json"}
 
 
@@ -124,6 +127,38 @@ class WithPyreqwest:
             await send({"type": "http.response.body", "body": b""})
 
 
+class WithOurs:
+    """Pass through with the gateway's own client."""
+
+    def __init__(self) -> None:
+        self._pool: UpstreamPool | None = None
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        if self._pool is not None:
+            await self._pool.close()
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            return
+        if self._pool is None:
+            self._pool = UpstreamPool(UPSTREAM)
+        body = await _read(receive)
+        headers = {"content-type": "application/json"}
+        asked = self._pool.send("POST", scope["path"], headers, body, key=Secret(_KEY))
+        async with asked as answer:
+            await send(_start(answer.status, answer.headers))
+            if "content-length" in answer.headers:
+                whole = await answer.read(1024 * 1024)
+                await send({"type": "http.response.body", "body": whole})
+                return
+            while part := await answer.next_chunk():
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+
+
 with_aiohttp = WithAiohttp()
 with_httpx = WithHttpx()
+with_ours = WithOurs()
 with_pyreqwest = WithPyreqwest()

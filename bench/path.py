@@ -122,7 +122,11 @@ async def _run(token: str, arguments: argparse.Namespace) -> None:
     from aisuru_mistral.asgi import application  # noqa: PLC0415 - the environment comes first
     from bench import passthrough  # noqa: PLC0415
 
-    bare = {"aiohttp": passthrough.with_aiohttp, "pyreqwest": passthrough.with_pyreqwest}
+    bare = {
+        "aiohttp": passthrough.with_aiohttp,
+        "ours": passthrough.with_ours,
+        "pyreqwest": passthrough.with_pyreqwest,
+    }
     async with alive(application):
         for kind, connections in _LOADS:
             if arguments.only not in {None, f"{kind}-{connections}"}:
@@ -136,6 +140,7 @@ async def _run(token: str, arguments: argparse.Namespace) -> None:
                 process, loop = await measure(Caller(served, token, kind), connections, requests)
                 print(f"{kind:6} {connections:2} {name:9} {process:5.0f} µs, loop {loop:5.0f} µs")
     await passthrough.with_aiohttp.close()
+    await passthrough.with_ours.close()
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from tenants.gateway.calls import borrow_key
 from tenants.gateway.requests import Aftermath
 from tenants.gateway.shelf import Shelf
 from tenants.gateway.snapshots import Picture
-from tenants.mistral.stream import UpstreamPool
+from tenants.mistral.pool import UpstreamPool
 from tenants.registry.models import ResourceKind
 from tenants.registry.resources import Owner
 from tenants.spend import batches

@@ -44,7 +44,7 @@ from tenants.gateway.tripwire import MOST_SUSPECTS, Place, screen, suspects
 from tenants.gateway.uploads import Upload
 from tenants.gateway.writer import Writer
 from tenants.mistral.headers import forwarded
-from tenants.mistral.stream import PoolLimits, PoolTimeouts, UpstreamPool
+from tenants.mistral.pool import PoolLimits, PoolTimeouts, UpstreamPool
 from tenants.registry.models import ResourceKind
 from tenants.spend.channel import past_poolers
 from tenants.spend.pricing import Modifier

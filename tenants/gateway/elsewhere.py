@@ -23,7 +23,7 @@ from tenants.gateway.shelf import Shelf
 from tenants.gateway.snapshots import Picture
 from tenants.gateway.spool import Spool
 from tenants.gateway.uploads import Upload, Watcher
-from tenants.mistral.stream import UpstreamPool
+from tenants.mistral.pool import UpstreamPool
 from tenants.registry.models import ForeignParameters, NewEndpoints, ResourceKind
 from tenants.registry.resources import Owner
 from tenants.spend.batches import JOB

@@ -28,7 +28,6 @@ from tenants.gateway.uploads import Upload
 from tenants.gateway.usage import Observation, note
 from tenants.gateway.veil import Veil
 from tenants.gateway.weighing import LIGHT
-from tenants.mistral.brief import BriefSending
 from tenants.mistral.classification import classify
 from tenants.mistral.errors import (
     AnswerLostError,
@@ -39,7 +38,8 @@ from tenants.mistral.errors import (
     WireError,
     answer_lost,
 )
-from tenants.mistral.stream import Sending, UpstreamPool
+from tenants.mistral.pool import UpstreamPool
+from tenants.mistral.sending import Sending
 from tenants.mistral.upstream import UpstreamResponse
 from tenants.registry.models import OnDisconnect
 from tenants.spend.calls import Estimate, Outcome
@@ -124,7 +124,7 @@ class Relay:
                     await self._whole(exchange, call, answer, seen, kept)
         return None
 
-    def _send(self, call: Call, headers: dict[str, str], idle: float) -> Sending | BriefSending:
+    def _send(self, call: Call, headers: dict[str, str], idle: float) -> Sending:
         request = call.request
         target = request.target or request.endpoint.path
         if isinstance(request.body, bytes):
@@ -135,7 +135,6 @@ class Relay:
                 request.body,
                 key=call.key,
                 idle=idle,
-                is_stream=request.is_stream,
             )
         # An upload takes as long as the caller takes for it; how long that may be is bounded there.
         return self._pool.send(

@@ -70,7 +70,7 @@ def returned(headers: Mapping[str, str]) -> AsgiHeaders:
     for name, value in headers.items():
         lowered = name.lower()
         if lowered in _FROM_MISTRAL or lowered.startswith(_RATE_LIMIT_PREFIXES):
-            # As aiohttp has decoded it, whatever it was: so the same bytes come out again.
+            # As it was decoded, whatever it was: so the same bytes come out again.
             found.append((lowered.encode("latin-1"), value.encode("utf-8", "surrogateescape")))
     return found
 

@@ -1,48 +1,51 @@
-"""What goes to Mistral, and an answer whose head has arrived, whichever client brings it."""
+"""What goes to Mistral, and an answer whose head has arrived."""
 
-from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
 from dataclasses import replace
 
 from tenants.common.secrets import Secret
-from tenants.mistral.errors import UNREADABLE, UNSENDABLE_KEY, KeyRefusedError, WireError
+from tenants.mistral.connection import Connection
+from tenants.mistral.errors import (
+    UNREADABLE,
+    UNSENDABLE_KEY,
+    KeyRefusedError,
+    WireError,
+    answer_lost,
+)
 from tenants.mistral.headers import read_correlation_id
 from tenants.mistral.masking import is_plausible_key
 
 
-class Outgoing[Body: bytes | AsyncIterable[bytes]]:
-    """A request as a client is to send it. No dataclass: there is one for every call.
+class Outgoing:
+    """A request as it is to be sent. No dataclass: there is one for every call.
 
     Args:
-        method: HTTP method.
-        url: whole, already encoded.
-        headers: all but the Authorization.
+        start: request line and headers as they are written, all but the Authorization.
         body: at once, or as it comes.
         key: for the Authorization.
+        length: bytes of a body that comes in pieces; None: not known.
         connect: seconds to get a connection.
         idle: seconds without a byte of the answer.
     """
 
-    __slots__ = ("_key", "body", "connect", "headers", "idle", "method", "url")
+    __slots__ = ("_key", "_start", "body", "connect", "idle", "length")
 
     def __init__(
         self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        body: Body,
+        start: str,
+        body: bytes | AsyncIterable[bytes],
         *,
         key: Secret[str],
+        length: int | None,
         connect: float,
         idle: float,
     ) -> None:
-        self.method = method
-        self.url = url
-        self.headers = headers
+        self._start = start
+        self._key = key
         self.body = body
+        self.length = length
         self.connect = connect
         self.idle = idle
-        self._key = key
 
     def require_sendable_key(self) -> None:
         """Refuse a key that no header can carry.
@@ -53,36 +56,43 @@ class Outgoing[Body: bytes | AsyncIterable[bytes]]:
         if not is_plausible_key(self._key.reveal()):
             raise KeyRefusedError(UNSENDABLE_KEY)
 
-    @property
-    def authorization(self) -> str:
-        """The header that holds the key, in no variable of a frame that an error could keep."""
-        return f"Bearer {self._key.reveal()}"
+    def head(self) -> bytes:
+        """Write the head with the key in it, for no variable that an error's frames could keep."""
+        return f"{self._start}Authorization: Bearer {self._key.reveal()}\r\n\r\n".encode("latin-1")
 
 
-class UpstreamResponse(ABC):
+class UpstreamResponse:
     """The head, and the body as it arrives.
 
-    Args:
+    Attributes:
         status: HTTP's.
-        headers: names in any case; of a repeated header the first.
+        headers: names in lower case; of a repeated header the first.
     """
 
-    def __init__(self, status: int, headers: Mapping[str, str]) -> None:
-        self.status = status
-        self.headers = headers
+    __slots__ = ("_connection", "headers", "status")
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.status: int = connection.status
+        self.headers: Mapping[str, str] = connection.headers
 
     @property
     def correlation_id(self) -> str | None:
         """Mistral's id of this answer."""
         return read_correlation_id(self.headers)
 
-    @abstractmethod
     async def next_chunk(self) -> bytes:
         """Give what has arrived, at least one byte; nothing at the end of the answer.
 
         Raises:
             AnswerLostError: the connection broke, or stayed silent too long.
         """
+        connection = self._connection
+        if connection.headers is self.headers:  # else it speaks for somebody else by now
+            part = await connection.next_part()
+            if part or connection.is_over:
+                return part
+        raise answer_lost(self.status, self.correlation_id)
 
     async def read(
         self,

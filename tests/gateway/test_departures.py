@@ -16,6 +16,7 @@ from tenants.gateway.departures import Departure, Departures
 from tenants.gateway.exchange import Exchange
 from tenants.gateway.outlet import Outlet
 from tenants.gateway.relay import Relay
+from tenants.mistral.connection import Connection
 from tenants.mistral.upstream import UpstreamResponse
 from tests.gateway import tenancy
 from tests.gateway.server import GatewayServer
@@ -77,7 +78,8 @@ async def test_what_may_come_at_once_is_not_fetched_before_there_is_room_for_it(
             fetched.append(800 * KILO)
             return b"x" * 800 * KILO if len(fetched) == 1 else b""
 
-    answer = Answer(200, {"content-length": str(800 * KILO)})
+    answer = Answer(Connection())
+    answer.headers = {"content-length": str(800 * KILO)}
     with Departure(room, FIRST) as taken, Departure(room, SECOND) as kept:
         with Departure(room, SECOND) as beyond:
             await taken.keep(900 * KILO)

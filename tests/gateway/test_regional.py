@@ -48,7 +48,7 @@ def test_hold_and_bill_of_a_regional_call_are_a_tenth_higher(regional, tenant, m
             async with httpx.AsyncClient(
                 transport=httpx.ASGITransport(gateway), base_url="http://gateway"
             ) as client:
-                # A stream goes by aiohttp, which asks Python's resolver for the address.
+                # The gateway asks Python's resolver for the address.
                 body = question(stream=True, max_tokens=5)
                 return await client.post(
                     "/v1/chat/completions", json=body, headers=tenant.headers, timeout=30

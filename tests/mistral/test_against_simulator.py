@@ -12,8 +12,8 @@ from tenants.mistral.classification import FIRST_FAILURE, classify
 from tenants.mistral.client import ClientTimeouts, MistralClient
 from tenants.mistral.headers import read_rate_limits
 from tenants.mistral.masking import mask_key_shaped
+from tenants.mistral.pool import UpstreamPool
 from tenants.mistral.sse import StreamObserver
-from tenants.mistral.stream import UpstreamPool
 from tenants.mistral.wire import ModelType, Quantity, read_answer
 from tests.mistral.test_classification import ENTRIES
 
