@@ -95,7 +95,9 @@ def _end_due_of(organization_id: UUID) -> int:
     with scope.tenant(organization_id):
         organization = Organization.objects.select_for_update(no_key=True).get()
         due = LimitExtension.objects.filter(ended_at=None, ends_at__lte=Now())
-        for extension in due.select_related("limit").order_by("pk"):
+        # Each locks the balances of its subject: in the order in which all lock several of them.
+        in_order = due.order_by("limit__subject_kind", "limit__subject_id", "pk")
+        for extension in in_order.select_related("limit"):
             LimitExtension.objects.filter(pk=extension.pk).update(ended_at=Now())
             if extension.limit.monthly_spend != extension.amount:
                 continue  # somebody set it meanwhile
