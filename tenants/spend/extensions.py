@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from tenants.common import scope
+from tenants.common import scope, turns
 from tenants.common.money import plain
 from tenants.common.months import Month
 from tenants.common.problems import Conflict, Invalid, NotFound
@@ -82,7 +82,7 @@ def end_due() -> int:
     with connection.cursor() as cursor:
         cursor.execute("SELECT * FROM spend_extensions_due()")
         due: list[UUID] = [row[0] for row in cursor.fetchall()]
-    return sum(_end_due_of(organization_id) for organization_id in due)
+    return sum(turns.each(due, _end_due_of))
 
 
 def standing() -> dict[UUID, LimitExtension]:
