@@ -25,7 +25,7 @@ from tenants.registry import leading
 from tenants.registry.leading import NONE, Moved
 from tenants.registry.models import RegisteredModel
 from tenants.spend import posting, pricebook
-from tenants.spend.calls import Category, Outcome, Source, category_of
+from tenants.spend.calls import TRANSCRIPTIONS, Category, Outcome, Source, category_of
 from tenants.spend.pricing import Modifier, Quantities, cost
 from tenants.spend.rows import Row, quantities_row, rare_quantities, storable
 
@@ -196,7 +196,7 @@ def _entries(
     Raises:
         _UnusableError: the usage object.
     """
-    usage, used = _used(call.usage)
+    usage, used = _used(call.endpoint, call.usage)
     connectors = _connectors(call.usage)
     parts = [("", category_of(call.endpoint), used)] if used != _NOTHING or not connectors else []
     if connectors:
@@ -245,14 +245,23 @@ def _entries(
 _NOTHING = Quantities()
 
 
-def _used(usage: Mapping[str, Any]) -> tuple[Usage, Quantities]:
+def _used(endpoint: str, usage: Mapping[str, Any]) -> tuple[Usage, Quantities]:
+    """Read what was used of a usage object, as the gateway reads Mistral's.
+
+    Raises:
+        _UnusableError: it cannot be read, or tells nothing.
+    """
     try:
         told = read_usage(usage)
     except WireError as error:
         raise _UnusableError(str(error)) from None
     counts = {name: _count(usage, name) for name in _COUNTS}
-    prompt = told.prompt_tokens or 0
-    numbers = (prompt, told.completion_tokens or 0, told.prompt_audio_seconds or 0)
+    # What connectors bring in is read by the model like everything else.
+    prompt = (told.prompt_tokens or 0) + (told.connector_tokens or 0)
+    completion, cached = told.completion_tokens or 0, told.cached_tokens or 0
+    if endpoint == TRANSCRIPTIONS and told.prompt_audio_seconds:
+        prompt = completion = cached = 0
+    numbers = (prompt, completion, told.prompt_audio_seconds or 0)
     if told.quantity is Quantity.ABSENT and not any(name in usage for name in _OWN):
         raise _UnusableError(_("It tells nothing that was used."))
     if max(*numbers, *counts.values()) > _LARGEST:
@@ -260,8 +269,8 @@ def _used(usage: Mapping[str, Any]) -> tuple[Usage, Quantities]:
     return told, replace(
         _NOTHING,
         prompt_tokens=prompt,
-        completion_tokens=told.completion_tokens or 0,
-        cached_tokens=told.cached_tokens or 0,
+        completion_tokens=completion,
+        cached_tokens=cached,
         audio_seconds=told.prompt_audio_seconds or 0,
         pages=max(counts["pages_processed"] - counts["annotated_pages"], 0),
         annotated_pages=counts["annotated_pages"],

@@ -184,6 +184,15 @@ CACHED = {
     "completion_tokens": 200,
     "prompt_tokens_details": {"cached_tokens": 640},
 }
+# As Mistral's documentation shows them: tokens of a transcription are told, and free; what a
+# connector brought in is read like everything else.
+HEARD = {"prompt_tokens": 4, "completion_tokens": 635, "total_tokens": 3264}
+SOUGHT = {
+    "prompt_tokens": 188,
+    "completion_tokens": 55,
+    "total_tokens": 7355,
+    "connector_tokens": 7112,
+}
 #: Endpoint, model, usage and what that costs, by hand from the published list of 2026-08-21 in EUR;
 #: training and storage by prices of the organization's own, since none are published.
 GOLDEN = [
@@ -206,10 +215,23 @@ GOLDEN = [
     ("/v1/audio/transcriptions", "voxtral-mini-2602", {"prompt_audio_seconds": 61}, "0.002643333"),
     (
         "/v1/audio/transcriptions",
-        "voxtral-small-2507",
-        {"prompt_tokens": 375, "completion_tokens": 42, "prompt_audio_seconds": 30},
-        "0.0017977",
+        "voxtral-mini-2602",
+        HEARD | {"prompt_audio_seconds": 61},
+        "0.002643333",
     ),
+    (
+        "/v1/audio/transcriptions",
+        "voxtral-small-2507",
+        HEARD | {"prompt_audio_seconds": 30},
+        "0.00175",
+    ),
+    (
+        "/v1/chat/completions",
+        "voxtral-small-2507",
+        HEARD | {"prompt_audio_seconds": 30},
+        "0.001972602",
+    ),
+    ("/v1/conversations", CHAT, SOUGHT, "0.0009035"),
     ("/v1/audio/speech", "voxtral-mini-tts-2603", {"characters": 1234}, "0.01234"),
     ("/v1/fine_tuning/jobs", CHAT, {"training_tokens": 250_000}, "0.75"),
     ("/v1/fine_tuning/jobs", CHAT, {"storage_months": 3}, "5.40"),
