@@ -248,6 +248,8 @@ class Settlement:
         answered_model: the snapshot that answered; empty when not told.
         duration: from the call's start to its end.
         correlation_id: Mistral's ``mistral-correlation-id``; may be empty.
+        excess: what it cost beyond what was held, where several events share a hold; None: beyond
+            its own.
     """
 
     intent: CallIntent
@@ -259,6 +261,7 @@ class Settlement:
     estimate: Estimate = Estimate.EXACT
     duration: timedelta = timedelta()
     correlation_id: str = ""
+    excess: Decimal | None = None
 
     @classmethod
     def nothing(
