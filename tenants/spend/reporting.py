@@ -26,6 +26,7 @@ from tenants.registry.leading import NONE, Moved
 from tenants.registry.models import RegisteredModel
 from tenants.spend import posting, pricebook
 from tenants.spend.calls import TRANSCRIPTIONS, Category, Outcome, Source, category_of
+from tenants.spend.models import PostedEvent
 from tenants.spend.pricing import Modifier, Quantities, cost
 from tenants.spend.rows import Row, quantities_row, rare_quantities, storable
 
@@ -40,6 +41,8 @@ _COUNTS = (
     *("training_tokens", "storage_months"),
 )
 _OWN = (*_COUNTS, "connectors")
+#: The events that a report may become.
+_CALL, _TOOLS = "", "connectors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +116,10 @@ def report_usage(
     taken: dict[str, UUID] = {}
     duplicate = 0
     with scope.tenant(organization.pk):
+        before = _counted(organization, calls)
         known, calendar = _known(calls), posting.Calendar(organization)
         for call in calls:
-            if call.event_id in taken:
+            if call.event_id in taken or call.event_id in before:
                 duplicate += 1
                 continue
             problems = _problems(call, known)
@@ -139,6 +143,21 @@ def report_usage(
                 target=organization,
             )
     return Reported(accepted, duplicate + len(taken) - accepted, tuple(rejected))
+
+
+def _counted(organization: Organization, calls: Sequence[ReportedCall]) -> set[str]:
+    """Tell which were counted before, in whatever parts: what comes later adds none to them."""
+    names = {
+        _digest(organization, call.event_id, part): call.event_id
+        for call in calls
+        for part in (_CALL, _TOOLS)
+    }
+    found = PostedEvent.objects.filter(organization=organization, digest__in=names)
+    return {names[digest] for digest in found.values_list("digest", flat=True)}
+
+
+def _digest(organization: Organization, event_id: str, part: str) -> UUID:
+    return posting.digest_of(str(organization.pk), "reported", event_id, part)
 
 
 def _known(calls: Sequence[ReportedCall]) -> _Known:
@@ -198,17 +217,18 @@ def _entries(
     """
     usage, used = _used(call.endpoint, call.usage)
     connectors = _connectors(call.usage)
-    parts = [("", category_of(call.endpoint), used)] if used != _NOTHING or not connectors else []
+    is_call = used != _NOTHING or not connectors
+    parts = [(_CALL, category_of(call.endpoint), used)] if is_call else []
     if connectors:
         tools = Quantities(requests=0 if parts else 1, connector_calls=connectors)
-        parts.append(("connectors", Category.CONNECTORS, tools))
+        parts.append((_TOOLS, Category.CONNECTORS, tools))
     period = calendar.month_of(call.occurred_at).first_day
     snapshot = leading.follow(call.model, moved)
     prices = book.prices_for(snapshot, organization.currency, call.occurred_at)
     modifiers = (Modifier.PRIORITY,) if usage.service_tier == _PRIORITY else ()
     entries = []
     for part, category, quantities in parts:
-        digest = posting.digest_of(str(organization.pk), "reported", call.event_id, part)
+        digest = _digest(organization, call.event_id, part)
         spent = cost(quantities, prices, modifiers)
         entries.append(
             quantities_row(quantities)

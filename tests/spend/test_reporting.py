@@ -86,6 +86,22 @@ def test_an_event_counts_once_for_ever_whatever_comes_under_its_name(organizatio
     assert events(organization) == []
 
 
+@pytest.mark.parametrize("first", ["tokens", "tools", "both"])
+def test_a_part_that_comes_later_under_the_same_name_counts_no_more(organization, hers, first):
+    tools = {"connectors": {"web_search": 2}}
+    usages = {"tokens": TOKENS, "tools": tools, "both": TOKENS | tools}
+    alice = organization_caller(organization)
+    sent = event(hers, endpoint="/v1/conversations", usage=usages.pop(first))
+    assert report(alice, sent)["accepted"] == 1
+    known = events(organization)
+    for usage in usages.values():
+        answer = report(alice, sent | {"usage": usage}, event(hers))
+        assert (answer["accepted"], answer["duplicate"]) == (1, 1)
+    counted = {row["request_id"]: row for row in events(organization)}
+    assert len(counted) == 3
+    assert len(events(organization)) == len(known) + 2
+
+
 def test_a_batch_sent_by_many_at_once_counts_once(organization, hers):
     sent = [event(hers) for _ in range(20)]
     callers = [organization_caller(organization) for _ in range(4)]
