@@ -4,9 +4,10 @@ Each is told once, and who was away for a while is told of the nearest only. Pla
 to no organization: ``manage.py platform_token list`` shows when they end.
 """
 
+from collections import defaultdict
+from collections.abc import Mapping
 from datetime import UTC, timedelta
-from itertools import groupby
-from operator import itemgetter
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from tenants.access.models import OrganizationToken
-from tenants.common import scope
+from tenants.common import scope, turns
 from tenants.organizations import outbox
 
 log = structlog.get_logger(__name__)
@@ -25,17 +26,20 @@ NOTICES = (1, 7, 14, 30)
 
 def notice_expiring() -> int:
     """Announce every token whose end is near and was not announced yet; tell how many were."""
-    told = 0
-    for organization_id, pairs in groupby(_near(), key=itemgetter(0)):
-        with scope.tenant(organization_id):
-            tokens = OrganizationToken.objects.filter(
-                pk__in=[token_id for _organization, token_id in pairs],
-                revoked_at=None,
-                expires_at__gt=Now(),
-            )
-            told += sum(_tell(token) for token in tokens.annotate(present=Now()).order_by("pk"))
+    near: dict[UUID, list[UUID]] = defaultdict(list)
+    for organization_id, token_id in _near():
+        near[organization_id].append(token_id)
+    told = sum(turns.each(near, partial(_tell_of, near)))
     log.info("token_expiries_noticed", announced=told)
     return told
+
+
+def _tell_of(near: Mapping[UUID, list[UUID]], organization_id: UUID) -> int:
+    with scope.tenant(organization_id):
+        tokens = OrganizationToken.objects.filter(
+            pk__in=near[organization_id], revoked_at=None, expires_at__gt=Now()
+        )
+        return sum(_tell(token) for token in tokens.annotate(present=Now()).order_by("pk"))
 
 
 def _tell(token: Any) -> bool:

@@ -6,6 +6,7 @@ closed one after the other, because each states what changed in the ones before.
 
 import hashlib
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -13,7 +14,7 @@ from django.utils import timezone
 
 from tenants.accounting import statements
 from tenants.accounting.models import Statement
-from tenants.common import scope
+from tenants.common import scope, turns
 from tenants.common.models import new_id
 from tenants.common.months import Month
 from tenants.common.turns import Turn
@@ -35,10 +36,8 @@ def close_due(turn: Turn | None = None) -> int:
     Args:
         turn: close those only for which it has time; None: all.
     """
-    return sum(
-        close_due_of(organization_id, timezone.now(), turn)
-        for organization_id in walking.organization_ids(turn)
-    )
+    close_of = partial(close_due_of, now=timezone.now(), turn=turn)
+    return sum(turns.each(walking.organization_ids(turn), close_of, turn))
 
 
 def close_due_of(organization_id: UUID, now: datetime, turn: Turn | None = None) -> int:

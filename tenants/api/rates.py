@@ -180,6 +180,9 @@ class RateLimitsReset(ApiView):
 
         Forgotten are pauses, models outside the plan and limits that were guessed. What Mistral's
         headers tell stays, and what is configured; what Mistral refuses again is learned again.
+
+        A name that `rate-limits` does not list is refused: 422 with `model_unknown` and
+        `near_matches`.
         """
         organization = tenancy.find(call.principal, Organization, organization_id)
         services.reset_rate_limits(

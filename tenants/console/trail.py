@@ -19,11 +19,10 @@ from tenants.access.models import TokenScope
 from tenants.access.pagination import page as page_of
 from tenants.common import scope
 from tenants.console import fields, targets
-from tenants.console.deeds import NOUNS, SENTENCES
 from tenants.console.door import Page, Visit, page
 from tenants.console.forms import Day, HouseForm
 from tenants.console.targets import Target
-from tenants.organizations import audit_reading
+from tenants.organizations import audit_reading, deeds
 from tenants.organizations.models import AuditEvent, Member
 
 ROWS = 50
@@ -85,7 +84,7 @@ class TrailForm(HouseForm):
         found = {
             "actor": said.get("actor") or None,
             "action": said.get("action") if done else None,
-            "actions": [] if done or not noun else _verbs(noun),
+            "actions": [] if done or not noun else list(deeds.verbs_of(noun)),
             "target": said.get("target"),
             "since": datetime.combine(since, time(), zone).astimezone(UTC) if since else None,
             "until": datetime.combine(until + _DAY, time(), zone).astimezone(UTC)
@@ -135,7 +134,7 @@ def _told(events: Iterable[AuditEvent], named: Mapping[UUID, Target]) -> Iterato
 
 def _sentence(event: AuditEvent, target: Target | None) -> SafeString:
     """Write an entry as a sentence; codes that have no words yet are shown as they are."""
-    pattern = str(SENTENCES.get(event.verb) or f"%(who)s {event.verb} %(name)s")
+    pattern = str(deeds.SENTENCES.get(event.verb) or f"%(who)s {event.verb} %(name)s")
     before, after = _ACTORS.get(event.actor_kind, "%(name)s"), target or Target("…", "")
     who = str(before) % {"name": event.actor_name}
     name = format_html("<strong>{}</strong>", after.name)
@@ -151,15 +150,10 @@ def _sentence(event: AuditEvent, target: Target | None) -> SafeString:
 
 def _actions() -> Iterator[tuple[object, list[tuple[str, object]]]]:
     """List what can be looked for, by what it is about: all of it, and each verb."""
-    places = {"who": "…", "name": "…"}
-    for noun, word in sorted(NOUNS.items(), key=lambda one: str(one[1])):
-        verbs = [(verb, str(SENTENCES[verb]) % places) for verb in _verbs(noun)]
+    for noun, word in deeds.nouns():
+        verbs = [(verb, deeds.said(verb)) for verb in deeds.verbs_of(noun)]
         everything = _("%(noun)s: everything") % {"noun": word}
         yield word, [(noun, everything), *verbs]
-
-
-def _verbs(noun: str) -> list[str]:
-    return [verb for verb in SENTENCES if verb.startswith(f"{noun}.")]
 
 
 def _people() -> list[tuple[str, str]]:

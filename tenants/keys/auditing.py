@@ -7,12 +7,13 @@ key service that does not answer says nothing about a key: then nothing changes.
 """
 
 from collections import Counter
+from functools import partial
 from uuid import UUID
 
 import structlog
 from django.db.models.functions import Now
 
-from tenants.common import scope
+from tenants.common import scope, turns
 from tenants.common.problems import Unavailable
 from tenants.common.turns import Turn
 from tenants.keys.models import KeyReplacement, KeyStatus, MistralKey
@@ -37,9 +38,9 @@ def find_unopened(turn: Turn | None = None) -> list[tuple[UUID, UUID]]:
     """
     changed: list[tuple[UUID, UUID]] = []
     seen: Counter[str] = Counter()
-    for organization_id in walking.organization_ids(turn):
-        found = _audit(organization_id, seen)
-        changed += [(organization_id, key_id) for key_id in found]
+    audit = partial(_audit, seen=seen)
+    for found in turns.each(walking.organization_ids(turn), audit, turn):
+        changed += found
     is_whole = turn is None or turn.left_at is None
     if is_whole:
         seen += second_factors.audit()
@@ -58,7 +59,7 @@ def find_unopened(turn: Turn | None = None) -> list[tuple[UUID, UUID]]:
     return changed
 
 
-def _audit(organization_id: UUID, seen: Counter[str]) -> list[UUID]:
+def _audit(organization_id: UUID, seen: Counter[str]) -> list[tuple[UUID, UUID]]:
     """Open the secrets of one organization; return the keys to be checked."""
     with scope.tenant(organization_id):
         keys = {key.version: key for key in data_keys.all_of(organization_id)}
@@ -88,7 +89,7 @@ def _audit(organization_id: UUID, seen: Counter[str]) -> list[UUID]:
             *(key_id for key_id in behind if key_id not in lost[_KEYS]),
         ]
         known.filter(pk__in=due).update(next_check_at=Now())
-    return due
+    return [(organization_id, key_id) for key_id in due]
 
 
 def _try(box: boxes.Box, keys: dict[int, WrappedKey]) -> str:

@@ -4,15 +4,16 @@ Who was away for a while is told of the nearest only: five days before the end, 
 days would be noise. Another date is another story, and is told anew.
 """
 
-from itertools import groupby
-from operator import itemgetter
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from uuid import UUID
 
 import structlog
 from django.db import connection
 from django.utils import timezone
 
-from tenants.common import scope
+from tenants.common import scope, turns
 from tenants.common.turns import Turn
 from tenants.keys import announcing, expiry
 from tenants.keys.models import MistralKey
@@ -29,24 +30,34 @@ def notice_expiring(turn: Turn | None = None) -> int:
     Args:
         turn: announce those only for which it has time; None: all.
     """
-    told = 0
-    near = _near()
-    if turn is not None and turn.after is not None:
-        near = [pair for pair in near if pair[0] > turn.after]
-    for organization_id, pairs in groupby(near, key=itemgetter(0)):
-        with scope.tenant(organization_id):
-            keys = MistralKey.objects.select_related("organization").filter(
-                pk__in=[key_id for _organization, key_id in pairs],
-                revoked_at=None,
-                organization__status=OrganizationStatus.ACTIVE,
-                workspace__archived_at=None,
-            )
-            told += sum(_tell(key) for key in keys)
-        if turn is not None and turn.is_over():
-            turn.left_at = organization_id
-            break
+    near: dict[UUID, list[UUID]] = defaultdict(list)
+    for organization_id, key_id in _near():
+        near[organization_id].append(key_id)
+    told = sum(turns.each(_walk(near, turn), partial(_tell_of, near), turn))
     log.info("expiries_noticed", announced=told)
     return told
+
+
+def _walk(ids: Iterable[UUID], turn: Turn | None) -> Iterator[UUID]:
+    """Give those for which a turn has time, behind those that the turns before have done."""
+    for organization_id in ids:
+        if turn is not None and turn.after is not None and organization_id <= turn.after:
+            continue
+        yield organization_id
+        if turn is not None and turn.is_over():
+            turn.left_at = organization_id
+            return
+
+
+def _tell_of(near: Mapping[UUID, list[UUID]], organization_id: UUID) -> int:
+    with scope.tenant(organization_id):
+        keys = MistralKey.objects.select_related("organization").filter(
+            pk__in=near[organization_id],
+            revoked_at=None,
+            organization__status=OrganizationStatus.ACTIVE,
+            workspace__archived_at=None,
+        )
+        return sum(_tell(key) for key in keys)
 
 
 def _tell(key: MistralKey) -> bool:

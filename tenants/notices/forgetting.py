@@ -6,7 +6,7 @@ from uuid import UUID
 from django.db.models import Model, Q, QuerySet
 from django.db.models.functions import Now
 
-from tenants.common import scope
+from tenants.common import scope, turns
 from tenants.common.turns import Turn
 from tenants.notices.models import Delivery, Notice, WebhookSecret
 from tenants.notices.timing import timing
@@ -22,7 +22,7 @@ def forget_old(turn: Turn | None = None) -> int:
     Args:
         turn: forget those of organizations only for which it has time; None: of all.
     """
-    return sum(forget_old_of(one) for one in walking.organization_ids(turn))
+    return sum(turns.each(walking.organization_ids(turn), forget_old_of, turn))
 
 
 def forget_old_of(organization_id: UUID) -> int:

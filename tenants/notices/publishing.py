@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db import connection
 from django.db.models.functions import Now
 
-from tenants.common import scope
+from tenants.common import scope, turns
 from tenants.notices import audiences
 from tenants.notices.kinds import is_mailed
 from tenants.notices.models import Delivery, Notice, WebhookEndpoint
@@ -24,7 +24,7 @@ def publish_due() -> int:
     with connection.cursor() as cursor:
         cursor.execute("SELECT * FROM notices_unpublished(%s)", [_MOST_ORGANIZATIONS])
         waiting: list[UUID] = [row[0] for row in cursor.fetchall()]
-    return sum(publish(organization_id) for organization_id in waiting)
+    return sum(turns.each(waiting, publish))
 
 
 def publish(organization_id: UUID) -> int:

@@ -20,10 +20,12 @@ def mail() -> None:
 @task("notices.sweep", soft=50)
 def sweep() -> None:
     """Publish what was announced, and enqueue whatever is due."""
-    publishing.publish_due()
-    for is_due, work in zip(publishing.waiting(), (deliver, mail), strict=True):
-        if is_due:
-            enqueue_on_commit(work)
+    try:
+        publishing.publish_due()
+    finally:  # what was announced may have failed in one organization
+        for is_due, work in zip(publishing.waiting(), (deliver, mail), strict=True):
+            if is_due:
+                enqueue_on_commit(work)
 
 
 @task("notices.forget_old", soft=280)

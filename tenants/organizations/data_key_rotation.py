@@ -12,13 +12,14 @@ master key.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import structlog
 from django.utils import timezone
 
-from tenants.common import scope
+from tenants.common import scope, turns
 from tenants.common.turns import Turn
 from tenants.organizations import audit, boxes, data_keys, walking
 from tenants.organizations.audit import Actor
@@ -54,12 +55,16 @@ def due(*, days: int, turn: Turn | None = None) -> Iterator[tuple[UUID, UUID]]:
     Due are data keys older than so many days, and rotations that were not finished. In a turn it
     looks only at those for which there is time.
     """
-    made_before = timezone.now() - timedelta(days=days)
-    for organization_id in walking.organization_ids(turn):
-        with scope.tenant(organization_id):
-            rows = list(DataKey.objects.order_by("-version"))
-        if rows and (len(rows) > 1 or rows[0].created_at < made_before):
-            yield organization_id, rows[0].pk
+    due_of = partial(_due_of, made_before=timezone.now() - timedelta(days=days))
+    for found in turns.each(walking.organization_ids(turn), due_of, turn):
+        yield from found
+
+
+def _due_of(organization_id: UUID, made_before: datetime) -> list[tuple[UUID, UUID]]:
+    with scope.tenant(organization_id):
+        rows = list(DataKey.objects.order_by("-version"))
+    is_due = len(rows) > 1 or any(row.created_at < made_before for row in rows)
+    return [(organization_id, rows[0].pk)] if is_due else []
 
 
 def rotate(

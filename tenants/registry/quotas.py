@@ -11,15 +11,19 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from tenants.common import scope
 from tenants.common.prepared import Prepared
+from tenants.common.problems import Invalid
 from tenants.mistral.windows import INFERRED
+from tenants.registry import catalog
 from tenants.registry.models import (
     ForeignParameters,
     NewEndpoints,
     OnDisconnect,
     QuotaRecord,
+    RegisteredModel,
     TrafficPolicy,
 )
 
@@ -87,11 +91,33 @@ def reset(organization_id: UUID, mistral_model: str | None) -> int:
     Args:
         organization_id: whose quotas.
         mistral_model: of this model of Mistral's only; None for all.
+
+    Raises:
+        Invalid: ``model_unknown``, with ``near_matches``: no calls are counted under this name.
     """
     rows = QuotaRecord.objects.filter(organization_id=organization_id)
     if mistral_model is not None:
         rows = rows.filter(mistral_model=mistral_model)
-    return rows.update(reset_at=timezone.now())
+    count = rows.update(reset_at=timezone.now())
+    if mistral_model is not None and not count:
+        _refuse_unknown(mistral_model)
+    return count
+
+
+def name_of(snapshot: str, mistral_model: str) -> str:
+    """Give the name under which the calls of a registered model are counted."""
+    return snapshot or catalog.canonical(mistral_model)
+
+
+def _refuse_unknown(mistral_model: str) -> None:
+    models = RegisteredModel.objects.filter(retired_at=None)
+    names = {name_of(*pair) for pair in models.values_list("snapshot", "mistral_model")}
+    if mistral_model not in names:
+        detail = _(
+            "Rate limits of no such model are known here. Use a name that they are listed by."
+        )
+        near = catalog.near_matches(mistral_model, names)
+        raise Invalid.field("/mistral_model", "model_unknown", detail, near_matches=near)
 
 
 def _of_headers(windows: Iterable[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:

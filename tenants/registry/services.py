@@ -326,6 +326,9 @@ def reset_rate_limits(
 
     Within a second or so calls go out again: pauses, models outside the plan, guessed limits. What
     Mistral's headers tell, and what is configured, stays.
+
+    Raises:
+        Invalid: ``model_unknown``, with ``near_matches``.
     """
     with scope.tenant(organization.pk):
         count = quotas.reset(organization.pk, mistral_model)

@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import connection
 from django.utils import timezone
 
-from tenants.common import scope
+from tenants.common import scope, turns
 from tenants.common.money import plain
 from tenants.common.months import Month
 from tenants.keys.models import MistralKey
@@ -36,7 +36,7 @@ def tell_of_limits() -> int:
     with connection.cursor() as cursor:
         cursor.execute("SELECT * FROM spend_alerts_due()")
         due: list[UUID] = [row[0] for row in cursor.fetchall()]
-    return sum(_tell(organization_id) for organization_id in due)
+    return sum(turns.each(due, _tell))
 
 
 def arm_again(limit: Limit, month: date) -> None:

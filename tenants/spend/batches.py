@@ -213,7 +213,7 @@ def _asked(
         if not is_late:
             return facts, None
         tally.add_missing(missing)
-    return facts, _settlements(job, tally)
+    return facts, list(_sharing(hold, _settlements(job, tally)))
 
 
 def _until_told(lines: Iterable[bytes]) -> Iterator[bytes]:
@@ -270,6 +270,15 @@ def _settlements(job: BatchJob, tally: Tally) -> list[Settlement]:
     if not made:
         return [Settlement.nothing(intent, Outcome.COMPLETED)]
     return [replace(made[0], intent=replace(made[0].intent, call_id=job.call_id)), *made[1:]]
+
+
+def _sharing(hold: Hold | None, events: Iterable[Settlement]) -> Iterator[Settlement]:
+    """Tell what each event cost beyond the hold that they share: the first take of it first."""
+    left = Decimal(hold.amount or 0) if hold is not None else Decimal(0)
+    for event in events:
+        spent = event.cost.amount or Decimal(0)
+        yield replace(event, excess=max(spent - left, Decimal(0)))
+        left = max(left - spent, Decimal(0))
 
 
 def _of_a_line(hold: Hold | None, lines: int) -> Quantities:

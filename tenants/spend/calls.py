@@ -116,6 +116,8 @@ class SettledState(StrEnum):
 
 #: What the connectors of a call are posted under, in an event of their own.
 CONNECTORS = "/v1/conversations/connectors"
+#: Costs the seconds that were heard; its tokens are told, and free.
+TRANSCRIPTIONS = "/v1/audio/transcriptions"
 #: No one call is believed to have called its connectors more often.
 MOST_CONNECTOR_CALLS = 10_000
 
@@ -135,7 +137,7 @@ _CATEGORIES = {
     "/v1/classifications": Category.MODERATION,
     "/v1/chat/classifications": Category.MODERATION,
     "/v1/ocr": Category.OCR,
-    "/v1/audio/transcriptions": Category.AUDIO,
+    TRANSCRIPTIONS: Category.AUDIO,
     "/v1/audio/speech": Category.AUDIO,
     "/v1/fine_tuning/jobs": Category.FINE_TUNING,  # reported only: the gateway makes none
 }
@@ -246,6 +248,8 @@ class Settlement:
         answered_model: the snapshot that answered; empty when not told.
         duration: from the call's start to its end.
         correlation_id: Mistral's ``mistral-correlation-id``; may be empty.
+        excess: what it cost beyond what was held, where several events share a hold; None: beyond
+            its own.
     """
 
     intent: CallIntent
@@ -257,6 +261,7 @@ class Settlement:
     estimate: Estimate = Estimate.EXACT
     duration: timedelta = timedelta()
     correlation_id: str = ""
+    excess: Decimal | None = None
 
     @classmethod
     def nothing(

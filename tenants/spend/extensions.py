@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from tenants.common import scope
+from tenants.common import scope, turns
 from tenants.common.money import plain
 from tenants.common.months import Month
 from tenants.common.problems import Conflict, Invalid, NotFound
@@ -82,7 +82,7 @@ def end_due() -> int:
     with connection.cursor() as cursor:
         cursor.execute("SELECT * FROM spend_extensions_due()")
         due: list[UUID] = [row[0] for row in cursor.fetchall()]
-    return sum(_end_due_of(organization_id) for organization_id in due)
+    return sum(turns.each(due, _end_due_of))
 
 
 def standing() -> dict[UUID, LimitExtension]:
@@ -95,7 +95,9 @@ def _end_due_of(organization_id: UUID) -> int:
     with scope.tenant(organization_id):
         organization = Organization.objects.select_for_update(no_key=True).get()
         due = LimitExtension.objects.filter(ended_at=None, ends_at__lte=Now())
-        for extension in due.select_related("limit").order_by("pk"):
+        # Each locks the balances of its subject: in the order in which all lock several of them.
+        in_order = due.order_by("limit__subject_kind", "limit__subject_id", "pk")
+        for extension in in_order.select_related("limit"):
             LimitExtension.objects.filter(pk=extension.pk).update(ended_at=Now())
             if extension.limit.monthly_spend != extension.amount:
                 continue  # somebody set it meanwhile

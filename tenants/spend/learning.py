@@ -12,7 +12,7 @@ import structlog
 from django.db import connection
 from django.utils import timezone
 
-from tenants.common import scope
+from tenants.common import scope, turns
 from tenants.common.turns import Turn
 from tenants.organizations import walking
 from tenants.registry import catalog
@@ -51,7 +51,7 @@ def learn_outputs(turn: Turn | None = None) -> int:
     Args:
         turn: learn for those only for which it has time; None: for all.
     """
-    learned = sum(learn_of(organization_id) for organization_id in walking.organization_ids(turn))
+    learned = sum(turns.each(walking.organization_ids(turn), learn_of, turn))
     log.info("outputs_learned", count=learned)
     return learned
 

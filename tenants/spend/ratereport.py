@@ -21,7 +21,7 @@ from tenants.common.months import Month
 from tenants.keys.quota import quota_code
 from tenants.mistral.windows import REQUESTS, window_of
 from tenants.organizations.models import Organization
-from tenants.registry import catalog
+from tenants.registry import quotas
 from tenants.registry.models import QuotaRecord, RegisteredModel
 from tenants.spend.calls import LimitMode, SubjectKind
 from tenants.spend.models import Limit, SpendLine
@@ -136,7 +136,7 @@ def _buckets() -> dict[Place, list[_Drawing]]:
     ):
         model = _Drawing(*row)
         code = quota_code(model.key_id, model.mistral_workspace_id, model.key_identity)
-        name = model.snapshot or catalog.canonical(model.mistral_model)
+        name = quotas.name_of(model.snapshot, model.mistral_model)
         found[name, code].append(model)
     return dict(found)
 

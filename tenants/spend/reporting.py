@@ -25,7 +25,8 @@ from tenants.registry import leading
 from tenants.registry.leading import NONE, Moved
 from tenants.registry.models import RegisteredModel
 from tenants.spend import posting, pricebook
-from tenants.spend.calls import Category, Outcome, Source, category_of
+from tenants.spend.calls import TRANSCRIPTIONS, Category, Outcome, Source, category_of
+from tenants.spend.models import PostedEvent
 from tenants.spend.pricing import Modifier, Quantities, cost
 from tenants.spend.rows import Row, quantities_row, rare_quantities, storable
 
@@ -40,6 +41,8 @@ _COUNTS = (
     *("training_tokens", "storage_months"),
 )
 _OWN = (*_COUNTS, "connectors")
+#: The events that a report may become.
+_CALL, _TOOLS = "", "connectors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +116,10 @@ def report_usage(
     taken: dict[str, UUID] = {}
     duplicate = 0
     with scope.tenant(organization.pk):
+        before = _counted(organization, calls)
         known, calendar = _known(calls), posting.Calendar(organization)
         for call in calls:
-            if call.event_id in taken:
+            if call.event_id in taken or call.event_id in before:
                 duplicate += 1
                 continue
             problems = _problems(call, known)
@@ -139,6 +143,21 @@ def report_usage(
                 target=organization,
             )
     return Reported(accepted, duplicate + len(taken) - accepted, tuple(rejected))
+
+
+def _counted(organization: Organization, calls: Sequence[ReportedCall]) -> set[str]:
+    """Tell which were counted before, in whatever parts: what comes later adds none to them."""
+    names = {
+        _digest(organization, call.event_id, part): call.event_id
+        for call in calls
+        for part in (_CALL, _TOOLS)
+    }
+    found = PostedEvent.objects.filter(organization=organization, digest__in=names)
+    return {names[digest] for digest in found.values_list("digest", flat=True)}
+
+
+def _digest(organization: Organization, event_id: str, part: str) -> UUID:
+    return posting.digest_of(str(organization.pk), "reported", event_id, part)
 
 
 def _known(calls: Sequence[ReportedCall]) -> _Known:
@@ -196,19 +215,20 @@ def _entries(
     Raises:
         _UnusableError: the usage object.
     """
-    usage, used = _used(call.usage)
+    usage, used = _used(call.endpoint, call.usage)
     connectors = _connectors(call.usage)
-    parts = [("", category_of(call.endpoint), used)] if used != _NOTHING or not connectors else []
+    is_call = used != _NOTHING or not connectors
+    parts = [(_CALL, category_of(call.endpoint), used)] if is_call else []
     if connectors:
         tools = Quantities(requests=0 if parts else 1, connector_calls=connectors)
-        parts.append(("connectors", Category.CONNECTORS, tools))
+        parts.append((_TOOLS, Category.CONNECTORS, tools))
     period = calendar.month_of(call.occurred_at).first_day
     snapshot = leading.follow(call.model, moved)
     prices = book.prices_for(snapshot, organization.currency, call.occurred_at)
     modifiers = (Modifier.PRIORITY,) if usage.service_tier == _PRIORITY else ()
     entries = []
     for part, category, quantities in parts:
-        digest = posting.digest_of(str(organization.pk), "reported", call.event_id, part)
+        digest = _digest(organization, call.event_id, part)
         spent = cost(quantities, prices, modifiers)
         entries.append(
             quantities_row(quantities)
@@ -245,14 +265,23 @@ def _entries(
 _NOTHING = Quantities()
 
 
-def _used(usage: Mapping[str, Any]) -> tuple[Usage, Quantities]:
+def _used(endpoint: str, usage: Mapping[str, Any]) -> tuple[Usage, Quantities]:
+    """Read what was used of a usage object, as the gateway reads Mistral's.
+
+    Raises:
+        _UnusableError: it cannot be read, or tells nothing.
+    """
     try:
         told = read_usage(usage)
     except WireError as error:
         raise _UnusableError(str(error)) from None
     counts = {name: _count(usage, name) for name in _COUNTS}
-    prompt = told.prompt_tokens or 0
-    numbers = (prompt, told.completion_tokens or 0, told.prompt_audio_seconds or 0)
+    # What connectors bring in is read by the model like everything else.
+    prompt = (told.prompt_tokens or 0) + (told.connector_tokens or 0)
+    completion, cached = told.completion_tokens or 0, told.cached_tokens or 0
+    if endpoint == TRANSCRIPTIONS and told.prompt_audio_seconds:
+        prompt = completion = cached = 0
+    numbers = (prompt, completion, told.prompt_audio_seconds or 0)
     if told.quantity is Quantity.ABSENT and not any(name in usage for name in _OWN):
         raise _UnusableError(_("It tells nothing that was used."))
     if max(*numbers, *counts.values()) > _LARGEST:
@@ -260,8 +289,8 @@ def _used(usage: Mapping[str, Any]) -> tuple[Usage, Quantities]:
     return told, replace(
         _NOTHING,
         prompt_tokens=prompt,
-        completion_tokens=told.completion_tokens or 0,
-        cached_tokens=told.cached_tokens or 0,
+        completion_tokens=completion,
+        cached_tokens=cached,
         audio_seconds=told.prompt_audio_seconds or 0,
         pages=max(counts["pages_processed"] - counts["annotated_pages"], 0),
         annotated_pages=counts["annotated_pages"],

@@ -6,13 +6,14 @@ organization asks for it, and never a call that the roll-ups do not have.
 """
 
 from datetime import date
+from functools import partial
 from uuid import UUID
 
 import structlog
 from django.db import connection
 from django.utils import timezone
 
-from tenants.common import scope
+from tenants.common import scope, turns
 from tenants.common.months import Month
 from tenants.common.turns import Turn
 from tenants.organizations import walking
@@ -41,7 +42,8 @@ def forget_old_events(turn: Turn | None = None) -> int:
     Returns:
         How many events were removed.
     """
-    total = sum(_forget_of(one, turn) for one in walking.organization_ids(turn))
+    forget = partial(_forget_of, turn=turn)
+    total = sum(turns.each(walking.organization_ids(turn), forget, turn))
     if turn is not None and turn.left_at is not None:
         return total
     with connection.cursor() as cursor:

@@ -37,6 +37,8 @@ def event_row(entry: Settlement) -> Row:
     row["http_status"] = entry.http_status
     row["duration_ms"] = min(max(entry.duration // _MILLISECOND, 0), _LONGEST_CALL)
     row["correlation_id"] = storable(entry.correlation_id, 64)
+    if entry.excess is not None:
+        row["excess"] = format(entry.excess, "f")
     return row
 
 

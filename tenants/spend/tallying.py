@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from tenants.mistral.batches import LineFacts
 from tenants.mistral.delivered import tokens_of
 from tenants.mistral.wire import Quantity
-from tenants.spend.calls import MOST_CONNECTOR_CALLS
+from tenants.spend.calls import MOST_CONNECTOR_CALLS, TRANSCRIPTIONS
 from tenants.spend.pricing import Quantities, with_untold
 
 _LARGEST_COUNT = 2**31 - 1
 #: So many lines at most in one event: no sum of theirs comes near what a column can hold.
 _LINES_OF_AN_EVENT = 1000
-_TRANSCRIPTIONS, _OCR = "/v1/audio/transcriptions", "/v1/ocr"
+_OCR = "/v1/ocr"
 
 
 @dataclass(slots=True)
@@ -71,7 +71,7 @@ class Tally:
         into.connectors += min(line.usage.connector_calls or 0, MOST_CONNECTOR_CALLS)
         if self.endpoint == _OCR:
             self._add_pages(into, line)
-        elif self.endpoint == _TRANSCRIPTIONS:
+        elif self.endpoint == TRANSCRIPTIONS:
             self._add_seconds(into, line)
         else:
             self._add_tokens(into, line)
@@ -112,7 +112,7 @@ class Tally:
             into.pages += pages
 
     def _add_seconds(self, into: Sum, line: LineFacts) -> None:
-        """Bill the seconds and no tokens: they are told, and free."""
+        """Bill the seconds and no tokens."""
         seconds = line.usage.prompt_audio_seconds
         if not seconds and (seconds is None or line.delivered):
             into.untold += 1

@@ -10,7 +10,7 @@ from uuid import UUID
 import structlog
 from django.utils import timezone
 
-from tenants.common import scope
+from tenants.common import scope, turns
 from tenants.common.money import plain
 from tenants.common.turns import Turn
 from tenants.organizations import walking
@@ -28,7 +28,7 @@ def watch_models(turn: Turn | None = None) -> int:
     Args:
         turn: look at those only for which it has time; None: at all.
     """
-    told = sum(watch_models_of(one) for one in walking.organization_ids(turn))
+    told = sum(turns.each(walking.organization_ids(turn), watch_models_of, turn))
     log.info("models_watched", announced=told)
     return told
 

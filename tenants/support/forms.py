@@ -113,7 +113,7 @@ class FilterForm(forms.Form):
     def __init__(
         self,
         *args: Any,
-        menus: Sequence[tuple[str, str, Sequence[tuple[str, str]]]],
+        menus: Sequence[tuple[str, str, Sequence[tuple[str, Any]]]],
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)

@@ -22,8 +22,6 @@ from tenants.support.pages import Button
 
 #: What went wrong, whoever's fault it was.
 SPOILT = "spoilt"
-_ACTORS = ("person", "organization", "platform", "staff", "worker", "command")
-_NOUNS = ("key", "model", "token", "limit", "member", "invitation", "support", "spend")
 
 
 def key_rows() -> QuerySet[MistralKey]:
@@ -98,7 +96,7 @@ def _narrow_outcome(rows: QuerySet[UsageEvent], choice: str) -> QuerySet[UsageEv
     return rows.filter(outcome=choice)
 
 
-def _narrow_verb(rows: QuerySet[AuditEvent], choice: str) -> QuerySet[AuditEvent]:
+def _narrow_noun(rows: QuerySet[AuditEvent], choice: str) -> QuerySet[AuditEvent]:
     return rows.filter(verb__startswith=f"{choice}.")
 
 
@@ -165,15 +163,16 @@ AUDIT = listed(
             Filter(
                 "actor",
                 lambda: _("Who"),
-                lambda: [(one, one) for one in _ACTORS],
+                lambda: words.menu(words.ACTORS),
                 lambda rows, choice: rows.filter(actor_kind=choice),
             ),
             Filter(
-                "noun",
-                lambda: _("To what"),
-                lambda: [(one, one) for one in _NOUNS],
-                _narrow_verb,
+                "verb",
+                lambda: _("What"),
+                words.verbs,
+                lambda rows, choice: rows.filter(verb=choice),
             ),
+            Filter("noun", lambda: _("To what"), words.nouns, _narrow_noun),
         ],
     )
 )

@@ -36,6 +36,8 @@ MANY = 50
 MOST = 5_000
 
 type Choices = Sequence[tuple[str, str]]
+#: Choices, each under its group's word.
+type Groups = Sequence[tuple[str, Choices]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class Filter:
 
     name: str
     label: Callable[[], str]
-    choices: Callable[[], Choices]
+    choices: Callable[[], Choices | Groups]
     narrow: Callable[[Any, str], Any]
 
 
@@ -115,10 +117,18 @@ def chosen(listing: Listing[Any], asked: Any) -> dict[str, str]:
     """
     choice = {one.name: asked.get(one.name, "") for one in listing.filters if asked.get(one.name)}
     for one in listing.filters:
-        if one.name in choice and choice[one.name] not in dict(one.choices()):
+        if one.name in choice and choice[one.name] not in _values(one.choices()):
             detail = _("This is no choice of the menu.")
             raise Invalid.field(f"/{one.name}", "filter_unknown", detail)
     return choice
+
+
+def _values(choices: Choices | Groups) -> set[str]:
+    """Give what can be chosen, with or without groups."""
+    found: set[str] = set()
+    for value, said in choices:
+        found |= {value} if isinstance(said, str) else {inner for inner, _word in said}
+    return found
 
 
 def save_filter(

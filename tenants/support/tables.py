@@ -9,6 +9,8 @@ from typing import Any
 
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from tenants.assistance.visiting import Visit
@@ -169,13 +171,17 @@ def events(_visit: Visit, found: Sequence[AuditEvent]) -> Rows:
     return [
         [
             when(event.created_at),
-            f"{event.actor_name} ({event.actor_kind})",
-            event.verb,
+            _actor(event),
+            words.deed(event.verb),
             f"{event.target_kind} {event.target_id}",
             ", ".join(event.changed) or NOTHING,
         ]
         for event in found
     ]
+
+
+def _actor(event: AuditEvent) -> SafeString:
+    return format_html("{} · {}", event.actor_name, told(words.ACTORS, event.actor_kind))
 
 
 def event_headers() -> list[str]:

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from tenants.accounting.models import FigureSource, ReconciliationStatus
 from tenants.keys.models import KeyStatus
 from tenants.notices.models import DeliveryStatus
+from tenants.organizations import deeds
 from tenants.organizations.models import OrganizationStatus
 from tenants.organizations.roles import Role
 from tenants.registry.models import PublicationStatus
@@ -71,6 +72,15 @@ RECONCILIATIONS: Words = {
     ReconciliationStatus.CONFIRMED: _("confirmed"),
     ReconciliationStatus.FAILED: _("not compared"),
 }
+#: Who acts, as the audit log tells it.
+ACTORS: Words = {
+    "person": _("person"),
+    "organization": _("token of the organization"),
+    "platform": _("token of the platform"),
+    "staff": _("support staff"),
+    "worker": _("the system"),
+    "command": _("operator"),
+}
 SOURCES: Words = {
     FigureSource.MISTRAL_ADMIN_API: _("Mistral's Admin API"),
     FigureSource.MANUAL: _("typed in"),
@@ -80,7 +90,16 @@ SOURCES: Words = {
 
 def told(words: Words, code: str) -> SafeString:
     """Say a code in words, and name it after them; a code without words stands alone."""
-    word = str(words.get(code, code))
+    return coded(str(words.get(code, code)), code)
+
+
+def deed(verb: str) -> SafeString:
+    """Say what was done, without names, and its verb."""
+    return coded(deeds.said(verb), verb)
+
+
+def coded(word: str, code: str) -> SafeString:
+    """Write a code small after its word; alone where it has none."""
     if word == code:
         return format_html("{}", code)
     return format_html('{} <small class="desk-code">({})</small>', word, code)
@@ -89,3 +108,16 @@ def told(words: Words, code: str) -> SafeString:
 def menu(words: Words) -> list[tuple[str, str]]:
     """Offer codes for a filter, as words with the code after them."""
     return [(str(code), f"{word} ({code})") for code, word in words.items()]
+
+
+def nouns() -> list[tuple[str, str]]:
+    """Offer what can have been done to something, by what that is."""
+    return [(noun, f"{word} ({noun})") for noun, word in deeds.nouns()]
+
+
+def verbs() -> list[tuple[str, list[tuple[str, str]]]]:
+    """Offer everything that can have been done, in groups by what it was done to."""
+    return [
+        (word, [(verb, f"{deeds.said(verb)} ({verb})") for verb in deeds.verbs_of(noun)])
+        for noun, word in deeds.nouns()
+    ]

@@ -168,8 +168,6 @@ def test_what_mistral_refused_is_forgotten_on_wish_and_the_wish_is_audited(hers,
     path = f"organizations/{hers.organization.pk}/rate-limits/reset"
     soon = timezone.now() + timedelta(minutes=50)
     learned(closed_until=soon, outside_plan_until=soon)
-    assert alice.post(path, {"mistral_model": "another"}).status == 204
-    assert known().closed_until == soon
     assert alice.post(path, {"mistral_model": "mistral-small-2603"}).status == 204
     (bucket,) = buckets(alice, hers)["results"]
     assert (bucket["is_in_plan"], bucket["closed_until"]) == (True, None)
@@ -182,4 +180,28 @@ def test_what_mistral_refused_is_forgotten_on_wish_and_the_wish_is_audited(hers,
     learned(closed_until=soon, saved_after=wish)
     assert known().closed_until == soon
     with scope.tenant(hers.organization.pk):
-        assert AuditEvent.objects.filter(verb="rate_limits.reset").count() == 2
+        assert AuditEvent.objects.filter(verb="rate_limits.reset").count() == 1
+
+
+@pytest.mark.parametrize("name", ["mistral-small-latest", "mistral-small-2602", "Mistral", "x"])
+def test_a_wish_for_a_model_that_is_not_listed_is_refused_and_changes_nothing(
+    name, hers, alice, learned
+):
+    learned(closed_until=timezone.now() + timedelta(minutes=50))
+    before = everything(hers.organization.pk)
+    path = f"organizations/{hers.organization.pk}/rate-limits/reset"
+    answer = alice.post(path, {"mistral_model": name})
+    assert (answer.status, answer.code) == (422, "model_unknown")
+    assert answer.pointers == {"/mistral_model": "model_unknown"}
+    near = [] if name == "x" else ["mistral-small-2603"]
+    assert answer.body["near_matches"] == near
+    assert everything(hers.organization.pk) == before
+
+
+def test_a_model_is_tried_again_before_anything_was_learned_and_after_it_is_gone(
+    hers, alice, learned
+):
+    path = f"organizations/{hers.organization.pk}/rate-limits/reset"
+    assert alice.post(path, {"mistral_model": "mistral-small-2603"}).status == 204
+    learned(mistral_model="mistral-tiny-2407")
+    assert alice.post(path, {"mistral_model": "mistral-tiny-2407"}).status == 204

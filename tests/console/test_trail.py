@@ -8,10 +8,10 @@ from django.utils.translation import override
 from tenants.billing.models import BillingProfile, Plan
 from tenants.common import scope
 from tenants.console import fields, targets
-from tenants.console.deeds import NOUNS, SENTENCES
 from tenants.keys.models import MistralKey
 from tenants.keys.services import delete_key, update_key
 from tenants.organizations import audit, audit_reading
+from tenants.organizations.deeds import NOUNS, SENTENCES
 from tenants.organizations.roles import Role
 from tenants.registry.models import RegisteredModel, TrafficPolicy
 from tenants.registry.services import retire_model, update_model
@@ -50,7 +50,7 @@ def sentences(page: str) -> list[str]:
 def test_every_verb_that_the_code_can_write_has_a_sentence_in_both_languages():
     verbs = written.verbs()
     assert {"key.registered", "onboarding.skipped", "support.keys_exported"} <= verbs
-    assert verbs - set(SENTENCES) == set(), "say them in tenants/console/deeds.py"
+    assert verbs - set(SENTENCES) == set(), "say them in tenants/organizations/deeds.py"
     assert set(SENTENCES) - verbs == set(), "nobody writes them any more"
     for verb in verbs:
         said = {}

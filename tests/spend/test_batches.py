@@ -17,6 +17,7 @@ from tenants.spend.own_prices import OwnPrice
 from tenants.spend.pricing import Meter, Quantities
 from tests.factories import ACTOR
 from tests.spend.batched import ERRORS_FILE, Batch, line
+from tests.spend.made import as_owner
 
 CHAT, OCR, SPOKEN = "/v1/chat/completions", "/v1/ocr", "/v1/audio/transcriptions"
 TALK = "/v1/conversations"
@@ -304,6 +305,29 @@ def test_lines_of_each_model_and_tier_have_their_own_price(batch):
         (SMALL, Decimal("0.875")): Decimal("0.00014875"),
         (VOICE, Decimal("0.5")): None,  # it has no price of tokens
     }
+
+
+def excess_of(made):
+    """What the organization's balance says that was billed beyond what was held."""
+    rows = as_owner("SELECT excess FROM spend_balance WHERE subject_id = %s", made.organization.pk)
+    return rows[0][0]
+
+
+def told(model):
+    usage = {"prompt_tokens": 1000, "completion_tokens": 100}
+    return line({"model": model, "choices": [], "usage": usage})
+
+
+@pytest.mark.parametrize("held", [10_000, 1000, 0])
+def test_the_events_of_a_job_share_what_was_held_for_it(batch, held):
+    output = [told(SMALL), told("mistral-medium-2508"), told(SMALL)]
+    made = batch(CHAT, SMALL, Quantities(prompt_tokens=held), output)
+    events = made.metered()
+    assert len(events) == 2
+    beyond = sum(event["cost"] for event in events) - made.call.worst_case.cost.amount
+    assert (beyond > 0) is (held < 10_000)
+    assert sum(event["excess"] for event in events) == excess_of(made) == max(beyond, 0)
+    assert all(0 <= event["excess"] <= event["cost"] for event in events)
 
 
 def test_a_model_without_prices_costs_what_the_one_that_was_asked_for_does(batch):

@@ -86,6 +86,22 @@ def test_an_event_counts_once_for_ever_whatever_comes_under_its_name(organizatio
     assert events(organization) == []
 
 
+@pytest.mark.parametrize("first", ["tokens", "tools", "both"])
+def test_a_part_that_comes_later_under_the_same_name_counts_no_more(organization, hers, first):
+    tools = {"connectors": {"web_search": 2}}
+    usages = {"tokens": TOKENS, "tools": tools, "both": TOKENS | tools}
+    alice = organization_caller(organization)
+    sent = event(hers, endpoint="/v1/conversations", usage=usages.pop(first))
+    assert report(alice, sent)["accepted"] == 1
+    known = events(organization)
+    for usage in usages.values():
+        answer = report(alice, sent | {"usage": usage}, event(hers))
+        assert (answer["accepted"], answer["duplicate"]) == (1, 1)
+    counted = {row["request_id"]: row for row in events(organization)}
+    assert len(counted) == 3
+    assert len(events(organization)) == len(known) + 2
+
+
 def test_a_batch_sent_by_many_at_once_counts_once(organization, hers):
     sent = [event(hers) for _ in range(20)]
     callers = [organization_caller(organization) for _ in range(4)]
@@ -184,6 +200,15 @@ CACHED = {
     "completion_tokens": 200,
     "prompt_tokens_details": {"cached_tokens": 640},
 }
+# As Mistral's documentation shows them: tokens of a transcription are told, and free; what a
+# connector brought in is read like everything else.
+HEARD = {"prompt_tokens": 4, "completion_tokens": 635, "total_tokens": 3264}
+SOUGHT = {
+    "prompt_tokens": 188,
+    "completion_tokens": 55,
+    "total_tokens": 7355,
+    "connector_tokens": 7112,
+}
 #: Endpoint, model, usage and what that costs, by hand from the published list of 2026-08-21 in EUR;
 #: training and storage by prices of the organization's own, since none are published.
 GOLDEN = [
@@ -206,10 +231,23 @@ GOLDEN = [
     ("/v1/audio/transcriptions", "voxtral-mini-2602", {"prompt_audio_seconds": 61}, "0.002643333"),
     (
         "/v1/audio/transcriptions",
-        "voxtral-small-2507",
-        {"prompt_tokens": 375, "completion_tokens": 42, "prompt_audio_seconds": 30},
-        "0.0017977",
+        "voxtral-mini-2602",
+        HEARD | {"prompt_audio_seconds": 61},
+        "0.002643333",
     ),
+    (
+        "/v1/audio/transcriptions",
+        "voxtral-small-2507",
+        HEARD | {"prompt_audio_seconds": 30},
+        "0.00175",
+    ),
+    (
+        "/v1/chat/completions",
+        "voxtral-small-2507",
+        HEARD | {"prompt_audio_seconds": 30},
+        "0.001972602",
+    ),
+    ("/v1/conversations", CHAT, SOUGHT, "0.0009035"),
     ("/v1/audio/speech", "voxtral-mini-tts-2603", {"characters": 1234}, "0.01234"),
     ("/v1/fine_tuning/jobs", CHAT, {"training_tokens": 250_000}, "0.75"),
     ("/v1/fine_tuning/jobs", CHAT, {"storage_months": 3}, "5.40"),

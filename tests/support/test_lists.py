@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from uuid import UUID
 
 import psycopg
@@ -14,8 +15,10 @@ from tenants.assistance.models import CorrectionRequest, SavedFilter, SupportGra
 from tenants.assistance.staff import StaffRole
 from tenants.common import scope
 from tenants.keys.models import KeyStatus, KeyVerdict, MistralKey
-from tenants.organizations import audit_chain
+from tenants.keys.services import delete_key
+from tenants.organizations import audit_chain, deeds
 from tenants.organizations.models import AuditEvent
+from tenants.support import words
 from tests import factories
 from tests.api.world import valid_key, whole_world, world
 from tests.factories import ACTOR
@@ -57,6 +60,44 @@ def test_filters_are_chosen_from_menus_kept_and_forgotten(organization):
     assert saved(agent)
     agent.post(f"{place}/filters/keys/{mine.pk}/forget")
     assert saved(agent) == []
+
+
+def test_the_audit_log_is_filtered_by_the_words_that_it_shows(organization):
+    key = valid_key(factories.default_workspace(organization), "Produzione")
+    delete_key(actor=ACTOR, key=key)
+    viewer = hire(StaffRole.VIEWER)
+    viewer.enter(organization)
+    italian = {"Accept-Language": "it"}
+
+    def shown(**query: str) -> tuple[str, list[str]]:
+        page = viewer.client.get(
+            f"/admin/organizations/{organization.pk}/audit", query_params=query, headers=italian
+        )
+        assert page.status_code == 200
+        text = " ".join(page.text.split())
+        return text, re.findall(r"<td>(…[^<]*…[^<]*) <small", text)
+
+    page, told = shown()
+    for offered in ("persona (person)", "assistenza (staff)", "Chiavi API (key)"):
+        assert f"> {offered} <" in page or f">{offered}<" in page, offered
+    assert "… ha eliminato la chiave API …" in told
+    assert "… ha registrato la chiave API …" in told
+    word = re.escape("… ha eliminato la chiave API … (key.deleted)")
+    assert re.search(rf'<optgroup label="Chiavi API">.*?>\s*{word}\s*<', page)
+    for query in ({"verb": "key.deleted"}, {"verb": "key.deleted", "noun": "key"}):
+        assert set(shown(**query)[1]) == {"… ha eliminato la chiave API …"}
+    assert {"… ha eliminato la chiave API …", "… ha registrato la chiave API …"} <= set(
+        shown(noun="key")[1]
+    )
+    assert all("chiave API" in one for one in shown(noun="key")[1])
+    assert not any("chiave API" in one for one in shown(actor="staff")[1])
+    for query in ({"verb": "Chiavi API"}, {"verb": "key.made_up"}, {"noun": "key.deleted"}):
+        assert viewer.get(f"organizations/{organization.pk}/audit", **query).status_code == 422
+    with scope.tenant(organization.pk):
+        verbs = set(AuditEvent.objects.values_list("verb", flat=True))
+        kinds = set(AuditEvent.objects.values_list("actor_kind", flat=True))
+    assert verbs <= set(deeds.SENTENCES)
+    assert kinds <= set(words.ACTORS)
 
 
 def test_a_list_is_taken_as_csv_by_who_may_and_the_audit_log_says_so(organization):

@@ -1,12 +1,15 @@
 """What may stand in the audit log, as sentences: one for each verb that a room can write.
 
-``who`` and ``name`` are put in by ``tenants.console.trail``; ``name`` is what it was done to.
+``who`` and ``name`` are put in by whoever shows one; ``name`` is what it was done to. The console
+shows sentences, the desk sentences without names; both offer them as menus.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+
+_NO_NAMES = {"who": "…", "name": "…"}
 
 #: What verbs are about, by their first word, as the search offers it.
 NOUNS: Mapping[str, Promise] = {
@@ -176,3 +179,18 @@ SENTENCES: Mapping[str, Promise] = {
     "workspace_member.role_changed": _("%(who)s changed the role of %(name)s in a workspace"),
     "workspace_member.removed": _("%(who)s took %(name)s out of a workspace"),
 }
+
+
+def said(verb: str) -> str:
+    """Write what was done, without who did it to what; a verb that has no words is shown itself."""
+    return str(SENTENCES[verb]) % _NO_NAMES if verb in SENTENCES else verb
+
+
+def nouns() -> list[tuple[str, str]]:
+    """List what verbs are about, by its word."""
+    return sorted(((noun, str(word)) for noun, word in NOUNS.items()), key=lambda one: one[1])
+
+
+def verbs_of(noun: str) -> Iterator[str]:
+    """Give the verbs about something."""
+    return (verb for verb in SENTENCES if verb.startswith(f"{noun}."))
