@@ -8,6 +8,7 @@ A page whose p95 is over the promise is named, and the run fails.
 """
 
 import argparse
+import secrets
 import sys
 import time
 from collections.abc import Iterator
@@ -126,7 +127,9 @@ def _administrator(set_up: Stage) -> Any:
     from tenants.people.models import Person  # noqa: PLC0415
     from tenants.people.services import TERMS_VERSION, accept_terms  # noqa: PLC0415
 
-    person = Person.objects.create_person(email="alice@bench.example", name="Alice Rossi")
+    person = Person.objects.create_person(
+        email="alice@bench.example", password=secrets.token_urlsafe(), name="Alice Rossi"
+    )
     EmailAddress.objects.create(user=person, email=person.email, verified=True, primary=True)
     accept_terms(person=person, version=TERMS_VERSION)
     with scope.tenant(set_up.organization_id):

@@ -1,9 +1,11 @@
 """People of the cast and their sessions: Alice administers, Vera pays, Bob works."""
 
 import time
+from functools import cache
 from itertools import count
 
 from allauth.account.models import EmailAddress
+from django.contrib.auth.hashers import get_hasher, make_password
 from django.test import Client
 
 from tenants.access.authentication import Principal
@@ -24,17 +26,25 @@ def person(
     name: str = "Alice",
     *,
     email: str | None = None,
-    password: str | None = None,
+    password: str | None = PASSWORD,
     is_verified: bool = True,
     has_terms: bool = True,
 ) -> Person:
-    """Make somebody who can sign in."""
+    """Make somebody who can sign in; with None for a password, only with what is added later."""
     address = email or f"{name.lower().replace(' ', '.')}{next(_numbers)}@people.example"
-    made = Person.objects.create_person(email=address, password=password, name=name)
+    made = Person.objects.create_person(email=address, name=name)
+    made.password = _hashed(password, get_hasher().algorithm)
+    made.save(update_fields=["password"])
     EmailAddress.objects.create(user=made, email=made.email, verified=is_verified, primary=True)
     if has_terms:
         accept_terms(person=made, version=TERMS_VERSION)
     return made
+
+
+@cache
+def _hashed(password: str | None, algorithm: str) -> str:
+    """Hash a password once: that is slow on purpose, and most of the cast have the same one."""
+    return make_password(password, hasher=algorithm)
 
 
 def member(

@@ -17,6 +17,7 @@ from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import translation
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -103,6 +104,17 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # it comes w
         if confirmed:
             joining.found_waiting(email_address.user)
         return confirmed
+
+    def get_reauthentication_methods(self, user: Any) -> list[dict[str, Any]]:
+        """Name what a person can prove with who they are; whoever has nothing chooses a password.
+
+        That is no proof: it leads to the form that mails the link.
+        """
+        methods: list[dict[str, Any]] = super().get_reauthentication_methods(user)
+        if methods or not user.is_authenticated:
+            return methods
+        way = reverse("account_reset_password")
+        return [{"id": "set_password", "description": _("Choose a new password"), "url": way}]
 
     def add_message(self, *_args: Any, **_kwargs: Any) -> None:
         """Say nothing on allauth's behalf: our pages say what has happened."""

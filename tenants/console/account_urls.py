@@ -16,6 +16,7 @@ urlpatterns = [
     path("sign-out", accounts.SignOut.as_view(), name="account_logout"),
     path("inactive", accounts.Inactive.as_view(), name="account_inactive"),
     path("reset-password", accounts.ForgotPassword.as_view(), name="account_reset_password"),
+    path("reset-password", accounts.ForgotPassword.as_view(), name="account_set_password"),
     path(
         "reset-password/sent",
         accounts.ForgotPasswordSent.as_view(),

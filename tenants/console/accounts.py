@@ -171,6 +171,13 @@ class ForgotPassword(Unkept, account.PasswordResetView):  # type: ignore[misc]
     http_method_names = METHODS
     template_name = "console/account/forgot_password.html"
 
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """Tell whoever is signed in and never had a password why they are here."""
+        facts: dict[str, Any] = super().get_context_data(**kwargs)
+        person = self.request.user
+        is_first = person.is_authenticated and not person.has_usable_password()
+        return facts | {"is_first": is_first}
+
 
 class ForgotPasswordSent(Unkept, account.PasswordResetDoneView):  # type: ignore[misc]
     """``/reset-password/sent``: the same words whether the address is known or not."""
