@@ -1,5 +1,6 @@
 """The web process: `/v1` is the gateway's, the rest is Django's; both live and end together."""
 
+import asyncio
 import gc
 import os
 from collections.abc import Awaitable, Callable
@@ -12,9 +13,11 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aisuru_mistral.settings")  # noqa: TID251 - chosen before env.py can be read
 _django = get_asgi_application()
 
-from aisuru_mistral.traced import traced  # noqa: E402 - Django's apps come first
+from aisuru_mistral import undelivered  # noqa: E402 - Django's apps come first
+from aisuru_mistral.traced import traced  # noqa: E402
 from tenants.access.requests import limited  # noqa: E402
 from tenants.gateway.app import application as _gateway  # noqa: E402
+from tenants.gateway.bounds import bounds  # noqa: E402
 from tenants.gateway.crowd import Crowd  # noqa: E402
 
 type _Message = dict[str, Any]
@@ -53,7 +56,8 @@ def _take_turns() -> None:
 
 
 async def _live(receive: _Receive, send: _Send) -> None:
-    """Start and stop the gateway with the server."""
+    """Start and stop the gateway with the server, and what watches the server's connections."""
+    watching: asyncio.Task[None] | None = None
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
@@ -62,8 +66,12 @@ async def _live(receive: _Receive, send: _Send) -> None:
             gc.collect()
             gc.freeze()
             _take_turns()
+            # By then the gateway has given up whoever takes nothing of a stream.
+            watching = asyncio.create_task(undelivered.watch(2 * bounds().lag))
             await send({"type": "lifespan.startup.complete"})
         else:
+            if watching is not None:
+                watching.cancel()
             await _gateway.stop()
             await send({"type": "lifespan.shutdown.complete"})
             return

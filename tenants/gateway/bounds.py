@@ -28,7 +28,8 @@ class Bounds:
         waiting_of_one: of one organization among them.
         receive: between two pieces of a request's body.
         lag, slowest: a body may keep us waiting so long, and a second more for each so many bytes;
-            so may who takes an answer that is no stream.
+            so may who takes an answer that is no stream. Who takes nothing of a stream for one to
+            two times as long is given up, and any connection that is stuck for two is ended.
         connect: until Mistral is connected.
         idle: without a byte of Mistral's answer, unless the model sets its own.
         total: for one whole call; less than what recovery calls the longest call.

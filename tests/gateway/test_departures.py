@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import select
 import socket
 from contextlib import ExitStack, closing
 from typing import Any
@@ -214,13 +215,16 @@ def test_an_answer_that_is_not_taken_holds_its_callers_place_until_it_is_given_u
         GatewayServer(far.url, calls_of_one=2, lag=3, slowest=10**9, drain_time=0) as server,
         ExitStack() as wires,
     ):
+        ends = select.poll()
         for _ in range(2):
-            wires.enter_context(closing(asked(server, tenant, stream=is_stream)))
+            wire = wires.enter_context(closing(asked(server, tenant, stream=is_stream)))
+            ends.register(wire, 0)
         eventually(lambda: len(far.requests) == 2)
         assert ask(server.url, tenant).json()["code"] == "too_many_at_once"
         scripts.append(answering(200, {"choices": [], "usage": USAGE}))
         eventually(lambda: ask(server.url, tenant).is_success, seconds=15)
         eventually(lambda: tenant.holds() == [])
+        eventually(lambda: len(ends.poll(0)) == 2, seconds=30)  # the connection, too
 
 
 def test_a_large_answer_comes_whole(scripted, tenant):
