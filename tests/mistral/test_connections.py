@@ -359,8 +359,10 @@ async def test_an_early_answer_that_refuses_nothing_waits_for_the_rest_of_the_bo
             await asyncio.sleep(0.001)
 
     async with Listener(early) as far, pool_to(far.url) as pool:
-        async with send(pool, slow(), length=50_000) as response:
+        sending = send(pool, slow(), length=50_000)
+        async with sending as response:
             assert await response.read(10) == b"{}"
+            await until(lambda: sending._is_sent)
             await until(lambda: far.heard.endswith(b"x" * 50_000))
         assert len(pool._connections._kept) == 1
 
