@@ -7,7 +7,6 @@ ending that looked whole would be a lie. Nothing of requests or answers is kept 
 
 import asyncio
 import time
-from http import HTTPStatus
 
 import structlog
 
@@ -36,7 +35,6 @@ from tenants.mistral.errors import (
     Reach,
     UpstreamFailure,
     WireError,
-    answer_lost,
 )
 from tenants.mistral.pool import UpstreamPool
 from tenants.mistral.sending import Sending
@@ -107,8 +105,6 @@ class Relay:
             seen.http_status = answer.status
             told = answer.headers.get("mistral-correlation-id") or answer.correlation_id or ""
             seen.correlation_id = Veil(call.key).text(told)
-            if answer.status < HTTPStatus.OK:
-                raise answer_lost(answer.status, told)  # an interim one is no answer
             if answer.status >= _FIRST_REFUSAL:
                 return await self._refusal(exchange, call, answer, seen)
             if call.permit is not None:

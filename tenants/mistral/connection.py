@@ -17,7 +17,7 @@ A_PART: Final = 64
 #: Bytes in a row of which none is of the body: heads, trailers, what frames the chunks.
 MOST_BARREN: Final = 256 * 1024
 
-_FIRST_FINAL, _SWITCHING = 200, 101
+_FIRST, _SWITCHING, _FIRST_FINAL = 100, 101, 200
 
 
 class Connection(asyncio.Protocol):
@@ -194,8 +194,8 @@ class Connection(asyncio.Protocol):
         """Called by the parser: the head is here; an interim one is waited out."""
         status = 0 if self._parser is None else self._parser.get_status_code()
         headers = self.headers
-        if status == _SWITCHING:
-            raise ValueError("no other protocol was asked for")
+        if status < _FIRST or status == _SWITCHING:
+            raise ValueError("no status of an answer, or another protocol that nobody asked for")
         if status < _FIRST_FINAL:
             headers.clear()
             return

@@ -96,6 +96,7 @@ UNREADABLE = {
     "nonsense": b"nonsense\r\n\r\n",
     "another protocol": b"HTTP/1.1 101 Switching\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n",
     "another protocol, unsaid": b"HTTP/1.1 101 Switching\r\n\r\n",
+    "no status": b"HTTP/1.1 099 X\r\nContent-Length: 5\r\n\r\nhello" + WHOLE,
     "two lengths": HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
     "a length and chunks": HEAD
     + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
