@@ -1,7 +1,9 @@
 -- Posts what calls used as events, releases their holds, and moves both through the balances.
 -- Returns one row per call that was posted before: 'duplicate', or 'corrected' when that was only
 -- recovery's estimate and the difference has been posted now.
--- `settlements` is an array of objects whose members are the columns of spend_usageevent.
+-- `settlements` is an array of objects whose members are the columns of spend_usageevent. Where
+-- several events share one hold, they tell their excess themselves; else it is what each has cost
+-- beyond its own.
 CREATE OR REPLACE FUNCTION spend_settle(settlements json)
 RETURNS TABLE (call_id uuid, state text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
@@ -42,7 +44,7 @@ BEGIN
             spend_started_at(f.id), f.period, 'gateway', category, endpoint, requested_model, answered_model,
             prompt_tokens, completion_tokens, cached_tokens, pages, annotated_pages, audio_seconds,
             characters, connector_calls, training_tokens, storage_months,
-            requests, currency, cost, greatest(0, cost - coalesce(g.amount, 0)),
+            requests, currency, cost, coalesce(f.excess, greatest(0, cost - coalesce(g.amount, 0))),
             factor, price_ids, estimate,
             outcome, http_status, duration_ms, message_id, request_id, correlation_id
         FROM fact f LEFT JOIN gone g ON g.id = f.id

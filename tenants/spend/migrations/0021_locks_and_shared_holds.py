@@ -1,4 +1,7 @@
-"""Whoever needs several balances locks them in their order: so nobody waits in a circle."""
+"""Balances are locked in their order, and events that share one hold tell their own excess.
+
+The first so that nobody waits in a circle; the second so that a batch job's are not all excess.
+"""
 
 from pathlib import Path
 
