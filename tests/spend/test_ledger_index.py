@@ -59,14 +59,14 @@ def interrupt(owner, milliseconds, after):
         milliseconds: when it is interrupted.
         after: how many rows are counted before it begins: the more, the earlier it is interrupted.
     """
-    owner.execute(f"SET statement_timeout = {milliseconds}")
-    with contextlib.suppress(psycopg.errors.QueryCanceled):
+    # With the transaction ends the time-out, which could interrupt what takes it back, too.
+    with contextlib.suppress(psycopg.errors.QueryCanceled), owner.transaction():
+        owner.execute(f"SET LOCAL statement_timeout = {milliseconds}")
         owner.execute(
             "SELECT brin_summarize_new_values(%s)"
             " FROM (SELECT count(*) FROM generate_series(1, %s)) busy",
             [INDEX, after],
         )
-    owner.execute("SET statement_timeout = 0")
 
 
 def forget(owner):
