@@ -84,7 +84,7 @@ class Connection(asyncio.Protocol):
         """Send the head of a request with what is at hand of its body.
 
         Args:
-            head: written as it is.
+            head: written as it is; empty if it comes with the first `write`.
             idle: seconds in which the answer's head must come, and then each next byte of it.
         """
         if self._parser is None:

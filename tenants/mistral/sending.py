@@ -19,7 +19,7 @@ _FIRST_REFUSAL: Final = 300
 class Sending:
     """A request, sent on entering; see `UpstreamPool.send`.
 
-    A large body is written beside the waiting for its answer. An answer that refuses it before its
+    A large body, and one in pieces, is written beside the waiting for its answer. An answer that refuses it before its
     end cuts it short; any other waits for the rest. What its pieces raise breaks the request off.
     """
 
@@ -49,7 +49,7 @@ class Sending:
         if isinstance(body, bytes) and len(body) <= AT_ONCE:
             connection.begin(outgoing.head() + body, outgoing.idle)
         else:
-            connection.begin(outgoing.head(), outgoing.idle)
+            connection.begin(b"", outgoing.idle)
             self._is_sent = False
             self._upload = asyncio.create_task(self._write(connection))
         try:
@@ -83,14 +83,21 @@ class Sending:
             await asyncio.wait({upload})  # its pieces are the caller's, who may go on with them
 
     async def _write(self, connection: Connection) -> None:
-        """Write the body, until it is refused or its pieces end, as they were announced or not."""
+        """Write the request, until it is refused or its pieces end, as they were announced or not.
+
+        The head goes with the first piece: of a body that cannot even begin, nothing arrives.
+        """
+        head = self._outgoing.head()
         # What the pieces raise is known to whoever gives them.
         with suppress(Exception):
             async with aclosing(_framed(self._outgoing)) as pieces:
                 async for piece in pieces:
                     if connection.status >= _FIRST_REFUSAL:
                         return
-                    await connection.write(piece)
+                    await connection.write(b"".join((head, piece)) if head else piece)
+                    head = b""
+            if head:
+                await connection.write(head)
             self._is_sent = True
         if not self._is_sent and connection.status < _FIRST_REFUSAL:
             connection.close()

@@ -2,7 +2,6 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 
 import psycopg
 import pytest
@@ -74,12 +73,13 @@ def name_of_key(mistral, key) -> str:
 def test_keys_of_one_mistral_organization_are_asked_about_one_after_the_other(mistral, keys, paced):
     paced(pace=10, burst=1, patience=5)
     many = keys(8, "one lane")
+    began = time.time()
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(work, many))
     moments = asked_at(mistral, many)
     assert len(moments) == 8
-    assert moments[-1] - moments[0] >= 0.6, "eight at ten a second take seven tenths"
-    assert all(later - earlier > 0.02 for earlier, later in pairwise(moments))
+    for turn, at in enumerate(moments):  # a slow machine may be late, nobody may be early
+        assert at >= began + turn / 10
 
 
 def test_a_key_without_a_turn_is_given_back_unchecked_and_brought_again(mistral, keys, paced):

@@ -305,6 +305,25 @@ async def test_pieces_that_are_not_what_was_announced_break_the_request_off(said
     assert b"smuggled" not in far.heard
 
 
+async def test_of_pieces_that_fail_before_the_first_nothing_arrives():
+    for length in (0, 6, None):
+        async with Listener(answer(200, {})) as far, pool_to(far.url) as pool:
+            with pytest.raises(errors.AnswerLostError):
+                async with send(pool, pieces(error=ValueError()), length=length):
+                    pass
+            await asyncio.wait_for(far.ended.wait(), 20)
+        assert far.heard == b""
+
+
+async def test_no_pieces_at_all_are_a_body_too():
+    with FarSide(answering(200, {})) as far:
+        async with pool_to(far.url) as pool, send(pool, pieces(), length=0) as response:
+            await response.read(10)
+
+    (request,) = far.requests
+    assert (request.headers["content-length"], request.body) == ("0", b"")
+
+
 async def test_pieces_that_fail_behind_an_early_head_lose_the_answer_at_once():
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     goes_on = asyncio.Event()
