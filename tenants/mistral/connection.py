@@ -87,9 +87,9 @@ class Connection(asyncio.Protocol):
             head: written as it is; empty if it comes with the first `write`.
             idle: seconds in which the answer's head must come, and then each next byte of it.
         """
+        self.status, self.headers, self.is_over = 0, {}, False
         if self._parser is None:
             return
-        self.status, self.headers, self.is_over = 0, {}, False
         self._barren, self._idle = 0, idle
         self._deadline = self._loop.time() + idle
         self._watch()

@@ -233,13 +233,16 @@ async def test_small_chunks_count_for_what_they_take():
 
 
 async def test_what_is_closed_takes_no_request_and_sets_no_timer():
-    connection, wire = connected()
+    connection, wire = asked()
+    connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
     connection.close()
+    wire.reset_mock()
     connection.begin(b"GET", 60)
     await connection.write(b"more")
+    await connection.answered()
     wire.write.assert_not_called()
     assert connection._timer is None
-    assert connection.is_over
+    assert connection.status == 0, "of the answer before nothing is left"
 
 
 async def test_a_shorter_patience_is_kept_although_a_longer_one_was_set_before():
