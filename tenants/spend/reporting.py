@@ -116,6 +116,8 @@ def report_usage(
     taken: dict[str, UUID] = {}
     duplicate = 0
     with scope.tenant(organization.pk):
+        # One report at a time: two that name an event in other parts would both count it.
+        Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
         before = _counted(organization, calls)
         known, calendar = _known(calls), posting.Calendar(organization)
         for call in calls:

@@ -115,6 +115,24 @@ def test_a_batch_sent_by_many_at_once_counts_once(organization, hers):
     assert ledger(organization) == recount(organization)
 
 
+def test_parts_under_the_same_names_sent_at_once_count_once(organization, hers):
+    named = [event(hers, endpoint="/v1/conversations") for _ in range(20)]
+    usages = (TOKENS, {"connectors": {"web_search": 2}})
+    batches = [[sent | {"usage": usage} for sent in named] for usage in usages]
+    start = threading.Barrier(2, timeout=20)
+
+    def send(batch):
+        caller = organization_caller(organization)
+        start.wait()
+        accepted = report(caller, *batch)["accepted"]
+        connection.close()
+        return accepted
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sum(pool.map(send, batches)) == 20
+    assert len(events(organization)) == 20
+
+
 def test_what_is_wrong_is_rejected_by_itself_and_the_rest_is_taken(organization, hers, stranger):
     alice = organization_caller(organization)
     theirs = world.world(stranger)
