@@ -4,7 +4,6 @@ No middleware, no framework: a request costs a look-up in memory, one JSON parse
 the ledger. Everything is refused in Mistral's error shape, and nothing of a request is logged.
 """
 
-import re
 import time
 from dataclasses import dataclass
 from itertools import chain
@@ -22,6 +21,7 @@ from tenants.gateway.attempts import Attempts, Wanted
 from tenants.gateway.bounds import Bounds, bounds
 from tenants.gateway.breaker import Breaker
 from tenants.gateway.calls import load_opened
+from tenants.gateway.charsets import LIKE_ASCII, UTF_8, charset_of
 from tenants.gateway.crowd import bearer
 from tenants.gateway.doubts import Doubts
 from tenants.gateway.elsewhere import Asked, Elsewhere
@@ -57,12 +57,6 @@ _REGIONAL_HOSTS = frozenset({"api.eu.mistral.ai", "api.us.mistral.ai"})
 _CONNECTIONS = 2000
 _ONCE = (b"authorization", b"x-message-id", b"host", b"transfer-encoding", b"content-type")
 _CHUNKED = b"chunked"
-_CONTENT_TYPE, _CHARSET = b"content-type", b"charset"
-_UTF_8 = re.compile(
-    rb'(?:(?!charset).)*;\s*charset="?utf-?8"?\s*(?:;(?:(?!charset).)*)?', re.DOTALL
-)
-#: Charsets in which text that is ASCII has the bytes that it has in UTF-8.
-_LIKE_ASCII = re.compile(rb'application/json\s*;\s*charset="?(?:us-ascii|iso-8859-1)"?\s*;?')
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,10 +243,11 @@ def _headers(scope: Message, limits: Bounds) -> tuple[_Headers, bool]:
         raise Invalid("unsupported_encoding", "Send the body uncompressed.", status=400)
     if not headers.get(b"host") and scope.get("http_version") == "1.1":  # granian makes it empty
         raise Invalid("host_missing", "The request names no host.", status=400)
-    media = headers.get(_CONTENT_TYPE, b"").lower()
-    if _CHARSET not in media or _UTF_8.fullmatch(media):
+    media = headers.get(b"content-type", b"").lower()
+    charset = charset_of(media)
+    if charset in UTF_8:
         return headers, False
-    if _LIKE_ASCII.fullmatch(media):
+    if charset in LIKE_ASCII and media.partition(b";")[0].rstrip() == b"application/json":
         return headers, True
     raise _in_another_charset()
 

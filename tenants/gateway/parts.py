@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 
 from tenants.common.problems import Invalid
+from tenants.gateway.charsets import LIKE_ASCII, UTF_8, charset_of
 
 #: Fields that are lists, and may come several times.
 SEVERAL = frozenset({"context_bias", "timestamp_granularities"})
@@ -30,19 +31,12 @@ _DISPOSITION = re.compile(
 )
 _ESCAPED = re.compile(rb'filename="[^"]*\\"', re.IGNORECASE)
 _TYPE = re.compile(
-    rb'([\w.+-]{1,100}/[\w.+-]{1,100})((?:\s*;\s*[\w-]{1,50}=(?:"[^"\\]*"|[^\s";\\]+))*)\s*;?'
+    rb'([\w.+-]{1,100}/[\w.+-]{1,100})(?:\s*;\s*[\w-]{1,50}=(?:"[^"\\]*"|[^\s";\\]+))*\s*;?'
 )
-_CHARSETS = re.compile(rb';\s*charset="?([\w-]*)')
-_UTF_8 = frozenset({b"utf-8", b"utf8"})
-#: Of text that is ASCII they have the same bytes.
-_LIKE_ASCII = frozenset({b"us-ascii", b"iso-8859-1"})
 _TEXTS = frozenset({b"text/plain", b"application/json"})
 #: Of a file: it has parts of its own, or all bytes that JSON has mean what they do in UTF-8.
 _OF_PARTS = re.compile(rb"multipart\s*/")
-_AS_UTF_8 = re.compile(
-    rb'(?:(?!charset).)*;\s*charset="?(?:utf-?8|us-ascii|iso-8859-1|binary)"?\s*'
-    rb"(?:;(?:(?!charset).)*)?"
-)
+_AS_UTF_8 = UTF_8 | LIKE_ASCII | {b"binary"}
 _HEADER = re.compile(rb"[a-z0-9!#$%&'*+.^_`|~-]+")
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _ENCODINGS = frozenset({b"7bit", b"8bit", b"binary"})
@@ -160,7 +154,7 @@ def _is_foreign(told: bytes) -> bool:
     """
     if _OF_PARTS.search(told):
         raise broken("a file is said to be made of parts")
-    return b"charset" in told and _AS_UTF_8.fullmatch(told) is None
+    return charset_of(told) not in _AS_UTF_8
 
 
 def _is_ascii(name: str, told: bytes) -> bool:
@@ -172,9 +166,7 @@ def _is_ascii(name: str, told: bytes) -> bool:
         raise broken(
             f"`{name}` is no plain text by its Content-Type, and a file needs a `filename`"
         )
-    charsets = _CHARSETS.findall(found[2])
-    if not charsets or (len(charsets) == 1 and charsets[0] in _UTF_8):
-        return False
-    if len(charsets) > 1 or charsets[0] not in _LIKE_ASCII:
+    charset = charset_of(told)
+    if charset not in UTF_8 | LIKE_ASCII:
         raise broken("a part is not in UTF-8")
-    return True
+    return charset in LIKE_ASCII
