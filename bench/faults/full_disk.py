@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import psycopg
@@ -40,12 +40,11 @@ def _doctor(played: Scene) -> list[str]:
     return [line for line in lines if " disk" in line or "database" in line.split(":")[0]]
 
 
-def _end_postgres(played: Scene) -> bool:
+def _end_postgres(played: Scene, superuser: psycopg.Connection) -> bool:
     """Have it need new WAL segments until it cannot make one; tell whether that ended it."""
     process = played.postgres.process
     assert process is not None
-    url = played.postgres.superuser_url()
-    with suppress(psycopg.Error), psycopg.connect(url, autocommit=True) as superuser:
+    with suppress(psycopg.Error), closing(superuser):
         for _ in range(_SEGMENTS):
             superuser.execute("SELECT pg_logical_emit_message(false, 'full', repeat('x', 1000))")
             superuser.execute("SELECT pg_switch_wal()")
@@ -65,6 +64,8 @@ def _starts(played: Scene) -> bool:
 def _play(played: Scene, disk: Path) -> list[str]:
     faults = []
     ballast = ground.Ballast(disk)
+    # Before the disk is full: a session may have to write a file to begin.
+    superuser = psycopg.connect(played.postgres.superuser_url(), autocommit=True)
     played.wait(3)
     played.load.phase = "full"
     ballast.load()
@@ -85,7 +86,7 @@ def _play(played: Scene, disk: Path) -> list[str]:
         faults.append("the doctor does not say that the disk is full")
 
     played.load.phase = "ended"
-    if not _end_postgres(played):
+    if not _end_postgres(played, superuser):
         faults.append("PostgreSQL did not end")
     played.postgres.stop()
     ballast.load()
