@@ -10,7 +10,7 @@ from tenants.gateway.lanes import Lane
 from tenants.gateway.line import Line, Ticket
 from tenants.gateway.needs import unavailable
 from tenants.gateway.together import Together
-from tenants.mistral.errors import Family, MistralError, Reach, UpstreamFailure
+from tenants.mistral.errors import Family, MistralError, Reach, Scope, UpstreamFailure
 from tenants.mistral.headers import read_rate_limits
 from tenants.mistral.windows import TOKENS
 
@@ -99,7 +99,7 @@ class Permit:
     def lost(self, error: MistralError) -> None:
         """Take note that no answer came."""
         failure = error.failure
-        if failure.family is not Family.OUTAGE:
+        if failure.family is not Family.OUTAGE or failure.scope is not Scope.SERVER:
             return
         if failure.reach is Reach.NEVER:
             self.pacer.breaker.fail(self.pacer.clock())

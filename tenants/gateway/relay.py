@@ -81,7 +81,7 @@ class Relay:
             if isinstance(upload, Upload) and upload.fault is not None and seen.http_status is None:
                 seen.outcome = Outcome.NOT_SENT  # not whole, and so nothing that Mistral could read
                 raise upload.fault from None
-            is_late = time.monotonic() - began >= idle
+            is_late = time.monotonic() - began >= idle and error.failure.reach is not Reach.NEVER
             problem = refusals.timed_out() if is_late else _failed(error, call, seen)
         finally:
             exchange.may_cost = exchange.may_cost or may_cost(seen)

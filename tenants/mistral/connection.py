@@ -84,7 +84,7 @@ class Connection(asyncio.Protocol):
         """Send the head of a request with what is at hand of its body.
 
         Args:
-            head: written as it is; empty if it comes with the first `write`.
+            head: written as it is.
             idle: seconds in which the answer's head must come, and then each next byte of it.
         """
         self.status, self.headers, self.is_over = 0, {}, False
@@ -150,20 +150,22 @@ class Connection(asyncio.Protocol):
         if self.is_over:  # nobody has asked
             self.close()
             return
-        if self.status:
-            self._deadline = self._loop.time() + self._idle
         self._barren += len(data)
         try:
             parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade):
             self.close()
+        if not self._barren:  # the head is here, or more of the body
+            self._deadline = self._loop.time() + self._idle
         if self._barren > MOST_BARREN and not self.is_over:
             self.close()
         self._wake()
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
-        if exc is None and self.status and self._ends_with_connection and self._parser is not None:
+        # While reading is paused, uvloop drops what came before an end of TLS without goodbye.
+        is_end = exc is None and self._ends_with_connection and not self._is_paused
+        if is_end and self.status and self._parser is not None:
             self.is_over = True
         self.close()
 

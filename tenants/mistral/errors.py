@@ -13,7 +13,7 @@ limit) and outage (nobody's) are kept apart: they ask for different waiting and 
     ├── QuotaError             the caller's rate or monthly quota is used up
     ├── CapacityError          Mistral's servers are full; the quota is untouched
     └── OutageError            5xx, or no usable answer at all
-        ├── NeverReachedError  not connected: the request cannot have been processed
+        ├── NeverReachedError  not connected, or not sent whole: it cannot have been processed
         ├── AnswerLostError    sent, and then silence: it may have been processed, and billed
         └── WireError          answered, in a shape that nobody promised
 """
@@ -223,7 +223,7 @@ class OutageError(MistralError):
 
 
 class NeverReachedError(OutageError):
-    """No connection: the request cannot have been processed."""
+    """No connection, or one that ended before all was sent: it cannot have been processed."""
 
 
 class AnswerLostError(OutageError):
@@ -273,6 +273,16 @@ def never_reached() -> NeverReachedError:
     """Build the error of a request that found no connection."""
     return NeverReachedError(
         UpstreamFailure(ErrorClass.SERVER_ERROR, Scope.SERVER, Retry.BACKOFF, Reach.NEVER)
+    )
+
+
+def cut_short() -> NeverReachedError:
+    """Build the error of a request that did not go out whole; it tells nothing of Mistral's state.
+
+    Whoever gave its pieces may have been the reason, and without its end nobody can answer it.
+    """
+    return NeverReachedError(
+        UpstreamFailure(ErrorClass.SERVER_ERROR, Scope.REQUEST, Retry.BACKOFF, Reach.NEVER)
     )
 
 

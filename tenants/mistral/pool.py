@@ -23,8 +23,8 @@ from tenants.mistral.upstream import Outgoing
 
 _BODILESS = frozenset({"GET", "DELETE"})
 _PORTS = {"http": 80, "https": 443}
-# What would end a header, or be read in another way by somebody (RFC 9110 §5.5).
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+# What would end a header, be read in another way by somebody (RFC 9110 §5.5), or is no byte.
+_UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +160,6 @@ def _fits(value: str) -> bool:
     Raises:
         ValueError: it cannot.
     """
-    if _CONTROL.search(value):
-        raise ValueError("a control character in a header")
+    if _UNSENDABLE.search(value):
+        raise ValueError("a character in a header that none can have")
     return True

@@ -6,7 +6,7 @@ from tenants.common.models import new_id
 from tenants.common.problems import Unavailable
 from tenants.gateway.breaker import Breaker
 from tenants.mistral.classification import classify
-from tenants.mistral.errors import answer_lost, never_reached
+from tenants.mistral.errors import answer_lost, cut_short, never_reached
 from tests.gateway import tenancy
 from tests.gateway.paced import Clock, go, pacer, picture_of
 from tests.gateway.server import GatewayServer
@@ -131,6 +131,15 @@ def test_lost_answers_count_as_errors_do(process):
         permit.finish(0, 0)
     assert call(process, failing) is None
     assert call(process, somebody()) is not None
+
+
+def test_requests_that_did_not_go_out_whole_tell_nothing_of_mistral(process):
+    slow = somebody()
+    for _ in range(20):
+        permit = call(process, slow)
+        permit.lost(cut_short())
+        permit.finish(0, 0)
+    assert call(process, slow) is not None
 
 
 def test_a_host_that_cannot_be_connected_is_left_alone_by_all_and_one_probe_tells_all(

@@ -165,6 +165,13 @@ async def test_only_an_answer_without_a_length_ends_with_its_connection(head, er
     assert (connection.is_over, connection.is_reusable) == (whole, False)
 
 
+async def test_an_end_while_reading_is_paused_is_no_end_of_an_answer_without_a_length():
+    connection, _ = asked()
+    connection.data_received(HEAD + b"\r\n" + b"x" * (MOST_KEPT + 1))
+    connection.connection_lost(None)
+    assert not connection.is_over
+
+
 async def test_a_head_that_drips_takes_no_longer_than_one_that_does_not_come():
     connection, _ = asked(idle=0.2)
     drops = iter(HEAD + b"X-Slow: " + b"x" * 10_000)
@@ -186,6 +193,17 @@ async def test_a_body_that_drips_takes_as_long_as_it_comes():
     wire.abort.assert_called_once()
     assert await taken(connection) == b"x"
     assert not connection.is_over
+
+
+@pytest.mark.parametrize("start", [b"5;", b"0\r\nX-Trailer: "])
+async def test_what_is_no_body_and_drips_takes_no_longer_than_what_does_not_come(start):
+    connection, _ = asked()
+    connection.data_received(CHUNKED + framed(b"x"))
+    until = connection._deadline
+    await asyncio.sleep(0.01)
+    for octet in start + b"a" * 10:
+        connection.data_received(bytes([octet]))
+    assert connection._deadline == until
 
 
 @pytest.mark.parametrize("start", [HEAD, CHUNKED + b"0\r\n"])

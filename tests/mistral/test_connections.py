@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import time
+import traceback
 from contextlib import AsyncExitStack
 
 import pytest
@@ -228,8 +229,8 @@ async def test_an_answer_that_was_left_tells_nothing_of_the_next():
 
 async def test_a_header_that_would_hold_another_is_refused():
     async with pool_to(free_address()) as pool:
-        for value in ("a\r\nx: b", "a\nb", "a\0"):
-            with pytest.raises(ValueError, match="control"):
+        for value in ("a\r\nx: b", "a\nb", "a\0", "€"):
+            with pytest.raises(ValueError, match="a character in a header"):
                 pool.send("GET", "/v1/models", {"accept": value}, key=Secret(KEY))
 
 
@@ -276,7 +277,12 @@ class Listener:
     async def __aexit__(self, *_):
         self._server.close()
 
+    def hang_up(self):
+        """Close the connection that there is."""
+        self._writer.close()
+
     async def _serve(self, reader, writer):
+        self._writer = writer
         try:
             while part := await reader.read(65536):
                 if not self.heard:
@@ -295,8 +301,10 @@ class Listener:
 )
 async def test_pieces_that_are_not_what_was_announced_break_the_request_off(said, parts):
     *given, last = (*parts, None) if isinstance(parts[-1], bytes) else parts
+    is_whole = b"abcdef" in given
+    lost = errors.AnswerLostError if is_whole else errors.NeverReachedError
     async with Listener(said) as far, pool_to(far.url) as pool:
-        with pytest.raises(errors.AnswerLostError):
+        with pytest.raises(lost):
             async with send(pool, pieces(*given, error=last), length=6):
                 pass
         await asyncio.wait_for(far.ended.wait(), 20)
@@ -305,14 +313,77 @@ async def test_pieces_that_are_not_what_was_announced_break_the_request_off(said
     assert b"smuggled" not in far.heard
 
 
-async def test_of_pieces_that_fail_before_the_first_nothing_arrives():
-    for length in (0, 6, None):
-        async with Listener(answer(200, {})) as far, pool_to(far.url) as pool:
-            with pytest.raises(errors.AnswerLostError):
-                async with send(pool, pieces(error=ValueError()), length=length):
-                    pass
-            await asyncio.wait_for(far.ended.wait(), 20)
-        assert far.heard == b""
+async def test_of_pieces_that_fail_before_the_first_nothing_is_asked():
+    with FarSide(answering(200, {})) as far:
+        async with pool_to(far.url) as pool:
+            for length in (0, 6, None):
+                with pytest.raises(errors.NeverReachedError):
+                    async with send(pool, pieces(error=ValueError()), length=length):
+                        pass
+
+    assert far.connections == 0
+
+
+async def test_nothing_is_asked_before_the_first_piece_is_there():
+    comes = asyncio.Event()
+
+    async def late():
+        await comes.wait()
+        yield b"abc"
+
+    async def ask(pool):
+        async with send(pool, late(), length=3) as response:
+            return await response.read(10)
+
+    with FarSide(answering(200, {})) as far:
+        async with pool_to(far.url) as pool:
+            asking = asyncio.create_task(ask(pool))
+            await asyncio.sleep(0.05)
+            assert far.connections == 0
+            comes.set()
+            assert await asking == b"{}"
+
+    assert far.requests[0].body == b"abc"
+
+
+async def test_a_request_that_mistral_ends_before_it_is_whole_was_never_made():
+    comes = asyncio.Event()
+
+    async def halting(*rest):
+        yield b"abc"
+        await comes.wait()
+        for piece in rest:
+            yield piece
+
+    for length in (6, None):
+        async with Listener() as far, pool_to(far.url) as pool:
+            asking = asyncio.create_task(send(pool, halting(b"def"), length=length).__aenter__())
+            await until(lambda far=far: far.heard.endswith((b"abc", b"abc\r\n")))
+            far.hang_up()
+            with pytest.raises(errors.NeverReachedError) as caught:
+                await asking
+        assert caught.value.failure.scope is errors.Scope.REQUEST
+
+
+@pytest.mark.timeout(20)
+async def test_pieces_that_end_by_a_cancellation_of_their_own_end_the_request():
+    async with Listener() as far, pool_to(far.url) as pool:
+        with pytest.raises(errors.NeverReachedError):
+            async with send(pool, pieces(b"abc", error=asyncio.CancelledError()), length=6):
+                pass
+        assert far.heard.endswith(b"abc")
+
+
+async def test_what_pieces_raise_knows_nothing_of_the_key():
+    error = ValueError()
+    async with Listener() as far, pool_to(far.url) as pool:
+        with pytest.raises(errors.NeverReachedError):
+            async with send(pool, pieces(b"abc", error=error), length=6):
+                pass
+        assert KEY.encode() in far.heard
+    shown = [repr(frame.f_locals) for frame, _ in traceback.walk_tb(error.__traceback__)]
+    assert len(shown) > 1
+    assert not any(KEY in text for text in shown)
 
 
 async def test_no_pieces_at_all_are_a_body_too():

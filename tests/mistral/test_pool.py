@@ -253,7 +253,7 @@ async def test_a_server_that_stops_reading_does_not_hold_the_request_for_ever(ch
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         async with pool_to(url, timeouts=QUICK) as pool:
-            with pytest.raises(errors.AnswerLostError):
+            with pytest.raises(errors.OutageError):
                 async with asyncio.timeout(5), chat(pool, b"x" * 20_000_000):
                     pass
 
