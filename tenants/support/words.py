@@ -6,7 +6,7 @@ Staff write to people in the console's words, and look into logs and the API by 
 from collections.abc import Mapping
 
 from django.utils.functional import Promise
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
@@ -72,6 +72,22 @@ RECONCILIATIONS: Words = {
     ReconciliationStatus.CONFIRMED: _("confirmed"),
     ReconciliationStatus.FAILED: _("not compared"),
 }
+#: What the look-up was found by, as its functions in the database tell it.
+MATCHES: Words = {
+    "organization": _("organization"),
+    "owner": _("address of the owner"),
+    "member": _("member"),
+    "invitation": _("invitation"),
+    "workspace": _("workspace"),
+    "key": _("key"),
+    "check of a key": _("check of a key"),
+    "model": _("model"),
+    "token": _("token of the organization"),
+    "model token": _("token of a model"),
+    "hold": _("call that is going on"),
+    "call": _("call"),
+    "call at Mistral": _("call at Mistral"),
+}
 #: Who acts, as the audit log tells it.
 ACTORS: Words = {
     "person": _("person"),
@@ -91,6 +107,12 @@ SOURCES: Words = {
 def told(words: Words, code: str) -> SafeString:
     """Say a code in words, and name it after them; a code without words stands alone."""
     return coded(str(words.get(code, code)), code)
+
+
+def matches(codes: str) -> SafeString:
+    """Say everything that something was found by."""
+    each = dict.fromkeys(codes.split(", "))
+    return format_html_join(", ", "{}", ((told(MATCHES, one),) for one in each))
 
 
 def deed(verb: str) -> SafeString:

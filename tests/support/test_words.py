@@ -1,5 +1,6 @@
 """The desk speaks as the console does, in the reader's language, with codes after the words."""
 
+import re
 from decimal import Decimal
 from importlib import resources
 
@@ -24,6 +25,7 @@ from tests import factories, people
 from tests.api.world import made_up_key, world
 from tests.factories import ACTOR
 from tests.spend import made
+from tests.spend.made import as_owner
 from tests.support.conftest import hire
 
 
@@ -120,3 +122,21 @@ def test_a_waiting_secret_is_told_in_words_too():
     agent.enter(hers.organization)
     page = agent.get(f"organizations/{hers.organization.pk}/keys/{hers.key.pk}").text
     assert ": not valid (invalid), takes over at" in page
+
+
+def test_what_was_found_is_said_in_words_whatever_the_look_up_can_answer(organization):
+    asked = ["support_look_up", "support_trace", "support_call"]
+    bodies = as_owner("SELECT prosrc FROM pg_proc WHERE proname = ANY(%s)", asked)
+    body = " ".join(body for (body,) in bodies)
+    found = set(re.findall(r"SELECT \w\.\w+(?: AS id)?, '([^']+)'", body))
+    assert {"organization", "call at Mistral", "model token"} <= found
+    assert found == set(words.MATCHES)
+    agent = hire(StaffRole.AGENT)
+    agent.client.defaults["HTTP_ACCEPT_LANGUAGE"] = "it"
+    agent.client.cookies["aim_language"] = "it"
+    shown = agent.post("", term=organization.slug).text
+    assert 'organizzazione <small class="desk-code">(organization)</small>' in shown
+    with override("it"):
+        both = words.matches("invitation, member")
+    code = '<small class="desk-code">({})</small>'
+    assert both == f"invito {code.format('invitation')}, membro {code.format('member')}"
