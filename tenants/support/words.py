@@ -88,6 +88,14 @@ MATCHES: Words = {
     "call": _("call"),
     "call at Mistral": _("call at Mistral"),
 }
+#: What the staff does outside of organizations, as the platform's log tells it.
+PLATFORM: Words = {
+    "attention.exported": _("saved as a table who needs attention"),
+    "attention.viewed": _("looked at who needs attention"),
+    "directory.asked": _("asked the directory for the name of an organization"),
+    "lookup.made": _("looked up whose something is"),
+    "role.given": _("gave somebody of the staff a role"),
+}
 #: Who acts, as the audit log tells it.
 ACTORS: Words = {
     "person": _("person"),
@@ -118,6 +126,11 @@ def matches(codes: str) -> SafeString:
 def deed(verb: str) -> SafeString:
     """Say what was done, without names, and its verb."""
     return coded(deeds.said(verb), verb)
+
+
+def platform_deed(verb: str) -> SafeString:
+    """Say what was done outside of organizations, and its verb."""
+    return told(PLATFORM, verb)
 
 
 def coded(word: str, code: str) -> SafeString:

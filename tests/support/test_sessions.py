@@ -88,7 +88,7 @@ def test_the_page_about_support_does_not_hide_that_it_can_be_broken_open(organiz
         "en": "enter unasked, for two hours at most: your administrators are told at once by mail",
         "it": "per due ore al massimo: gli amministratori vengono avvisati subito per e-mail",
     }
-    assert services.LONGEST_BREAK == timedelta(hours=2)
+    assert timedelta(hours=2) == services.LONGEST_BREAK
     for language, sentence in told_at_once.items():
         shown = people.visitor(organization, language=language).get(page).text
         assert sentence in shown
