@@ -12,9 +12,10 @@ from django.utils.translation import gettext_lazy as _
 
 from tenants.accounting.models import FigureSource, ReconciliationStatus
 from tenants.keys.models import KeyStatus
+from tenants.notices.kinds import KINDS
 from tenants.notices.models import DeliveryStatus
-from tenants.organizations import deeds
-from tenants.organizations.models import OrganizationStatus
+from tenants.organizations import deeds, fields
+from tenants.organizations.models import AuditEvent, OrganizationStatus
 from tenants.organizations.roles import Role
 from tenants.registry.models import PublicationStatus
 from tenants.spend.calls import LimitMode, Outcome
@@ -126,6 +127,20 @@ def matches(codes: str) -> SafeString:
 def deed(verb: str) -> SafeString:
     """Say what was done, without names, and its verb."""
     return coded(deeds.said(verb), verb)
+
+
+def thing(event: AuditEvent) -> SafeString:
+    """Say what something was done to, as the filter has it, then its row; names are not shown."""
+    said = told(deeds.NOUNS, event.verb.partition(".")[0])
+    return format_html("{} · {} {}", said, event.target_kind, event.target_id)
+
+
+def changed(event: AuditEvent) -> SafeString:
+    """Say what an event has changed; what has no words, as steps and ids, is named by its code."""
+    called: Words = {} if event.verb.startswith("onboarding.") else fields.LABELS
+    if event.verb == "member.notices_chosen":
+        called = {kind: one.meaning for kind, one in KINDS.items()}
+    return format_html_join(", ", "{}", ((told(called, one),) for one in event.changed))
 
 
 def platform_deed(verb: str) -> SafeString:
