@@ -16,7 +16,7 @@ from tenants.common.money import plain
 from tenants.console.door import Page, Visit, page
 from tenants.organizations.models import Organization, Workspace
 from tenants.registry.models import RegisteredModel
-from tenants.spend import drilldown, reports
+from tenants.spend import drilldown, reports, wording
 from tenants.spend.calls import Category
 from tenants.spend.drilldown import Choice
 from tenants.spend.models import UsageEvent
@@ -97,7 +97,10 @@ def _listed(visit: Visit, workspace: Workspace | None) -> HttpResponse:
     names = _names(organization, found.results)
     return visit.show(
         "spend/calls",
-        calls=[(call, names.get(call.model_id, "")) for call in found.results],
+        calls=[
+            (call, names.get(call.model_id, ""), wording.beside_tokens(call))
+            for call in found.results
+        ],
         next=make_cursor(drilldown.place_bytes(*found.next)) if found.next else None,
         month=choice.month,
         day=choice.day,

@@ -11,7 +11,7 @@ from tenants.assistance.visiting import visit
 from tenants.common.problems import NotFound
 from tenants.keys.models import MistralKey
 from tenants.registry.models import RegisteredModel
-from tenants.spend import drilldown
+from tenants.spend import drilldown, wording
 from tenants.spend.models import Correction, Hold, UsageEvent
 from tenants.support import pages, tables, words
 from tenants.support.door import closed
@@ -62,6 +62,7 @@ def _of_event(event: UsageEvent) -> Section:
             (_("AIsuru message"), event.message_id or NOTHING),
             (_("Source"), event.source),
             (_("Tokens in, out, cached"), _tokens(event)),
+            *wording.beside_tokens(event),
             (_("Cost"), amount(event.cost, event.currency)),
             (_("Estimated because"), event.estimate or NOTHING),
         ],

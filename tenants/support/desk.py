@@ -140,7 +140,7 @@ def _results(found: list[Found]) -> Section:
                 link(reverse("admin:organization", args=[one.organization_id]), one.name),
                 one.slug,
                 told(words.ORGANIZATIONS, one.status),
-                one.matched,
+                words.matches(one.matched),
             ]
             for one in found
         ],

@@ -23,6 +23,7 @@ from tenants.support import figures, pages
 from tenants.support.door import closed
 from tenants.support.forms import RoleForm
 from tenants.support.pages import NOTHING, Section, when
+from tenants.support.words import platform_deed
 
 _MANY = 50
 
@@ -159,7 +160,13 @@ def platform_log(request: HttpRequest, staff: Staff) -> HttpResponse:
         _("What staff did"),
         headers=[_("When"), _("Who"), _("What"), _("Detail"), _("Found")],
         rows=[
-            [when(one.created_at), one.person_name, one.verb, one.detail, one.found]
+            [
+                when(one.created_at),
+                one.person_name,
+                platform_deed(one.verb),
+                one.detail,
+                one.found,
+            ]
             for one in listed.rows
         ],
         more=f"{request.path}?cursor={listed.next}" if listed.next else "",

@@ -173,8 +173,8 @@ def events(_visit: Visit, found: Sequence[AuditEvent]) -> Rows:
             when(event.created_at),
             _actor(event),
             words.deed(event.verb),
-            f"{event.target_kind} {event.target_id}",
-            ", ".join(event.changed) or NOTHING,
+            words.thing(event),
+            words.changed(event) or NOTHING,
         ]
         for event in found
     ]

@@ -6,15 +6,16 @@ Staff write to people in the console's words, and look into logs and the API by 
 from collections.abc import Mapping
 
 from django.utils.functional import Promise
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from tenants.accounting.models import FigureSource, ReconciliationStatus
 from tenants.keys.models import KeyStatus
+from tenants.notices.kinds import KINDS
 from tenants.notices.models import DeliveryStatus
-from tenants.organizations import deeds
-from tenants.organizations.models import OrganizationStatus
+from tenants.organizations import deeds, fields
+from tenants.organizations.models import AuditEvent, OrganizationStatus
 from tenants.organizations.roles import Role
 from tenants.registry.models import PublicationStatus
 from tenants.spend.calls import LimitMode, Outcome
@@ -72,6 +73,30 @@ RECONCILIATIONS: Words = {
     ReconciliationStatus.CONFIRMED: _("confirmed"),
     ReconciliationStatus.FAILED: _("not compared"),
 }
+#: What the look-up was found by, as its functions in the database tell it.
+MATCHES: Words = {
+    "organization": _("organization"),
+    "owner": _("address of the owner"),
+    "member": _("member"),
+    "invitation": _("invitation"),
+    "workspace": _("workspace"),
+    "key": _("key"),
+    "check of a key": _("check of a key"),
+    "model": _("model"),
+    "token": _("token of the organization"),
+    "model token": _("token of a model"),
+    "hold": _("call that is going on"),
+    "call": _("call"),
+    "call at Mistral": _("call at Mistral"),
+}
+#: What the staff does outside of organizations, as the platform's log tells it.
+PLATFORM: Words = {
+    "attention.exported": _("saved as a table who needs attention"),
+    "attention.viewed": _("looked at who needs attention"),
+    "directory.asked": _("asked the directory for the name of an organization"),
+    "lookup.made": _("looked up whose something is"),
+    "role.given": _("gave somebody of the staff a role"),
+}
 #: Who acts, as the audit log tells it.
 ACTORS: Words = {
     "person": _("person"),
@@ -93,9 +118,34 @@ def told(words: Words, code: str) -> SafeString:
     return coded(str(words.get(code, code)), code)
 
 
+def matches(codes: str) -> SafeString:
+    """Say everything that something was found by."""
+    each = dict.fromkeys(codes.split(", "))
+    return format_html_join(", ", "{}", ((told(MATCHES, one),) for one in each))
+
+
 def deed(verb: str) -> SafeString:
     """Say what was done, without names, and its verb."""
     return coded(deeds.said(verb), verb)
+
+
+def thing(event: AuditEvent) -> SafeString:
+    """Say what something was done to, as the filter has it, then its row; names are not shown."""
+    said = told(deeds.NOUNS, event.verb.partition(".")[0])
+    return format_html("{} · {} {}", said, event.target_kind, event.target_id)
+
+
+def changed(event: AuditEvent) -> SafeString:
+    """Say what an event has changed; what has no words, as steps and ids, is named by its code."""
+    called: Words = {} if event.verb.startswith("onboarding.") else fields.LABELS
+    if event.verb == "member.notices_chosen":
+        called = {kind: one.meaning for kind, one in KINDS.items()}
+    return format_html_join(", ", "{}", ((told(called, one),) for one in event.changed))
+
+
+def platform_deed(verb: str) -> SafeString:
+    """Say what was done outside of organizations, and its verb."""
+    return told(PLATFORM, verb)
 
 
 def coded(word: str, code: str) -> SafeString:

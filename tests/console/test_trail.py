@@ -7,10 +7,10 @@ from django.utils.translation import override
 
 from tenants.billing.models import BillingProfile, Plan
 from tenants.common import scope
-from tenants.console import fields, targets
+from tenants.console import targets
 from tenants.keys.models import MistralKey
 from tenants.keys.services import delete_key, update_key
-from tenants.organizations import audit, audit_reading
+from tenants.organizations import audit, audit_reading, fields
 from tenants.organizations.deeds import NOUNS, SENTENCES
 from tenants.organizations.roles import Role
 from tenants.registry.models import RegisteredModel, TrafficPolicy
@@ -156,7 +156,7 @@ NEVER = {
 
 def test_fields_have_labels_in_both_languages():
     names = {one.name for model in AUDITED for one in model._meta.concrete_fields} - NEVER
-    assert names - set(fields.LABELS) == set(), "say them in tenants/console/fields.py"
+    assert names - set(fields.LABELS) == set(), "say them in tenants/organizations/fields.py"
     for name, label in fields.LABELS.items():
         with override("it"):
             italian = str(label)

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from decimal import Decimal
 from uuid import UUID
 
 import psycopg
@@ -15,9 +16,10 @@ from tenants.assistance.models import CorrectionRequest, SavedFilter, SupportGra
 from tenants.assistance.staff import StaffRole
 from tenants.common import scope
 from tenants.keys.models import KeyStatus, KeyVerdict, MistralKey
-from tenants.keys.services import delete_key
+from tenants.keys.services import delete_key, update_key
 from tenants.organizations import audit_chain, deeds
 from tenants.organizations.models import AuditEvent
+from tenants.spend.services import set_limit
 from tenants.support import words
 from tests import factories
 from tests.api.world import valid_key, whole_world, world
@@ -98,6 +100,32 @@ def test_the_audit_log_is_filtered_by_the_words_that_it_shows(organization):
         kinds = set(AuditEvent.objects.values_list("actor_kind", flat=True))
     assert verbs <= set(deeds.SENTENCES)
     assert kinds <= set(words.ACTORS)
+
+
+def test_the_audit_log_says_to_what_in_the_words_of_its_filter(organization):
+    workspace = factories.default_workspace(organization)
+    key = valid_key(workspace, "Produzione")
+    update_key(actor=ACTOR, key=key, changes={"name": "Segreta"})
+    set_limit(
+        actor=ACTOR, organization=organization, subject=organization, monthly_spend=Decimal(20)
+    )
+    viewer = hire(StaffRole.VIEWER)
+    viewer.enter(organization)
+    page = f"/admin/organizations/{organization.pk}/audit"
+    code = '<small class="desk-code">({})</small>'
+    for noun, word, kind, field in [
+        ("key", "Chiavi API", "mistralkey", f"nome {code.format('name')}"),
+        ("limit", "Limiti", "limit", f"limite di spesa mensile {code.format('monthly_spend')}"),
+    ]:
+        answer = viewer.client.get(
+            page, query_params={"noun": noun}, headers={"Accept-Language": "it"}
+        )
+        shown = " ".join(answer.text.split())
+        assert f"{word} ({noun})" in shown, "the filter"
+        targets = re.findall(r"<td>([^<]+ <small[^>]*>\(\w+\)</small> · \w+) [0-9a-f-]{36}", shown)
+        assert set(targets) == {f"{word} {code.format(noun)} · {kind}"}
+        assert field in shown
+        assert "Segreta" not in shown, "the desk's log tells no names"
 
 
 def test_a_list_is_taken_as_csv_by_who_may_and_the_audit_log_says_so(organization):

@@ -1,5 +1,7 @@
 """What the desk's pages say: whose something is, what happened to a call, and no secret at all."""
 
+import re
+
 import psycopg
 import pytest
 from django.db import connection
@@ -19,10 +21,11 @@ from tenants.organizations.models import Organization
 from tenants.registry.services import rotate_token
 from tenants.spend.calls import Outcome
 from tenants.spend.meter import Meter
+from tenants.spend.pricing import Quantities
 from tenants.support.lists import KNOWN
 from tenants.support.looking import Kind, read
-from tests import factories
-from tests.api.world import World, made_up_key, registered_model, valid_key
+from tests import factories, people
+from tests.api.world import World, made_up_key, registered_model, valid_key, world
 from tests.factories import ACTOR
 from tests.postgres import owner_url
 from tests.spend import made
@@ -139,6 +142,34 @@ def test_one_page_tells_what_happened_to_a_call(hers, spent):
     overview = worker.get(f"organizations/{hers.organization.pk}").text
     assert str(spent[1].call_id) in overview
     assert str(spent[3].call_id) in overview
+
+
+def test_what_a_call_without_tokens_used_is_told(organization):
+    small = world(organization)
+    call = made.intent(organization, small.workspace)
+    used = Quantities(pages=3, annotated_pages=2, audio_seconds=41, characters=1234)
+    used.connector_calls = 5
+    meter = Meter()
+    meter.open_calls([call])
+    meter.settle_calls([made.settlement(call, "0.01", quantities=used)])
+    meter.close()
+    viewer = hire(StaffRole.VIEWER)
+    viewer.enter(organization)
+    shown = " ".join(
+        viewer.get(f"organizations/{organization.pk}/calls/{call.call_id}").text.split()
+    )
+    listed = people.visitor(organization).get(f"/organizations/{organization.pk}/calls").text
+    told = [
+        ("Pages", "3"),
+        ("Annotated pages", "2"),
+        ("Seconds of audio", "41"),
+        ("Characters", "1234"),
+        ("Calls of connectors", "5"),
+    ]
+    for word, number in told:
+        assert re.search(rf">{word}</[^>]+> <[^>]+>{number}<", shown), word
+        assert f"{word}: {number.replace('1234', '1,234')}</span>" in listed
+    assert "Training tokens" not in shown + listed
 
 
 def test_lists_go_on_where_the_page_before_ended(organization, monkeypatch):

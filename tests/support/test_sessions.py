@@ -1,5 +1,6 @@
 """Sessions of the staff: granted or broken open, told to the organization, over by themselves."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ from tenants.assistance.models import SupportGrant, SupportSession
 from tenants.assistance.staff import StaffRole
 from tenants.common import scope
 from tenants.common.problems import Conflict, Forbidden, Invalid
+from tenants.notices.kinds import KINDS
 from tenants.organizations.models import Announcement
+from tests import people
 from tests.api.callers import organization_caller
 from tests.api.world import everything
 from tests.factories import ACTOR
@@ -71,6 +74,25 @@ def test_breaking_open_is_short_and_alerts_the_organization(organization, lead):
     assert (event["broken_open"], event["granted_by"], event["may_change"]) == (True, "", True)
     shown = lead.get(f"organizations/{organization.pk}")
     assert b'id="support-session"' in shown.content
+
+
+def test_the_page_about_support_does_not_hide_that_it_can_be_broken_open(organization, lead):
+    services.open_session(
+        staff=lead.staff, organization_id=organization.pk, reason="outage", break_open=True
+    )
+    with scope.tenant(organization.pk):
+        opened = Announcement.objects.get(kind="support.session_opened")
+    assert not KINDS[opened.kind].is_mutable
+    page = f"/organizations/{organization.pk}/support"
+    told_at_once = {
+        "en": "enter unasked, for two hours at most: your administrators are told at once by mail",
+        "it": "per due ore al massimo: gli amministratori vengono avvisati subito per e-mail",
+    }
+    assert timedelta(hours=2) == services.LONGEST_BREAK
+    for language, sentence in told_at_once.items():
+        shown = people.visitor(organization, language=language).get(page).text
+        assert sentence in shown
+        assert shown.index(sentence) < shown.index("outage")
 
 
 def test_acting_needs_a_grant_to_act(organization, agent):

@@ -1,11 +1,15 @@
 """The desk speaks as the console does, in the reader's language, with codes after the words."""
 
+import ast
+import re
 from decimal import Decimal
 from importlib import resources
+from pathlib import Path
 
 import pytest
 from django.utils.translation import gettext, override
 
+import tenants
 from tenants.accounting.models import FigureSource, ReconciliationStatus
 from tenants.assistance.staff import StaffRole
 from tenants.common import scope
@@ -24,6 +28,7 @@ from tests import factories, people
 from tests.api.world import made_up_key, world
 from tests.factories import ACTOR
 from tests.spend import made
+from tests.spend.made import as_owner
 from tests.support.conftest import hire
 
 
@@ -120,3 +125,58 @@ def test_a_waiting_secret_is_told_in_words_too():
     agent.enter(hers.organization)
     page = agent.get(f"organizations/{hers.organization.pk}/keys/{hers.key.pk}").text
     assert ": not valid (invalid), takes over at" in page
+
+
+def test_what_was_found_is_said_in_words_whatever_the_look_up_can_answer(organization):
+    asked = ["support_look_up", "support_trace", "support_call"]
+    bodies = as_owner("SELECT prosrc FROM pg_proc WHERE proname = ANY(%s)", asked)
+    body = " ".join(body for (body,) in bodies)
+    found = set(re.findall(r"SELECT \w\.\w+(?: AS id)?, '([^']+)'", body))
+    assert {"organization", "call at Mistral", "model token"} <= found
+    assert found == set(words.MATCHES)
+    agent = hire(StaffRole.AGENT)
+    agent.client.defaults["HTTP_ACCEPT_LANGUAGE"] = "it"
+    agent.client.cookies["aim_language"] = "it"
+    shown = agent.post("", term=organization.slug).text
+    assert 'organizzazione <small class="desk-code">(organization)</small>' in shown
+    with override("it"):
+        both = words.matches("invitation, member")
+    code = '<small class="desk-code">({})</small>'
+    assert both == f"invito {code.format('invitation')}, membro {code.format('member')}"
+
+
+def platform_verbs() -> set[str]:
+    """Every verb that the source writes into the platform's log."""
+    found = set()
+    for path in Path(tenants.__file__).parent.rglob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(call, ast.Call) or "record_platform" not in ast.unparse(call.func):
+                continue
+            (verb,) = (one.value for one in call.keywords if one.arg == "verb")
+            for told in [verb.body, verb.orelse] if isinstance(verb, ast.IfExp) else [verb]:
+                assert isinstance(told, ast.Constant), path
+                found.add(str(told.value))
+    return found
+
+
+def test_every_verb_of_the_platforms_log_has_words_in_both_languages():
+    assert platform_verbs() == set(words.PLATFORM), "say them in tenants/support/words.py"
+    for verb, said in words.PLATFORM.items():
+        with override("en"):
+            english = str(said)
+        with override("it"):
+            assert len({verb, english, str(said)}) == 3, verb
+
+
+def test_the_platforms_log_is_read_in_words():
+    lead = hire(StaffRole.LEAD)
+    lead.client.cookies["aim_language"] = "it"
+    lead.client.defaults["HTTP_ACCEPT_LANGUAGE"] = "it"
+    lead.post("", term="nobody-at-all")
+    lead.get("platform/attention")
+    log = lead.get("log").text
+    for said, verb in [
+        ("ha cercato a chi appartiene qualcosa", "lookup.made"),
+        ("ha guardato chi richiede attenzione", "attention.viewed"),
+    ]:
+        assert f'{said} <small class="desk-code">({verb})</small>' in log
