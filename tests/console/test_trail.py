@@ -1,6 +1,7 @@
 """The audit log in words: a sentence for all that can be written, in both languages."""
 
 import re
+from decimal import Decimal
 
 import pytest
 from django.utils.translation import override
@@ -15,7 +16,9 @@ from tenants.organizations.deeds import NOUNS, SENTENCES
 from tenants.organizations.roles import Role
 from tenants.registry.models import RegisteredModel, TrafficPolicy
 from tenants.registry.services import retire_model, update_model
+from tenants.spend.calls import SubjectKind
 from tenants.spend.models import Limit, WorkspacePolicy
+from tenants.spend.services import set_limit
 from tests import people
 from tests.api.world import WholeWorld, whole_world
 from tests.console import written
@@ -73,6 +76,33 @@ def test_every_kind_that_something_can_be_done_to_has_words_in_both_languages():
             italian = str(targets.KINDS[name].word)
         with override("en"):
             assert italian != str(targets.KINDS[name].word), name
+
+
+@pytest.mark.parametrize("kind", list(SubjectKind), ids=str)
+def test_a_limit_leads_to_what_it_limits_whatever_that_is(hers, kind):
+    subject, name, address = {
+        SubjectKind.ORGANIZATION: (
+            hers.organization,
+            hers.organization.name,
+            f"/organizations/{hers.organization.pk}/limits",
+        ),
+        SubjectKind.WORKSPACE: (
+            hers.workspace,
+            hers.workspace.name,
+            f"/workspaces/{hers.workspace.pk}/limits",
+        ),
+        SubjectKind.MODEL: (hers.model, hers.model.name, f"/models/{hers.model.pk}/limits"),
+        SubjectKind.KEY: (
+            hers.key,
+            f"{hers.key.name} …{hers.key.last4}",
+            f"/keys/{hers.key.pk}",
+        ),
+    }[kind]
+    set_limit(
+        actor=ACTOR, organization=hers.organization, subject=subject, monthly_spend=Decimal(5)
+    )
+    page = asked(hers, "?action=limit.set")
+    assert f'the limits of <a href="{address}">{name}</a>' in page
 
 
 def test_a_verb_without_words_is_shown_as_it_is(hers):
