@@ -272,7 +272,7 @@ _LIMITED: Mapping[str, tuple[str, str, str]] = {
     "organization": ("organization", "console-limits", "organization_id"),
     "workspace": ("workspace", "console-workspace-limits", "workspace_id"),
     "model": ("registeredmodel", "console-model-limits", "model_id"),
-    "key": ("mistralkey", "console-key", "key_id"),
+    "key": ("mistralkey", "console-key-limits", "key_id"),
 }
 
 

@@ -95,7 +95,7 @@ def test_a_limit_leads_to_what_it_limits_whatever_that_is(hers, kind):
         SubjectKind.KEY: (
             hers.key,
             f"{hers.key.name} …{hers.key.last4}",
-            f"/keys/{hers.key.pk}",
+            f"/keys/{hers.key.pk}/limits",
         ),
     }[kind]
     set_limit(
