@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 from django.utils.translation import override
 
+from tenants.assistance.staff import Staff, StaffRole
 from tenants.billing.models import BillingProfile, Plan
 from tenants.common import scope
 from tenants.console import fields, targets
@@ -125,6 +126,17 @@ def test_an_entry_is_a_sentence_that_leads_to_what_it_names(hers):
     assert f"ha modificato la chiave API {address}" in italian
     assert '<span title="name">nome</span>' in italian
     assert re.search(r'<time datetime="[^"]+" title="[^"]+ UTC · Europe/Rome">', italian)
+
+
+def test_the_staff_is_called_so_once_in_the_readers_language(hers):
+    staff = Staff(people.person("Lea"), StaffRole.AGENT)
+    update_key(actor=staff.actor, key=hers.key, changes={"name": "Altra"})
+    said = {
+        language: sentences(asked(hers, "?action=key.updated", language))[0]
+        for language in ("en", "it")
+    }
+    assert said["en"].startswith("Lea (support staff) changed ")
+    assert said["it"].startswith("Lea (assistenza) ha modificato ")
 
 
 def test_what_is_gone_is_named_and_leads_nowhere(hers):
