@@ -75,6 +75,23 @@ def test_a_limit_is_told_of_before_and_when_it_stops_calls(hers):
     assert "bar-fill-bad" in client.get(place).text
 
 
+@pytest.mark.parametrize(
+    ("language", "refused", "sent"),
+    [
+        ("en", "has refused calls lately", "None that was sent to Mistral went wrong"),
+        ("it", "di recente ha rifiutato", "Nessuna di quelle inviate a Mistral è andata male"),
+    ],
+)
+def test_what_a_limit_refused_is_not_denied_beside_it(hers, language, refused, sent):
+    client = people.visitor(hers.organization, language=language)
+    limit(hers, hers.organization, "1.00")
+    assert call(hers, "0.10", "0.10")
+    assert not call(hers, "1.00", "1.00")
+    shown = client.get(f"/organizations/{hers.organization.pk}").text
+    assert refused in shown
+    assert sent in shown
+
+
 def test_limits_of_parts_are_told_of_where_they_belong(hers):
     client = people.visitor(hers.organization)
     place, inside = f"/organizations/{hers.organization.pk}", f"/workspaces/{hers.workspace.pk}"
