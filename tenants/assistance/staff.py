@@ -13,6 +13,9 @@ from django.utils.translation import gettext_lazy
 from tenants.organizations.audit import Actor
 from tenants.people.models import Person
 
+#: After the name of whoever of the staff acts, in what is kept.
+MARK = " (support)"
+
 
 class StaffRole(TextChoices):
     """What somebody of the staff is."""
@@ -78,7 +81,7 @@ class Staff:
     @property
     def name(self) -> str:
         """What the customer's audit log calls them."""
-        return f"{self.person.called} (support)"
+        return f"{self.person.called}{MARK}"
 
     @property
     def actor(self) -> Actor:

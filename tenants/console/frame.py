@@ -114,6 +114,7 @@ _BELONGS: Mapping[str, str] = {
     "console-model-quote": "console-models",
     "console-calls": "console-spend",
     "console-workspace-calls": "console-workspace-spend",
+    "console-key-limits": "console-keys",
     "console-model-limits": "console-models",
 }
 

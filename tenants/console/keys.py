@@ -26,6 +26,8 @@ from tenants.keys.searching import Search
 from tenants.keys.services import Registration
 from tenants.organizations.models import Workspace
 from tenants.registry import key_use
+from tenants.spend import limits
+from tenants.spend.limits import EffectiveLimit
 from tenants.spend.probes import quote_probe, request_probe
 
 ROWS = 25
@@ -194,6 +196,9 @@ class OneKey(Page):
             is_first=any(verdicts.of(one) is None for one in pending),
             may_write=visit.may(TokenScope.KEYS_WRITE) and key.revoked_at is None,
             may_make=visit.may(TokenScope.MODELS_WRITE, TokenScope.KEYS_USE),
+            limit=_limit_of(visit, key),
+            may_see_limit=visit.may(TokenScope.LIMITS_READ),
+            may_limit=visit.may(TokenScope.LIMITS_WRITE) and key.revoked_at is None,
         )
 
 
@@ -317,6 +322,15 @@ class Delete(Page):
             return visit.show("keys/delete", 409, key=key, users=users, refusal=refusal.code)
         visit.tell(_("The key was deleted and its secret destroyed."))
         return visit.go("console-keys", workspace_id=key.workspace_id)
+
+
+def _limit_of(visit: Visit, key: MistralKey) -> EffectiveLimit | None:
+    """Find the key's own limit, with where the month stands; None without a monthly one."""
+    if not visit.may(TokenScope.LIMITS_READ):
+        return None
+    found = limits.effective_limits(organization=visit.organization, key=key)
+    own = (one for one in found if one.subject_id == key.pk and one.monthly_spend is not None)
+    return next(own, None)
 
 
 def _news(visit: Visit) -> HttpResponse:

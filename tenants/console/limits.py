@@ -1,4 +1,4 @@
-"""Limits: of the organization, a workspace or a model, where the month stands, and what if."""
+"""Limits: of the organization or a part of it, where the month stands, and what if."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from tenants.access.models import TokenScope
 from tenants.common.problems import Problem
 from tenants.console.door import Page, Visit, page
 from tenants.console.forms import Amount, ChangeForm, HouseForm, Number
+from tenants.keys.models import MistralKey
 from tenants.organizations.models import Organization, Workspace
 from tenants.registry.models import RegisteredModel
 from tenants.registry.services import reset_rate_limits
@@ -192,6 +193,21 @@ class ModelLimits(Page):
         return _set(visit, model, "console-model-limits", model_id=model_id)
 
 
+class KeyLimits(Page):
+    """``/keys/<id>/limits``."""
+
+    @page(TokenScope.LIMITS_READ)
+    def get(self, visit: Visit, key_id: UUID) -> HttpResponse:
+        """Show the limit, and every other that the key's calls must pass."""
+        return _shown(visit, visit.find(MistralKey, key_id))
+
+    @page(TokenScope.LIMITS_WRITE)
+    def post(self, visit: Visit, key_id: UUID) -> HttpResponse:
+        """Set it."""
+        key = visit.find(MistralKey, key_id)
+        return _set(visit, key, "console-key-limits", key_id=key_id)
+
+
 def answer(load: Mapping[str, Any], buckets: list[BucketReport], own: Any) -> Answer:
     """Compare a load with the tightest rate known: ours, and what Mistral's answers have taught.
 
@@ -227,6 +243,7 @@ def _shown(
         organization=organization,
         workspace=subject if isinstance(subject, Workspace) else None,
         model=subject if isinstance(subject, RegisteredModel) else None,
+        key=subject if isinstance(subject, MistralKey) else None,
     )
     is_whole = isinstance(subject, Organization)
     buckets = (
@@ -246,6 +263,7 @@ def _shown(
         "limits",
         status,
         subject=subject,
+        name=_name(subject),
         kind=limits.kind_of(subject).value,
         form=form or LimitForm(limit=limit),
         effective=[(one, _percent(one)) for one in effective],
@@ -292,6 +310,12 @@ def _set(visit: Visit, subject: Subject, name: str, **ids: UUID) -> HttpResponse
 def share(amount: Decimal, whole: Decimal) -> float:
     """Tell how many percent of a limit an amount takes; a limit of nothing is used up."""
     return float(100 * amount / whole) if whole else 100.0
+
+
+def _name(subject: Subject) -> str:
+    if isinstance(subject, MistralKey):
+        return f"{subject.name or _('Without a name')} …{subject.last4}"
+    return subject.name
 
 
 def _percent(one: limits.EffectiveLimit) -> int | None:

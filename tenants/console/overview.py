@@ -168,7 +168,7 @@ def _limits_page(one: limits.EffectiveLimit) -> str:
     name, member = {
         SubjectKind.WORKSPACE: ("console-workspace-limits", "workspace_id"),
         SubjectKind.MODEL: ("console-model-limits", "model_id"),
-        SubjectKind.KEY: ("console-key", "key_id"),
+        SubjectKind.KEY: ("console-key-limits", "key_id"),
     }.get(one.subject_kind, ("console-limits", "organization_id"))
     return reverse(name, kwargs={member: one.subject_id})
 

@@ -19,8 +19,7 @@ from django.utils.translation import gettext_lazy
 
 from tenants.access.models import TokenScope as Scope
 from tenants.common.months import Month
-from tenants.organizations.models import AuditEvent, Organization, Workspace
-from tenants.registry.models import RegisteredModel
+from tenants.organizations.models import AuditEvent
 from tenants.spend.reports import name_of
 
 
@@ -268,15 +267,12 @@ KINDS: Mapping[str, Kind] = {
         Scope.MEMBERS_READ,
     ),
 }
-_LIMITED: Mapping[str, type[Organization | Workspace | RegisteredModel]] = {
-    "organization": Organization,
-    "workspace": Workspace,
-    "model": RegisteredModel,
-}
-_LIMIT_ROUTES = {
-    "organization": ("console-limits", "organization_id"),
-    "workspace": ("console-workspace-limits", "workspace_id"),
-    "model": ("console-model-limits", "model_id"),
+#: What a limit may be set on: its kind of row, its page and what that takes.
+_LIMITED: Mapping[str, tuple[str, str, str]] = {
+    "organization": ("organization", "console-limits", "organization_id"),
+    "workspace": ("workspace", "console-workspace-limits", "workspace_id"),
+    "model": ("registeredmodel", "console-model-limits", "model_id"),
+    "key": ("mistralkey", "console-key-limits", "key_id"),
 }
 
 
@@ -299,8 +295,7 @@ def of(events: Iterable[AuditEvent], held: Collection[str]) -> dict[UUID, Target
     for name, ids in wanted.items():
         if (kind := KINDS.get(name)) is None:
             continue
-        rows = apps.get_model(kind.model).objects.filter(pk__in=ids)
-        facts = {row["pk"]: row for row in rows.values("pk", *kind.facts)}
+        facts = _facts(kind, ids)
         if name == "limit":
             found |= _limits(facts, owner, held)
             continue
@@ -308,6 +303,11 @@ def of(events: Iterable[AuditEvent], held: Collection[str]) -> dict[UUID, Target
             row = facts.get(target_id)
             found[target_id] = Target(_name(kind, row), _address(kind, row, owner, held))
     return found
+
+
+def _facts(kind: Kind, ids: Collection[UUID]) -> dict[UUID, Mapping[str, Any]]:
+    rows = apps.get_model(kind.model).objects.filter(pk__in=ids)
+    return {row["pk"]: row for row in rows.values("pk", *kind.facts)}
 
 
 def _name(kind: Kind, row: Mapping[str, Any] | None) -> str:
@@ -332,13 +332,14 @@ def _limits(
 ) -> dict[UUID, Target]:
     """Name limits by what they limit."""
     names: dict[UUID, str] = {}
-    for subject, model in _LIMITED.items():
+    for subject, (kind, _route, _member) in _LIMITED.items():
         ids = [row["subject_id"] for row in rows.values() if row["subject_kind"] == subject]
         if ids:
-            names |= dict(model.objects.filter(pk__in=ids).values_list("pk", "name"))
+            limited = _facts(KINDS[kind], ids)
+            names |= {pk: _name(KINDS[kind], row) for pk, row in limited.items()}
     found = {}
     for limit_id, row in rows.items():
-        route, member = _LIMIT_ROUTES[row["subject_kind"]]
+        _kind, route, member = _LIMITED[row["subject_kind"]]
         name = names.get(row["subject_id"], str(KINDS["limit"].word))
         is_whole = row["subject_id"] == owner
         may = Scope.LIMITS_READ in held and (is_whole or row["subject_id"] in names)

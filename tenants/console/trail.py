@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy
 
 from tenants.access.models import TokenScope
 from tenants.access.pagination import page as page_of
+from tenants.assistance.staff import MARK
 from tenants.common import scope
 from tenants.console import fields, targets
 from tenants.console.door import Page, Visit, page
@@ -136,7 +137,10 @@ def _sentence(event: AuditEvent, target: Target | None) -> SafeString:
     """Write an entry as a sentence; codes that have no words yet are shown as they are."""
     pattern = str(deeds.SENTENCES.get(event.verb) or f"%(who)s {event.verb} %(name)s")
     before, after = _ACTORS.get(event.actor_kind, "%(name)s"), target or Target("…", "")
-    who = str(before) % {"name": event.actor_name}
+    named = event.actor_name
+    if event.actor_kind == "staff":
+        named = named.removesuffix(MARK)  # our words for them say it in the reader's language
+    who = str(before) % {"name": named}
     name = format_html("<strong>{}</strong>", after.name)
     if after.address:
         name = format_html('<a href="{}">{}</a>', after.address, after.name)

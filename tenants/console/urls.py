@@ -121,6 +121,7 @@ _PAGES = {
     f"{_KEY}/check": (keys.Check, "console-check-key"),
     f"{_KEY}/probe": (keys.Probe, "console-probe-key"),
     f"{_KEY}/replace": (keys.Replace, "console-replace-key"),
+    f"{_KEY}/limits": (limits.KeyLimits, "console-key-limits"),
     f"{_KEY}/delete": (keys.Delete, "console-delete-key"),
     # of a model
     _MODEL: (registered.OneModel, "console-model"),

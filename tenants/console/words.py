@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from tenants.access.models import TokenScope
 from tenants.keys.models import KeyStatus
+from tenants.mistral.windows import DAY, MONTH
 from tenants.organizations.roles import Role, WorkspaceRole
 from tenants.registry.models import Purpose
 from tenants.registry.status import ModelStatus
@@ -112,9 +113,17 @@ SCOPES: Mapping[str, Promise] = {
     TokenScope.AUDIT_READ: _("read the audit log"),
     TokenScope.ORGANIZATIONS_EXPORT: _("export the organization"),
 }
-#: What Mistral's rate limits count, by meter and seconds.
-WINDOWS: Mapping[tuple[str | None, int | None], Promise] = {
-    ("requests", 1): _("requests a second"),
-    ("requests", 60): _("requests a minute"),
-    ("tokens", 60): _("tokens a minute"),
+#: What Mistral's rate limits count.
+WINDOW_METERS: Mapping[str | None, Promise] = {
+    "requests": _("requests"),
+    "tokens": _("tokens"),
+    "ocr-pages": _("pages read by OCR"),
+}
+#: For how long they count it, by seconds.
+WINDOW_SPANS: Mapping[int, Promise] = {
+    1: _("%(meter)s a second"),
+    60: _("%(meter)s a minute"),
+    3600: _("%(meter)s an hour"),
+    DAY: _("%(meter)s a day"),
+    MONTH: _("%(meter)s a month"),
 }

@@ -14,7 +14,8 @@ MONTH = 31 * DAY
 
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": DAY, "month": MONTH}
 _NAME = re.compile(r"(?:(.+?)-)?(?:(\d{1,5})-)?(second|minute|hour|day|month)")
-_METERS = {"req": REQUESTS, "requests": REQUESTS, "inferred-req": REQUESTS, "tokens": TOKENS}
+#: What names begin with, and what that counts.
+METERS = {"req": REQUESTS, "requests": REQUESTS, "inferred-req": REQUESTS, "tokens": TOKENS}
 
 
 def window_of(name: str, *, by_size: bool = False) -> tuple[str, int] | None:
@@ -27,4 +28,4 @@ def window_of(name: str, *, by_size: bool = False) -> tuple[str, int] | None:
     if found is None:
         return None
     meter = found[1] or ("tokens" if by_size else "req")
-    return _METERS.get(meter, meter), int(found[2] or 1) * _SECONDS[found[3]]
+    return METERS.get(meter, meter), int(found[2] or 1) * _SECONDS[found[3]]

@@ -1,11 +1,16 @@
 """Long tables in a real browser: the head stays where it can be read, and sorts by a click."""
 
 import pytest
+from django.utils import timezone
 from playwright.sync_api import Route, ViewportSize, expect
 
+from tenants.common import scope
+from tenants.keys.models import KeyStatus, MistralKey
+from tenants.keys.services import update_key
 from tests.api.world import valid_key, whole_world
 from tests.browser.test_pages import signed_in
 from tests.console.test_following import judged, pending_key
+from tests.factories import ACTOR
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -18,6 +23,12 @@ HEAD = """() => {
   const seen = document.elementFromPoint(at.left + 8, at.top + at.height / 2);
   return {gap: Math.round(at.top - box.top), seen: head.contains(seen),
           scrolled: frame.scrollTop, inView: at.top >= 0 && at.bottom <= innerHeight};
+}"""
+#: On how many lines a link's words stand.
+LINES = """(link) => {
+  const words = document.createRange();
+  words.selectNodeContents(link);
+  return new Set([...words.getClientRects()].map((box) => Math.round(box.bottom))).size;
 }"""
 
 
@@ -67,6 +78,22 @@ def test_a_page_with_a_long_table_ends_where_its_content_does(context, web, hers
             " document.querySelector('.columns').getBoundingClientRect().bottom + scrollY]"
         )
         assert whole <= content + 1, path
+
+
+def test_a_word_that_leads_on_is_whole_where_there_is_room(context, web):
+    made = whole_world()
+    update_key(actor=ACTOR, key=made.key, changes={"name": "Abbonamento"})
+    with scope.tenant(made.organization.pk):
+        MistralKey.objects.update(
+            status=KeyStatus.SUSPENDED,
+            verdict_code="spending_limit_reached",
+            expires_on=timezone.now().date(),
+            last_used_at=timezone.now(),
+        )
+    tab = signed_in(context, web, made.organization, language="it")
+    tab.page.set_viewport_size(LOW)
+    tab.go(f"/workspaces/{made.workspace.pk}/keys")
+    assert tab.page.locator("a.row-target").first.evaluate(LINES) == 1
 
 
 def test_a_click_on_a_head_sorts_without_scripts(browser, web, hers):

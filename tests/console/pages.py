@@ -170,6 +170,7 @@ PAGES = [
     Row("POST", f"{KEY}/check", (Scope.KEYS_WRITE,), 303),
     Row("POST", f"{KEY}/probe", (Scope.KEYS_WRITE, Scope.KEYS_USE), 303),
     *_both(f"{KEY}/replace", Scope.KEYS_WRITE, Scope.KEYS_WRITE),
+    *_both(f"{KEY}/limits", Scope.LIMITS_READ, Scope.LIMITS_WRITE),
     *_both(f"{KEY}/delete", Scope.KEYS_WRITE, Scope.KEYS_WRITE, 409),
     Row("GET", MODEL, (Scope.MODELS_READ,)),
     *_both(f"{MODEL}/edit", Scope.MODELS_WRITE, Scope.MODELS_WRITE),

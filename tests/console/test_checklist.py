@@ -2,6 +2,7 @@
 
 import html
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,11 +10,14 @@ from django.test import Client
 from django.utils import timezone
 from django.utils.translation import override
 
+from aisuru_mistral import simulator
 from tenants.billing.models import BillingProfile, VatStatus
 from tenants.common import scope
 from tenants.console import guide
 from tenants.console.templatetags.console import window_name
 from tenants.keys.models import KeyStatus, MistralKey
+from tenants.mistral import windows
+from tenants.mistral.windows import window_of
 from tenants.onboarding import services
 from tenants.organizations.roles import Role
 from tenants.registry.models import QuotaRecord
@@ -126,6 +130,46 @@ def test_what_mistral_limits_is_told_in_words_where_its_name_is_known():
     with override("it"):
         assert window_name(per_minute) == "token al minuto"
         assert window_name(odd) == "moons-fortnight"
+
+
+def read(name: str) -> LearnedWindow:
+    meter, seconds = window_of(name) or (None, None)
+    return LearnedWindow(name, by_size=False, meter=meter, seconds=seconds, limit=1, remaining=None)
+
+
+def told_meters() -> set[str]:
+    """Read from the simulator's source what the windows count that it tells, as Mistral does."""
+    source = "".join(path.read_text() for path in Path(simulator.__path__[0]).rglob("*.py"))
+    return set(re.findall(r'"x-ratelimit-limit-([a-z-]+)-(?:minute|month)?"', source))
+
+
+def test_all_that_mistral_is_known_to_limit_has_words_in_both_languages():
+    meters = told_meters() | set(windows.METERS)
+    assert meters >= {"req", "tokens", "ocr-pages"}
+    for meter in meters:
+        for unit in ("second", "minute", "hour", "day", "month", "10-second", "5-minute"):
+            window = read(f"{meter}-{unit}")
+            with override("it"):
+                italian = str(window_name(window))
+            with override("en"):
+                english = str(window_name(window))
+            assert window.window not in {italian, english}
+            assert italian != english
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("ocr-pages-minute", "pagine lette con l'OCR al minuto"),
+        ("tokens-month", "token al mese"),
+        ("req-10-second", "richieste in 10 secondi"),
+        ("tokens-5-minute", "token in 5 minuti"),
+        ("custom-day", "custom-day"),
+    ],
+)
+def test_what_mistral_limits_is_said_with_its_span(name, said):
+    with override("it"):
+        assert window_name(read(name)) == said
 
 
 def test_a_step_that_is_done_leads_to_what_was_made(hers, client):

@@ -75,6 +75,23 @@ def test_a_limit_is_told_of_before_and_when_it_stops_calls(hers):
     assert "bar-fill-bad" in client.get(place).text
 
 
+@pytest.mark.parametrize(
+    ("language", "refused", "sent"),
+    [
+        ("en", "has refused calls lately", "None that was sent to Mistral went wrong"),
+        ("it", "di recente ha rifiutato", "Nessuna di quelle inviate a Mistral è andata male"),
+    ],
+)
+def test_what_a_limit_refused_is_not_denied_beside_it(hers, language, refused, sent):
+    client = people.visitor(hers.organization, language=language)
+    limit(hers, hers.organization, "1.00")
+    assert call(hers, "0.10", "0.10")
+    assert not call(hers, "1.00", "1.00")
+    shown = client.get(f"/organizations/{hers.organization.pk}").text
+    assert refused in shown
+    assert sent in shown
+
+
 def test_limits_of_parts_are_told_of_where_they_belong(hers):
     client = people.visitor(hers.organization)
     place, inside = f"/organizations/{hers.organization.pk}", f"/workspaces/{hers.workspace.pk}"
@@ -88,6 +105,47 @@ def test_limits_of_parts_are_told_of_where_they_belong(hers):
         assert f'href="/models/{hers.model.pk}/limits"' in told
         assert told.count("Limit of") == 1  # what only counts stops nothing
     assert "Limit of" not in attention(client, f"/workspaces/{elsewhere.pk}")
+
+
+def test_a_keys_limit_is_shown_on_its_page_and_raised_from_there(hers):
+    client, place = people.visitor(hers.organization), f"/keys/{hers.key.pk}"
+    address = f"{place}/limits"
+    assert "none of its own" in client.get(place).text
+    said = {"monthly_spend": "1.00", "mode": "enforce", "alert_thresholds": "80"}
+    answer = client.post(address, said, follow=True)
+    assert answer.redirect_chain == [(address, 303)]
+    assert f"Limit of {hers.key.name} …{hers.key.last4}" in answer.text
+    assert call(hers, "0.40", "0.40")
+    assert not call(hers, "0.70", "0.70")
+    for overview in (f"/organizations/{hers.organization.pk}", f"/workspaces/{hers.workspace.pk}"):
+        assert f'href="{address}"' in attention(client, overview)
+    facts = client.get(place).text.split("<h2>Facts</h2>")[1].split("</section>")[0]
+    assert re.findall(r"€\d\.\d\d", facts) == ["€1.00", "€0.40", "€0.60"]
+    assert f'<a href="{address}">Change</a>' in facts
+    assert hers.organization.name not in client.get(address).text.split("Where this month")[1]
+    client.post(address, said | {"monthly_spend": "2.00"})
+    assert call(hers, "0.70", "0.70")
+    client.post(address, said | {"monthly_spend": ""})
+    assert "none of its own" in client.get(place).text
+
+
+def test_a_key_without_a_name_has_one_among_limits(hers):
+    client = people.visitor(hers.organization)
+    with scope.tenant(hers.organization.pk):
+        MistralKey.objects.filter(pk=hers.key.pk).update(name="")
+    limit(hers, hers.key, "1.00")
+    own = client.get(f"/keys/{hers.key.pk}/limits").text
+    assert own.count(f"Without a name …{hers.key.last4}") == 4
+    assert "<strong>a key</strong>" in client.get(f"/models/{hers.model.pk}/limits").text
+
+
+def test_who_may_read_limits_only_sees_the_keys(hers):
+    limit(hers, hers.key, "1.00")
+    roles = {hers.workspace: WorkspaceRole.MEMBER}
+    client = people.visitor(hers.organization, Role.MEMBER, workspaces=roles)
+    shown = client.get(f"/keys/{hers.key.pk}").text
+    assert f'<a href="/keys/{hers.key.pk}/limits">Limits</a>' in shown
+    assert "Set the limit" not in client.get(f"/keys/{hers.key.pk}/limits").text
 
 
 def test_a_limit_of_nothing_is_a_limit(hers):

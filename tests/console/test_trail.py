@@ -1,10 +1,12 @@
 """The audit log in words: a sentence for all that can be written, in both languages."""
 
 import re
+from decimal import Decimal
 
 import pytest
 from django.utils.translation import override
 
+from tenants.assistance.staff import Staff, StaffRole
 from tenants.billing.models import BillingProfile, Plan
 from tenants.common import scope
 from tenants.console import targets
@@ -15,7 +17,9 @@ from tenants.organizations.deeds import NOUNS, SENTENCES
 from tenants.organizations.roles import Role
 from tenants.registry.models import RegisteredModel, TrafficPolicy
 from tenants.registry.services import retire_model, update_model
+from tenants.spend.calls import SubjectKind
 from tenants.spend.models import Limit, WorkspacePolicy
+from tenants.spend.services import set_limit
 from tests import people
 from tests.api.world import WholeWorld, whole_world
 from tests.console import written
@@ -75,6 +79,33 @@ def test_every_kind_that_something_can_be_done_to_has_words_in_both_languages():
             assert italian != str(targets.KINDS[name].word), name
 
 
+@pytest.mark.parametrize("kind", list(SubjectKind), ids=str)
+def test_a_limit_leads_to_what_it_limits_whatever_that_is(hers, kind):
+    subject, name, address = {
+        SubjectKind.ORGANIZATION: (
+            hers.organization,
+            hers.organization.name,
+            f"/organizations/{hers.organization.pk}/limits",
+        ),
+        SubjectKind.WORKSPACE: (
+            hers.workspace,
+            hers.workspace.name,
+            f"/workspaces/{hers.workspace.pk}/limits",
+        ),
+        SubjectKind.MODEL: (hers.model, hers.model.name, f"/models/{hers.model.pk}/limits"),
+        SubjectKind.KEY: (
+            hers.key,
+            f"{hers.key.name} …{hers.key.last4}",
+            f"/keys/{hers.key.pk}/limits",
+        ),
+    }[kind]
+    set_limit(
+        actor=ACTOR, organization=hers.organization, subject=subject, monthly_spend=Decimal(5)
+    )
+    page = asked(hers, "?action=limit.set")
+    assert f'the limits of <a href="{address}">{name}</a>' in page
+
+
 def test_a_verb_without_words_is_shown_as_it_is(hers):
     with scope.tenant(hers.organization.pk):
         audit.record(
@@ -95,6 +126,17 @@ def test_an_entry_is_a_sentence_that_leads_to_what_it_names(hers):
     assert f"ha modificato la chiave API {address}" in italian
     assert '<span title="name">nome</span>' in italian
     assert re.search(r'<time datetime="[^"]+" title="[^"]+ UTC · Europe/Rome">', italian)
+
+
+def test_the_staff_is_called_so_once_in_the_readers_language(hers):
+    staff = Staff(people.person("Lea"), StaffRole.AGENT)
+    update_key(actor=staff.actor, key=hers.key, changes={"name": "Altra"})
+    said = {
+        language: sentences(asked(hers, "?action=key.updated", language))[0]
+        for language in ("en", "it")
+    }
+    assert said["en"].startswith("Lea (support staff) changed ")
+    assert said["it"].startswith("Lea (assistenza) ha modificato ")
 
 
 def test_what_is_gone_is_named_and_leads_nowhere(hers):

@@ -14,7 +14,9 @@ def test_calls_that_went_wrong_are_counted_and_listed(organization):
     small = world(organization)
     client = people.visitor(organization)
     place = f"/organizations/{organization.pk}"
-    assert "None went wrong in the last 24 hours." in client.get(place).text
+    assert (
+        "None that was sent to Mistral went wrong in the last 24 hours." in client.get(place).text
+    )
     ends = [(Outcome.COMPLETED, 200), (Outcome.REFUSED, 429), (Outcome.FAILED, None)]
     calls = [made.intent(organization, small.workspace) for _ in ends]
     meter = Meter()

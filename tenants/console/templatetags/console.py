@@ -161,7 +161,15 @@ def _months(language: str) -> dict[int, str]:
 @register.filter
 def window_name(window: LearnedWindow) -> Any:
     """Name what one of Mistral's windows counts; by its own name where that is odd."""
-    return words.WINDOWS.get((window.meter, window.seconds), window.window)
+    meter, seconds = words.WINDOW_METERS.get(window.meter), window.seconds
+    if meter is None or not seconds:
+        return window.window
+    if span := words.WINDOW_SPANS.get(seconds):
+        return span % {"meter": meter}
+    minutes, rest = divmod(seconds, 60)
+    if rest:
+        return _("%(meter)s in %(number)s seconds") % {"meter": meter, "number": count(seconds)}
+    return _("%(meter)s in %(number)s minutes") % {"meter": meter, "number": count(minutes)}
 
 
 @register.filter
