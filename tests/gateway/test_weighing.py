@@ -63,8 +63,8 @@ COSTLY = {
 
 
 @contextmanager
-def asked_meanwhile(url: str, guest: Tenant) -> Iterator[list[float]]:
-    """Have somebody else ask for little, again and again, and tell how long each answer took."""
+def holds_up_nobody(url: str, guest: Tenant) -> Iterator[None]:
+    """Have somebody else ask for little meanwhile, again and again, and be answered."""
     assert ask(url, guest).is_success
     waits: list[float] = []
     is_over = threading.Event()
@@ -78,11 +78,15 @@ def asked_meanwhile(url: str, guest: Tenant) -> Iterator[list[float]]:
 
     asking = threading.Thread(target=keep_asking)
     asking.start()
+    began = time.monotonic()
     try:
-        yield waits
+        yield
     finally:
         is_over.set()
         asking.join()
+    # Before there were bounds, one of these took 1.5 to 8.6 s, for everybody. A slow machine takes
+    # longer for all that is here.
+    assert max(waits) < max(1, (time.monotonic() - began) / 2), max(waits)
 
 
 @pytest.mark.parametrize("name", COSTLY)
@@ -92,7 +96,7 @@ def test_a_body_that_is_made_to_be_slow_is_refused_and_holds_up_nobody(
     scripted.script = answering(200, {"usage": {"prompt_tokens": 1, "total_tokens": 1}})
     body, code = COSTLY[name]
     guest = tenancy.make(made_up)
-    with asked_meanwhile(scripted.url, guest) as waits:
+    with holds_up_nobody(scripted.url, guest):
         refused = httpx.post(
             f"{scripted.url}/v1/chat/completions",
             content=body,
@@ -102,8 +106,6 @@ def test_a_body_that_is_made_to_be_slow_is_refused_and_holds_up_nobody(
         )
     assert (refused.status_code, refused.json()["code"]) == (422, code)
     assert tenant.holds() == []
-    # Before there were bounds, one of these took 1.5 to 8.6 s for everybody.
-    assert max(waits) < 1, max(waits)
 
 
 def test_text_may_have_as_many_commas_and_brackets_as_it_likes():
@@ -237,10 +239,9 @@ def test_a_form_without_a_file_holds_up_nobody(scripted, made_up, megabytes, sta
     body = b"file_url=x&language=" + b"%41" * int(megabytes * MEGABYTE / 3)
     headers = tenant.headers | {"content-type": "application/x-www-form-urlencoded"}
     url = f"{scripted.url}/v1/audio/transcriptions"
-    with asked_meanwhile(scripted.url, tenancy.make(made_up)) as waits:
+    with holds_up_nobody(scripted.url, tenancy.make(made_up)):
         answer = httpx.post(url, content=body, headers=headers, trust_env=False, timeout=60)
     assert answer.status_code == status
-    assert max(waits) < 1, max(waits)
 
 
 @pytest.mark.parametrize("at", [-30, -1, 0, 1])
