@@ -11,10 +11,11 @@ from django.db.models import TextChoices
 from django.utils.translation import gettext_lazy
 
 from tenants.organizations.audit import Actor
+from tenants.organizations.models import AuditEvent
 from tenants.people.models import Person
 
 #: After the name of whoever of the staff acts, in what is kept.
-MARK = " (support)"
+_MARK = " (support)"
 
 
 class StaffRole(TextChoices):
@@ -81,9 +82,15 @@ class Staff:
     @property
     def name(self) -> str:
         """What the customer's audit log calls them."""
-        return f"{self.person.called}{MARK}"
+        return f"{self.person.called}{_MARK}"
 
     @property
     def actor(self) -> Actor:
         """Who acts."""
         return Actor("staff", str(self.person.pk), self.name, self.request_id)
+
+
+def unmarked(event: AuditEvent) -> str:
+    """Name who acted without the mark of the staff, for who says what they are in words."""
+    is_staff = event.actor_kind == "staff"
+    return event.actor_name.removesuffix(_MARK) if is_staff else event.actor_name

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy
 
 from tenants.access.models import TokenScope
 from tenants.access.pagination import page as page_of
-from tenants.assistance.staff import MARK
+from tenants.assistance.staff import unmarked
 from tenants.common import scope
 from tenants.console import fields, targets
 from tenants.console.door import Page, Visit, page
@@ -137,10 +137,7 @@ def _sentence(event: AuditEvent, target: Target | None) -> SafeString:
     """Write an entry as a sentence; codes that have no words yet are shown as they are."""
     pattern = str(deeds.SENTENCES.get(event.verb) or f"%(who)s {event.verb} %(name)s")
     before, after = _ACTORS.get(event.actor_kind, "%(name)s"), target or Target("…", "")
-    named = event.actor_name
-    if event.actor_kind == "staff":
-        named = named.removesuffix(MARK)  # our words for them say it in the reader's language
-    who = str(before) % {"name": named}
+    who = str(before) % {"name": unmarked(event)}
     name = format_html("<strong>{}</strong>", after.name)
     if after.address:
         name = format_html('<a href="{}">{}</a>', after.address, after.name)

@@ -13,6 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from tenants.assistance.staff import unmarked
 from tenants.assistance.visiting import Visit
 from tenants.keys import verdicts
 from tenants.keys.models import MistralKey
@@ -181,7 +182,7 @@ def events(_visit: Visit, found: Sequence[AuditEvent]) -> Rows:
 
 
 def _actor(event: AuditEvent) -> SafeString:
-    return format_html("{} · {}", event.actor_name, told(words.ACTORS, event.actor_kind))
+    return format_html("{} · {}", unmarked(event), told(words.ACTORS, event.actor_kind))
 
 
 def event_headers() -> list[str]:

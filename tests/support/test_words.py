@@ -5,6 +5,7 @@ import re
 from decimal import Decimal
 from importlib import resources
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from django.utils.translation import gettext, override
@@ -18,11 +19,11 @@ from tenants.console import words as console
 from tenants.keys import services
 from tenants.keys.models import KeyReplacement, KeyStatus, MistralKey
 from tenants.notices.models import DeliveryStatus
-from tenants.organizations.models import OrganizationStatus
+from tenants.organizations.models import AuditEvent, OrganizationStatus
 from tenants.organizations.roles import Role
 from tenants.registry.models import PublicationStatus
 from tenants.spend.calls import LimitMode, Outcome
-from tenants.support import borrowed, words
+from tenants.support import borrowed, tables, words
 from tenants.support.pages import figure
 from tests import factories, people
 from tests.api.world import made_up_key, world
@@ -180,3 +181,13 @@ def test_the_platforms_log_is_read_in_words():
         ("ha guardato chi richiede attenzione", "attention.viewed"),
     ]:
         assert f'{said} <small class="desk-code">({verb})</small>' in log
+
+
+@pytest.mark.parametrize(
+    ("kind", "named", "shown"),
+    [("staff", "Lea (support)", "Lea · "), ("token", "Lea (support)", "Lea (support) · ")],
+)
+def test_the_audit_log_says_once_that_somebody_is_of_the_staff(kind, named, shown):
+    event = AuditEvent(verb="key.created", actor_kind=kind, actor_name=named)
+    ((_when, who, *_rest),) = tables.events(Mock(), [event])
+    assert who.startswith(shown)
