@@ -60,8 +60,12 @@ def broken(permit):
 
 
 def unreached(permit):
+    lost(permit, never_reached())
+
+
+def lost(permit, error):
     if permit is not None:
-        permit.lost(never_reached())
+        permit.lost(error)
         permit.finish(0, 0)
 
 
@@ -126,9 +130,7 @@ def test_another_model_of_the_same_tenant_goes_on(process):
 def test_lost_answers_count_as_errors_do(process):
     failing = somebody()
     for _ in range(10):
-        permit = call(process, failing)
-        permit.lost(answer_lost())
-        permit.finish(0, 0)
+        lost(call(process, failing), answer_lost())
     assert call(process, failing) is None
     assert call(process, somebody()) is not None
 
@@ -136,9 +138,7 @@ def test_lost_answers_count_as_errors_do(process):
 def test_requests_that_did_not_go_out_whole_tell_nothing_of_mistral(process):
     slow = somebody()
     for _ in range(20):
-        permit = call(process, slow)
-        permit.lost(cut_short())
-        permit.finish(0, 0)
+        lost(call(process, slow), cut_short())
     assert call(process, slow) is not None
 
 
