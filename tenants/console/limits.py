@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy
 
 from tenants.access.models import TokenScope
 from tenants.common.problems import Problem
+from tenants.console import words
 from tenants.console.door import Page, Visit, page
 from tenants.console.forms import Amount, ChangeForm, HouseForm, Number
 from tenants.keys.models import MistralKey
@@ -314,7 +315,7 @@ def share(amount: Decimal, whole: Decimal) -> float:
 
 def _name(subject: Subject) -> str:
     if isinstance(subject, MistralKey):
-        return f"{subject.name or _('Without a name')} …{subject.last4}"
+        return words.key_called(subject.name, subject.last4)
     return subject.name
 
 

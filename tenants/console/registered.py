@@ -89,7 +89,7 @@ class ModelForm(HouseForm):
 
     def __init__(self, *args: Any, keys: list[MistralKey], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        named = [(str(key.pk), f"{key.name or _('Without a name')} …{key.last4}") for key in keys]
+        named = [(str(key.pk), words.key_called(key.name, key.last4)) for key in keys]
         best = [("", _("The valid one that lives longest"))]
         self.fields["key_id"].widget.choices = [*best, *named]
         self.has_keys = bool(named)

@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy
 
 from tenants.access.models import TokenScope as Scope
 from tenants.common.months import Month
+from tenants.console import words
 from tenants.organizations.models import AuditEvent
 from tenants.spend.reports import name_of
 
@@ -54,7 +55,7 @@ class Kind:
 
 
 def _key_name(row: Mapping[str, Any]) -> str:
-    return f"{row['name'] or _('Without a name')} …{row['last4']}"
+    return words.key_called(row["name"], row["last4"])
 
 
 def _month(row: Mapping[str, Any]) -> str:

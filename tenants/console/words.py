@@ -127,3 +127,8 @@ WINDOW_SPANS: Mapping[int, Promise] = {
     DAY: _("%(meter)s a day"),
     MONTH: _("%(meter)s a month"),
 }
+
+
+def key_called(name: str, last4: str) -> str:
+    """Call a key by its name, if it has one, and its end."""
+    return f"{name or _('Without a name')} …{last4}"
